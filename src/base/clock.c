@@ -1,0 +1,11 @@
+/* Time.  See clock.h. */
+#include "base/clock.h"
+
+#include <time.h>
+
+double pf_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}

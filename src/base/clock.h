@@ -1,0 +1,8 @@
+/* Time that only goes forward, in seconds. */
+#ifndef PF_BASE_CLOCK_H
+#define PF_BASE_CLOCK_H
+
+/* Seconds since some fixed moment; differences are what it is for. */
+double pf_seconds(void);
+
+#endif

@@ -1,0 +1,180 @@
+/* Files.  See file.h. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/memory.h"
+
+/* Opens a regular file and tells its size. */
+static pf_status open_regular(const char *path, int *out_fd, size_t *out_bytes,
+                              pf_error *error)
+{
+    struct stat info;
+    int fd = pf_fault_hit(PF_FAULT_READ) ? (errno = EIO, -1)
+                                         : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return pf_fail_errno(error, errno, "cannot open %s", path);
+    if (fstat(fd, &info) != 0) {
+        int reason = errno;
+        close(fd);
+        return pf_fail_errno(error, reason, "cannot look at %s", path);
+    }
+    if (!S_ISREG(info.st_mode)) {
+        close(fd);
+        return pf_fail(error, PF_E_IO, "%s is not a regular file", path);
+    }
+    *out_fd = fd;
+    *out_bytes = (size_t)info.st_size;
+    return PF_OK;
+}
+
+pf_status pf_map_open(const char *path, pf_map *out, pf_error *error)
+{
+    int fd = -1;
+    *out = (pf_map){0};
+    PF_TRY(open_regular(path, &fd, &out->bytes, error));
+    if (out->bytes > 0) {
+        void *data = pf_fault_hit(PF_FAULT_READ)
+                         ? (errno = ENOMEM, MAP_FAILED)
+                         : mmap(NULL, out->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED) {
+            int reason = errno;
+            close(fd);
+            *out = (pf_map){0};
+            return pf_fail_errno(error, reason, "cannot map %s", path);
+        }
+        out->data = data;
+    }
+    close(fd);
+    return PF_OK;
+}
+
+void pf_map_close(pf_map *map)
+{
+    if (map->data)
+        munmap((void *)(uintptr_t)map->data, map->bytes);
+    *map = (pf_map){0};
+}
+
+void pf_map_forget(const pf_map *map)
+{
+    if (map->data)
+        madvise((void *)(uintptr_t)map->data, map->bytes, MADV_DONTNEED);
+}
+
+static pf_status read_all(int fd, const char *path, char *buffer, size_t bytes,
+                          pf_error *error)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t got = pf_fault_hit(PF_FAULT_READ)
+                          ? (errno = EIO, -1)
+                          : read(fd, buffer + done, bytes - done);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return pf_fail_errno(error, errno, "cannot read %s", path);
+        if (got == 0)
+            return pf_fail(error, PF_E_IO, "%s became shorter while it was read",
+                           path);
+        done += (size_t)got;
+    }
+    return PF_OK;
+}
+
+pf_status pf_read_file(const char *path, size_t max_bytes, char **out,
+                       size_t *out_bytes, pf_error *error)
+{
+    int fd = -1;
+    size_t bytes = 0;
+    *out = NULL;
+    PF_TRY(open_regular(path, &fd, &bytes, error));
+    if (bytes > max_bytes) {
+        close(fd);
+        return pf_fail(error, PF_E_INPUT,
+                       "%s has %zu bytes, more than the limit of %zu", path,
+                       bytes, max_bytes);
+    }
+    char *buffer = pf_alloc(bytes + 1);
+    pf_status status = buffer ? read_all(fd, path, buffer, bytes, error)
+                              : pf_fail_memory(error, path, bytes);
+    close(fd);
+    if (status != PF_OK) {
+        pf_free(buffer);
+        return status;
+    }
+    buffer[bytes] = '\0';
+    *out = buffer;
+    if (out_bytes)
+        *out_bytes = bytes;
+    return PF_OK;
+}
+
+static pf_status write_all(int fd, const char *path, const char *data,
+                           size_t bytes, pf_error *error)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t put = pf_fault_hit(PF_FAULT_WRITE)
+                          ? (errno = ENOSPC, -1)
+                          : write(fd, data + done, bytes - done);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return pf_fail_errno(error, errno, "cannot write %s", path);
+        done += (size_t)put;
+    }
+    if (fsync(fd) != 0 && errno != EINVAL)
+        return pf_fail_errno(error, errno, "cannot write %s", path);
+    return PF_OK;
+}
+
+pf_status pf_write_file(const char *path, const void *data, size_t bytes,
+                        pf_error *error)
+{
+    char *part = pf_format("%s.part", path);
+    if (!part)
+        return pf_fail_memory(error, path, strlen(path));
+    pf_status status;
+    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        status = pf_fail_errno(error, errno, "cannot write %s", path);
+        pf_free(part);
+        return status;
+    }
+    status = write_all(fd, path, data, bytes, error);
+    if (close(fd) != 0 && status == PF_OK)
+        status = pf_fail_errno(error, errno, "cannot write %s", path);
+    if (status == PF_OK && rename(part, path) != 0)
+        status = pf_fail_errno(error, errno, "cannot write %s", path);
+    if (status != PF_OK)
+        unlink(part);
+    pf_free(part);
+    return status;
+}
+
+bool pf_path_is_file(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+bool pf_path_is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+char *pf_path_join(const char *folder, const char *name)
+{
+    size_t length = strlen(folder);
+    const char *slash = length > 0 && folder[length - 1] == '/' ? "" : "/";
+    return pf_format("%s%s%s", folder, slash, name);
+}

@@ -1,0 +1,166 @@
+/* JSON.  See json.h. */
+#include "base/json.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/memory.h"
+
+static pthread_once_t allocator_once = PTHREAD_ONCE_INIT;
+
+/* A tokenizer has a million small values: plain malloc, without pf_alloc's
+ * alignment, but with its faults. */
+static void *json_allocate(size_t bytes)
+{
+    return pf_fault_hit(PF_FAULT_ALLOCATION) ? NULL : malloc(bytes);
+}
+
+static void set_allocator(void)
+{
+    json_set_alloc_funcs(json_allocate, free);
+}
+
+pf_status pf_json_parse(const char *text, size_t bytes, const char *name,
+                        json_t **out, pf_error *error)
+{
+    json_error_t detail;
+    pthread_once(&allocator_once, set_allocator);
+    *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
+                      &detail);
+    if (*out)
+        return PF_OK;
+    if (json_error_code(&detail) == json_error_out_of_memory)
+        return pf_fail_memory(error, name, bytes);
+    return pf_fail(error, PF_E_MODEL,
+                   "%s is not valid JSON: %s (line %d, column %d)", name,
+                   detail.text, detail.line, detail.column);
+}
+
+pf_status pf_json_load(const char *path, size_t max_bytes, json_t **out,
+                       pf_error *error)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    *out = NULL;
+    PF_TRY(pf_read_file(path, max_bytes, &text, &bytes, error));
+    pf_status status = pf_json_parse(text, bytes, path, out, error);
+    pf_free(text);
+    return status;
+}
+
+/* The member, or NULL when it is missing or null. */
+static json_t *member(const json_t *object, const char *key)
+{
+    json_t *value = json_object_get(object, key);
+    return json_is_null(value) ? NULL : value;
+}
+
+bool pf_json_has(const json_t *object, const char *key)
+{
+    return member(object, key) != NULL;
+}
+
+static pf_status wrong(const json_t *value, const char *name, const char *key,
+                       const char *wanted, pf_error *error)
+{
+    char shown[64];
+    size_t length = json_dumpb(value, shown, sizeof shown - 1,
+                               JSON_ENCODE_ANY | JSON_COMPACT);
+    shown[length < sizeof shown ? length : sizeof shown - 1] = '\0';
+    if (length == 0 || length >= sizeof shown)
+        strcpy(shown, "a longer value");
+    return pf_fail(error, PF_E_MODEL, "%s: %s is %s, but must be %s", name, key,
+                   shown, wanted);
+}
+
+pf_status pf_json_int(const json_t *object, const char *name, const char *key,
+                      int64_t low, int64_t high, int64_t *out, pf_error *error)
+{
+    json_t *value = member(object, key);
+    if (!value)
+        return PF_OK;
+    if (json_is_integer(value) && json_integer_value(value) >= low &&
+        json_integer_value(value) <= high) {
+        *out = json_integer_value(value);
+        return PF_OK;
+    }
+    char wanted[80];
+    snprintf(wanted, sizeof wanted, "an integer from %lld to %lld",
+             (long long)low, (long long)high);
+    return wrong(value, name, key, wanted, error);
+}
+
+pf_status pf_json_real(const json_t *object, const char *name, const char *key,
+                       double low, double high, double *out, pf_error *error)
+{
+    json_t *value = member(object, key);
+    if (!value)
+        return PF_OK;
+    double number = json_number_value(value);
+    if (json_is_number(value) && isfinite(number) && number >= low &&
+        number <= high) {
+        *out = number;
+        return PF_OK;
+    }
+    char wanted[80];
+    snprintf(wanted, sizeof wanted, "a number from %g to %g", low, high);
+    return wrong(value, name, key, wanted, error);
+}
+
+pf_status pf_json_bool(const json_t *object, const char *name, const char *key,
+                       bool *out, pf_error *error)
+{
+    json_t *value = member(object, key);
+    if (!value)
+        return PF_OK;
+    if (!json_is_boolean(value))
+        return wrong(value, name, key, "true or false", error);
+    *out = json_is_true(value);
+    return PF_OK;
+}
+
+pf_status pf_json_string(const json_t *object, const char *name, const char *key,
+                         const char **out, pf_error *error)
+{
+    json_t *value = member(object, key);
+    if (!value)
+        return PF_OK;
+    if (!json_is_string(value))
+        return wrong(value, name, key, "a string", error);
+    *out = json_string_value(value);
+    return PF_OK;
+}
+
+pf_status pf_json_ints(const json_t *object, const char *name, const char *key,
+                       int low, int high, int64_t *out, int *count,
+                       pf_error *error)
+{
+    json_t *value = member(object, key);
+    if (!value)
+        return PF_OK;
+    char wanted[80];
+    snprintf(wanted, sizeof wanted, "an array of %d to %d integers", low, high);
+    size_t found = json_array_size(value);
+    if (!json_is_array(value) || found < (size_t)low || found > (size_t)high)
+        return wrong(value, name, key, wanted, error);
+    for (size_t i = 0; i < found; i++) {
+        json_t *item = json_array_get(value, i);
+        if (!json_is_integer(item))
+            return wrong(value, name, key, wanted, error);
+        out[i] = json_integer_value(item);
+    }
+    *count = (int)found;
+    return PF_OK;
+}
+
+pf_status pf_json_require(const json_t *object, const char *name,
+                          const char *key, pf_error *error)
+{
+    if (json_is_object(object) && pf_json_has(object, key))
+        return PF_OK;
+    return pf_fail(error, PF_E_MODEL, "%s: %s is missing", name, key);
+}

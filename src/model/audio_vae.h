@@ -1,0 +1,36 @@
+/* Audio VAE (continuous DAC).  docs/model/audio-vae.md.  Always computes with
+ * PF_MATH_F32: phases of the snake must not be rounded. */
+#ifndef PF_MODEL_AUDIO_VAE_H
+#define PF_MODEL_AUDIO_VAE_H
+
+#include <jansson.h>
+
+#include "model/params.h"
+#include "ops/ops.h"
+
+typedef struct pf_audio_vae pf_audio_vae;
+
+typedef struct pf_audio_vae_info {
+    int latent_channels;                        /* latent_dim */
+    int sample_rate;                            /* Hz */
+    int hop;                                    /* samples a latent: 960 */
+} pf_audio_vae_info;
+
+pf_status pf_audio_vae_open(pf_weights *weights, const json_t *config,
+                            const char *name, pf_audio_vae **out,
+                            pf_error *error);
+void pf_audio_vae_close(pf_audio_vae *vae);
+pf_params *pf_audio_vae_params(pf_audio_vae *vae);
+const pf_audio_vae_info *pf_audio_vae_get_info(const pf_audio_vae *vae);
+
+/* latents [C, length] (host) to samples [hop * length] (host, -1..1), in pieces
+ * with enough context that the result is the same as in one pass. */
+pf_status pf_audio_vae_decode(pf_audio_vae *vae, pf_ops *ops,
+                              const float *latents, int64_t length,
+                              float *samples);
+
+/* samples [count] to mean [C, ceil(count / hop)] (host): padded with zeros. */
+pf_status pf_audio_vae_encode(pf_audio_vae *vae, pf_ops *ops,
+                              const float *samples, int64_t count, float *mean);
+
+#endif

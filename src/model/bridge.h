@@ -1,0 +1,39 @@
+/* The bridge: cross attention between the towers.  docs/model/bridge.md. */
+#ifndef PF_MODEL_BRIDGE_H
+#define PF_MODEL_BRIDGE_H
+
+#include <jansson.h>
+
+#include "model/params.h"
+#include "ops/ops.h"
+
+typedef struct pf_bridge pf_bridge;
+
+typedef struct pf_bridge_info {
+    int video_layers, audio_layers, video_dim, audio_dim, head_dim;
+    double audio_fps;               /* latents a second: 50 */
+    bool cross_rope, first_frame_bias, pooled_adaln, trainable_scale;
+} pf_bridge_info;
+
+pf_status pf_bridge_open(pf_weights *weights, const json_t *config,
+                         const char *name, pf_bridge **out, pf_error *error);
+void pf_bridge_close(pf_bridge *bridge);
+pf_params *pf_bridge_params(pf_bridge *bridge);
+const pf_bridge_info *pf_bridge_get_info(const pf_bridge *bridge);
+bool pf_bridge_interacts(const pf_bridge *bridge, int layer);
+
+/* Aligned rotary tables, one row a latent frame (video) or latent (audio); in the
+ * arena.  All null when the bridge has no cross rope. */
+typedef struct pf_bridge_tables {
+    pf_tensor video_cos, video_sin; /* [T, head_dim / 2] */
+    pf_tensor audio_cos, audio_sin; /* [La, head_dim / 2] */
+    int64_t frames, positions;      /* T, and tokens a latent frame */
+} pf_bridge_tables;
+
+/* `round_inverse_frequencies`: the bf16 convention of the official scripts. */
+pf_status pf_bridge_make_tables(pf_bridge *bridge, pf_ops *ops, int64_t frames,
+                                int64_t positions, int64_t audio_length,
+                                double fps, bool round_inverse_frequencies,
+                                pf_bridge_tables *out);
+
+#endif

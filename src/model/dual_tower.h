@@ -1,0 +1,39 @@
+/* The dual tower: a video expert and the audio tower in step, with the bridge
+ * between them.  docs/model/towers.md, docs/model/bridge.md. */
+#ifndef PF_MODEL_DUAL_TOWER_H
+#define PF_MODEL_DUAL_TOWER_H
+
+#include "model/bridge.h"
+#include "model/tower.h"
+
+typedef struct pf_dual_tower {
+    pf_tower *video, *audio;
+    pf_bridge *bridge;
+} pf_dual_tower;
+
+/* Widths, layer and head counts of the three fit together; the message names the
+ * two that do not. */
+pf_status pf_dual_tower_check(const pf_dual_tower *towers, pf_error *error);
+
+/* Condition scales: NaN means "not given". */
+typedef struct pf_condition_scales {
+    float both, a2v, v2a;
+} pf_condition_scales;
+
+typedef struct pf_dual_inputs {
+    pf_tensor video;                /* [in_dim, T, h, w] F32 device, contiguous */
+    pf_tensor audio;                /* [in_dim, La] */
+    const pf_tower_time *video_time, *audio_time;
+    const pf_tower_text *video_text, *audio_text;
+    const pf_bridge_tables *tables; /* of this size and fps */
+    bool bridge_off;                /* neither direction is computed */
+    pf_condition_scales scales;
+    pf_tensor video_out;            /* [out_dim, T, h, w]: velocity */
+    pf_tensor audio_out;            /* [out_dim, La] */
+} pf_dual_inputs;
+
+/* One forward pass.  Everything it makes is given back before it returns. */
+pf_status pf_dual_tower_forward(const pf_dual_tower *towers, pf_ops *ops,
+                                const pf_dual_inputs *inputs);
+
+#endif

@@ -1,0 +1,54 @@
+/* The Wan tower: one DiT, video or audio.  docs/model/towers.md. */
+#ifndef PF_MODEL_TOWER_H
+#define PF_MODEL_TOWER_H
+
+#include <jansson.h>
+
+#include "model/params.h"
+#include "ops/ops.h"
+
+typedef struct pf_tower pf_tower;
+
+typedef enum pf_modality { PF_VIDEO, PF_AUDIO } pf_modality;
+
+typedef struct pf_tower_info {
+    int dim, heads, layers, ffn_dim;
+    int in_dim, out_dim, text_dim, freq_dim;
+    int patch[3];                               /* audio: {p, 1, 1} */
+    double epsilon;
+} pf_tower_info;
+
+/* `config` is the component's config.json.  Keys the code cannot honour
+ * (has_image_input ...) are refused by name.  Takes over `weights`. */
+pf_status pf_tower_open(pf_modality modality, pf_weights *weights,
+                        const json_t *config, const char *name, pf_tower **out,
+                        pf_error *error);
+void pf_tower_close(pf_tower *tower);
+pf_params *pf_tower_params(pf_tower *tower);
+const pf_tower_info *pf_tower_get_info(const pf_tower *tower);
+
+/* What depends on (expert, timestep) alone. */
+typedef struct pf_tower_time {
+    pf_tensor embedding;                        /* e [dim] */
+    pf_tensor modulation;                       /* m [6, dim] */
+} pf_tower_time;
+
+/* What depends on (expert, prompt) alone: keys and values of the cross attention.
+ * Rows of the text beyond `rows` are zero and all alike: one of them stands for
+ * all, with ln(how many) added to its score. */
+typedef struct pf_tower_text {
+    int64_t rows;                               /* keys */
+    pf_tensor key_bias;                         /* [rows], or null */
+    pf_tensor keys, values;                     /* [layers, rows, dim] */
+} pf_tower_text;
+
+/* All results live in the arena of ops. */
+pf_status pf_tower_embed_time(pf_tower *tower, pf_ops *ops, float timestep,
+                              pf_tower_time *out);
+
+/* text [512, text_dim] (device), of which the first `rows` may differ from zero. */
+pf_status pf_tower_embed_text(pf_tower *tower, pf_ops *ops,
+                              const pf_tensor *text, int64_t rows,
+                              pf_tower_text *out);
+
+#endif

@@ -1,0 +1,27 @@
+/* UMT5 text encoder.  docs/model/text.md. */
+#ifndef PF_MODEL_UMT5_H
+#define PF_MODEL_UMT5_H
+
+#include <jansson.h>
+
+#include "model/params.h"
+#include "ops/ops.h"
+
+typedef struct pf_umt5 pf_umt5;
+
+/* `config` is text_encoder/config.json, `name` its path for messages.  Takes over
+ * `weights` (also when it fails). */
+pf_status pf_umt5_open(pf_weights *weights, const json_t *config,
+                       const char *name, pf_umt5 **out, pf_error *error);
+void pf_umt5_close(pf_umt5 *encoder);
+pf_params *pf_umt5_params(pf_umt5 *encoder);
+
+int64_t pf_umt5_width(const pf_umt5 *encoder);          /* d_model */
+int64_t pf_umt5_vocabulary(const pf_umt5 *encoder);     /* rows of the embedding */
+
+/* ids [count] (host, each below the vocabulary) to out [count, d_model] (device,
+ * contiguous).  With numerics.round_bf16 only the result is rounded. */
+pf_status pf_umt5_encode(pf_umt5 *encoder, pf_ops *ops, const int32_t *ids,
+                         int64_t count, const pf_tensor *out);
+
+#endif

@@ -1,0 +1,116 @@
+/* Operations: what model code is written in.
+ *
+ * Each operation checks shapes and dtypes once, counts its work, and calls the
+ * platform's kernel.  A `pf_ops` is the place where a component computes: the
+ * platform, the numerics, an arena for tensors, the tap and the cancel flag.
+ *
+ * Dry run: with `dry` set the same model code runs without memory and without
+ * kernels; only shapes are checked and bytes, FLOPs and launches are counted.
+ * Every prediction of memory and time is such a run, so it cannot drift away from
+ * what is really done.  Addresses of dry tensors are never read.
+ */
+#ifndef PF_OPS_OPS_H
+#define PF_OPS_OPS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "platform/platform.h"
+
+/* --- where a component computes --------------------------------------------- */
+
+/* Sees a named value inside a component; `value` is a device tensor, valid only
+ * during the call. */
+typedef struct pf_tap {
+    void (*see)(void *user, const char *name, const pf_tensor *value);
+    void *user;
+} pf_tap;
+
+typedef struct pf_cost {
+    double flops;                   /* a multiply-add is two */
+    double bytes;                   /* read and written by kernels */
+    int64_t launches;
+} pf_cost;
+
+typedef struct pf_arena_block {
+    char *memory;                   /* device memory */
+    int64_t bytes, used;
+} pf_arena_block;
+
+enum { PF_ARENA_BLOCKS = 64 };
+
+typedef struct pf_ops {
+    pf_platform *platform;
+    pf_numerics numerics;
+    bool dry;
+    pf_error *error;                /* where the operations write their messages */
+    const atomic_bool *cancel;      /* or NULL */
+    const pf_tap *tap;              /* or NULL */
+    pf_cost cost;
+    pf_arena_block block[PF_ARENA_BLOCKS];
+    int blocks;                     /* blocks that exist */
+    int current;                    /* block that allocates */
+    int64_t in_use, peak;           /* bytes, also counted in a dry run */
+} pf_ops;
+
+/* `error` must outlive ops.  No memory is taken yet. */
+void pf_ops_init(pf_ops *ops, pf_platform *platform, pf_numerics numerics,
+                 bool dry, pf_error *error);
+
+/* Gives all device memory back. */
+void pf_ops_release(pf_ops *ops);
+
+/* Takes one block of `bytes` (from a dry run's `peak`), so that nothing is
+ * allocated later. */
+pf_status pf_ops_reserve(pf_ops *ops, int64_t bytes);
+
+typedef struct pf_mark {
+    int current;
+    int64_t used, in_use;
+} pf_mark;
+
+/* Everything made after pf_ops_mark is given back by pf_ops_rewind. */
+pf_mark pf_ops_mark(const pf_ops *ops);
+void pf_ops_rewind(pf_ops *ops, pf_mark mark);
+
+/* Uninitialised F32 tensors in the arena. */
+pf_status pf_ops_tensor(pf_ops *ops, int rank, const int64_t *shape,
+                        pf_tensor *out);
+pf_status pf_ops_matrix(pf_ops *ops, int64_t rows, int64_t columns,
+                        pf_tensor *out);
+/* A feature map [C, T, H, W] in the platform's layout. */
+pf_status pf_ops_map(pf_ops *ops, int64_t channels, int64_t frames,
+                     int64_t height, int64_t width, pf_tensor *out);
+/* A map as tokens [T*H*W, C] (rows in the order t, h, w): a view where the layout
+ * allows it, else a copy. */
+pf_status pf_ops_map_tokens(pf_ops *ops, const pf_tensor *map, pf_tensor *out);
+/* A view of tokens [T*H*W, C] as a channels-last map. */
+pf_tensor pf_tokens_as_map(const pf_tensor *tokens, int64_t frames,
+                           int64_t height, int64_t width);
+
+/* Contiguous host memory to and from a contiguous device tensor (F32). */
+pf_status pf_ops_upload(pf_ops *ops, const pf_tensor *to, const float *from);
+pf_status pf_ops_download(pf_ops *ops, float *to, const pf_tensor *from);
+
+/* Fails with PF_E_CANCELLED once the flag is set. */
+pf_status pf_ops_poll(pf_ops *ops);
+
+/* Shows a value to the tap, if one is set; never in a dry run. */
+void pf_ops_tap(pf_ops *ops, const pf_tensor *value, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static inline bool pf_ops_tapped(const pf_ops *ops)
+{
+    return ops->tap != NULL && !ops->dry;
+}
+
+/* --- the operations --------------------------------------------------------- */
+
+/* One for each kernel of platform.h, which has the formulas.  `args->numerics`
+ * is set from ops; leave it out.  Named pf_op_SLOT(ops, &(pf_SLOT_args){...}). */
+#define PF_OP_DECLARE(slot, type) pf_status pf_op_##slot(pf_ops *ops, const type *args);
+PF_KERNEL_LIST(PF_OP_DECLARE)
+#undef PF_OP_DECLARE
+
+#endif
