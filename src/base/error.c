@@ -62,13 +62,12 @@ pf_status pf_fail_errno(pf_error *error, int error_number,
     pf_status status = status_of_errno(error_number);
     if (error) {
         char what[400];
-        char text[96] = "unknown error";
+        char buffer[96];
         va_list args;
         va_start(args, format);
         vsnprintf(what, sizeof what, format, args);
         va_end(args);
-        if (strerror_r(error_number, text, sizeof text) != 0)
-            snprintf(text, sizeof text, "error %d", error_number);
+        const char *text = strerror_r(error_number, buffer, sizeof buffer);
         snprintf(error->message, sizeof error->message, "%s: %s", what, text);
         error->status = status;
     }

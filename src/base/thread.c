@@ -4,7 +4,6 @@
  * loops of one denoising step follow each other within microseconds.  A loop is
  * published by raising `generation`; pieces are drawn from an atomic counter.
  */
-#define _GNU_SOURCE
 #include "base/thread.h"
 
 #include <errno.h>

@@ -1,0 +1,331 @@
+/* phonofilm.h - the whole interface of libphonofilm, and its manual.
+ *
+ * Phonofilm turns a prompt and a first-frame picture into a short film with
+ * synchronised sound, with a model of the MOVA family.
+ *
+ *     pf_engine_options options = {.model_path = "MOVA-360p"};
+ *     pf_engine *engine;
+ *     pf_engine_open(&options, &engine, &error);          // reads headers only
+ *
+ *     pf_request request;
+ *     pf_request_init(engine, &request);                  // the model's defaults
+ *     request.prompt = "A red ball bounces on a wooden floor.";
+ *     request.first_frame = (pf_image){rgb, width, height, 3 * width};
+ *
+ *     pf_job *job;
+ *     pf_job_create(engine, &request, &sinks, &job, &error);   // checks all
+ *     pf_job_run(job, &error);                            // minutes; calls sinks
+ *     pf_job_destroy(job);
+ *     pf_engine_close(engine);
+ *
+ * Rules that hold everywhere
+ *   - Every fallible function returns a pf_status; PF_OK is 0.  The pf_error that
+ *     you pass gets one sentence that names what is wrong (phonofilm_status.h).
+ *   - Strings are UTF-8.  Structures that you pass are read during the call only;
+ *     pf_job_create copies what the job needs.
+ *   - Zero-initialise structures; new members will mean "as before" when zero.
+ *   - The library never prints, never exits, installs no signal handlers, and
+ *     leaves the locale and the floating-point environment alone.
+ *   - Threads: an engine may be used from several threads; its jobs run one after
+ *     another.  One job belongs to one thread, except for pf_job_cancel.
+ *   - Results depend on the request, the precision and the instruction set, never
+ *     on the number of threads.
+ */
+#ifndef PHONOFILM_H
+#define PHONOFILM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "phonofilm_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of the library, such as "0.1.0". */
+PF_API const char *pf_version(void);
+
+/* ======================================================================== engine
+ * An engine is an opened model: configurations, tokenizer, and the tables of
+ * contents of all weight files.  Weights are mapped and come to the platform only
+ * when a stage of a job needs them.
+ */
+
+typedef struct pf_engine pf_engine;
+
+/* How numbers are treated.
+ * FAST  weights as stored, accumulation in f32, multiplicands in whatever the
+ *       platform is fastest with (bf16 where the processor multiplies it).
+ * F32   every operation in f32.
+ * REF   the roundings of the bf16 Python reference, in towers, bridge and text;
+ *       both VAEs in f32.  For comparisons, not for speed. */
+typedef enum pf_precision {
+    PF_PRECISION_FAST,
+    PF_PRECISION_F32,
+    PF_PRECISION_REF
+} pf_precision;
+
+/* The rotary frequencies of the bridge: rounded to bf16, as the official scripts
+ * have them, or not.  AUTO: bf16 with PF_PRECISION_REF, f32 otherwise. */
+typedef enum pf_bridge_frequencies {
+    PF_BRIDGE_FREQUENCIES_AUTO,
+    PF_BRIDGE_FREQUENCIES_F32,
+    PF_BRIDGE_FREQUENCIES_BF16
+} pf_bridge_frequencies;
+
+typedef struct pf_engine_options {
+    const char *model_path;     /* model folder (docs/model/file-formats.md) */
+    const char *platform;       /* "cpu" or "reference"; NULL: the fastest here */
+    const char *isa;            /* highest instruction set that may be used:
+                                 * "avx512bf16" "avx512" "avx2" "neon" "scalar";
+                                 * NULL: whatever the processor has */
+    int threads;                /* 1..256; 0: every processor of the process */
+    pf_precision precision;
+    pf_bridge_frequencies bridge_frequencies;
+    bool keep_resident;         /* keep components loaded between stages: faster
+                                 * for many films, needs the memory of all */
+    int64_t memory_limit;       /* bytes a job may use; 0: what is available */
+    /* Warnings, one line each, from any thread; NULL drops them. */
+    void (*warn)(void *user, const char *line);
+    void *warn_user;
+} pf_engine_options;
+
+/* Opens a model folder.  Fails with PF_E_NOT_FOUND, PF_E_MODEL (a file is wrong:
+ * the message names component, file and value), PF_E_UNSUPPORTED or PF_E_MEMORY.
+ * *out is NULL on failure. */
+PF_API pf_status pf_engine_open(const pf_engine_options *options, pf_engine **out,
+                                pf_error *error);
+
+/* Closes; NULL is fine.  All jobs must have been destroyed. */
+PF_API void pf_engine_close(pf_engine *engine);
+
+/* One component folder of the model. */
+typedef struct pf_component_info {
+    const char *name;           /* "video_dit" */
+    const char *dtype;          /* "BF16"; "mixed" if tensors differ */
+    int64_t tensors;
+    int64_t parameters;
+    int64_t bytes;              /* of tensor data on disk */
+} pf_component_info;
+
+/* What is known of the model; pointers stay valid as long as the engine. */
+typedef struct pf_model_info {
+    const char *path;
+    const pf_component_info *components;
+    int component_count;
+    int size_multiple;          /* height and width must be multiples of this: 16 */
+    int frame_multiple;         /* num_frames - 1 must be one of this: 4 */
+    int latent_channels;        /* of the video latents: 16 */
+    int audio_latent_channels;  /* 128 */
+    int sample_rate;            /* Hz: 48000 */
+    int audio_hop;              /* samples an audio latent: 960 */
+    double boundary_ratio;      /* the low-noise expert works below it: 0.9 */
+    const char *platform;       /* where it computes: "cpu" */
+    const char *isa;            /* "avx2" */
+    const char *device;         /* the processor's name */
+    int threads;
+} pf_model_info;
+
+PF_API const pf_model_info *pf_engine_info(const pf_engine *engine);
+
+/* ======================================================================= request
+ * A request says what to make.  pf_request_init fills in the model's defaults
+ * (generation_config.json); set what differs.
+ */
+
+/* A picture: 8-bit RGB, rows top to bottom, `stride` bytes apart.  It is cropped
+ * around its centre to the film's shape and resized exactly as Pillow does. */
+typedef struct pf_image {
+    const uint8_t *rgb;         /* NULL: no picture */
+    int64_t width, height;      /* pixels, 16 to 16384 a side */
+    int64_t stride;             /* bytes, at least 3 * width */
+} pf_image;
+
+/* Where noise comes from.
+ * OWN         a counter-based generator; the default.
+ * TORCH_CPU   the stream of torch.randn on a CPU with this seed (within 2e-6).
+ * TORCH_CUDA  the stream of torch.randn on a GPU with `cuda_multiprocessors`
+ *             multiprocessors (an H100 or H200 has 132). */
+typedef enum pf_rng { PF_RNG_OWN, PF_RNG_TORCH_CPU, PF_RNG_TORCH_CUDA } pf_rng;
+
+/* A number that may be left out: PF_UNSET is "not given". */
+#define PF_UNSET (-1e300)
+
+/* The latents of a film after some denoising steps: all that is needed to go on,
+ * here or on another machine, to the identical result.  After the last step it is
+ * what a decoder needs. */
+typedef struct pf_state {
+    int step;                   /* steps that are done, 0..steps */
+    int steps;                  /* of the whole film */
+    const float *video;         /* [C, T, h, w] */
+    int64_t video_shape[4];
+    const float *audio;         /* [C, L] */
+    int64_t audio_shape[2];
+} pf_state;
+
+typedef struct pf_request {
+    const char *prompt;         /* up to 64 KiB; cut at 512 tokens; may be "" */
+    const char *negative_prompt;/* NULL: the model family's default */
+    pf_image first_frame;       /* required, unless text_only or resume */
+    pf_image last_frame;        /* optional: the film ends there */
+    bool text_only;             /* T2VA: a white first frame */
+
+    int height, width;          /* pixels, multiples of 16 */
+    int num_frames;             /* 4k + 1 */
+    double fps;                 /* frames a second, 1 to 120 */
+    int num_inference_steps;    /* 1 to 1000 */
+
+    double guidance_scale;      /* 1: the negative prompt is not used; 0 to 100 */
+    double guidance_scale_2;    /* from the low-noise expert on, or PF_UNSET */
+    double bridge_guidance_scale;   /* dual guidance: strength of the bridge
+                                 * between picture and sound, or PF_UNSET */
+    double guidance_rescale;    /* 0 (off) to 1 */
+    double visual_shift;        /* of the timesteps, both or none; PF_UNSET: as */
+    double audio_shift;         /* the scheduler's config says */
+
+    uint64_t seed;
+    pf_rng rng;
+    int cuda_multiprocessors;   /* with PF_RNG_TORCH_CUDA only */
+
+    bool no_video_output;       /* decode and deliver the sound alone */
+    bool no_audio_output;       /* decode and deliver the picture alone */
+    int vae_tile, vae_tile_stride;  /* pixels; 0: whole frames.  Less memory,
+                                 * faint seams: 256 and 192 are the usual values */
+
+    const pf_state *resume;     /* go on from here: latents and step are taken,
+                                 * seed and rng are not used */
+} pf_request;
+
+/* The model's defaults. */
+PF_API void pf_request_init(const pf_engine *engine, pf_request *request);
+
+/* What a request will cost, known before any work. */
+typedef struct pf_prediction {
+    int64_t peak_bytes;         /* resident memory of the process at its highest */
+    double seconds;             /* on this machine, roughly */
+    double flops;
+    int64_t video_shape[4];     /* latents [C, T, h, w] */
+    int64_t audio_shape[2];     /* latents [C, L] */
+    int64_t audio_samples;      /* of the film, at most; cut to its length */
+    int switch_step;            /* first step of the low-noise expert */
+} pf_prediction;
+
+/* Checks everything that can be checked without computing, in the order of the
+ * members, and predicts.  PF_E_ARGUMENT names the member, its value and what is
+ * accepted; PF_E_MEMORY gives needed and available bytes.  `out` may be NULL. */
+PF_API pf_status pf_request_check(pf_engine *engine, const pf_request *request,
+                                  pf_prediction *out, pf_error *error);
+
+/* =========================================================================== job
+ * A job is one request on its way.  Results leave through sinks while they are
+ * made; whatever a sink returns other than PF_OK ends the job with that status
+ * and the message that the sink wrote.
+ */
+
+typedef struct pf_job pf_job;
+
+typedef struct pf_progress {
+    const char *stage;          /* "text", "image", "denoise", "decode video" ... */
+    int step, steps;            /* of this stage; 0 of 0 where it has none */
+    double fraction;            /* of the whole job, 0..1 */
+    double seconds;             /* since the job began */
+    double seconds_left;        /* estimate; negative while unknown */
+} pf_progress;
+
+/* All are called from the thread that runs the job; NULL members are skipped. */
+typedef struct pf_sinks {
+    void *user;
+    /* `count` frames from number `first` on: [count][height][width][3] RGB. */
+    pf_status (*frames)(void *user, int64_t first, int64_t count,
+                        const uint8_t *rgb, pf_error *error);
+    /* The whole sound at once, before the first frame: mono, -1..1, cut to the
+     * film's length. */
+    pf_status (*audio)(void *user, const float *samples, int64_t count,
+                       pf_error *error);
+    /* After every denoising step.  Pointers are valid during the call. */
+    pf_status (*state)(void *user, const pf_state *state, pf_error *error);
+    void (*progress)(void *user, const pf_progress *progress);
+} pf_sinks;
+
+/* Checks the request (as pf_request_check does) and copies it. */
+PF_API pf_status pf_job_create(pf_engine *engine, const pf_request *request,
+                               const pf_sinks *sinks, pf_job **out,
+                               pf_error *error);
+
+/* Runs the job to its end; once a job.  PF_E_CANCELLED after pf_job_cancel. */
+PF_API pf_status pf_job_run(pf_job *job, pf_error *error);
+
+/* Asks a running job to stop, from any thread or signal handler; it does so
+ * within one transformer block.  Harmless at any other time. */
+PF_API void pf_job_cancel(pf_job *job);
+
+/* The latents as they are now; false before there are any.  Not while running. */
+PF_API bool pf_job_state(const pf_job *job, pf_state *out);
+
+/* Where the time and memory went. */
+typedef struct pf_profile_row {
+    const char *stage;
+    int step;                   /* denoising step, or -1 for the whole stage */
+    double seconds;
+    double flops;
+    int64_t launches;           /* kernels */
+    int64_t arena_bytes;        /* most working memory at a time */
+    int64_t weight_bytes;       /* of the components that were resident */
+} pf_profile_row;
+
+/* *rows stays valid until the job is destroyed. */
+PF_API int pf_job_profile(const pf_job *job, const pf_profile_row **rows);
+
+PF_API void pf_job_destroy(pf_job *job);        /* NULL is fine */
+
+/* ======================================================================= latents
+ * A pf_state on disk: safetensors with latents.video and latents.audio in F32,
+ * step and steps in the metadata.
+ */
+
+PF_API pf_status pf_state_write(const char *path, const pf_state *state,
+                                pf_error *error);
+
+/* The arrays of *out belong to the caller: pf_state_free. */
+PF_API pf_status pf_state_read(const char *path, pf_state *out, pf_error *error);
+PF_API void pf_state_free(pf_state *state);
+
+/* ========================================================================= bench
+ * Speed of the kernels on this machine, against register-only loops.
+ */
+
+typedef struct pf_bench_row {
+    char op[24];                /* "linear", "attention", "conv" */
+    char dtype[16];             /* of the weights or inputs */
+    char isa[32];
+    int64_t shape[6];
+    int rank;
+    double gflops;              /* 1e9 operations a second, a multiply-add is two */
+    double fraction;            /* of the ceiling of the arithmetic in use */
+} pf_bench_row;
+
+typedef struct pf_bench_report {
+    char cpu[96];
+    char isa[32];
+    int threads;
+    double f32, bf16, int8;     /* ceilings in GFLOP/s; 0: the processor has none */
+    pf_bench_row rows[32];
+    int row_count;
+} pf_bench_report;
+
+typedef struct pf_bench_options {
+    const char *platform;       /* as in pf_engine_options */
+    const char *isa;
+    int threads;
+    const char *op;             /* only this operation; NULL: all */
+} pf_bench_options;
+
+PF_API pf_status pf_bench(const pf_bench_options *options, pf_bench_report *out,
+                          pf_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,182 @@
+/* The arena of a pf_ops: tensors that live until the next rewind.  See ops.h.
+ *
+ * A dry run counts the same bytes but owns no memory: its addresses begin at an
+ * arbitrary number and are never read.
+ */
+#include "ops/ops.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ALIGNMENT = 64 };
+
+static const int64_t smallest_block = (int64_t)16 << 20;
+static char *const dry_base = (char *)(uintptr_t)(1 << 20);
+
+void pf_ops_init(pf_ops *ops, pf_platform *platform, pf_numerics numerics,
+                 bool dry, pf_error *error)
+{
+    memset(ops, 0, sizeof *ops);
+    ops->platform = platform;
+    ops->numerics = numerics;
+    ops->dry = dry;
+    ops->error = error;
+}
+
+void pf_ops_release(pf_ops *ops)
+{
+    for (int i = 0; i < ops->blocks; i++)
+        ops->platform->table.release(ops->platform, ops->block[i].memory);
+    ops->blocks = ops->current = 0;
+    ops->in_use = 0;
+}
+
+static pf_status add_block(pf_ops *ops, int64_t bytes)
+{
+    void *memory = NULL;
+    if (ops->blocks == PF_ARENA_BLOCKS)
+        return pf_fail(ops->error, PF_E_INTERNAL,
+                       "the arena has no block left for %lld bytes",
+                       (long long)bytes);
+    PF_TRY(ops->platform->table.allocate(ops->platform, bytes, &memory,
+                                         ops->error));
+    ops->block[ops->blocks++] = (pf_arena_block){memory, bytes, 0};
+    return PF_OK;
+}
+
+pf_status pf_ops_reserve(pf_ops *ops, int64_t bytes)
+{
+    if (ops->dry || bytes <= 0)
+        return PF_OK;
+    return add_block(ops, bytes);
+}
+
+pf_mark pf_ops_mark(const pf_ops *ops)
+{
+    int64_t used = ops->blocks > 0 ? ops->block[ops->current].used : 0;
+    return (pf_mark){ops->current, used, ops->in_use};
+}
+
+void pf_ops_rewind(pf_ops *ops, pf_mark mark)
+{
+    for (int i = mark.current + 1; i < ops->blocks; i++)
+        ops->block[i].used = 0;
+    if (ops->blocks > 0)
+        ops->block[mark.current].used = mark.used;
+    ops->current = mark.current;
+    ops->in_use = mark.in_use;
+}
+
+/* Room for `bytes` in the current block or a later one. */
+static pf_status take(pf_ops *ops, int64_t bytes, void **out)
+{
+    int at = ops->current;
+    while (at < ops->blocks && ops->block[at].bytes - ops->block[at].used < bytes)
+        at++;
+    if (at == ops->blocks)
+        PF_TRY(add_block(ops, bytes > smallest_block ? bytes : smallest_block));
+    ops->current = at;
+    *out = ops->block[at].memory + ops->block[at].used;
+    ops->block[at].used += bytes;
+    return PF_OK;
+}
+
+static pf_status make(pf_ops *ops, pf_tensor *tensor)
+{
+    int64_t bytes = pf_tensor_bytes(tensor);
+    bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (bytes == 0)
+        bytes = ALIGNMENT;
+    if (ops->dry)
+        tensor->data = dry_base + ops->in_use;
+    else
+        PF_TRY(take(ops, bytes, &tensor->data));
+    ops->in_use += bytes;
+    if (ops->in_use > ops->peak)
+        ops->peak = ops->in_use;
+    return PF_OK;
+}
+
+pf_status pf_ops_tensor(pf_ops *ops, int rank, const int64_t *shape,
+                        pf_tensor *out)
+{
+    *out = pf_tensor_make(NULL, PF_F32, rank, shape);
+    return make(ops, out);
+}
+
+pf_status pf_ops_matrix(pf_ops *ops, int64_t rows, int64_t columns,
+                        pf_tensor *out)
+{
+    return pf_ops_tensor(ops, 2, (int64_t[]){rows, columns}, out);
+}
+
+pf_status pf_ops_map(pf_ops *ops, int64_t channels, int64_t frames,
+                     int64_t height, int64_t width, pf_tensor *out)
+{
+    if (!ops->platform->capabilities.maps_channels_last)
+        return pf_ops_tensor(ops, 4,
+                             (int64_t[]){channels, frames, height, width}, out);
+    pf_tensor last;
+    PF_TRY(pf_ops_tensor(ops, 4, (int64_t[]){frames, height, width, channels},
+                         &last));
+    *out = pf_tensor_permute(last, (int[]){3, 0, 1, 2});
+    return PF_OK;
+}
+
+pf_tensor pf_tokens_as_map(const pf_tensor *tokens, int64_t frames,
+                           int64_t height, int64_t width)
+{
+    pf_tensor last = pf_tensor_reshape(
+        *tokens, 4, (int64_t[]){frames, height, width, tokens->shape[1]});
+    return pf_tensor_permute(last, (int[]){3, 0, 1, 2});
+}
+
+pf_status pf_ops_map_tokens(pf_ops *ops, const pf_tensor *map, pf_tensor *out)
+{
+    pf_tensor last = pf_tensor_permute(*map, (int[]){1, 2, 3, 0});
+    int64_t rows = last.shape[0] * last.shape[1] * last.shape[2];
+    int64_t columns = last.shape[3];
+    if (pf_tensor_is_contiguous(&last)) {
+        *out = pf_matrix(last.data, last.dtype, rows, columns);
+        return PF_OK;
+    }
+    PF_TRY(pf_ops_matrix(ops, rows, columns, out));
+    pf_tensor to = pf_tensor_reshape(*out, 4, last.shape);
+    return pf_op_copy(ops, &(pf_copy_args){.from = last, .to = to});
+}
+
+pf_status pf_ops_upload(pf_ops *ops, const pf_tensor *to, const float *from)
+{
+    if (ops->dry)
+        return PF_OK;
+    return ops->platform->table.upload(ops->platform, to->data, from,
+                                       pf_tensor_bytes(to), ops->error);
+}
+
+pf_status pf_ops_download(pf_ops *ops, float *to, const pf_tensor *from)
+{
+    if (ops->dry)
+        return PF_OK;
+    return ops->platform->table.download(ops->platform, to, from->data,
+                                         pf_tensor_bytes(from), ops->error);
+}
+
+pf_status pf_ops_poll(pf_ops *ops)
+{
+    if (!ops->dry && ops->cancel && atomic_load(ops->cancel))
+        return pf_fail(ops->error, PF_E_CANCELLED, "cancelled");
+    return PF_OK;
+}
+
+void pf_ops_tap(pf_ops *ops, const pf_tensor *value, const char *format, ...)
+{
+    char name[96];
+    va_list args;
+    if (!pf_ops_tapped(ops))
+        return;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    ops->tap->see(ops->tap->user, name, value);
+}

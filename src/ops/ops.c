@@ -1,0 +1,354 @@
+/* Operations: shape checks, cost, and the call of the platform's kernel.
+ *
+ * A wrong shape here is a fault in model code, not in somebody's input (configs
+ * and weights were checked when the component opened): it is PF_E_INTERNAL.
+ */
+#include "ops/ops.h"
+
+#include <stdio.h>
+
+/* --- checks ----------------------------------------------------------------- */
+
+static pf_status refuse(pf_ops *ops, const char *op, const char *what,
+                        const pf_tensor *found)
+{
+    char shape[128];
+    pf_tensor_shape_text(found, shape);
+    return pf_fail(ops->error, PF_E_INTERNAL, "%s: %s has shape %s (%s)", op, what,
+                   shape, pf_dtype_name(found->dtype));
+}
+
+/* F32 of this shape; `optional` lets a null tensor pass. */
+typedef struct expectation {
+    const char *what;
+    const pf_tensor *tensor;
+    bool optional;
+    int rank;
+    int64_t shape[4];
+} expectation;
+
+static pf_status expect(pf_ops *ops, const char *op, const expectation *e)
+{
+    if (pf_tensor_is_null(e->tensor) && e->optional)
+        return PF_OK;
+    if (pf_tensor_is_null(e->tensor) || e->tensor->dtype != PF_F32 ||
+        !pf_tensor_has_shape(e->tensor, e->rank, e->shape))
+        return refuse(ops, op, e->what, e->tensor);
+    return PF_OK;
+}
+
+static pf_status expect_all(pf_ops *ops, const char *op, const expectation *list,
+                            int count)
+{
+    for (int i = 0; i < count; i++)
+        PF_TRY(expect(ops, op, &list[i]));
+    return PF_OK;
+}
+
+#define EXPECT(ops, op, ...)                                                   \
+    PF_TRY(expect_all(ops, op, (const expectation[]){__VA_ARGS__},             \
+                      (int)(sizeof((const expectation[]){__VA_ARGS__}) /       \
+                            sizeof(expectation))))
+
+/* Rows whose elements are adjacent: what matrix kernels take. */
+static pf_status expect_rows(pf_ops *ops, const char *op, const char *what,
+                             const pf_tensor *tensor)
+{
+    if (pf_tensor_is_null(tensor))
+        return PF_OK;
+    if (tensor->rank != 2 || (tensor->shape[1] > 1 && tensor->stride[1] != 1))
+        return refuse(ops, op, what, tensor);
+    return PF_OK;
+}
+
+/* --- cost ------------------------------------------------------------------- */
+
+static double tensor_bytes(const pf_tensor *tensor)
+{
+    return pf_tensor_is_null(tensor) ? 0.0 : (double)pf_tensor_bytes(tensor);
+}
+
+static void count(pf_ops *ops, double flops, double bytes)
+{
+    ops->cost.flops += flops;
+    ops->cost.bytes += bytes;
+    ops->cost.launches++;
+}
+
+/* Calls the kernel with the numerics of ops, unless the run is dry. */
+#define LAUNCH(ops, slot, type, args)                                          \
+    do {                                                                       \
+        if ((ops)->dry)                                                        \
+            return PF_OK;                                                      \
+        type launched_ = *(args);                                              \
+        launched_.numerics = (ops)->numerics;                                  \
+        return (ops)->platform->table.slot((ops)->platform, &launched_,        \
+                                           (ops)->error);                      \
+    } while (0)
+
+/* The same for a kernel that has no numerics. */
+#define LAUNCH_PLAIN(ops, slot, args)                                          \
+    do {                                                                       \
+        if ((ops)->dry)                                                        \
+            return PF_OK;                                                      \
+        return (ops)->platform->table.slot((ops)->platform, (args),            \
+                                           (ops)->error);                      \
+    } while (0)
+
+/* --- matrices --------------------------------------------------------------- */
+
+pf_status pf_op_linear(pf_ops *ops, const pf_linear_args *args)
+{
+    const pf_tensor *w = &args->weight->source;
+    if (args->weight->kind != PF_WEIGHT_LINEAR || w->rank != 2)
+        return refuse(ops, "linear", "weight", w);
+    int64_t n = w->shape[0], k = w->shape[1], m = args->x.shape[0];
+    EXPECT(ops, "linear",
+           {"x", &args->x, false, 2, {m, k}},
+           {"y", &args->y, false, 2, {m, n}},
+           {"bias", &args->bias, true, 1, {n}},
+           {"gate", &args->gate, true, 1, {n}},
+           {"mul", &args->mul, true, 2, {m, n}},
+           {"residual", &args->residual, true, 2, {m, n}});
+    PF_TRY(expect_rows(ops, "linear", "x", &args->x));
+    PF_TRY(expect_rows(ops, "linear", "y", &args->y));
+    PF_TRY(expect_rows(ops, "linear", "mul", &args->mul));
+    PF_TRY(expect_rows(ops, "linear", "residual", &args->residual));
+    count(ops, 2.0 * (double)m * (double)n * (double)k,
+          tensor_bytes(&args->x) + tensor_bytes(w) + tensor_bytes(&args->y) +
+              tensor_bytes(&args->residual) + tensor_bytes(&args->mul));
+    LAUNCH(ops, linear, pf_linear_args, args);
+}
+
+pf_status pf_op_attention(pf_ops *ops, const pf_attention_args *args)
+{
+    int64_t lq = args->q.shape[0], lk = args->k.shape[0], d = args->q.shape[1];
+    int64_t heads = args->heads;
+    EXPECT(ops, "attention",
+           {"q", &args->q, false, 2, {lq, d}},
+           {"k", &args->k, false, 2, {lk, d}},
+           {"v", &args->v, false, 2, {lk, d}},
+           {"out", &args->out, false, 2, {lq, d}},
+           {"bias", &args->bias, true, 3, {heads, lq, lk}},
+           {"log_sum_exp", &args->log_sum_exp, true, 2, {heads, lq}});
+    PF_TRY(expect_rows(ops, "attention", "q", &args->q));
+    PF_TRY(expect_rows(ops, "attention", "k", &args->k));
+    PF_TRY(expect_rows(ops, "attention", "v", &args->v));
+    PF_TRY(expect_rows(ops, "attention", "out", &args->out));
+    if (heads < 1 || d % heads != 0 || lk < 1)
+        return refuse(ops, "attention", "q (for its heads)", &args->q);
+    count(ops, 4.0 * (double)lq * (double)lk * (double)d,
+          tensor_bytes(&args->q) + tensor_bytes(&args->k) +
+              tensor_bytes(&args->v) + tensor_bytes(&args->out));
+    LAUNCH(ops, attention, pf_attention_args, args);
+}
+
+/* shift and scale: both null, [C], or [M, C]. */
+static pf_status expect_modulation(pf_ops *ops, const pf_norm_args *args)
+{
+    int64_t m = args->x.shape[0], c = args->x.shape[1];
+    if (pf_tensor_is_null(&args->shift) != pf_tensor_is_null(&args->scale))
+        return refuse(ops, "norm", "shift without scale, or the reverse",
+                      &args->x);
+    if (pf_tensor_is_null(&args->shift))
+        return PF_OK;
+    int rank = args->shift.rank;
+    expectation list[] = {
+        {"shift", &args->shift, false, rank, {rank == 1 ? c : m, c}},
+        {"scale", &args->scale, false, rank, {rank == 1 ? c : m, c}},
+    };
+    return expect_all(ops, "norm", list, 2);
+}
+
+pf_status pf_op_norm(pf_ops *ops, const pf_norm_args *args)
+{
+    int64_t m = args->x.shape[0], c = args->x.shape[1];
+    EXPECT(ops, "norm",
+           {"x", &args->x, false, 2, {m, c}},
+           {"y", &args->y, false, 2, {m, c}},
+           {"weight", &args->weight, true, 1, {c}},
+           {"bias", &args->bias, true, 1, {c}});
+    PF_TRY(expect_rows(ops, "norm", "x", &args->x));
+    PF_TRY(expect_rows(ops, "norm", "y", &args->y));
+    PF_TRY(expect_modulation(ops, args));
+    count(ops, 8.0 * (double)m * (double)c,
+          tensor_bytes(&args->x) + tensor_bytes(&args->y));
+    LAUNCH(ops, norm, pf_norm_args, args);
+}
+
+pf_status pf_op_rope(pf_ops *ops, const pf_rope_args *args)
+{
+    int64_t l = args->x.shape[0], d = args->x.shape[1];
+    int64_t positions = args->cos.shape[0];
+    if (args->heads < 1 || d % (2 * args->heads) != 0 ||
+        args->rows_per_position < 1 || l > positions * args->rows_per_position)
+        return refuse(ops, "rope", "x (for its heads and positions)", &args->x);
+    int64_t pairs = d / args->heads / 2;
+    EXPECT(ops, "rope",
+           {"x", &args->x, false, 2, {l, d}},
+           {"cos", &args->cos, false, 2, {positions, pairs}},
+           {"sin", &args->sin, false, 2, {positions, pairs}});
+    PF_TRY(expect_rows(ops, "rope", "x", &args->x));
+    count(ops, 3.0 * (double)l * (double)d, 2.0 * tensor_bytes(&args->x));
+    LAUNCH(ops, rope, pf_rope_args, args);
+}
+
+/* --- feature maps ----------------------------------------------------------- */
+
+pf_status pf_op_conv(pf_ops *ops, const pf_conv_args *args)
+{
+    const pf_tensor *w = &args->weight->source;
+    if (args->weight->kind != PF_WEIGHT_CONV || w->rank != 5)
+        return refuse(ops, "conv", "weight", w);
+    int64_t co = w->shape[0], ci = w->shape[1];
+    const int64_t *x = args->x.shape, *y = args->y.shape;
+    EXPECT(ops, "conv",
+           {"x", &args->x, false, 4, {ci, x[1], x[2], x[3]}},
+           {"y", &args->y, false, 4, {co, y[1], y[2], y[3]}},
+           {"bias", &args->bias, true, 1, {co}},
+           {"residual", &args->residual, true, 4, {co, y[1], y[2], y[3]}});
+    for (int i = 0; i < 3; i++)
+        if (args->stride[i] < 1 || args->dilation[i] < 1 || args->pad_front[i] < 0)
+            return refuse(ops, "conv", "stride, dilation or padding of the weight", w);
+    double taps = (double)(w->shape[2] * w->shape[3] * w->shape[4]);
+    count(ops, 2.0 * (double)pf_tensor_count(&args->y) * (double)ci * taps,
+          tensor_bytes(&args->x) + tensor_bytes(w) + tensor_bytes(&args->y) +
+              tensor_bytes(&args->residual));
+    LAUNCH(ops, conv, pf_conv_args, args);
+}
+
+pf_status pf_op_conv_transposed(pf_ops *ops, const pf_conv_transposed_args *args)
+{
+    const pf_tensor *w = &args->weight->source;
+    if (args->weight->kind != PF_WEIGHT_CONV_TRANSPOSED || w->rank != 3 ||
+        args->stride < 1 || args->pad < 0)
+        return refuse(ops, "conv_transposed", "weight", w);
+    int64_t ci = w->shape[0], co = w->shape[1], l = args->x.shape[3];
+    EXPECT(ops, "conv_transposed",
+           {"x", &args->x, false, 4, {ci, 1, 1, l}},
+           {"y", &args->y, false, 4, {co, 1, 1, args->y.shape[3]}},
+           {"bias", &args->bias, true, 1, {co}});
+    count(ops, 2.0 * (double)l * (double)pf_tensor_count(w),
+          tensor_bytes(&args->x) + tensor_bytes(w) + tensor_bytes(&args->y));
+    LAUNCH(ops, conv_transposed, pf_conv_transposed_args, args);
+}
+
+pf_status pf_op_channel_norm(pf_ops *ops, const pf_channel_norm_args *args)
+{
+    const int64_t *s = args->x.shape;
+    EXPECT(ops, "channel_norm",
+           {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
+           {"y", &args->y, false, 4, {s[0], s[1], s[2], s[3]}},
+           {"gamma", &args->gamma, false, 1, {s[0]}});
+    count(ops, 8.0 * (double)pf_tensor_count(&args->x), 2.0 * tensor_bytes(&args->x));
+    LAUNCH(ops, channel_norm, pf_channel_norm_args, args);
+}
+
+pf_status pf_op_snake(pf_ops *ops, const pf_snake_args *args)
+{
+    const int64_t *s = args->x.shape;
+    EXPECT(ops, "snake",
+           {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
+           {"y", &args->y, false, 4, {s[0], s[1], s[2], s[3]}},
+           {"alpha", &args->alpha, false, 1, {s[0]}});
+    count(ops, 20.0 * (double)pf_tensor_count(&args->x), 2.0 * tensor_bytes(&args->x));
+    LAUNCH_PLAIN(ops, snake, args);
+}
+
+pf_status pf_op_upsample(pf_ops *ops, const pf_upsample_args *args)
+{
+    const int64_t *s = args->x.shape;
+    EXPECT(ops, "upsample",
+           {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
+           {"y", &args->y, false, 4, {s[0], s[1], 2 * s[2], 2 * s[3]}});
+    count(ops, 0.0, tensor_bytes(&args->x) + tensor_bytes(&args->y));
+    LAUNCH_PLAIN(ops, upsample, args);
+}
+
+/* --- element by element ----------------------------------------------------- */
+
+static pf_status expect_same(pf_ops *ops, const char *op, const pf_tensor *a,
+                             const pf_tensor *b)
+{
+    if (pf_tensor_is_null(a) || pf_tensor_is_null(b) || a->dtype != PF_F32 ||
+        b->dtype != PF_F32 || !pf_tensor_same_shape(a, b))
+        return refuse(ops, op, "an operand", b);
+    return PF_OK;
+}
+
+pf_status pf_op_unary(pf_ops *ops, const pf_unary_args *args)
+{
+    PF_TRY(expect_same(ops, "unary", &args->x, &args->y));
+    count(ops, 4.0 * (double)pf_tensor_count(&args->x), 2.0 * tensor_bytes(&args->x));
+    LAUNCH(ops, unary, pf_unary_args, args);
+}
+
+pf_status pf_op_binary(pf_ops *ops, const pf_binary_args *args)
+{
+    PF_TRY(expect_same(ops, "binary", &args->a, &args->y));
+    PF_TRY(expect_same(ops, "binary", &args->b, &args->y));
+    count(ops, (double)pf_tensor_count(&args->y), 3.0 * tensor_bytes(&args->y));
+    LAUNCH(ops, binary, pf_binary_args, args);
+}
+
+pf_status pf_op_copy(pf_ops *ops, const pf_copy_args *args)
+{
+    PF_TRY(expect_same(ops, "copy", &args->from, &args->to));
+    count(ops, 0.0, 2.0 * tensor_bytes(&args->to));
+    LAUNCH(ops, copy, pf_copy_args, args);
+}
+
+pf_status pf_op_fill(pf_ops *ops, const pf_fill_args *args)
+{
+    PF_TRY(expect_same(ops, "fill", &args->y, &args->y));
+    count(ops, 0.0, tensor_bytes(&args->y));
+    LAUNCH_PLAIN(ops, fill, args);
+}
+
+pf_status pf_op_embedding(pf_ops *ops, const pf_embedding_args *args)
+{
+    int64_t l = args->ids.shape[0], c = args->table.shape[1];
+    EXPECT(ops, "embedding", {"y", &args->y, false, 2, {l, c}});
+    if (args->ids.dtype != PF_I32 || args->ids.rank != 1)
+        return refuse(ops, "embedding", "ids", &args->ids);
+    if (args->table.rank != 2 || !pf_tensor_is_contiguous(&args->table))
+        return refuse(ops, "embedding", "table", &args->table);
+    count(ops, 0.0, 2.0 * tensor_bytes(&args->y));
+    LAUNCH_PLAIN(ops, embedding, args);
+}
+
+pf_status pf_op_lerp_rows(pf_ops *ops, const pf_lerp_rows_args *args)
+{
+    int64_t c = args->x.shape[1];
+    EXPECT(ops, "lerp_rows",
+           {"x", &args->x, false, 2, {args->x.shape[0], c}},
+           {"y", &args->y, false, 2, {args->y.shape[0], c}});
+    PF_TRY(expect_rows(ops, "lerp_rows", "x", &args->x));
+    PF_TRY(expect_rows(ops, "lerp_rows", "y", &args->y));
+    count(ops, 3.0 * (double)pf_tensor_count(&args->y), 3.0 * tensor_bytes(&args->y));
+    LAUNCH(ops, lerp_rows, pf_lerp_rows_args, args);
+}
+
+/* --- the sampler ------------------------------------------------------------ */
+
+pf_status pf_op_guidance(pf_ops *ops, const pf_guidance_args *args)
+{
+    int64_t n = pf_tensor_count(&args->v);
+    EXPECT(ops, "guidance",
+           {"v", &args->v, false, 1, {n}},
+           {"positive", &args->positive, false, 1, {n}},
+           {"negative", &args->negative, false, 1, {n}},
+           {"bridge_off", &args->bridge_off, true, 1, {n}});
+    count(ops, 6.0 * (double)n, 4.0 * tensor_bytes(&args->v));
+    LAUNCH_PLAIN(ops, guidance, args);
+}
+
+pf_status pf_op_step(pf_ops *ops, const pf_step_args *args)
+{
+    int64_t n = pf_tensor_count(&args->x);
+    EXPECT(ops, "step",
+           {"x", &args->x, false, 1, {n}},
+           {"v", &args->v, false, 1, {n}});
+    count(ops, 2.0 * (double)n, 3.0 * tensor_bytes(&args->x));
+    LAUNCH_PLAIN(ops, step, args);
+}
