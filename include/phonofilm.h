@@ -159,6 +159,7 @@ typedef enum pf_rng { PF_RNG_OWN, PF_RNG_TORCH_CPU, PF_RNG_TORCH_CUDA } pf_rng;
 typedef struct pf_state {
     int step;                   /* steps that are done, 0..steps */
     int steps;                  /* of the whole film */
+    double fps;                 /* frames a second of the film */
     const float *video;         /* [C, T, h, w] */
     int64_t video_shape[4];
     const float *audio;         /* [C, L] */
@@ -282,7 +283,7 @@ PF_API void pf_job_destroy(pf_job *job);        /* NULL is fine */
 
 /* ======================================================================= latents
  * A pf_state on disk: safetensors with latents.video and latents.audio in F32,
- * step and steps in the metadata.
+ * step, steps and fps in the metadata.
  */
 
 PF_API pf_status pf_state_write(const char *path, const pf_state *state,

@@ -20,12 +20,30 @@ typedef struct pf_condition_scales {
     float both, a2v, v2a;
 } pf_condition_scales;
 
+/* How large a film is in latents: what the rotary tables depend on. */
+typedef struct pf_dual_extent {
+    int64_t frames, height, width;  /* T, h, w of the video latents */
+    int64_t audio_length;           /* La */
+} pf_dual_extent;
+
+/* The rotary tables of one job, in the arena: the towers' own and the bridge's. */
+typedef struct pf_dual_tables {
+    pf_tensor video_cos, video_sin; /* [tokens, head_dim / 2] of the video tower */
+    pf_tensor audio_cos, audio_sin; /* [La, head_dim / 2] of the audio tower */
+    pf_bridge_tables bridge;
+} pf_dual_tables;
+
+pf_status pf_dual_tower_make_tables(const pf_dual_tower *towers, pf_ops *ops,
+                                    const pf_dual_extent *extent, double fps,
+                                    bool round_inverse_frequencies,
+                                    pf_dual_tables *out);
+
 typedef struct pf_dual_inputs {
     pf_tensor video;                /* [in_dim, T, h, w] F32 device, contiguous */
     pf_tensor audio;                /* [in_dim, La] */
     const pf_tower_time *video_time, *audio_time;
     const pf_tower_text *video_text, *audio_text;
-    const pf_bridge_tables *tables; /* of this size and fps */
+    const pf_dual_tables *tables;   /* of this size and fps */
     bool bridge_off;                /* neither direction is computed */
     pf_condition_scales scales;
     pf_tensor video_out;            /* [out_dim, T, h, w]: velocity */

@@ -1,0 +1,115 @@
+/* The engine behind the public header.  See engine.h. */
+#include "pipeline/engine.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+const char *pf_version(void)
+{
+    return PF_VERSION;
+}
+
+static void fill_info(pf_engine *engine)
+{
+    const pf_video_vae_info *video = pf_video_vae_get_info(engine->video_vae);
+    const pf_audio_vae_info *audio = pf_audio_vae_get_info(engine->audio_vae);
+    const pf_capabilities *can = &engine->platform->capabilities;
+    engine->info = (pf_model_info){
+        .path = engine->model_path,
+        .components = engine->component_info,
+        .component_count = PF_COMPONENTS,
+        .size_multiple =
+            video->space * pf_tower_get_info(engine->expert[0])->patch[1],
+        .frame_multiple = video->time,
+        .latent_channels = video->latent_channels,
+        .audio_latent_channels = audio->latent_channels,
+        .sample_rate = audio->sample_rate,
+        .audio_hop = audio->hop,
+        .boundary_ratio = engine->boundary_ratio,
+        .platform = can->name,
+        .isa = can->isa,
+        .device = can->device,
+        .threads = can->threads,
+    };
+}
+
+static pf_status check_options(const pf_engine_options *options, pf_error *error)
+{
+    if (!options->model_path || !*options->model_path)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "model_path is empty, but must be a model folder");
+    if (options->precision > PF_PRECISION_REF)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "precision is %d, but must be fast, f32 or ref",
+                       (int)options->precision);
+    if (options->bridge_frequencies > PF_BRIDGE_FREQUENCIES_BF16)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "bridge_frequencies is %d, but must be auto, f32 or bf16",
+                       (int)options->bridge_frequencies);
+    if (options->memory_limit < 0)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "memory_limit is %lld, but must not be negative",
+                       (long long)options->memory_limit);
+    return PF_OK;
+}
+
+static bool wants_rounded_frequencies(const pf_engine_options *options)
+{
+    if (options->bridge_frequencies == PF_BRIDGE_FREQUENCIES_AUTO)
+        return options->precision == PF_PRECISION_REF;
+    return options->bridge_frequencies == PF_BRIDGE_FREQUENCIES_BF16;
+}
+
+static pf_status open_parts(pf_engine *engine, const pf_engine_options *options,
+                            pf_error *error)
+{
+    pf_platform_options platform = {options->platform, options->isa,
+                                    options->threads};
+    engine->model_path = pf_strdup(options->model_path);
+    if (!engine->model_path)
+        return pf_fail_memory(error, "engine", sizeof *engine);
+    PF_TRY(pf_platform_open(&platform, &engine->platform, error));
+    PF_TRY(pf_components_open(engine, error));
+    fill_info(engine);
+    return PF_OK;
+}
+
+pf_status pf_engine_open(const pf_engine_options *options, pf_engine **out,
+                         pf_error *error)
+{
+    *out = NULL;
+    PF_TRY(check_options(options, error));
+    pf_engine *engine = pf_calloc(1, sizeof *engine);
+    if (!engine)
+        return pf_fail_memory(error, "engine", sizeof *engine);
+    pthread_mutex_init(&engine->busy, NULL);
+    engine->precision = options->precision;
+    engine->round_bridge_frequencies = wants_rounded_frequencies(options);
+    engine->keep_resident = options->keep_resident;
+    engine->memory_limit = options->memory_limit;
+    engine->log = (pf_log){options->warn, options->warn_user};
+    pf_status status = open_parts(engine, options, error);
+    if (status != PF_OK) {
+        pf_engine_close(engine);
+        return status;
+    }
+    *out = engine;
+    return PF_OK;
+}
+
+void pf_engine_close(pf_engine *engine)
+{
+    if (!engine)
+        return;
+    pf_components_close(engine);
+    pf_platform_close(engine->platform);
+    pthread_mutex_destroy(&engine->busy);
+    pf_free(engine->model_path);
+    pf_free(engine);
+}
+
+const pf_model_info *pf_engine_info(const pf_engine *engine)
+{
+    return &engine->info;
+}

@@ -1,0 +1,85 @@
+/* The engine inside: components, residency, defaults.  Public side: phonofilm.h. */
+#ifndef PF_PIPELINE_ENGINE_H
+#define PF_PIPELINE_ENGINE_H
+
+#include <pthread.h>
+
+#include "base/log.h"
+#include "model/audio_vae.h"
+#include "model/dual_tower.h"
+#include "model/scheduler.h"
+#include "model/umt5.h"
+#include "model/video_vae.h"
+#include "phonofilm.h"
+#include "platform/platform.h"
+#include "text/tokenizer.h"
+
+enum { PF_TEXT_ROWS = 512 };            /* context rows of both towers */
+
+typedef enum pf_component {
+    PF_TEXT_ENCODER,
+    PF_VIDEO_VAE,
+    PF_AUDIO_VAE,
+    PF_VIDEO_DIT,                       /* high noise */
+    PF_VIDEO_DIT_2,                     /* low noise */
+    PF_AUDIO_DIT,
+    PF_DUAL_TOWER_BRIDGE,
+    PF_COMPONENTS
+} pf_component;
+
+/* What a request is without further word (generation_config.json). */
+typedef struct pf_defaults {
+    int height, width, num_frames, num_inference_steps;
+    double fps, guidance_scale;
+} pf_defaults;
+
+struct pf_engine {
+    char *model_path;
+    pf_platform *platform;
+    pf_precision precision;
+    bool round_bridge_frequencies;
+    bool keep_resident;
+    int64_t memory_limit;               /* 0: what is available */
+    pf_log log;
+
+    pf_umt5 *text_encoder;
+    pf_video_vae *video_vae;
+    pf_audio_vae *audio_vae;
+    pf_tower *expert[2];                /* high noise, low noise */
+    pf_tower *audio_dit;
+    pf_bridge *bridge;
+    pf_params *params[PF_COMPONENTS];   /* of the components above */
+    pf_tokenizer *tokenizer;
+    pf_scheduler_config scheduler;
+    double boundary_ratio;
+    pf_defaults defaults;
+
+    pf_component_info component_info[PF_COMPONENTS];
+    pf_model_info info;
+    pthread_mutex_t busy;               /* one job at a time */
+    double flops_per_second;            /* measured when first asked for; 0: not yet */
+};
+
+/* The numerics of a component at this precision. */
+pf_numerics pf_engine_numerics(const pf_engine *engine, pf_component component);
+
+/* --- residency -------------------------------------------------------------- */
+
+/* A set of components: bit 1 << pf_component. */
+typedef unsigned pf_component_set;
+
+/* Makes exactly these resident (with keep_resident: at least these). */
+pf_status pf_residency_use(pf_engine *engine, pf_component_set set,
+                           pf_error *error);
+
+/* Bytes that these components hold while resident.  `text_tokens` is how many rows
+ * of the embedding table a request touches. */
+int64_t pf_residency_bytes(pf_engine *engine, pf_component_set set,
+                           int64_t text_tokens);
+
+/* --- opening (components.c) -------------------------------------------------- */
+
+pf_status pf_components_open(pf_engine *engine, pf_error *error);
+void pf_components_close(pf_engine *engine);
+
+#endif

@@ -1,0 +1,392 @@
+/* Requests: defaults, checks, and the plan.  See phonofilm.h and job.h.
+ *
+ * Members are checked in the order of the structure.  A member that would have no
+ * effect is refused, not ignored.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "pipeline/job.h"
+#include "text/clean.h"
+
+enum {
+    MAX_SIDE = 16384,           /* of a picture */
+    MIN_SIDE = 16,
+    MAX_LATENT_EXTENT = 1024,   /* rows of the rotary tables */
+    MAX_AUDIO_LENGTH = 16384
+};
+
+/* The negative prompt of the official scripts. */
+static const char default_negative_prompt[] =
+    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，"
+    "整体发灰，最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，多余的手指";
+
+void pf_request_init(const pf_engine *engine, pf_request *request)
+{
+    const pf_defaults *d = &engine->defaults;
+    *request = (pf_request){
+        .height = d->height,
+        .width = d->width,
+        .num_frames = d->num_frames,
+        .fps = d->fps,
+        .num_inference_steps = d->num_inference_steps,
+        .guidance_scale = d->guidance_scale,
+        .guidance_scale_2 = PF_UNSET,
+        .bridge_guidance_scale = PF_UNSET,
+        .visual_shift = PF_UNSET,
+        .audio_shift = PF_UNSET,
+        .seed = 42,
+    };
+}
+
+int64_t pf_plan_video_count(const pf_plan *plan)
+{
+    return plan->latent_channels * plan->latent_frames * plan->latent_height *
+           plan->latent_width;
+}
+
+int64_t pf_plan_audio_count(const pf_plan *plan)
+{
+    return plan->audio_channels * plan->audio_length;
+}
+
+double pf_request_scale(const pf_request *request, const pf_plan *plan, int step)
+{
+    if (pf_is_set(request->guidance_scale_2) && step >= plan->switch_step)
+        return request->guidance_scale_2;
+    return request->guidance_scale;
+}
+
+/* --- pictures --------------------------------------------------------------- */
+
+static pf_status check_image(const pf_image *image, const char *name,
+                             pf_error *error)
+{
+    if (image->width < MIN_SIDE || image->width > MAX_SIDE ||
+        image->height < MIN_SIDE || image->height > MAX_SIDE)
+        return pf_fail(error, PF_E_INPUT,
+                       "%s is %lldx%lld, but each side must be %d to %d pixels",
+                       name, (long long)image->width, (long long)image->height,
+                       MIN_SIDE, MAX_SIDE);
+    if (image->stride < 3 * image->width)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "%s has a stride of %lld bytes, but a row needs %lld", name,
+                       (long long)image->stride, (long long)(3 * image->width));
+    return PF_OK;
+}
+
+static pf_status check_pictures(const pf_request *r, pf_error *error)
+{
+    if (r->resume && r->resume->step >= r->resume->steps) {
+        if (r->first_frame.rgb || r->last_frame.rgb || r->text_only)
+            return pf_fail(error, PF_E_ARGUMENT,
+                           "a picture has no effect on finished latents; leave it "
+                           "out");
+        return PF_OK;
+    }
+    if (r->text_only && r->first_frame.rgb)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "text_only makes a film without a picture, but first_frame "
+                       "is given; choose one");
+    if (!r->text_only && !r->first_frame.rgb)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "first_frame is missing: give a picture, or text_only");
+    if (r->first_frame.rgb)
+        PF_TRY(check_image(&r->first_frame, "first_frame", error));
+    if (!r->last_frame.rgb)
+        return PF_OK;
+    if (r->num_frames == 1)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "last_frame needs a film of at least 5 frames, but num_frames "
+                       "is 1");
+    return check_image(&r->last_frame, "last_frame", error);
+}
+
+/* --- sizes ------------------------------------------------------------------ */
+
+static pf_status check_side(const pf_engine *engine, const char *name, int value,
+                            pf_error *error)
+{
+    int multiple = engine->info.size_multiple;
+    int most = MAX_LATENT_EXTENT * multiple;
+    if (value < multiple || value > most || value % multiple != 0)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "%s is %d, but must be a multiple of %d from %d to %d", name,
+                       value, multiple, multiple, most);
+    return PF_OK;
+}
+
+static pf_status check_sizes(const pf_engine *engine, const pf_request *r,
+                             pf_error *error)
+{
+    int group = engine->info.frame_multiple;
+    int most = group * (MAX_LATENT_EXTENT - 1) + 1;
+    PF_TRY(check_side(engine, "height", r->height, error));
+    PF_TRY(check_side(engine, "width", r->width, error));
+    if (r->num_frames < 1 || r->num_frames > most ||
+        (r->num_frames - 1) % group != 0) {
+        int below = (r->num_frames - 1) / group * group + 1;
+        if (r->num_frames < 1 || r->num_frames > most)
+            return pf_fail(error, PF_E_ARGUMENT,
+                           "num_frames is %d, but must be %dk + 1 from 1 to %d",
+                           r->num_frames, group, most);
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "num_frames is %d, but must be %dk + 1, such as %d or %d",
+                       r->num_frames, group, below, below + group);
+    }
+    if (!(r->fps >= 1.0 && r->fps <= 120.0))
+        return pf_fail(error, PF_E_ARGUMENT, "fps is %g, but must be 1 to 120",
+                       r->fps);
+    return PF_OK;
+}
+
+static void plan_sizes(const pf_engine *engine, const pf_request *r, pf_plan *plan)
+{
+    const pf_video_vae_info *video = pf_video_vae_get_info(engine->video_vae);
+    const pf_audio_vae_info *audio = pf_audio_vae_get_info(engine->audio_vae);
+    plan->frames = r->num_frames;
+    plan->height = r->height;
+    plan->width = r->width;
+    plan->latent_channels = video->latent_channels;
+    plan->latent_frames = (r->num_frames - 1) / video->time + 1;
+    plan->latent_height = r->height / video->space;
+    plan->latent_width = r->width / video->space;
+    plan->audio_channels = audio->latent_channels;
+    plan->audio_samples =
+        (int64_t)((double)audio->sample_rate * r->num_frames / r->fps);
+    plan->audio_length = (plan->audio_samples - 1) / audio->hop + 1;
+}
+
+static pf_status check_audio_length(const pf_plan *plan, const pf_request *r,
+                                    pf_error *error)
+{
+    if (plan->audio_samples >= 1 && plan->audio_length <= MAX_AUDIO_LENGTH)
+        return PF_OK;
+    return pf_fail(error, PF_E_ARGUMENT,
+                   "num_frames %d at fps %g is a sound of %lld latents, but the "
+                   "audio tower takes 1 to %d", r->num_frames, r->fps,
+                   (long long)plan->audio_length, MAX_AUDIO_LENGTH);
+}
+
+/* --- guidance and schedule --------------------------------------------------- */
+
+static pf_status check_scale(const char *name, double value, double high,
+                             pf_error *error)
+{
+    if (!pf_is_set(value) || (value >= 0.0 && value <= high))
+        return PF_OK;
+    return pf_fail(error, PF_E_ARGUMENT, "%s is %g, but must be 0 to %g", name,
+                   value, high);
+}
+
+static pf_status check_guidance(const pf_request *r, pf_error *error)
+{
+    if (!pf_is_set(r->guidance_scale))
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "guidance_scale is not given, but must be 0 to 100");
+    PF_TRY(check_scale("guidance_scale", r->guidance_scale, 100.0, error));
+    PF_TRY(check_scale("guidance_scale_2", r->guidance_scale_2, 100.0, error));
+    PF_TRY(check_scale("bridge_guidance_scale", r->bridge_guidance_scale, 100.0,
+                       error));
+    PF_TRY(check_scale("guidance_rescale", r->guidance_rescale, 1.0, error));
+    if (pf_is_set(r->visual_shift) != pf_is_set(r->audio_shift))
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "visual_shift and audio_shift must be given together");
+    return PF_OK;
+}
+
+pf_status pf_request_schedule(const pf_request *r, pf_scheduler *scheduler,
+                              pf_error *error)
+{
+    double shifts[2] = {r->visual_shift, r->audio_shift};
+    bool given = pf_is_set(r->visual_shift);
+    if (given && scheduler->config.exponential_shift)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "visual_shift has no effect with this model: its scheduler "
+                       "uses exponential_shift; leave it out");
+    return pf_scheduler_set_steps(scheduler, r->num_inference_steps,
+                                  given ? shifts : NULL, error);
+}
+
+static pf_status plan_steps(const pf_engine *engine, const pf_request *r,
+                            pf_plan *plan, pf_error *error)
+{
+    pf_scheduler scheduler;
+    PF_TRY(pf_scheduler_open(&engine->scheduler, &scheduler, error));
+    pf_status status = pf_request_schedule(r, &scheduler, error);
+    if (status == PF_OK) {
+        plan->steps = r->num_inference_steps;
+        plan->switch_step = pf_scheduler_switch(&scheduler, engine->boundary_ratio);
+    }
+    pf_scheduler_close(&scheduler);
+    return status;
+}
+
+/* Which branches the remaining steps need, and which members have no effect. */
+static pf_status plan_branches(const pf_request *r, pf_plan *plan, pf_error *error)
+{
+    bool remaining = plan->first_step < plan->steps;
+    plan->three_branches =
+        pf_is_set(r->bridge_guidance_scale) && r->bridge_guidance_scale != 1.0;
+    plan->needs_negative = plan->three_branches && remaining;
+    for (int i = plan->first_step; i < plan->steps; i++)
+        if (pf_request_scale(r, plan, i) != 1.0)
+            plan->needs_negative = true;
+    if (!remaining)
+        return PF_OK;
+    if (pf_is_set(r->guidance_scale_2) && plan->switch_step >= plan->steps)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "guidance_scale_2 is %g, but has no effect: none of the %d "
+                       "steps reaches the low-noise expert", r->guidance_scale_2,
+                       plan->steps);
+    if (!plan->needs_negative && r->guidance_rescale > 0.0)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "guidance_rescale is %g, but has no effect with "
+                       "guidance_scale 1", r->guidance_rescale);
+    if (!plan->needs_negative && r->negative_prompt && *r->negative_prompt)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "negative_prompt has no effect with guidance_scale 1; leave "
+                       "it out or raise the scale");
+    return PF_OK;
+}
+
+static pf_status check_noise(const pf_request *r, pf_error *error)
+{
+    if (r->rng > PF_RNG_TORCH_CUDA)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "rng is %d, but must be own, torch-cpu or torch-cuda",
+                       (int)r->rng);
+    if (r->rng == PF_RNG_TORCH_CUDA &&
+        (r->cuda_multiprocessors < 1 || r->cuda_multiprocessors > 1024))
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "cuda_multiprocessors is %d, but rng torch-cuda needs 1 to "
+                       "1024", r->cuda_multiprocessors);
+    if (r->rng != PF_RNG_TORCH_CUDA && r->cuda_multiprocessors != 0)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "cuda_multiprocessors is %d, but has no effect unless rng is "
+                       "torch-cuda", r->cuda_multiprocessors);
+    return PF_OK;
+}
+
+/* --- output and resume -------------------------------------------------------- */
+
+static pf_status check_output(const pf_request *r, pf_error *error)
+{
+    if (r->no_video_output && r->no_audio_output)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "no_video_output and no_audio_output together leave nothing "
+                       "to deliver");
+    if (r->vae_tile == 0 && r->vae_tile_stride == 0)
+        return PF_OK;
+    if (r->vae_tile < 64 || r->vae_tile > 4096 || r->vae_tile % 16 != 0)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "vae_tile is %d, but must be 0 or a multiple of 16 from 64 to "
+                       "4096", r->vae_tile);
+    if (r->vae_tile_stride < 16 || r->vae_tile_stride > r->vae_tile ||
+        r->vae_tile_stride % 16 != 0)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "vae_tile_stride is %d, but must be a multiple of 16 from 16 "
+                       "to vae_tile, %d", r->vae_tile_stride, r->vae_tile);
+    return PF_OK;
+}
+
+static bool all_finite(const float *values, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return false;
+    return true;
+}
+
+static pf_status check_shape(const char *name, const int64_t *found,
+                             const int64_t *wanted, int rank, pf_error *error)
+{
+    char a[128], b[128];
+    if (memcmp(found, wanted, (size_t)rank * sizeof *found) == 0)
+        return PF_OK;
+    pf_tensor shape_a = pf_tensor_make(NULL, PF_F32, rank, found);
+    pf_tensor shape_b = pf_tensor_make(NULL, PF_F32, rank, wanted);
+    pf_tensor_shape_text(&shape_a, a);
+    pf_tensor_shape_text(&shape_b, b);
+    return pf_fail(error, PF_E_INPUT,
+                   "%s has shape %s, but this request needs %s", name, a, b);
+}
+
+static pf_status check_resume(const pf_request *r, pf_plan *plan, pf_error *error)
+{
+    const pf_state *s = r->resume;
+    if (!s)
+        return PF_OK;
+    const int64_t video[4] = {plan->latent_channels, plan->latent_frames,
+                              plan->latent_height, plan->latent_width};
+    const int64_t audio[2] = {plan->audio_channels, plan->audio_length};
+    PF_TRY(check_shape("latents.video", s->video_shape, video, 4, error));
+    PF_TRY(check_shape("latents.audio", s->audio_shape, audio, 2, error));
+    if (s->steps != plan->steps || s->step < 0 || s->step > s->steps)
+        return pf_fail(error, PF_E_INPUT,
+                       "the latents are after step %d of %d, but the request has %d "
+                       "steps", s->step, s->steps, plan->steps);
+    if (!all_finite(s->video, pf_plan_video_count(plan)) ||
+        !all_finite(s->audio, pf_plan_audio_count(plan)))
+        return pf_fail(error, PF_E_INPUT,
+                       "the latents hold values that are not finite");
+    plan->first_step = s->step;
+    return PF_OK;
+}
+
+/* --- prompts ---------------------------------------------------------------- */
+
+static pf_status tokenize(pf_engine *engine, const char *name, const char *prompt,
+                          int32_t *ids, int64_t *count, pf_error *error)
+{
+    char *clean = NULL;
+    pf_error inner = {0};
+    pf_status status = pf_prompt_clean(prompt, strlen(prompt), &clean, &inner);
+    if (status == PF_OK)
+        status = pf_tokenizer_encode(engine->tokenizer, clean, ids, PF_TEXT_ROWS,
+                                     count, &inner);
+    pf_free(clean);
+    if (status != PF_OK)
+        return pf_fail(error, status, "%s: %s", name, inner.message);
+    return PF_OK;
+}
+
+static pf_status plan_prompts(pf_engine *engine, const pf_request *r,
+                              pf_plan *plan, pf_error *error)
+{
+    if (plan->first_step >= plan->steps) {
+        if (r->prompt || r->negative_prompt)
+            return pf_fail(error, PF_E_ARGUMENT,
+                           "a prompt has no effect on finished latents; leave it "
+                           "out");
+        return PF_OK;
+    }
+    if (!r->prompt)
+        return pf_fail(error, PF_E_ARGUMENT, "prompt is missing");
+    PF_TRY(tokenize(engine, "prompt", r->prompt, plan->ids[POSITIVE],
+                    &plan->tokens[POSITIVE], error));
+    if (!plan->needs_negative)
+        return PF_OK;
+    const char *negative =
+        r->negative_prompt ? r->negative_prompt : default_negative_prompt;
+    return tokenize(engine, "negative_prompt", negative, plan->ids[NEGATIVE],
+                    &plan->tokens[NEGATIVE], error);
+}
+
+pf_status pf_request_plan(pf_engine *engine, const pf_request *request,
+                          pf_plan *plan, pf_error *error)
+{
+    memset(plan, 0, sizeof *plan);
+    PF_TRY(check_pictures(request, error));
+    PF_TRY(check_sizes(engine, request, error));
+    plan_sizes(engine, request, plan);
+    PF_TRY(check_audio_length(plan, request, error));
+    PF_TRY(plan_steps(engine, request, plan, error));
+    PF_TRY(check_guidance(request, error));
+    PF_TRY(check_noise(request, error));
+    PF_TRY(check_output(request, error));
+    PF_TRY(check_resume(request, plan, error));
+    PF_TRY(plan_branches(request, plan, error));
+    return plan_prompts(engine, request, plan, error);
+}

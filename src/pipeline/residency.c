@@ -1,0 +1,57 @@
+/* Which components hold memory.  See engine.h; DESIGN "Memory": at any time only
+ * the components of the current stage. */
+#include "pipeline/engine.h"
+
+pf_numerics pf_engine_numerics(const pf_engine *engine, pf_component component)
+{
+    bool vae = component == PF_VIDEO_VAE || component == PF_AUDIO_VAE;
+    switch (engine->precision) {
+    case PF_PRECISION_REF:
+        return (pf_numerics){PF_MATH_F32, !vae};
+    case PF_PRECISION_FAST:
+        return (pf_numerics){
+            component == PF_AUDIO_VAE ? PF_MATH_F32 : PF_MATH_FAST, false};
+    default:
+        return (pf_numerics){PF_MATH_F32, false};
+    }
+}
+
+pf_status pf_residency_use(pf_engine *engine, pf_component_set set,
+                           pf_error *error)
+{
+    for (int c = 0; c < PF_COMPONENTS; c++) {
+        bool wanted = set >> c & 1u;
+        if (wanted || engine->keep_resident || !pf_params_loaded(engine->params[c]))
+            continue;
+        pf_params_unload(engine->params[c]);
+        pf_weights_forget(pf_params_weights(engine->params[c]));
+    }
+    for (int c = 0; c < PF_COMPONENTS; c++) {
+        if (!(set >> c & 1u) || pf_params_loaded(engine->params[c]))
+            continue;
+        pf_math math = pf_engine_numerics(engine, (pf_component)c).math;
+        PF_TRY(pf_params_load(engine->params[c], engine->platform, math, error));
+    }
+    return PF_OK;
+}
+
+int64_t pf_residency_bytes(pf_engine *engine, pf_component_set set,
+                           int64_t text_tokens)
+{
+    int64_t bytes = 0;
+    for (int c = 0; c < PF_COMPONENTS; c++) {
+        if (!(set >> c & 1u))
+            continue;
+        pf_math math = pf_engine_numerics(engine, (pf_component)c).math;
+        pf_params_size size =
+            pf_params_measure(engine->params[c], engine->platform, math);
+        bytes += size.device_bytes + size.mapped_bytes;
+        if (c == PF_TEXT_ENCODER) {
+            /* A row touches the pages it lies in. */
+            int64_t row = 4 * pf_umt5_width(engine->text_encoder) + 8192;
+            int64_t touched = text_tokens * row;
+            bytes += touched < size.table_bytes ? touched : size.table_bytes;
+        }
+    }
+    return bytes;
+}

@@ -1,0 +1,94 @@
+/* A pf_state on disk.  See phonofilm.h "latents"; docs/model/file-formats.md. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "phonofilm.h"
+#include "weights/weights.h"
+
+pf_status pf_state_write(const char *path, const pf_state *state, pf_error *error)
+{
+    char step[16], steps[16], fps[40];
+    snprintf(step, sizeof step, "%d", state->step);
+    snprintf(steps, sizeof steps, "%d", state->steps);
+    snprintf(fps, sizeof fps, "%.17g", state->fps);
+    const char *metadata[] = {"format", "phonofilm-latents", "step", step,
+                              "steps", steps, "fps", fps, NULL};
+    const pf_named_tensor tensors[] = {
+        {"latents.video", pf_tensor_make((void *)(uintptr_t)state->video, PF_F32, 4,
+                                         state->video_shape)},
+        {"latents.audio", pf_tensor_make((void *)(uintptr_t)state->audio, PF_F32, 2,
+                                         state->audio_shape)},
+    };
+    return pf_safetensors_write(path, tensors, 2, metadata, error);
+}
+
+/* One tensor of F32 into fresh memory. */
+static pf_status read_latents(pf_weights *file, const char *name, int rank,
+                              const float **out, int64_t *shape, pf_error *error)
+{
+    pf_tensor tensor;
+    PF_TRY(pf_weights_find_any(file, name, &tensor, error));
+    int64_t count = pf_tensor_count(&tensor);
+    if (tensor.dtype != PF_F32 || tensor.rank != rank || count == 0)
+        return pf_fail(error, PF_E_INPUT,
+                       "%s: %s is %s of rank %d, but must be F32 of rank %d",
+                       pf_weights_path(file), name, pf_dtype_name(tensor.dtype),
+                       tensor.rank, rank);
+    float *values = pf_alloc((size_t)count * sizeof *values);
+    if (!values)
+        return pf_fail_memory(error, name, (unsigned long long)count * 4);
+    pf_to_f32(tensor.data, PF_F32, count, values);
+    for (int i = 0; i < rank; i++)
+        shape[i] = tensor.shape[i];
+    *out = values;
+    return PF_OK;
+}
+
+/* A number of the metadata; `missing` when it is not there. */
+static pf_status read_number(pf_weights *file, const char *key, double missing,
+                             double low, double high, double *out, pf_error *error)
+{
+    const char *text = pf_weights_metadata(file, key);
+    char *end = NULL;
+    *out = text ? strtod(text, &end) : missing;
+    bool whole = !text || (end != text && *end == '\0');
+    if (whole && *out >= low && *out <= high)
+        return PF_OK;
+    return pf_fail(error, PF_E_INPUT,
+                   "%s: metadata %s is %s, but must be a number from %g to %g",
+                   pf_weights_path(file), key, text ? text : "missing", low, high);
+}
+
+static pf_status read_all(pf_weights *file, pf_state *out, pf_error *error)
+{
+    double step, steps;
+    PF_TRY(read_number(file, "steps", 1, 1, 1000, &steps, error));
+    PF_TRY(read_number(file, "step", steps, 0, steps, &step, error));
+    PF_TRY(read_number(file, "fps", 24, 1, 120, &out->fps, error));
+    out->step = (int)step;
+    out->steps = (int)steps;
+    PF_TRY(read_latents(file, "latents.video", 4, &out->video, out->video_shape,
+                        error));
+    return read_latents(file, "latents.audio", 2, &out->audio, out->audio_shape,
+                        error);
+}
+
+pf_status pf_state_read(const char *path, pf_state *out, pf_error *error)
+{
+    pf_weights *file = NULL;
+    *out = (pf_state){0};
+    PF_TRY(pf_weights_open_file(path, "", &file, error));
+    pf_status status = read_all(file, out, error);
+    pf_weights_close(file);
+    if (status != PF_OK)
+        pf_state_free(out);
+    return status;
+}
+
+void pf_state_free(pf_state *state)
+{
+    pf_free((void *)(uintptr_t)state->video);
+    pf_free((void *)(uintptr_t)state->audio);
+    *state = (pf_state){0};
+}
