@@ -6,7 +6,6 @@
 #include "model/scheduler.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/json.h"
 #include "base/memory.h"
@@ -140,18 +139,25 @@ static void timesteps_from(const pf_scheduler_config *c, const float *sigmas,
         timesteps[i] = sigmas[i] * (float)c->num_train_timesteps;
 }
 
+static float *new_table(int count)
+{
+    return pf_alloc((size_t)count * sizeof(float));
+}
+
 pf_status pf_scheduler_open(const pf_scheduler_config *config, pf_scheduler *out,
                             pf_error *error)
 {
     int count = config->num_train_timesteps;
-    *out = (pf_scheduler){.config = *config};
-    out->train_timesteps = pf_alloc((size_t)count * sizeof(float));
-    out->train_sigmas = pf_alloc((size_t)count * sizeof(float));
-    out->timesteps[0] = pf_alloc(PF_STEPS_MAX * sizeof(float));
-    out->timesteps[1] = pf_alloc(PF_STEPS_MAX * sizeof(float));
+    *out = (pf_scheduler){
+        .config = *config,
+        .train_timesteps = new_table(count),
+        .train_sigmas = new_table(count),
+        .timesteps = {new_table(PF_STEPS_MAX), new_table(PF_STEPS_MAX)},
+        .sigmas = {new_table(PF_STEPS_MAX), new_table(PF_STEPS_MAX)},
+    };
     pf_status status;
     if (!out->train_timesteps || !out->train_sigmas || !out->timesteps[0] ||
-        !out->timesteps[1])
+        !out->timesteps[1] || !out->sigmas[0] || !out->sigmas[1])
         status = pf_fail_memory(error, "the schedule",
                                 (unsigned long long)count * sizeof(float));
     else
@@ -168,8 +174,10 @@ void pf_scheduler_close(pf_scheduler *scheduler)
 {
     pf_free(scheduler->train_timesteps);
     pf_free(scheduler->train_sigmas);
-    pf_free(scheduler->timesteps[0]);
-    pf_free(scheduler->timesteps[1]);
+    for (int i = 0; i < 2; i++) {
+        pf_free(scheduler->timesteps[i]);
+        pf_free(scheduler->sigmas[i]);
+    }
     *scheduler = (pf_scheduler){0};
 }
 
@@ -187,9 +195,10 @@ pf_status pf_scheduler_set_steps(pf_scheduler *scheduler, int steps,
             return pf_fail(error, PF_E_ARGUMENT,
                            "%s is %g, but must be above 0 and at most 1000",
                            names[column], shift);
-        float *table = scheduler->timesteps[column];
-        PF_TRY(make_sigmas(&scheduler->config, shift, table, steps, error));
-        timesteps_from(&scheduler->config, table, table, steps);
+        float *sigmas = scheduler->sigmas[column];
+        PF_TRY(make_sigmas(&scheduler->config, shift, sigmas, steps, error));
+        timesteps_from(&scheduler->config, sigmas, scheduler->timesteps[column],
+                       steps);
     }
     scheduler->steps = steps;
     return PF_OK;

@@ -39,6 +39,8 @@ typedef struct pf_video_encode {
     int64_t frames, height, width;              /* frames % 4 == 1 */
     pf_frame_source source;
     void *user;
+    /* Called after each latent frame, or NULL. */
+    void (*progress)(void *user, int64_t done, int64_t total);
     int64_t constant_from;      /* frames from here up to ... */
     int64_t constant_to;        /* ... here (exclusive) are all alike: whole groups
                                  * inside, past the receptive field, are repeated

@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "platform/cpu/cpu.h"
 #include "platform/reference/reference.h"
 
 static const pf_platform_entry entries[] = {
+    {"cpu", pf_cpu_open},
     {"reference", pf_reference_open},
 };
 

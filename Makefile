@@ -1,0 +1,67 @@
+# For those who have the tools; ./demo and ./check install them first.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@meson setup $(BUILD) --buildtype=release --prefix=$(PREFIX)
+
+demo:
+	@./demo
+
+test: all
+	@meson test -C $(BUILD) --print-errorlogs
+	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/cli tests/unit
+
+bench: all
+	@$(BUILD)/phonofilm bench
+
+install: all
+	@meson install -C $(BUILD)
+
+lint:
+	@tools/lint
+
+fuzz:
+	@CC=clang meson setup build-fuzz --buildtype=debugoptimized -Dfuzz=true \
+	  -Db_lundef=false 2>/dev/null || true
+	@ninja -C build-fuzz
+	@meson test -C build-fuzz --suite fuzz
+
+# Each builds into a folder of its own and runs the tests that touch memory and
+# threads most.
+SUITES = --suite unit --suite components --suite pipeline --suite fault
+
+asan:
+	@meson setup build-asan -Db_sanitize=address --buildtype=debugoptimized \
+	  -Db_lundef=false 2>/dev/null || true
+	@ninja -C build-asan && meson test -C build-asan $(SUITES) -t 4
+
+ubsan:
+	@meson setup build-ubsan -Db_sanitize=undefined --buildtype=debugoptimized \
+	  -Db_lundef=false 2>/dev/null || true
+	@ninja -C build-ubsan && meson test -C build-ubsan $(SUITES) -t 4
+
+tsan:
+	@meson setup build-tsan -Db_sanitize=thread --buildtype=debugoptimized \
+	  -Db_lundef=false 2>/dev/null || true
+	@ninja -C build-tsan && meson test -C build-tsan $(SUITES) -t 4
+
+clean:
+	@rm -rf build build-asan build-ubsan build-tsan build-fuzz films
+
+help:
+	@echo 'make              build everything into build/'
+	@echo 'make demo         make a film'
+	@echo 'make test         run every test'
+	@echo 'make bench        measure the kernels of this machine'
+	@echo 'make install      install into PREFIX (/usr/local)'
+	@echo 'make lint         check the rules of the house'
+	@echo 'make fuzz         run the fuzz targets (needs clang)'
+	@echo 'make asan ubsan tsan   test under a sanitizer'
+	@echo 'make clean        remove what was built'
+
+.PHONY: all demo test bench install lint fuzz asan ubsan tsan clean help

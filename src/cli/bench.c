@@ -1,0 +1,97 @@
+/* phonofilm bench: the kernels of this machine against its ceilings. */
+#include <jansson.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+typedef struct settings {
+    bool json;
+    const char *platform, *isa, *op;
+    int threads;
+} settings;
+
+#define AT(member) offsetof(settings, member)
+
+static const cli_option options[] = {
+    {CLI_SWITCH, "json", 0, NULL, AT(json), 0, 0, NULL, "Print JSON"},
+    {CLI_TEXT, "op", 0, "NAME", AT(op), 0, 0, NULL,
+     "Only this operation: linear, attention or conv3d"},
+    {CLI_TEXT, "platform", 0, "NAME", AT(platform), 0, 0, NULL,
+     "cpu (default) or reference"},
+    {CLI_TEXT, "isa", 0, "NAME", AT(isa), 0, 0, NULL,
+     "Highest instruction set to use: avx512bf16, avx512, avx2, neon or scalar"},
+    {CLI_INTEGER, "threads", 't', "N", AT(threads), 1, 256, NULL,
+     "Threads (default: every processor)"},
+};
+
+static json_t *row_json(const pf_bench_row *row)
+{
+    json_t *shape = json_array();
+    for (int i = 0; i < row->rank; i++)
+        json_array_append_new(shape, json_integer(row->shape[i]));
+    return json_pack("{s:s, s:s, s:s, s:o, s:f, s:f}", "op", row->op, "dtype",
+                     row->dtype, "isa", row->isa, "shape", shape, "gflops",
+                     row->gflops, "fraction", row->fraction);
+}
+
+static void print_json(const pf_bench_report *report)
+{
+    json_t *ops = json_array();
+    for (int i = 0; i < report->row_count; i++)
+        json_array_append_new(ops, row_json(&report->rows[i]));
+    json_t *root = json_pack("{s:s, s:s, s:i, s:{s:f, s:f, s:f}, s:o}", "cpu",
+                             report->cpu, "isa", report->isa, "threads",
+                             report->threads, "ceilings", "f32", report->f32, "bf16",
+                             report->bf16, "int8", report->int8, "ops", ops);
+    json_dumpf(root, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(root);
+}
+
+static void print_table(const pf_bench_report *report)
+{
+    printf("%s, %s, %d threads\n", report->cpu, report->isa, report->threads);
+    printf("ceilings in GFLOP/s: f32 %.0f, bf16 %.0f, int8 %.0f\n\n", report->f32,
+           report->bf16, report->int8);
+    printf("%-10s %-6s %-11s %-28s %9s %9s\n", "op", "dtype", "isa", "shape",
+           "GFLOP/s", "ceiling");
+    for (int i = 0; i < report->row_count; i++) {
+        const pf_bench_row *row = &report->rows[i];
+        char shape[96];
+        int at = 0;
+        shape[0] = '\0';
+        for (int k = 0; k < row->rank; k++)
+            at += snprintf(shape + at, sizeof shape - (size_t)at,
+                           k ? "x%lld" : "%lld", (long long)row->shape[k]);
+        printf("%-10s %-6s %-11s %-28s %9.1f %7.1f %%\n", row->op, row->dtype,
+               row->isa, shape, row->gflops, 100.0 * row->fraction);
+    }
+}
+
+int cli_bench(int argc, char **argv)
+{
+    settings s = {0};
+    cli_parser parser = {
+        .options = options,
+        .count = (int)(sizeof options / sizeof options[0]),
+        .usage = "",
+        .summary = "Measures linear layers, attention and convolutions against "
+                   "register-only loops of the same run; takes a minute or two.",
+        .settings = &s,
+    };
+    int code = cli_parse(&parser, argc, argv);
+    if (code != EXIT_DONE)
+        return code;
+    pf_error error = {0};
+    pf_bench_report report;
+    pf_bench_options bench = {s.platform, s.isa, s.threads, s.op};
+    pf_status status = pf_bench(&bench, &report, &error);
+    if (status != PF_OK)
+        return cli_fail(status, &error);
+    if (s.json)
+        print_json(&report);
+    else
+        print_table(&report);
+    return EXIT_DONE;
+}

@@ -1,0 +1,83 @@
+/* The program: sub-commands, exit codes, and what they share. */
+#ifndef PF_CLI_CLI_H
+#define PF_CLI_CLI_H
+
+#include <stdbool.h>
+
+#include "phonofilm.h"
+
+/* Exit codes, also in the manual page. */
+enum {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,            /* model, memory, disk, platform */
+    EXIT_WRONG = 2,             /* command line, request or input is wrong */
+    EXIT_CANCELLED = 130        /* Ctrl-C or SIGTERM */
+};
+
+int cli_generate(int argc, char **argv);
+int cli_info(int argc, char **argv);
+int cli_bench(int argc, char **argv);
+
+/* Prints "phonofilm: MESSAGE" and gives the exit code for the status. */
+int cli_fail(pf_status status, const pf_error *error);
+
+/* pf_engine_options.warn: one line on standard error. */
+void cli_warn(void *user, const char *line);
+
+/* --- options ------------------------------------------------------------------
+ * One table describes every flag: the parser, --help and --config read it.
+ */
+
+typedef enum cli_kind {
+    CLI_GROUP,                  /* a heading in --help */
+    CLI_TEXT,                   /* const char * */
+    CLI_INTEGER,                /* int, low..high */
+    CLI_REAL,                   /* double, low..high */
+    CLI_SEED,                   /* uint64_t */
+    CLI_BYTES,                  /* int64_t: 8G, 500M, 1024 */
+    CLI_SWITCH,                 /* bool */
+    CLI_CHOICE                  /* int: place in `choices`, "fast|f32|ref" */
+} cli_kind;
+
+typedef struct cli_option {
+    cli_kind kind;
+    const char *name;           /* "num-frames"; the heading of a group */
+    int key;                    /* short option, or 0 */
+    const char *argument;       /* "N" in --help; NULL for switches */
+    size_t offset;              /* of the value in the settings */
+    double low, high;
+    const char *choices;
+    const char *help;           /* with default and unit */
+} cli_option;
+
+enum { CLI_MAX_OPTIONS = 64 };
+
+typedef struct cli_parser {
+    const cli_option *options;
+    int count;
+    const char *usage;          /* the arguments after the options, or "" */
+    const char *summary;
+    void *settings;
+    bool given[CLI_MAX_OPTIONS];    /* by flag or config, in the table's order */
+    const char *operand;        /* the one argument, or NULL */
+    bool takes_operand;
+} cli_parser;
+
+/* Parses argv; prints help and exits as such programs do.  EXIT_DONE, or another
+ * exit code after a message. */
+int cli_parse(cli_parser *parser, int argc, char **argv);
+
+/* Reads a JSON object whose members are flag names with '_' for '-'; what was
+ * given as a flag wins.  Strings live as long as the process. */
+int cli_parse_config(cli_parser *parser, const char *path);
+
+bool cli_given(const cli_parser *parser, const char *name);
+
+/* --- progress ------------------------------------------------------------------ */
+
+/* Draws one line on a terminal, nothing elsewhere; user is NULL. */
+void cli_show_progress(void *user, const pf_progress *progress);
+/* Ends the line. */
+void cli_end_progress(void);
+
+#endif

@@ -1,0 +1,133 @@
+/* phonofilm info: what a model holds, and what a film of it needs. */
+#include <jansson.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/report.h"
+
+typedef struct settings {
+    bool json;
+    int height, width, num_frames;
+    const char *platform, *isa;
+} settings;
+
+#define AT(member) offsetof(settings, member)
+
+static const cli_option options[] = {
+    {CLI_GROUP, "Film", 0, NULL, 0, 0, 0, NULL, NULL},
+    {CLI_INTEGER, "height", 0, "PIXELS", AT(height), 1, 16384, NULL,
+     "Predict for this size (default: the model's)"},
+    {CLI_INTEGER, "width", 0, "PIXELS", AT(width), 1, 16384, NULL, NULL},
+    {CLI_INTEGER, "num-frames", 0, "N", AT(num_frames), 1, 100000, NULL,
+     "and length (default: the model's)"},
+    {CLI_GROUP, "Output and machine", 0, NULL, 0, 0, 0, NULL, NULL},
+    {CLI_SWITCH, "json", 0, NULL, AT(json), 0, 0, NULL, "Print JSON"},
+    {CLI_TEXT, "platform", 0, "NAME", AT(platform), 0, 0, NULL,
+     "cpu (default) or reference"},
+    {CLI_TEXT, "isa", 0, "NAME", AT(isa), 0, 0, NULL,
+     "Highest instruction set to use"},
+};
+
+static void print_json(const pf_model_info *info, const pf_prediction *p)
+{
+    json_t *components = json_array();
+    for (int i = 0; i < info->component_count; i++) {
+        const pf_component_info *c = &info->components[i];
+        json_array_append_new(
+            components,
+            json_pack("{s:s, s:s, s:I, s:I, s:I}", "name", c->name, "dtype",
+                      c->dtype, "tensors", (json_int_t)c->tensors, "parameters",
+                      (json_int_t)c->parameters, "bytes", (json_int_t)c->bytes));
+    }
+    json_t *root = json_pack(
+        "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:o, s:{s:I, s:f, s:f}}", "model",
+        info->path, "platform", info->platform, "isa", info->isa, "device",
+        info->device, "sample_rate", info->sample_rate, "size_multiple",
+        info->size_multiple, "frame_multiple", info->frame_multiple,
+        "boundary_ratio", info->boundary_ratio, "components", components,
+        "prediction", "peak_bytes", (json_int_t)p->peak_bytes, "seconds", p->seconds,
+        "flops", p->flops);
+    json_dumpf(root, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(root);
+}
+
+static void print_table(const pf_model_info *info, const pf_request *r,
+                        const pf_prediction *p)
+{
+    int64_t bytes = 0;
+    printf("%s\n\n%-18s %-6s %8s %15s %12s\n", info->path, "component", "dtype",
+           "tensors", "parameters", "MiB");
+    for (int i = 0; i < info->component_count; i++) {
+        const pf_component_info *c = &info->components[i];
+        bytes += c->bytes;
+        printf("%-18s %-6s %8lld %15lld %12.1f\n", c->name, c->dtype,
+               (long long)c->tensors, (long long)c->parameters,
+               (double)c->bytes / (1024.0 * 1024.0));
+    }
+    printf("%-18s %-6s %8s %15s %12.1f\n\n", "together", "", "", "",
+           (double)bytes / (1024.0 * 1024.0));
+    printf("A film of %dx%d, %d frames at %g a second, %d steps, on %s (%s, %d "
+           "threads):\n", r->width, r->height, r->num_frames, r->fps,
+           r->num_inference_steps, info->platform, info->isa, info->threads);
+    report_prediction(p);
+}
+
+static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
+{
+    pf_error error = {0};
+    pf_prediction prediction;
+    pf_request request;
+    pf_request_init(engine, &request);
+    request.text_only = true;
+    request.prompt = "";
+    if (cli_given(parser, "height"))
+        request.height = s->height;
+    if (cli_given(parser, "width"))
+        request.width = s->width;
+    if (cli_given(parser, "num-frames"))
+        request.num_frames = s->num_frames;
+    pf_status status = pf_request_check(engine, &request, &prediction, &error);
+    /* A film that does not fit into memory is still worth telling about. */
+    if (status != PF_OK && status != PF_E_MEMORY)
+        return cli_fail(status, &error);
+    if (s->json)
+        print_json(pf_engine_info(engine), &prediction);
+    else
+        print_table(pf_engine_info(engine), &request, &prediction);
+    if (status == PF_E_MEMORY)
+        fprintf(stderr, "phonofilm: warning: %s\n", error.message);
+    return EXIT_DONE;
+}
+
+int cli_info(int argc, char **argv)
+{
+    settings s = {0};
+    cli_parser parser = {
+        .options = options,
+        .count = (int)(sizeof options / sizeof options[0]),
+        .usage = "MODEL",
+        .summary = "Tells what the model folder MODEL holds: components, dtypes, "
+                   "bytes, and the memory and time that a film needs.",
+        .settings = &s,
+        .takes_operand = true,
+    };
+    int code = cli_parse(&parser, argc, argv);
+    if (code != EXIT_DONE)
+        return code;
+    if (!parser.operand) {
+        fputs("phonofilm: MODEL is missing: give a model folder\n", stderr);
+        return EXIT_WRONG;
+    }
+    pf_engine *engine = NULL;
+    pf_error error = {0};
+    pf_engine_options engine_options = {.model_path = parser.operand,
+                                        .platform = s.platform,
+                                        .isa = s.isa,
+                                        .warn = cli_warn};
+    pf_status status = pf_engine_open(&engine_options, &engine, &error);
+    code = status == PF_OK ? show(&s, &parser, engine) : cli_fail(status, &error);
+    pf_engine_close(engine);
+    return code;
+}

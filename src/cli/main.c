@@ -1,0 +1,81 @@
+/* phonofilm: the program.  Sub-commands are in files of their own. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const char help[] =
+    "Usage: phonofilm COMMAND [OPTION...]\n"
+    "Turns a prompt and a first-frame picture into a film with sound.\n"
+    "\n"
+    "Commands:\n"
+    "  generate   make a film\n"
+    "  info       tell what a model holds and what a film of it needs\n"
+    "  bench      measure the kernels on this machine\n"
+    "\n"
+    "  --version  print the version\n"
+    "  --help     print this; phonofilm COMMAND --help tells more\n";
+
+typedef struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} command;
+
+static const command commands[] = {
+    {"generate", cli_generate},
+    {"info", cli_info},
+    {"bench", cli_bench},
+};
+
+int cli_fail(pf_status status, const pf_error *error)
+{
+    cli_end_progress();
+    fprintf(stderr, "phonofilm: %s\n",
+            error->message[0] ? error->message : pf_status_text(status));
+    switch (status) {
+    case PF_OK:
+        return EXIT_DONE;
+    case PF_E_ARGUMENT:
+    case PF_E_INPUT:
+    case PF_E_NOT_FOUND:
+    case PF_E_UNSUPPORTED:
+        return EXIT_WRONG;
+    case PF_E_CANCELLED:
+        return EXIT_CANCELLED;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
+void cli_warn(void *user, const char *line)
+{
+    (void)user;
+    fprintf(stderr, "phonofilm: warning: %s\n", line);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fputs(help, stderr);
+        return EXIT_WRONG;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        fputs(help, stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("phonofilm %s\n", pf_version());
+        return EXIT_DONE;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        static char name[64];
+        snprintf(name, sizeof name, "phonofilm %s", commands[i].name);
+        argv[1] = name;
+        return commands[i].run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "phonofilm: there is no command '%s'; try phonofilm --help\n",
+            argv[1]);
+    return EXIT_WRONG;
+}

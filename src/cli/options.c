@@ -1,0 +1,265 @@
+/* Flags from a table, over argp; the same table reads --config files.  See cli.h. */
+#include <argp.h>
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+enum { FIRST_LONG_KEY = 1000 };
+
+static int choice_index(const char *choices, const char *text)
+{
+    size_t length = strlen(text);
+    int index = 0;
+    for (const char *at = choices; *at; index++) {
+        const char *bar = strchr(at, '|');
+        size_t size = bar ? (size_t)(bar - at) : strlen(at);
+        if (size == length && memcmp(at, text, size) == 0)
+            return index;
+        at += size + (bar ? 1 : 0);
+    }
+    return -1;
+}
+
+/* "8G" to bytes; negative when it is no such thing. */
+static double parse_bytes(const char *text)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || !isfinite(value) || value < 0)
+        return -1;
+    const char *units = "KMGT";
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    if (*end && (!unit || end[1] != '\0'))
+        return -1;
+    for (long i = 0; unit && i <= unit - units; i++)
+        value *= 1024;
+    return value < 9e18 ? value : -1;
+}
+
+/* What a value may be, for the message. */
+static void describe(const cli_option *option, char *out, size_t bytes)
+{
+    switch (option->kind) {
+    case CLI_INTEGER:
+        snprintf(out, bytes, "a whole number from %.0f to %.0f", option->low,
+                 option->high);
+        break;
+    case CLI_REAL:
+        snprintf(out, bytes, "a number from %g to %g", option->low, option->high);
+        break;
+    case CLI_SEED:
+        snprintf(out, bytes, "a whole number from 0 to 18446744073709551615");
+        break;
+    case CLI_BYTES:
+        snprintf(out, bytes, "a size such as 8G, 500M or a number of bytes");
+        break;
+    case CLI_SWITCH:
+        snprintf(out, bytes, "true or false");
+        break;
+    case CLI_CHOICE:
+        snprintf(out, bytes, "one of %s", option->choices);
+        break;
+    default:
+        snprintf(out, bytes, "a string");
+    }
+}
+
+static bool store_number(const cli_option *option, void *place, double value)
+{
+    if (!(value >= option->low && value <= option->high))
+        return false;
+    if (option->kind == CLI_REAL) {
+        *(double *)place = value;
+        return true;
+    }
+    if (value != floor(value))
+        return false;
+    *(int *)place = (int)value;
+    return true;
+}
+
+/* Stores a value given as text; false when it is not acceptable. */
+static bool store(const cli_option *option, void *place, const char *text)
+{
+    char *end = NULL;
+    errno = 0;
+    switch (option->kind) {
+    case CLI_TEXT:
+        *(const char **)place = text;
+        return true;
+    case CLI_SWITCH:
+        *(bool *)place = true;
+        return true;
+    case CLI_CHOICE: {
+        int index = choice_index(option->choices, text);
+        *(int *)place = index;
+        return index >= 0;
+    }
+    case CLI_SEED: {
+        unsigned long long seed = strtoull(text, &end, 10);
+        *(uint64_t *)place = seed;
+        return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
+    }
+    case CLI_BYTES: {
+        double bytes = parse_bytes(text);
+        *(int64_t *)place = (int64_t)bytes;
+        return bytes >= 0;
+    }
+    default: {
+        double value = strtod(text, &end);
+        return end != text && *end == '\0' && store_number(option, place, value);
+    }
+    }
+}
+
+static void *place_of(const cli_parser *parser, int index)
+{
+    return (char *)parser->settings + parser->options[index].offset;
+}
+
+static int key_of(const cli_parser *parser, int index)
+{
+    int key = parser->options[index].key;
+    return key ? key : FIRST_LONG_KEY + index;
+}
+
+static error_t parse_one(int key, char *text, struct argp_state *state)
+{
+    cli_parser *parser = state->input;
+    if (key == ARGP_KEY_ARG && parser->takes_operand && !parser->operand) {
+        parser->operand = text;
+        return 0;
+    }
+    if (key == ARGP_KEY_ARG)
+        argp_error(state, "unexpected argument '%s'", text);
+    for (int i = 0; i < parser->count; i++) {
+        const cli_option *option = &parser->options[i];
+        if (option->kind == CLI_GROUP || key != key_of(parser, i))
+            continue;
+        if (!store(option, place_of(parser, i), text)) {
+            char wanted[160];
+            describe(option, wanted, sizeof wanted);
+            argp_failure(state, EXIT_WRONG, 0, "--%s is %s, but must be %s",
+                         option->name, text, wanted);
+        }
+        parser->given[i] = true;
+        return 0;
+    }
+    return ARGP_ERR_UNKNOWN;
+}
+
+int cli_parse(cli_parser *parser, int argc, char **argv)
+{
+    struct argp_option list[CLI_MAX_OPTIONS + 1] = {{0}};
+    int group = 0;
+    for (int i = 0; i < parser->count; i++) {
+        const cli_option *option = &parser->options[i];
+        bool heading = option->kind == CLI_GROUP;
+        group += heading;
+        list[i] = (struct argp_option){
+            .name = heading ? NULL : option->name,
+            .key = heading ? 0 : key_of(parser, i),
+            .arg = option->argument,
+            .doc = heading ? option->name : option->help,
+            .group = group,
+        };
+    }
+    struct argp argp = {list, parse_one, parser->usage, parser->summary, NULL,
+                        NULL, NULL};
+    argp_err_exit_status = EXIT_WRONG;
+    return argp_parse(&argp, argc, argv, 0, NULL, parser) == 0 ? EXIT_DONE
+                                                                : EXIT_WRONG;
+}
+
+/* --- --config ------------------------------------------------------------------ */
+
+static int index_of_key(const cli_parser *parser, const char *key)
+{
+    for (int i = 0; i < parser->count; i++) {
+        const char *name = parser->options[i].name;
+        size_t at = 0;
+        while (name[at] && (name[at] == '-' ? '_' : name[at]) == key[at])
+            at++;
+        if (parser->options[i].kind != CLI_GROUP && !name[at] && !key[at])
+            return i;
+    }
+    return -1;
+}
+
+static bool store_json(const cli_option *option, void *place, const json_t *value)
+{
+    switch (option->kind) {
+    case CLI_INTEGER:
+    case CLI_REAL:
+        return json_is_number(value) &&
+               store_number(option, place, json_number_value(value));
+    case CLI_SEED:
+        *(uint64_t *)place = (uint64_t)json_integer_value(value);
+        return json_is_integer(value) && json_integer_value(value) >= 0;
+    case CLI_SWITCH:
+        *(bool *)place = json_is_true(value);
+        return json_is_boolean(value);
+    default:
+        return json_is_string(value) &&
+               store(option, place, json_string_value(value));
+    }
+}
+
+static int take_member(cli_parser *parser, const char *path, const char *key,
+                       const json_t *value)
+{
+    int index = index_of_key(parser, key);
+    if (index < 0 || strcmp(key, "config") == 0) {
+        fprintf(stderr, "phonofilm: %s: there is no setting '%s'\n", path, key);
+        return EXIT_WRONG;
+    }
+    if (parser->given[index])
+        return EXIT_DONE;
+    const cli_option *option = &parser->options[index];
+    if (!store_json(option, place_of(parser, index), value)) {
+        char wanted[160];
+        char *shown = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        describe(option, wanted, sizeof wanted);
+        fprintf(stderr, "phonofilm: %s: %s is %s, but must be %s\n", path, key,
+                shown ? shown : "another value", wanted);
+        free(shown);
+        return EXIT_WRONG;
+    }
+    parser->given[index] =
+        option->kind != CLI_SWITCH || json_is_true(value);
+    return EXIT_DONE;
+}
+
+int cli_parse_config(cli_parser *parser, const char *path)
+{
+    json_error_t detail;
+    /* Strings of the settings point into it, so it is never released. */
+    static json_t *config;
+    config = json_load_file(path, JSON_REJECT_DUPLICATES, &detail);
+    if (!json_is_object(config)) {
+        fprintf(stderr, "phonofilm: --config %s: %s\n", path,
+                config ? "not a JSON object" : detail.text);
+        return EXIT_WRONG;
+    }
+    const char *key;
+    json_t *value;
+    json_object_foreach(config, key, value) {
+        int code = take_member(parser, path, key, value);
+        if (code != EXIT_DONE)
+            return code;
+    }
+    return EXIT_DONE;
+}
+
+bool cli_given(const cli_parser *parser, const char *name)
+{
+    for (int i = 0; i < parser->count; i++)
+        if (parser->options[i].kind != CLI_GROUP &&
+            strcmp(parser->options[i].name, name) == 0)
+            return parser->given[i];
+    return false;
+}

@@ -1,0 +1,111 @@
+/* Tables and JSON about a run.  See report.h. */
+#include "cli/report.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double mib = 1024.0 * 1024.0;
+
+void report_print(const pf_profile_row *rows, int count)
+{
+    fprintf(stderr, "%-14s %6s %10s %10s %9s %10s %10s\n", "stage", "step",
+            "seconds", "GFLOP/s", "launches", "arena MiB", "weight MiB");
+    for (int i = 0; i < count; i++) {
+        const pf_profile_row *row = &rows[i];
+        char step[16] = "";
+        if (row->step >= 0)
+            snprintf(step, sizeof step, "%d", row->step);
+        fprintf(stderr, "%-14s %6s %10.3f %10.1f %9lld", row->stage, step,
+                row->seconds,
+                row->seconds > 0 ? row->flops / row->seconds * 1e-9 : 0.0,
+                (long long)row->launches);
+        if (row->step < 0)
+            fprintf(stderr, " %10.1f %10.1f", (double)row->arena_bytes / mib,
+                    (double)row->weight_bytes / mib);
+        fputc('\n', stderr);
+    }
+}
+
+static json_t *row_json(const pf_profile_row *row)
+{
+    json_t *object = json_pack("{s:s, s:f, s:f, s:I}", "stage", row->stage,
+                               "seconds", row->seconds, "flops", row->flops,
+                               "launches", (json_int_t)row->launches);
+    if (object && row->step >= 0)
+        json_object_set_new(object, "step", json_integer(row->step));
+    else if (object) {
+        json_object_set_new(object, "arena_bytes", json_integer(row->arena_bytes));
+        json_object_set_new(object, "weight_bytes",
+                            json_integer(row->weight_bytes));
+    }
+    return object;
+}
+
+static json_t *run_json(const pf_engine *engine, const pf_request *request,
+                        const pf_profile_row *rows, int count)
+{
+    const pf_model_info *info = pf_engine_info(engine);
+    json_t *list = json_array();
+    double seconds = 0.0;
+    for (int i = 0; i < count; i++) {
+        json_array_append_new(list, row_json(&rows[i]));
+        if (rows[i].step < 0)
+            seconds += rows[i].seconds;
+    }
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:o}",
+                     "version", pf_version(), "model", info->path, "platform",
+                     info->platform, "isa", info->isa, "device", info->device,
+                     "threads", info->threads, "height", request->height, "width",
+                     request->width, "num_frames", request->num_frames,
+                     "num_inference_steps", request->num_inference_steps, "seconds",
+                     seconds, "profile", list);
+}
+
+/* Writes beside the file and renames. */
+static int write_whole(const char *path, const json_t *root)
+{
+    size_t bytes = strlen(path) + 6;
+    char *part = malloc(bytes);
+    if (!part)
+        return ENOMEM;
+    snprintf(part, bytes, "%s.part", path);
+    errno = 0;
+    int failed = json_dump_file(root, part, JSON_INDENT(1)) != 0 ||
+                 rename(part, path) != 0;
+    int reason = errno ? errno : EIO;
+    if (failed)
+        remove(part);
+    free(part);
+    return failed ? reason : 0;
+}
+
+pf_status report_write(const char *path, const pf_engine *engine,
+                       const pf_request *request, const pf_profile_row *rows,
+                       int count, pf_error *error)
+{
+    json_t *root = run_json(engine, request, rows, count);
+    int reason = root ? write_whole(path, root) : ENOMEM;
+    json_decref(root);
+    if (reason == 0)
+        return PF_OK;
+    error->status = PF_E_IO;
+    snprintf(error->message, sizeof error->message, "cannot write %s: %s", path,
+             strerror(reason));
+    return PF_E_IO;
+}
+
+void report_prediction(const pf_prediction *p)
+{
+    printf("memory    %.1f MiB at the highest\n", (double)p->peak_bytes / mib);
+    printf("time      about %.0f s on this machine\n", p->seconds);
+    printf("work      %.3g TFLOP\n", p->flops * 1e-12);
+    printf("latents   video [%lld, %lld, %lld, %lld], audio [%lld, %lld]\n",
+           (long long)p->video_shape[0], (long long)p->video_shape[1],
+           (long long)p->video_shape[2], (long long)p->video_shape[3],
+           (long long)p->audio_shape[0], (long long)p->audio_shape[1]);
+    printf("experts   high noise before step %d, low noise from there\n",
+           p->switch_step);
+}

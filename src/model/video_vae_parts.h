@@ -1,0 +1,178 @@
+/* Inside of the video VAE: layers, caches, and the drive of both directions.
+ * Only video_vae*.c include this.  docs/model/video-vae.md.
+ *
+ * A coder is one half of the network.  It is data that never changes while it
+ * runs; what changes from step to step are the caches, one set a spatial tile.
+ */
+#ifndef PF_MODEL_VIDEO_VAE_PARTS_H
+#define PF_MODEL_VIDEO_VAE_PARTS_H
+
+#include "model/video_vae.h"
+
+enum {
+    PF_VAE_MAX_LEVELS = 6,
+    PF_VAE_MAX_BLOCKS = 9,              /* the decoder has one more than asked */
+    PF_VAE_MAX_SLOTS = PF_VAE_MAX_LEVELS * (2 * PF_VAE_MAX_BLOCKS + 1) + 6
+};
+
+/* config.json after the checks of video_vae_config.c. */
+typedef struct pf_vae_config {
+    int levels, blocks;                 /* dim_mult, num_res_blocks */
+    int64_t encoder_width[PF_VAE_MAX_LEVELS];   /* base_dim * dim_mult */
+    int64_t decoder_width[PF_VAE_MAX_LEVELS];   /* the same order */
+    int64_t encoder_base;
+    bool halves_time[PF_VAE_MAX_LEVELS];        /* after level i */
+} pf_vae_config;
+
+/* A convolution over time that remembers the last `keep` frames of its input. */
+typedef struct pf_vae_causal {
+    pf_layer layer;
+    int64_t in, out;
+    int slot;                           /* of its cache */
+    int keep;                           /* 2; 1 with a stride of 2 */
+    int stride;                         /* over time */
+    int pad;                            /* in space: 1, or 0 for 3x1x1 */
+} pf_vae_causal;
+
+typedef struct pf_vae_residual {
+    pf_tensor norm1, norm2;             /* gammas */
+    pf_vae_causal conv1, conv2;
+    bool widens;                        /* channels change: there is a shortcut */
+    pf_layer shortcut;
+} pf_vae_residual;
+
+typedef struct pf_vae_mid {
+    pf_vae_residual before, after;
+    pf_tensor norm;                     /* of the attention */
+    pf_layer to_qkv, proj;
+} pf_vae_mid;
+
+/* Residual blocks of one resolution, and the way to the next one. */
+typedef struct pf_vae_level {
+    int64_t in, out;                    /* channels */
+    int count;
+    pf_vae_residual block[PF_VAE_MAX_BLOCKS];
+    int shrink;                         /* pixels of the film a column here */
+    int64_t frames;                     /* here, for one latent frame */
+    bool resamples;                     /* all but the last level */
+    pf_layer resample;                  /* 3x3 in space */
+    bool resamples_time;
+    pf_vae_causal time_conv;
+} pf_vae_level;
+
+typedef struct pf_vae_slot {
+    int64_t channels;
+    int keep, shrink;
+} pf_vae_slot;
+
+typedef struct pf_vae_coder {
+    int levels;
+    pf_vae_causal conv_in, conv_out;
+    pf_vae_level level[PF_VAE_MAX_LEVELS];  /* in the order of execution */
+    pf_vae_mid mid;                     /* encoder: last, decoder: first */
+    pf_tensor norm_out;
+    pf_layer quant;                     /* (post_)quant_conv */
+    int slots;
+    pf_vae_slot slot[PF_VAE_MAX_SLOTS];
+} pf_vae_coder;
+
+struct pf_video_vae {
+    pf_params *params;
+    pf_video_vae_info info;
+    pf_vae_config config;
+    pf_vae_coder encoder, decoder;
+};
+
+pf_status pf_vae_config_read(const json_t *config, const char *name,
+                             pf_video_vae *vae, pf_error *error);
+
+/* Original (Wan) to diffusers names; see pf_weights_rename. */
+bool pf_vae_translate_name(const char *from, char *to, size_t to_bytes);
+
+/* Frames of the past on which one output of the encoder depends. */
+int64_t pf_vae_encoder_reach(const pf_vae_coder *encoder);
+
+/* --- blocks (video_vae_blocks.c) --------------------------------------------- */
+
+/* One step of one tile through a coder. */
+typedef struct pf_vae_run {
+    pf_ops *ops;
+    const pf_video_vae *vae;
+    const pf_vae_coder *coder;
+    pf_tensor *cache;                   /* by slot: [channels, keep, h, w] */
+    bool first;                         /* the step of frame 0 */
+    int64_t height, width;              /* of the tile, in pixels */
+    pf_tensor latents;                  /* decoder: what it is asked to decode */
+} pf_vae_run;
+
+/* Makes `window` [in, keep + frames, h, w] with the cached frames in front;
+ * `fresh` is the part behind them, to be filled. */
+pf_status pf_vae_window_open(pf_vae_run *run, const pf_vae_causal *conv,
+                             int64_t frames, pf_tensor *window,
+                             pf_tensor *fresh);
+/* Convolves the window to y (plus `residual`, or NULL) and renews the cache. */
+pf_status pf_vae_window_close(pf_vae_run *run, const pf_vae_causal *conv,
+                              const pf_tensor *window,
+                              const pf_tensor *residual, const pf_tensor *y);
+
+/* y = conv(SiLU(norm(x))) + residual (or NULL). */
+pf_status pf_vae_normed_conv(pf_vae_run *run, const pf_tensor *gamma,
+                             const pf_vae_causal *conv, const pf_tensor *x,
+                             const pf_tensor *residual, const pf_tensor *y);
+/* y may be x where the block does not widen. */
+pf_status pf_vae_residual_forward(pf_vae_run *run, const pf_vae_residual *block,
+                                  const pf_tensor *x, const pf_tensor *y);
+/* In place; x [C, 1, h, w]. */
+pf_status pf_vae_mid_forward(pf_vae_run *run, const pf_tensor *x);
+/* 1x1x1. */
+pf_status pf_vae_pointwise(pf_vae_run *run, const pf_layer *layer,
+                           const pf_tensor *x, const pf_tensor *y);
+
+/* --- stream (video_vae_stream.c) ---------------------------------------------- */
+
+/* Planes of host memory: plane i begins at data + i * pitch. */
+typedef struct pf_vae_planes {
+    float *data;
+    int64_t count, pitch, height, width;
+} pf_vae_planes;
+
+/* x [Ci, n, H, W] to y [Co, m, H', W'], both contiguous on the device. */
+typedef pf_status (*pf_vae_forward)(pf_vae_run *run, const pf_tensor *x,
+                                    const pf_tensor *y);
+
+typedef struct pf_vae_tile pf_vae_tile;
+
+/* One direction over a whole film: the tiles with their caches and buffers. */
+typedef struct pf_vae_stream {
+    pf_ops *ops;
+    const pf_video_vae *vae;
+    const pf_vae_coder *coder;
+    pf_vae_forward forward;
+    int in_shrink, out_shrink;          /* pixels a column of input and output */
+    int64_t tile, stride;               /* pixels */
+    int rows, columns;
+    pf_vae_tile *tiles;                 /* [rows * columns] */
+    float *staging;                     /* input of one tile; NULL in a dry run */
+    bool started;
+} pf_vae_stream;
+
+typedef struct pf_vae_stream_spec {
+    const pf_video_vae *vae;
+    const pf_vae_coder *coder;
+    pf_vae_forward forward;
+    bool decodes;
+    int64_t height, width;              /* of the film, in pixels */
+    pf_tiling tiling;
+} pf_vae_stream_spec;
+
+pf_status pf_vae_stream_open(pf_vae_stream *stream, pf_ops *ops,
+                             const pf_vae_stream_spec *spec);
+void pf_vae_stream_close(pf_vae_stream *stream);
+
+/* One step of every tile: `in` has Ci * n planes, `out` Co * m; the tiles are
+ * blended where they overlap. */
+pf_status pf_vae_stream_step(pf_vae_stream *stream, const pf_vae_planes *in,
+                             int64_t in_frames, const pf_vae_planes *out,
+                             int64_t out_frames);
+
+#endif

@@ -1,0 +1,123 @@
+/* Register-only loops: how fast this processor multiplies when memory plays no
+ * part.  What `phonofilm bench` puts the kernels against.
+ *
+ * Each worker repeats a chunk of independent multiply-add chains, enough of them
+ * to cover the latency, until the time is over; the operations of all are added.
+ */
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "platform/cpu/kernels.h"
+#include "platform/cpu/vec.h"
+
+#if VF_WIDTH == 16 || VF_WIDTH == 4
+enum { CHAINS = 24 };               /* of 32 registers */
+#else
+enum { CHAINS = 12 };               /* of 16 registers */
+#endif
+enum { CHUNK = 2000 };              /* steps between two looks at the clock */
+
+typedef struct probe {
+    void (*chunk)(float *sink);     /* CHUNK steps of CHAINS instructions */
+    double deadline;
+    atomic_llong chunks;            /* done by all workers */
+} probe;
+
+static void chunk_f32(float *sink)
+{
+    vf chain[CHAINS], a = vf_set(sink[0]), b = vf_set(sink[1]);
+    VF_UNROLL
+    for (int i = 0; i < CHAINS; i++)
+        chain[i] = vf_set((float)i);
+    for (int step = 0; step < CHUNK; step++) {
+        VF_UNROLL
+        for (int i = 0; i < CHAINS; i++)
+            chain[i] = vf_fma(a, b, chain[i]);
+    }
+    VF_UNROLL
+    for (int i = 1; i < CHAINS; i++)
+        chain[0] = vf_add(chain[0], chain[i]);
+    vf_store(sink + 2, chain[0]);
+}
+
+#if VF_BF16_DOT
+
+static void chunk_bf16(float *sink)
+{
+    vf chain[CHAINS];
+    vb a = vb_set(sink), b = vb_set(sink + 1);
+    VF_UNROLL
+    for (int i = 0; i < CHAINS; i++)
+        chain[i] = vf_set((float)i);
+    for (int step = 0; step < CHUNK; step++) {
+        VF_UNROLL
+        for (int i = 0; i < CHAINS; i++)
+            chain[i] = vf_dot(chain[i], a, b);
+    }
+    VF_UNROLL
+    for (int i = 1; i < CHAINS; i++)
+        chain[0] = vf_add(chain[0], chain[i]);
+    vf_store(sink + 2, chain[0]);
+}
+
+#endif
+#if defined(__AVX512VNNI__)
+
+static void chunk_int8(float *sink)
+{
+    vi chain[CHAINS], a = vf_bits(vf_set(sink[0])), b = vf_bits(vf_set(sink[1]));
+    VF_UNROLL
+    for (int i = 0; i < CHAINS; i++)
+        chain[i] = vi_set(i);
+    for (int step = 0; step < CHUNK; step++) {
+        VF_UNROLL
+        for (int i = 0; i < CHAINS; i++)
+            chain[i] = _mm512_dpbusd_epi32(chain[i], a, b);
+    }
+    VF_UNROLL
+    for (int i = 1; i < CHAINS; i++)
+        chain[0] = vi_add(chain[0], chain[i]);
+    vf_store(sink + 2, vi_float(chain[0]));
+}
+
+#endif
+
+/* One item for each worker. */
+static void run_chunks(void *argument, int64_t begin, int64_t end, int worker)
+{
+    (void)begin, (void)end, (void)worker;
+    probe *p = argument;
+    float sink[2 + VF_WIDTH] = {0.5f, 0.25f};
+    do {
+        p->chunk(sink);
+        atomic_fetch_add(&p->chunks, 1);
+    } while (pf_seconds() < p->deadline);
+}
+
+/* 1e9 operations a second when one instruction is `operations`. */
+static double measure(pf_pool *pool, void (*chunk)(float *), double operations,
+                      double seconds)
+{
+    double start = pf_seconds();
+    probe p = {.chunk = chunk, .deadline = start + seconds};
+    pf_pool_for(pool, pf_pool_threads(pool), 1, run_chunks, &p);
+    double elapsed = pf_seconds() - start;
+    double steps = (double)CHUNK * CHAINS * (double)atomic_load(&p.chunks);
+    return steps * operations / elapsed * 1e-9;
+}
+
+pf_status PF_CPU(ceilings)(pf_platform *platform, double seconds,
+                           pf_ceilings *out, pf_error *error)
+{
+    (void)error;
+    *out = (pf_ceilings){0};
+    measure(platform->pool, chunk_f32, 0.0, 0.001);     /* wakes everybody */
+    out->f32 = measure(platform->pool, chunk_f32, 2.0 * VF_WIDTH, seconds);
+#if VF_BF16_DOT
+    out->bf16 = measure(platform->pool, chunk_bf16, 4.0 * VF_WIDTH, seconds);
+#endif
+#if defined(__AVX512VNNI__)
+    out->int8 = measure(platform->pool, chunk_int8, 8.0 * VF_WIDTH, seconds);
+#endif
+    return PF_OK;
+}

@@ -1,0 +1,23 @@
+/* The kernels of one instruction set: included by the files that are compiled
+ * once per set, with PF_ISA as its name.  A kernel that is not listed here is the
+ * reference's.
+ */
+#ifndef PF_PLATFORM_CPU_KERNELS_H
+#define PF_PLATFORM_CPU_KERNELS_H
+
+#include "platform/cpu/cpu.h"
+
+/* X(slot, argument type) */
+#define PF_CPU_KERNEL_LIST(X)                           \
+    X(linear, pf_linear_args)                           \
+    X(attention, pf_attention_args)
+
+#define PF_CPU_DECLARE(slot, type) \
+    pf_status PF_CPU(slot)(pf_platform *platform, const type *args, pf_error *error);
+PF_CPU_KERNEL_LIST(PF_CPU_DECLARE)
+#undef PF_CPU_DECLARE
+
+pf_status PF_CPU(ceilings)(pf_platform *platform, double seconds,
+                           pf_ceilings *out, pf_error *error);
+
+#endif

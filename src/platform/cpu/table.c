@@ -1,0 +1,10 @@
+/* Puts the kernels of one instruction set into the platform's table. */
+#include "platform/cpu/kernels.h"
+
+void PF_CPU(cpu_fill)(pf_platform_table *table)
+{
+#define PF_CPU_FILL(slot, type) table->slot = PF_CPU(slot);
+    PF_CPU_KERNEL_LIST(PF_CPU_FILL)
+#undef PF_CPU_FILL
+    table->ceilings = PF_CPU(ceilings);
+}

@@ -1,0 +1,64 @@
+/* The reference platform: what its kernels share.
+ *
+ * One function a slot, each in the file of its family.  Parallel loops run over
+ * outputs that do not depend on each other, so that the number of threads never
+ * shows in a result.
+ */
+#ifndef PF_PLATFORM_REFERENCE_KERNELS_H
+#define PF_PLATFORM_REFERENCE_KERNELS_H
+
+#include "platform/platform.h"
+
+#define REFERENCE_DECLARE(slot, type)                                          \
+    pf_status reference_##slot(pf_platform *platform, const type *args,        \
+                               pf_error *error);
+PF_KERNEL_LIST(REFERENCE_DECLARE)
+#undef REFERENCE_DECLARE
+
+/* Fills allocate, release, upload, download and the weight functions. */
+void reference_fill_memory(pf_platform_table *table);
+
+/* Bytes that this process may still take: the least of what the machine, its
+ * container and its own limit leave. */
+int64_t reference_available_memory(void);
+
+/* r() of platform.h. */
+static inline float round_if(bool round, float value)
+{
+    return round ? pf_round_bf16(value) : value;
+}
+
+/* Row i of a matrix of f32 whose rows may be strided. */
+static inline float *row_of(const pf_tensor *matrix, int64_t i)
+{
+    return (float *)matrix->data + i * matrix->stride[0];
+}
+
+/* Element i of a vector of f32. */
+static inline float element_of(const pf_tensor *vector, int64_t i)
+{
+    return ((const float *)vector->data)[i * vector->stride[0]];
+}
+
+/* `count` weights from element `first` on, widened; any byte alignment. */
+static inline void widen(const pf_tensor *weight, int64_t first, int64_t count,
+                         float *out)
+{
+    const char *data = weight->data;
+    pf_to_f32(data + first * (int64_t)pf_dtype_bytes(weight->dtype), weight->dtype,
+              count, out);
+}
+
+static inline int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* sum a[i] * b[i], as eight partial sums that go round in turn and are added up in
+ * order: more exact than one long sum, and the compiler may use vectors. */
+float reference_dot(const float *a, const float *b, int64_t count);
+
+float reference_silu(float x);
+float reference_gelu_tanh(float x);
+
+#endif

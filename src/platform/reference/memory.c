@@ -1,0 +1,134 @@
+/* Reference platform: memory, which is the host's, and weights, which stay where
+ * they were loaded.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/memory.h"
+#include "platform/reference/kernels.h"
+
+/* --- blocks ----------------------------------------------------------------- */
+
+static pf_status allocate(pf_platform *platform, int64_t bytes, void **out,
+                          pf_error *error)
+{
+    (void)platform;
+    *out = pf_alloc((size_t)bytes);
+    if (!*out)
+        return pf_fail_memory(error, "tensors", (unsigned long long)bytes);
+    return PF_OK;
+}
+
+static void release(pf_platform *platform, void *memory)
+{
+    (void)platform;
+    pf_free(memory);
+}
+
+static pf_status upload(pf_platform *platform, void *device, const void *host,
+                        int64_t bytes, pf_error *error)
+{
+    (void)platform;
+    (void)error;
+    if (bytes > 0)
+        memcpy(device, host, (size_t)bytes);
+    return PF_OK;
+}
+
+static pf_status download(pf_platform *platform, void *host, const void *device,
+                          int64_t bytes, pf_error *error)
+{
+    return upload(platform, host, device, bytes, error);
+}
+
+/* --- weights ---------------------------------------------------------------- */
+
+static pf_status weight_prepare(pf_platform *platform, pf_weight_kind kind,
+                                pf_math math, const pf_tensor *source,
+                                pf_weight *out, pf_error *error)
+{
+    (void)platform;
+    (void)error;
+    *out = (pf_weight){.kind = kind, .math = math, .source = *source};
+    return PF_OK;
+}
+
+static int64_t weight_bytes(pf_platform *platform, pf_weight_kind kind,
+                            pf_math math, const pf_tensor *source)
+{
+    (void)platform;
+    (void)kind;
+    (void)math;
+    (void)source;
+    return 0;
+}
+
+static void weight_release(pf_platform *platform, pf_weight *weight)
+{
+    (void)platform;
+    *weight = (pf_weight){0};
+}
+
+void reference_fill_memory(pf_platform_table *table)
+{
+    table->allocate = allocate;
+    table->release = release;
+    table->upload = upload;
+    table->download = download;
+    table->weight_prepare = weight_prepare;
+    table->weight_bytes = weight_bytes;
+    table->weight_release = weight_release;
+}
+
+/* --- how much there is ------------------------------------------------------ */
+
+/* The number after `label` at the start of a line of a system file; -1 where
+ * there is none ("max": a container without a limit). */
+static int64_t read_number(const char *path, const char *label)
+{
+    char line[256];
+    int64_t value = -1;
+    size_t skip = strlen(label);
+    FILE *file = pf_fault_hit(PF_FAULT_READ) ? NULL : fopen(path, "re");
+    if (!file)
+        return -1;
+    while (fgets(line, sizeof line, file)) {
+        if (strncmp(line, label, skip) != 0)
+            continue;
+        char *end;
+        long long found = strtoll(line + skip, &end, 10);
+        value = end > line + skip ? found : -1;
+        break;
+    }
+    fclose(file);
+    return value;
+}
+
+int64_t reference_available_memory(void)
+{
+    static const struct {
+        const char *limit, *used;
+    } groups[] = {
+        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+        {"/sys/fs/cgroup/memory/memory.limit_in_bytes",
+         "/sys/fs/cgroup/memory/memory.usage_in_bytes"},
+    };
+    int64_t kib = read_number("/proc/meminfo", "MemAvailable:");
+    int64_t available = kib >= 0 ? kib * 1024
+                                 : sysconf(_SC_PHYS_PAGES) *
+                                       (int64_t)sysconf(_SC_PAGESIZE);
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        int64_t limit = read_number(groups[i].limit, "");
+        int64_t used = read_number(groups[i].used, "");
+        if (limit >= 0 && used >= 0)
+            available = least(available, limit > used ? limit - used : 0);
+    }
+    struct rlimit own;
+    if (getrlimit(RLIMIT_AS, &own) == 0 && own.rlim_cur < (rlim_t)available)
+        available = (int64_t)own.rlim_cur;
+    return available;
+}

@@ -1,0 +1,80 @@
+"""info, bench, the example program and the man page."""
+import json
+import os
+import subprocess
+
+from conftest import BUILD, ROOT
+
+
+def test_info_names_every_component(run, model):
+    result = run("info", model)
+    assert result.code == 0, result.err
+    for name in ("text_encoder", "video_vae", "audio_vae", "video_dit", "video_dit_2",
+                 "audio_dit", "dual_tower_bridge"):
+        assert name in result.out
+    value = json.loads(run("info", model, "--json").out)
+    assert {c["dtype"] for c in value["components"]} <= {"BF16", "F32", "F16", "mixed"}
+    assert value["prediction"]["peak_bytes"] > 0
+    on_disk = sum(p.stat().st_size for p in model.rglob("*.safetensors"))
+    told = sum(c["bytes"] for c in value["components"])
+    assert 0.9 * on_disk < told <= on_disk
+
+
+def test_dry_run_predicts_and_makes_nothing(film, tmp_path):
+    result = film(tmp_path / "film.mp4", "--dry-run")
+    assert result.code == 0, result.err
+    assert "memory" in result.out and "time" in result.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_prints_json(run):
+    result = run("bench", "--json", "--op", "attention", timeout=240)
+    assert result.code == 0, result.err
+    value = json.loads(result.out)
+    assert set(value) >= {"cpu", "threads", "ceilings", "ops"}
+    assert set(value["ceilings"]) == {"f32", "bf16", "int8"}
+    assert value["ops"]
+    for row in value["ops"]:
+        assert row["op"] == "attention"
+        assert row["gflops"] > 0 and 0 < row["fraction"] < 1.5
+
+
+def test_example_makes_frames_and_sound(model, tmp_path):
+    done = subprocess.run([str(BUILD / "examples" / "make_film"), str(model), "A ball"],
+                          cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "frame-000.ppm").read_bytes().startswith(b"P6\n")
+    assert (tmp_path / "sound.f32").stat().st_size > 0
+    done = subprocess.run([str(BUILD / "examples" / "make_film")], capture_output=True)
+    assert done.returncode == 1 and b"model_path" in done.stderr
+
+
+def test_example_is_short():
+    lines = (ROOT / "examples" / "make_film.c").read_text().split("\n")
+    assert len(lines) < 70
+
+
+def test_man_page_has_the_exit_codes():
+    page = (ROOT / "docs" / "phonofilm.1").read_text()
+    for code in ("0", "1", "2", "130"):
+        assert f".B {code}\n" in page
+
+
+def test_library_links_no_media(run):
+    library = next(p for p in (BUILD / "src" / "pipeline").iterdir()
+                   if p.name.startswith("libphonofilm.so"))
+    done = subprocess.run(["ldd", str(library)], capture_output=True, text=True,
+                          env={**os.environ, "LC_ALL": "C"})
+    assert done.returncode == 0
+    for forbidden in ("avcodec", "avformat", "swscale", "microhttpd"):
+        assert forbidden not in done.stdout
+
+
+def test_help_names_every_flag(run):
+    text = run("generate", "--help").out
+    for flag in ("model-path", "prompt", "negative-prompt", "image-path",
+                 "last-image-path", "height", "width", "num-frames", "fps",
+                 "num-inference-steps", "guidance-scale", "guidance-scale-2",
+                 "guidance-rescale", "seed", "output-path", "output-file-name",
+                 "config"):
+        assert "--" + flag in text

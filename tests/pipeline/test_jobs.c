@@ -1,0 +1,377 @@
+/* Whole jobs on a tiny model: determinism, resuming, cancelling, prediction. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "job_test.h"
+#include "pipeline/job.h"
+
+const char *job_test_model;
+
+static pf_engine *open_with(int threads, pf_precision precision)
+{
+    pf_engine *engine;
+    pf_error error = {0};
+    pf_engine_options options = {.model_path = job_test_model, .threads = threads,
+                                 .precision = precision};
+    if (pf_engine_open(&options, &engine, &error) != PF_OK)
+        fail_msg("%s", error.message);
+    return engine;
+}
+
+static void run_ok(pf_engine *engine, const pf_request *request, kept *k)
+{
+    pf_error error = {0};
+    if (run_request(engine, request, k, &error) != PF_OK)
+        fail_msg("%s", error.message);
+}
+
+static void assert_same_film(const kept *a, const kept *b)
+{
+    assert_int_equal(a->frame_count, b->frame_count);
+    assert_int_equal(a->audio_count, b->audio_count);
+    assert_memory_equal(a->frames, b->frames, (size_t)(a->frame_count * a->frame_bytes));
+    assert_memory_equal(a->audio, b->audio, (size_t)a->audio_count * sizeof(float));
+}
+
+/* --- results -------------------------------------------------------------------- */
+
+static void test_a_film_comes_out(void **state)
+{
+    (void)state;
+    kept k = {0};
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    pf_request request = small_request(engine);
+    run_ok(engine, &request, &k);
+    assert_int_equal(k.frame_count, 9);
+    assert_int_equal(k.audio_count, 48000 * 9 / 24);
+    assert_int_equal(k.states, 4);
+    assert_true(k.progress_calls >= 8);
+    assert_true(k.last_fraction > 0.99);
+    for (int64_t i = 0; i < k.audio_count; i++)
+        assert_true(isfinite(k.audio[i]) && fabsf(k.audio[i]) <= 1.0f);
+    kept_free(&k);
+    pf_engine_close(engine);
+}
+
+static void test_threads_change_no_bit(void **state)
+{
+    (void)state;
+    kept films[3] = {{0}};
+    for (int i = 0; i < 3; i++) {
+        pf_engine *engine = open_with(i + 1, PF_PRECISION_FAST);
+        pf_request request = small_request(engine);
+        run_ok(engine, &request, &films[i]);
+        pf_engine_close(engine);
+    }
+    assert_same_film(&films[0], &films[1]);
+    assert_same_film(&films[0], &films[2]);
+    for (int i = 0; i < 3; i++)
+        kept_free(&films[i]);
+}
+
+static double cosine(const float *a, const float *b, int64_t count)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (int64_t i = 0; i < count; i++) {
+        ab += (double)a[i] * b[i];
+        aa += (double)a[i] * a[i];
+        bb += (double)b[i] * b[i];
+    }
+    return ab / sqrt(aa * bb);
+}
+
+static void test_fast_is_close_to_f32(void **state)
+{
+    (void)state;
+    kept films[2] = {{0}};
+    for (int i = 0; i < 2; i++) {
+        pf_engine *engine =
+            open_with(2, i ? PF_PRECISION_F32 : PF_PRECISION_FAST);
+        pf_request request = small_request(engine);
+        run_ok(engine, &request, &films[i]);
+        pf_engine_close(engine);
+    }
+    double c = cosine(films[0].latents, films[1].latents, films[0].latent_count);
+    assert_true(c >= 0.9999);
+    kept_free(&films[0]);
+    kept_free(&films[1]);
+}
+
+/* Guidance 1 makes a film, too, and another one than guidance 3. */
+static void test_every_guidance_steps(void **state)
+{
+    (void)state;
+    kept films[4] = {{0}};
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    for (int i = 0; i < 4; i++) {
+        pf_request request = small_request(engine);
+        request.guidance_scale = i == 0 ? 1.0 : 3.0;
+        if (i >= 2)
+            request.bridge_guidance_scale = i == 2 ? 1.0 : 2.0;
+        run_ok(engine, &request, &films[i]);
+        assert_int_equal(films[i].states, 4);
+    }
+    size_t bytes = (size_t)films[0].latent_count * sizeof(float);
+    assert_memory_not_equal(films[0].latents, films[1].latents, bytes);
+    assert_memory_equal(films[1].latents, films[2].latents, bytes);
+    assert_memory_not_equal(films[1].latents, films[3].latents, bytes);
+    for (int i = 0; i < 4; i++)
+        kept_free(&films[i]);
+    pf_engine_close(engine);
+}
+
+/* --- resuming and cancelling ------------------------------------------------------- */
+
+typedef struct snapshot {
+    pf_state state;
+    int wanted;
+    kept film;
+} snapshot;
+
+static pf_status copy_state(void *user, const pf_state *state, pf_error *error)
+{
+    snapshot *s = user;
+    char path[96];
+    if (state->step != s->wanted)
+        return PF_OK;
+    snprintf(path, sizeof path, "/tmp/pf-state-%d.safetensors", (int)getpid());
+    pf_status status = pf_state_write(path, state, error);
+    if (status == PF_OK)
+        status = pf_state_read(path, &s->state, error);
+    unlink(path);
+    return status;
+}
+
+static void test_resuming_gives_the_same_film(void **state)
+{
+    (void)state;
+    kept whole = {0};
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    pf_request request = small_request(engine);
+    run_ok(engine, &request, &whole);
+    for (int step = 1; step <= 4; step++) {
+        snapshot s = {.wanted = step};
+        kept rest = {0};
+        pf_job *job;
+        pf_error error = {0};
+        pf_sinks sinks = {.user = &s, .state = copy_state};
+        assert_int_equal(pf_job_create(engine, &request, &sinks, &job, &error), PF_OK);
+        assert_int_equal(pf_job_run(job, &error), PF_OK);
+        pf_job_destroy(job);
+        pf_request again = request;
+        again.resume = &s.state;
+        if (step == 4) {
+            again.prompt = NULL;
+            again.text_only = false;
+        }
+        run_ok(engine, &again, &rest);
+        assert_same_film(&whole, &rest);
+        kept_free(&rest);
+        pf_state_free(&s.state);
+    }
+    kept_free(&whole);
+    pf_engine_close(engine);
+}
+
+static void test_cancel_stops_and_the_engine_goes_on(void **state)
+{
+    (void)state;
+    pf_error error = {0};
+    kept k = {.cancel_after = 2};
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    pf_request request = small_request(engine);
+    assert_int_equal(run_request(engine, &request, &k, &error), PF_E_CANCELLED);
+    assert_int_equal(k.states, 2);
+    assert_null(k.frames);
+    kept_free(&k);
+    run_ok(engine, &request, &k);
+    assert_int_equal(k.frame_count, 9);
+    kept_free(&k);
+    pf_engine_close(engine);
+}
+
+static void test_a_failing_sink_ends_the_job(void **state)
+{
+    (void)state;
+    pf_error error = {0};
+    kept k = {.fail_with = PF_E_NO_SPACE};
+    pf_engine *engine = open_with(1, PF_PRECISION_FAST);
+    pf_request request = small_request(engine);
+    assert_int_equal(run_request(engine, &request, &k, &error), PF_E_NO_SPACE);
+    kept_free(&k);
+    pf_engine_close(engine);
+}
+
+/* --- memory --------------------------------------------------------------------- */
+
+typedef struct allocation_watch {
+    int64_t counts[16];
+    int seen;
+} allocation_watch;
+
+static pf_status count_allocations(void *user, const pf_state *state,
+                                   pf_error *error)
+{
+    allocation_watch *w = user;
+    (void)state, (void)error;
+    w->counts[w->seen++] = pf_allocation_count();
+    return PF_OK;
+}
+
+static void test_steps_allocate_nothing(void **state)
+{
+    (void)state;
+    allocation_watch watch = {{0}, 0};
+    pf_job *job;
+    pf_error error = {0};
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    pf_request request = small_request(engine);
+    request.num_inference_steps = 10;
+    pf_sinks sinks = {.user = &watch, .state = count_allocations};
+    assert_int_equal(pf_job_create(engine, &request, &sinks, &job, &error), PF_OK);
+    int switch_step = job->plan.switch_step;
+    assert_int_equal(pf_job_run(job, &error), PF_OK);
+    pf_job_destroy(job);
+    for (int i = 2; i < 10; i++)
+        if (i != switch_step)
+            assert_int_equal(watch.counts[i], watch.counts[i - 1]);
+    pf_engine_close(engine);
+}
+
+/* What a dry run counts is what the real run does. */
+static void test_dry_run_counts_the_real_work(void **state)
+{
+    (void)state;
+    pf_job *job;
+    kept k = {0};
+    pf_error error = {0};
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    pf_request request = small_request(engine);
+    pf_sinks sinks = kept_sinks(&k);
+    k.frame_bytes = 3 * (int64_t)request.height * request.width;
+    assert_int_equal(pf_job_create(engine, &request, &sinks, &job, &error), PF_OK);
+    assert_int_equal(pf_job_run(job, &error), PF_OK);
+    const pf_profile_row *rows;
+    int count = pf_job_profile(job, &rows), stage = 0;
+    for (int i = 0; i < count; i++) {
+        if (rows[i].step >= 0)
+            continue;
+        while (!pf_stages[stage].wanted(job))
+            stage++;
+        assert_string_equal(rows[i].stage, pf_stages[stage].name);
+        assert_int_equal(rows[i].arena_bytes, job->stage_arena[stage]);
+        assert_true(fabs(rows[i].flops - job->stage_flops[stage]) <=
+                    1e-6 * rows[i].flops);
+        stage++;
+    }
+    assert_true(stage == PF_STAGES);
+    pf_job_destroy(job);
+    kept_free(&k);
+    pf_engine_close(engine);
+}
+
+static void test_prediction_and_limits(void **state)
+{
+    (void)state;
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    pf_request request = small_request(engine);
+    pf_prediction p;
+    pf_error error = {0};
+    assert_int_equal(pf_request_check(engine, &request, &p, &error), PF_OK);
+    assert_int_equal(p.video_shape[1], 3);
+    assert_int_equal(p.video_shape[2], 4);
+    assert_int_equal(p.audio_samples, 18000);
+    assert_int_equal(p.audio_shape[1], 19);
+    assert_true(p.peak_bytes > 1 << 20 && p.seconds > 0 && p.flops > 0);
+    request.num_frames = 97;
+    pf_prediction longer;
+    assert_int_equal(pf_request_check(engine, &request, &longer, &error), PF_OK);
+    assert_true(longer.flops > 5 * p.flops);
+    pf_engine_close(engine);
+}
+
+static void test_a_job_runs_once(void **state)
+{
+    (void)state;
+    pf_job *job;
+    pf_error error = {0};
+    pf_state latents;
+    pf_engine *engine = open_with(1, PF_PRECISION_FAST);
+    pf_request request = small_request(engine);
+    assert_int_equal(pf_job_create(engine, &request, NULL, &job, &error), PF_OK);
+    assert_false(pf_job_state(job, &latents));
+    assert_int_equal(pf_job_run(job, &error), PF_OK);
+    assert_true(pf_job_state(job, &latents));
+    assert_int_equal(latents.step, 4);
+    assert_int_equal(pf_job_run(job, &error), PF_E_ARGUMENT);
+    pf_job_destroy(job);
+    pf_job_destroy(NULL);
+    pf_engine_close(engine);
+    pf_engine_close(NULL);
+}
+
+/* --- several threads --------------------------------------------------------------- */
+
+typedef struct racer {
+    pf_engine *engine;
+    kept film;
+    pf_status status;
+} racer;
+
+static void *race(void *argument)
+{
+    racer *r = argument;
+    pf_error error = {0};
+    pf_request request = small_request(r->engine);
+    r->status = run_request(r->engine, &request, &r->film, &error);
+    return NULL;
+}
+
+static void test_jobs_of_several_threads_take_turns(void **state)
+{
+    (void)state;
+    pthread_t threads[3];
+    racer racers[3] = {{0}};
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    for (int i = 0; i < 3; i++) {
+        racers[i].engine = engine;
+        assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(racers[i].status, PF_OK);
+        assert_same_film(&racers[0].film, &racers[i].film);
+    }
+    for (int i = 0; i < 3; i++)
+        kept_free(&racers[i].film);
+    pf_engine_close(engine);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_film_comes_out),
+        cmocka_unit_test(test_threads_change_no_bit),
+        cmocka_unit_test(test_fast_is_close_to_f32),
+        cmocka_unit_test(test_every_guidance_steps),
+        cmocka_unit_test(test_resuming_gives_the_same_film),
+        cmocka_unit_test(test_cancel_stops_and_the_engine_goes_on),
+        cmocka_unit_test(test_a_failing_sink_ends_the_job),
+        cmocka_unit_test(test_steps_allocate_nothing),
+        cmocka_unit_test(test_dry_run_counts_the_real_work),
+        cmocka_unit_test(test_prediction_and_limits),
+        cmocka_unit_test(test_a_job_runs_once),
+        cmocka_unit_test(test_jobs_of_several_threads_take_turns),
+    };
+    if (argc != 2)
+        return 2;
+    job_test_model = argv[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,350 @@
+/* Errors, memory, faults, files, threads, JSON, element types and tensors. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "tensor/tensor.h"
+
+/* --- errors ----------------------------------------------------------------- */
+
+static void test_every_status_has_text_and_http(void **state)
+{
+    (void)state;
+    for (int s = 0; s < PF_STATUS_COUNT; s++) {
+        assert_true(strlen(pf_status_text((pf_status)s)) > 0);
+        assert_in_range(pf_status_http((pf_status)s), 200, 599);
+    }
+    assert_string_equal(pf_status_text((pf_status)-1), "unknown status");
+    assert_int_equal(pf_status_http(PF_STATUS_COUNT), 500);
+}
+
+static void test_errno_chooses_the_status(void **state)
+{
+    pf_error error = {0};
+    (void)state;
+    assert_int_equal(pf_fail_errno(&error, ENOSPC, "cannot write %s", "x"),
+                     PF_E_NO_SPACE);
+    assert_string_equal(error.message, "cannot write x: No space left on device");
+    assert_int_equal(pf_fail_errno(NULL, ENOENT, "no"), PF_E_NOT_FOUND);
+    assert_int_equal(pf_fail_errno(NULL, ENOMEM, "no"), PF_E_MEMORY);
+    assert_int_equal(pf_fail_errno(NULL, EACCES, "no"), PF_E_IO);
+}
+
+static void test_long_messages_are_cut(void **state)
+{
+    pf_error error = {0};
+    char text[2000];
+    (void)state;
+    memset(text, 'a', sizeof text);
+    text[sizeof text - 1] = '\0';
+    pf_fail(&error, PF_E_INPUT, "%s", text);
+    assert_int_equal(strlen(error.message), sizeof error.message - 1);
+}
+
+/* --- memory ----------------------------------------------------------------- */
+
+static void test_memory_is_aligned_and_zeroed(void **state)
+{
+    (void)state;
+    for (size_t bytes = 0; bytes < 300; bytes += 7) {
+        unsigned char *block = pf_calloc(bytes, 1);
+        assert_non_null(block);
+        assert_int_equal((uintptr_t)block % 64, 0);
+        for (size_t i = 0; i < bytes; i++)
+            assert_int_equal(block[i], 0);
+        pf_free(block);
+    }
+    assert_null(pf_calloc(SIZE_MAX / 2, 3));
+    assert_null(pf_alloc(SIZE_MAX));
+    pf_free(NULL);
+}
+
+static void test_realloc_keeps_content(void **state)
+{
+    (void)state;
+    char *text = pf_strdup("latents");
+    text = pf_realloc(text, 4000);
+    assert_string_equal(text, "latents");
+    pf_free(text);
+    text = pf_format("%s-%d", "frame", 7);
+    assert_string_equal(text, "frame-7");
+    pf_free(text);
+}
+
+static void test_faults_hit_the_nth(void **state)
+{
+    (void)state;
+    pf_fault_arm(PF_FAULT_ALLOCATION, 3, false);
+    void *a = pf_alloc(1), *b = pf_alloc(1), *c = pf_alloc(1), *d = pf_alloc(1);
+    assert_non_null(a);
+    assert_non_null(b);
+    assert_null(c);
+    assert_non_null(d);
+    assert_int_equal(pf_fault_count(PF_FAULT_ALLOCATION), 4);
+    pf_fault_arm(PF_FAULT_ALLOCATION, 1, true);
+    assert_null(pf_alloc(1));
+    assert_null(pf_alloc(1));
+    pf_fault_arm(PF_FAULT_ALLOCATION, 0, false);
+    pf_free(a);
+    pf_free(b);
+    pf_free(d);
+}
+
+/* --- files ------------------------------------------------------------------ */
+
+static char *temporary(const char *name)
+{
+    const char *folder = getenv("TMPDIR");
+    return pf_format("%s/pf-%d-%s", folder ? folder : "/tmp", (int)getpid(), name);
+}
+
+static void test_files_are_whole_or_not_there(void **state)
+{
+    pf_error error = {0};
+    char *path = temporary("file"), *part = pf_format("%s.part", path), *text;
+    size_t bytes;
+    (void)state;
+    assert_int_equal(pf_write_file(path, "abc", 3, &error), PF_OK);
+    pf_fault_arm(PF_FAULT_WRITE, 1, false);
+    assert_int_equal(pf_write_file(path, "xyz", 3, &error), PF_E_NO_SPACE);
+    pf_fault_arm(PF_FAULT_WRITE, 0, false);
+    assert_false(pf_path_is_file(part));
+    assert_int_equal(pf_read_file(path, 10, &text, &bytes, &error), PF_OK);
+    assert_int_equal(bytes, 3);
+    assert_string_equal(text, "abc");
+    pf_free(text);
+    assert_int_equal(pf_read_file(path, 2, &text, &bytes, &error), PF_E_INPUT);
+    unlink(path);
+    assert_int_equal(pf_read_file(path, 10, &text, &bytes, &error), PF_E_NOT_FOUND);
+    assert_int_equal(pf_read_file("/", 10, &text, &bytes, &error), PF_E_IO);
+    pf_free(path);
+    pf_free(part);
+}
+
+static void test_maps_of_empty_and_missing_files(void **state)
+{
+    pf_error error = {0};
+    pf_map map;
+    char *path = temporary("map");
+    (void)state;
+    assert_int_equal(pf_map_open(path, &map, &error), PF_E_NOT_FOUND);
+    assert_int_equal(pf_write_file(path, "", 0, &error), PF_OK);
+    assert_int_equal(pf_map_open(path, &map, &error), PF_OK);
+    assert_int_equal(map.bytes, 0);
+    assert_null(map.data);
+    pf_map_close(&map);
+    unlink(path);
+    pf_free(path);
+}
+
+static void test_paths_join(void **state)
+{
+    (void)state;
+    char *a = pf_path_join("model/", "config.json"), *b = pf_path_join("model", "x");
+    assert_string_equal(a, "model/config.json");
+    assert_string_equal(b, "model/x");
+    pf_free(a);
+    pf_free(b);
+}
+
+/* --- threads ---------------------------------------------------------------- */
+
+typedef struct tally {
+    _Atomic int visits[1000];
+    int threads;
+} tally;
+
+static void visit(void *argument, int64_t begin, int64_t end, int worker)
+{
+    tally *t = argument;
+    assert_in_range(worker, 0, t->threads - 1);
+    for (int64_t i = begin; i < end; i++)
+        atomic_fetch_add(&t->visits[i], 1);
+}
+
+static void test_every_item_is_visited_once(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 5; threads += 2) {
+        pf_pool *pool;
+        assert_int_equal(pf_pool_create(threads, &pool, NULL), PF_OK);
+        assert_int_equal(pf_pool_threads(pool), threads);
+        for (int round = 0; round < 200; round++) {
+            tally *t = pf_calloc(1, sizeof *t);
+            int64_t count = round * 5;
+            t->threads = threads;
+            pf_pool_for(pool, count, 1 + round % 7, visit, t);
+            for (int64_t i = 0; i < 1000; i++)
+                assert_int_equal(t->visits[i], i < count);
+            pf_free(t);
+        }
+        pf_pool_destroy(pool);
+    }
+}
+
+static void test_pool_refuses_and_fails_cleanly(void **state)
+{
+    pf_pool *pool;
+    pf_error error = {0};
+    (void)state;
+    assert_int_equal(pf_pool_create(-1, &pool, &error), PF_E_ARGUMENT);
+    assert_int_equal(pf_pool_create(257, &pool, &error), PF_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "257"));
+    pf_fault_arm(PF_FAULT_THREAD, 2, false);
+    assert_int_not_equal(pf_pool_create(4, &pool, &error), PF_OK);
+    assert_null(pool);
+    assert_non_null(strstr(error.message, "thread 3 of 4"));
+    pf_fault_arm(PF_FAULT_THREAD, 0, false);
+}
+
+/* --- JSON ------------------------------------------------------------------- */
+
+static pf_status parse(const char *text, json_t **out, pf_error *error)
+{
+    return pf_json_parse(text, strlen(text), "config.json", out, error);
+}
+
+static void test_json_refuses_what_it_should(void **state)
+{
+    static const char *const bad[] = {"{\"a\":1,\"a\":2}", "{\"a\":NaN}", "{} x", "",
+                                      "{\"a\":\"\xff\"}", "{\"a\":1e999}"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        json_t *value;
+        pf_error error = {0};
+        assert_int_equal(parse(bad[i], &value, &error), PF_E_MODEL);
+        assert_non_null(strstr(error.message, "config.json is not valid JSON"));
+    }
+}
+
+static void test_json_members_are_checked(void **state)
+{
+    json_t *value;
+    pf_error error = {0};
+    int64_t number = 5, list[3];
+    double real = 0.5;
+    bool flag = true;
+    const char *text = "?";
+    int count = 0;
+    (void)state;
+    assert_int_equal(parse("{\"dim\":128,\"eps\":1e-6,\"on\":false,\"name\":\"dac\","
+                           "\"patch\":[1,2,2],\"none\":null}", &value, &error), PF_OK);
+    assert_int_equal(pf_json_int(value, "c", "dim", 1, 200, &number, &error), PF_OK);
+    assert_int_equal(number, 128);
+    assert_int_equal(pf_json_int(value, "c", "none", 1, 9, &number, &error), PF_OK);
+    assert_int_equal(number, 128);
+    assert_int_equal(pf_json_int(value, "c", "dim", 1, 100, &number, &error),
+                     PF_E_MODEL);
+    assert_string_equal(error.message,
+                        "c: dim is 128, but must be an integer from 1 to 100");
+    assert_int_equal(pf_json_real(value, "c", "eps", 0, 1, &real, &error), PF_OK);
+    assert_true(real == 1e-6);
+    assert_int_equal(pf_json_bool(value, "c", "on", &flag, &error), PF_OK);
+    assert_false(flag);
+    assert_int_equal(pf_json_bool(value, "c", "dim", &flag, &error), PF_E_MODEL);
+    assert_int_equal(pf_json_string(value, "c", "name", &text, &error), PF_OK);
+    assert_string_equal(text, "dac");
+    assert_int_equal(pf_json_ints(value, "c", "patch", 1, 3, list, &count, &error),
+                     PF_OK);
+    assert_int_equal(count, 3);
+    assert_int_equal(pf_json_ints(value, "c", "name", 1, 3, list, &count, &error),
+                     PF_E_MODEL);
+    assert_int_equal(pf_json_require(value, "c", "none", &error), PF_E_MODEL);
+    json_decref(value);
+}
+
+/* --- element types and tensors ------------------------------------------------ */
+
+static void test_bf16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    assert_int_equal(pf_f32_to_bf16(1.0f), 0x3f80);
+    assert_int_equal(pf_f32_to_bf16(1.00390625f), 0x3f80);      /* half, to even */
+    assert_int_equal(pf_f32_to_bf16(1.01171875f), 0x3f82);      /* half, to even */
+    assert_int_equal(pf_f32_to_bf16(1.00390637f), 0x3f81);
+    assert_int_equal(pf_f32_to_bf16(INFINITY), 0x7f80);
+    assert_int_equal(pf_f32_to_bf16(3.4e38f), 0x7f80);
+    assert_true(isnan(pf_round_bf16(NAN)));
+    for (uint32_t half = 0; half < 0x10000; half++) {
+        float value = pf_bf16_to_f32((uint16_t)half);
+        if (!isnan(value))
+            assert_int_equal(pf_f32_to_bf16(value), half);
+    }
+}
+
+static void test_f16_round_trips(void **state)
+{
+    (void)state;
+    for (uint32_t half = 0; half < 0x10000; half++) {
+        float value = pf_f16_to_f32((uint16_t)half);
+        if (!isnan(value))
+            assert_int_equal(pf_f32_to_f16(value), half);
+    }
+    assert_int_equal(pf_f32_to_f16(65519.0f), 0x7bff);
+    assert_int_equal(pf_f32_to_f16(65520.0f), 0x7c00);
+    assert_int_equal(pf_f32_to_f16(1.00048828125f), 0x3c00);    /* half, to even */
+    assert_int_equal(pf_f32_to_f16(0x1p-25f), 0x0000);          /* half, to even */
+    assert_int_equal(pf_f32_to_f16(0x1.8p-24f), 0x0002);
+}
+
+static void test_views(void **state)
+{
+    float data[24];
+    char text[128];
+    (void)state;
+    pf_tensor t = pf_tensor_make(data, PF_F32, 3, (int64_t[]){2, 3, 4});
+    assert_int_equal(pf_tensor_count(&t), 24);
+    assert_int_equal(pf_tensor_bytes(&t), 96);
+    pf_tensor row = pf_tensor_slice(t, 1, 2, 1);
+    assert_ptr_equal(row.data, data + 8);
+    assert_false(pf_tensor_is_contiguous(&row));
+    pf_tensor turned = pf_tensor_permute(t, (int[]){2, 0, 1});
+    assert_int_equal(turned.shape[0], 4);
+    assert_int_equal(turned.stride[1], 12);
+    pf_tensor split = pf_tensor_split(t, 2, 2);
+    assert_true(pf_tensor_has_shape(&split, 4, (int64_t[]){2, 3, 2, 2}));
+    assert_int_equal(split.stride[2], 2);
+    assert_true(pf_tensor_is_contiguous(&split));
+    pf_tensor flat = pf_tensor_reshape(t, 1, (int64_t[]){24});
+    assert_int_equal(flat.shape[0], 24);
+    pf_tensor_shape_text(&t, text);
+    assert_string_equal(text, "[2, 3, 4]");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_status_has_text_and_http),
+        cmocka_unit_test(test_errno_chooses_the_status),
+        cmocka_unit_test(test_long_messages_are_cut),
+        cmocka_unit_test(test_memory_is_aligned_and_zeroed),
+        cmocka_unit_test(test_realloc_keeps_content),
+        cmocka_unit_test(test_faults_hit_the_nth),
+        cmocka_unit_test(test_files_are_whole_or_not_there),
+        cmocka_unit_test(test_maps_of_empty_and_missing_files),
+        cmocka_unit_test(test_paths_join),
+        cmocka_unit_test(test_every_item_is_visited_once),
+        cmocka_unit_test(test_pool_refuses_and_fails_cleanly),
+        cmocka_unit_test(test_json_refuses_what_it_should),
+        cmocka_unit_test(test_json_members_are_checked),
+        cmocka_unit_test(test_bf16_rounds_to_nearest_even),
+        cmocka_unit_test(test_f16_round_trips),
+        cmocka_unit_test(test_views),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
