@@ -11,6 +11,7 @@ typedef struct film_sink {
     pf_film *film;
     const char *save_latents;           /* or NULL */
     char parameters[FILM_METADATA_BYTES];   /* JSON of the request */
+    char encoder[32];                   /* "phonofilm 0.1.0" */
 } film_sink;
 
 /* The film's path from the three flags (each may be NULL); makes the folder.  NULL

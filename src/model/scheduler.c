@@ -153,11 +153,10 @@ pf_status pf_scheduler_open(const pf_scheduler_config *config, pf_scheduler *out
         .train_timesteps = new_table(count),
         .train_sigmas = new_table(count),
         .timesteps = {new_table(PF_STEPS_MAX), new_table(PF_STEPS_MAX)},
-        .sigmas = {new_table(PF_STEPS_MAX), new_table(PF_STEPS_MAX)},
     };
     pf_status status;
     if (!out->train_timesteps || !out->train_sigmas || !out->timesteps[0] ||
-        !out->timesteps[1] || !out->sigmas[0] || !out->sigmas[1])
+        !out->timesteps[1])
         status = pf_fail_memory(error, "the schedule",
                                 (unsigned long long)count * sizeof(float));
     else
@@ -174,10 +173,8 @@ void pf_scheduler_close(pf_scheduler *scheduler)
 {
     pf_free(scheduler->train_timesteps);
     pf_free(scheduler->train_sigmas);
-    for (int i = 0; i < 2; i++) {
-        pf_free(scheduler->timesteps[i]);
-        pf_free(scheduler->sigmas[i]);
-    }
+    pf_free(scheduler->timesteps[0]);
+    pf_free(scheduler->timesteps[1]);
     *scheduler = (pf_scheduler){0};
 }
 
@@ -195,10 +192,9 @@ pf_status pf_scheduler_set_steps(pf_scheduler *scheduler, int steps,
             return pf_fail(error, PF_E_ARGUMENT,
                            "%s is %g, but must be above 0 and at most 1000",
                            names[column], shift);
-        float *sigmas = scheduler->sigmas[column];
-        PF_TRY(make_sigmas(&scheduler->config, shift, sigmas, steps, error));
-        timesteps_from(&scheduler->config, sigmas, scheduler->timesteps[column],
-                       steps);
+        float *table = scheduler->timesteps[column];
+        PF_TRY(make_sigmas(&scheduler->config, shift, table, steps, error));
+        timesteps_from(&scheduler->config, table, table, steps);
     }
     scheduler->steps = steps;
     return PF_OK;

@@ -33,7 +33,7 @@ typedef struct pf_scheduler {
     pf_scheduler_config config;
     int steps;
     float *train_timesteps, *train_sigmas;      /* [num_train_timesteps] */
-    float *timesteps[2], *sigmas[2];            /* [steps]: video, audio */
+    float *timesteps[2];                        /* [steps]: video, audio */
 } pf_scheduler;
 
 /* Makes the train table.  Close with pf_scheduler_close. */

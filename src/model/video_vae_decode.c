@@ -11,6 +11,14 @@ static pf_status level_body(pf_vae_run *run, int i, const pf_tensor *y);
 
 /* --- upsampling ------------------------------------------------------------------------ */
 
+/* Frames k, k + 2, k + 4 ... */
+static pf_tensor every_second_frame(const pf_tensor *map, int k)
+{
+    pf_tensor half = pf_tensor_slice(*map, 1, k, map->shape[1] / 2);
+    half.stride[1] *= 2;
+    return half;
+}
+
 /* y [C, 2n, h, w]: each frame of x makes two, the first from the first half of the
  * channels of time_conv. */
 static pf_status double_time(pf_vae_run *run, const pf_vae_level *level,
@@ -24,10 +32,10 @@ static pf_status double_time(pf_vae_run *run, const pf_vae_level *level,
     PF_TRY(pf_vae_window_open(run, &level->time_conv, n, &window, &fresh));
     PF_TRY(pf_op_copy(ops, &(pf_copy_args){.from = *x, .to = fresh}));
     PF_TRY(pf_vae_window_close(run, &level->time_conv, &window, NULL, &pairs));
-    pf_tensor from = pf_tensor_split(pairs, 0, 2);      /* [2, C, n, h, w] */
-    pf_tensor to = pf_tensor_permute(pf_tensor_split(*y, 1, n),
-                                     (int[]){2, 0, 1, 3, 4});
-    PF_TRY(pf_op_copy(ops, &(pf_copy_args){.from = from, .to = to}));
+    for (int k = 0; k < 2; k++)
+        PF_TRY(pf_op_copy(ops, &(pf_copy_args){
+            .from = pf_tensor_slice(pairs, 0, k * c, c),
+            .to = every_second_frame(y, k)}));
     pf_ops_rewind(ops, mark);
     return PF_OK;
 }

@@ -59,7 +59,7 @@ static void compare_all(const schedule_case *s, const pf_scheduler *scheduler)
     char name[64];
     for (int i = 0; i < 2 * s->steps; i++) {
         pairs[i] = scheduler->timesteps[i % 2][i / 2];
-        sigmas[i] = scheduler->sigmas[i % 2][i / 2];
+        sigmas[i] = pf_scheduler_sigma(scheduler, pairs[i]);
     }
     compare(s, "pairs", JUDGE_EXACT, 0, pairs);
     compare(s, "sigmas", JUDGE_EXACT, 0, sigmas);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/memory.h"
 #include "ops/ops.h"
 #include "weights/weights.h"
@@ -99,6 +100,26 @@ static inline pf_platform *test_platform(const char *name)
     if (pf_platform_open(&options, &platform, &error) != PF_OK)
         fail_msg("%s", error.message);
     return platform;
+}
+
+/* Runs `body` with the first, second, ... allocation failing until none does: each time
+ * it must end with PF_E_MEMORY and a message.  `body` takes over the weights. */
+static inline void fail_each_allocation(const recipe *r, void *user,
+                                        pf_status (*body)(void *user, pf_weights *weights,
+                                                          pf_error *error))
+{
+    for (int64_t n = 1; n < 10000; n++) {
+        pf_error error = {0};
+        pf_weights *weights = recipe_open(r);
+        pf_fault_arm(PF_FAULT_ALLOCATION, n, false);
+        pf_status status = body(user, weights, &error);
+        pf_fault_arm(PF_FAULT_ALLOCATION, 0, false);
+        if (status == PF_OK && n > 1)
+            return;
+        assert_int_equal(status, PF_E_MEMORY);
+        assert_true(error.message[0] != '\0');
+    }
+    fail_msg("every allocation failed");
 }
 
 static inline float *random_values(int64_t count, uint32_t seed)

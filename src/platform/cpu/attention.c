@@ -28,8 +28,8 @@
 
 enum {
     KEY_BLOCK = 240,                /* whole row tiles, and even */
-    QUERY_BYTES = VF_WIDTH == 16 ? 384 << 10 : 192 << 10,
-    ENOUGH_TASKS = 32
+    QUERY_BYTES = 384 << 10,
+    ENOUGH_TASKS = 24
 };
 
 typedef struct attention {
@@ -116,6 +116,7 @@ static void pack_queries(const attention *a, work *w, int64_t head, int64_t firs
     tile_matrix q = head_of(&a->args->q, head, a->width);
     vf factor = vf_set(a->args->scale * 1.44269504f);
     for (int64_t i = 0; i < count; i++) {
+        prefetch_rows(&q, first + at_most(i + 8, count - 1), 1, a->width);
         const char *from = q.data + (first + i) * q.row_bytes;
         float *to = w->output + i * a->width;
         for (int64_t d = 0; d < a->width; d += VF_WIDTH) {
@@ -154,38 +155,62 @@ VF_INLINE vf value_units(const float *row, const float *next, int64_t lanes, boo
     return v;
 }
 
-/* Values [steps][TILE_ROWS of D] from element d on.  What is wider than the tile
- * runs over into the next step, which is written later; the last one is cut. */
-VF_INLINE void pack_value_tile(const attention *a, key_block block, int64_t d,
-                               bool pairs, float *out)
+/* The values of a block as [width_rows / R][steps][R], one step at a time.  What
+ * is wider than a tile runs over into its next step, which is written later; the
+ * last one is cut. */
+VF_INLINE void pack_values_as(const attention *a, key_block block, bool pairs,
+                              float *out)
 {
     tile_matrix v = head_of(&a->args->v, block.head, a->width);
     int64_t depth = tile_depth(pairs), steps = tile_steps(block.count, pairs);
     int64_t row_floats = v.row_bytes / (int64_t)sizeof(float);
-    const float *row = (const float *)(const void *)v.data + block.first * row_floats + d;
-    for (int64_t s = 0; s < steps; s++, row += depth * row_floats) {
-        bool paired = pairs && s * depth + 1 < block.count;
-        for (int64_t i = 0; i < TILE_ROWS; i += VF_WIDTH) {
-            int64_t lanes = a->width - d - i;
-            const float *next = paired ? row + i + row_floats : NULL;
-            vf unit = lanes > 0 ? value_units(row + i, next, lanes, pairs) : vf_zero();
-            if (s + 1 < steps)
-                vf_store(out + s * TILE_ROWS + i, unit);
-            else
-                vf_store_part(out + s * TILE_ROWS + i, unit, TILE_ROWS - i);
-        }
+    const float *row = (const float *)(const void *)v.data + block.first * row_floats;
+    for (int64_t s = 0; s < steps; s++, row += depth * row_floats, out += TILE_ROWS) {
+        bool paired = pairs && s * depth + 1 < block.count, last = s + 1 == steps;
+        for (int64_t d = 0; d < a->width_rows; d += TILE_ROWS)
+            for (int64_t i = 0; i < TILE_ROWS; i += VF_WIDTH) {
+                const float *at = row + d + i;
+                int64_t lanes = a->width - d - i;
+                vf unit = vf_zero();
+                if (lanes > 0)
+                    unit = value_units(at, paired ? at + row_floats : NULL, lanes, pairs);
+                if (last)
+                    vf_store_part(out + d * steps + i, unit, TILE_ROWS - i);
+                else
+                    vf_store(out + d * steps + i, unit);
+            }
     }
 }
 
 static void pack_values(const attention *a, work *w, key_block block)
 {
-    int64_t steps = tile_steps(block.count, a->pairs);
-    for (int64_t d = 0; d < a->width; d += TILE_ROWS) {
-        if (VF_BF16_DOT && a->pairs)
-            pack_value_tile(a, block, d, true, w->value + d * steps);
-        else
-            pack_value_tile(a, block, d, false, w->value + d * steps);
-    }
+    if (VF_BF16_DOT && a->pairs)
+        pack_values_as(a, block, true, w->value);
+    else
+        pack_values_as(a, block, false, w->value);
+}
+
+/* Asks for rows [first, first + count) of one head, which will be needed soon:
+ * they are far apart, so that the processor does not foresee them. */
+static void prefetch_rows(const tile_matrix *m, int64_t first, int64_t count,
+                          int64_t width)
+{
+    for (int64_t i = first; i < first + count; i++)
+        for (int64_t b = 0; b < width * (int64_t)sizeof(float); b += 64)
+            __builtin_prefetch(m->data + i * m->row_bytes + b, 0, 2);
+}
+
+/* The share of panel `panel` of `panels` of the block that follows. */
+static void prefetch_next(const attention *a, key_block block, int64_t panel,
+                          int64_t panels)
+{
+    int64_t first = block.first + block.count;
+    int64_t count = at_most(KEY_BLOCK, a->keys - first);
+    int64_t begin = count * panel / panels, end = count * (panel + 1) / panels;
+    tile_matrix k = head_of(&a->args->k, block.head, a->width);
+    tile_matrix v = head_of(&a->args->v, block.head, a->width);
+    prefetch_rows(&k, first + begin, end - begin, a->width);
+    prefetch_rows(&v, first + begin, end - begin, a->width);
 }
 
 /* The bias of a panel of queries as [keys][C]. */
@@ -442,6 +467,7 @@ static void run_task(const attention *a, work *w, int64_t task)
             raise_largest(a, w, block, panel);
             make_probabilities(a, w, block.count, panel);
             add_values(a, w, block, panel);
+            prefetch_next(a, block, panel, panels);
         }
     }
     store_output(a, w, head, first, count);

@@ -88,10 +88,10 @@ VF_INLINE void finish_vector(const epilogue *e, vf v, int64_t m, int64_t n,
         v = maybe_round(vf_mul(v, vf_load_part(e->mul + m * e->mul_stride + n, lanes)),
                         e->round);
     if (e->modulate) {
-        vf factor = vf_set(e->scale);
+        v = vf_mul(v, vf_set(e->scale));
         if (e->gate)
-            factor = vf_mul(factor, vf_load_part(e->gate + n, lanes));
-        v = maybe_round(vf_mul(factor, v), e->round);
+            v = vf_mul(v, vf_load_part(e->gate + n, lanes));
+        v = maybe_round(v, e->round);
     }
     if (e->residual) {
         const float *residual = e->residual + m * e->residual_stride + n;

@@ -1,0 +1,79 @@
+/* Film files, written while frames and sound are made.
+ *
+ *     pf_film_open(&options, &film, &error);
+ *     pf_film_write_audio(film, samples, count, &error);   // any order,
+ *     pf_film_write_frames(film, rgb, count, &error);      // any pieces
+ *     pf_film_close(film, &error);                         // or pf_film_abort
+ *
+ * The name's ending says what the file is:
+ *   .mp4   H.264 (libx264) and AAC at 192 kbit/s; playable while it loads
+ *   .webm  VP9 and Opus
+ *   .wav   16-bit PCM, the sound alone
+ *   .png   one picture a frame, without sound: NAME-0001.png, NAME-0002.png ...;
+ *          if the name holds %d or %04d, the frame's number goes there
+ *
+ * A thread of the film encodes while the caller makes the next frames; its failures
+ * come back from the next call.  Everything is written under a temporary name
+ * (PATH.part) and renamed by pf_film_close: until then PATH is untouched, and after
+ * a failure or pf_film_abort nothing is left.  Sound is cut to the length of the
+ * picture.  A film is used from one thread at a time.
+ */
+#ifndef PF_MEDIA_FILM_H
+#define PF_MEDIA_FILM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+typedef struct pf_film pf_film;
+
+typedef enum pf_film_kind {
+    PF_FILM_MP4,
+    PF_FILM_WEBM,
+    PF_FILM_WAV,
+    PF_FILM_PNG
+} pf_film_kind;
+
+/* The kind by the name's ending, in any case; PF_E_ARGUMENT lists what there is. */
+pf_status pf_film_kind_of(const char *path, pf_film_kind *out, pf_error *error);
+
+/* One piece of metadata.  Every kind keeps "title" and "comment". */
+typedef struct pf_film_tag {
+    const char *key, *value;            /* UTF-8 */
+} pf_film_tag;
+
+typedef struct pf_film_options {
+    const char *path;
+    bool video;                         /* false: sound alone */
+    int width, height;                  /* pixels, even */
+    double fps;                         /* 1 to 120 */
+    int64_t frames;                     /* expected; for the contact sheet */
+    int sample_rate;                    /* Hz, mono */
+    int64_t audio_samples;              /* at most; 0: silent film */
+    int quality;                        /* constant rate factor, 0 (best) to 51;
+                                         * below 0: 5 */
+    const char *contact_sheet;          /* .png of frames and waveform, or NULL */
+    const pf_film_tag *tags;
+    int tag_count;
+} pf_film_options;
+
+/* Opens the file and its encoders.  Copies what it needs of the options. */
+pf_status pf_film_open(const pf_film_options *options, pf_film **out,
+                       pf_error *error);
+
+/* rgb: [count][height][width][3]; copied. */
+pf_status pf_film_write_frames(pf_film *film, const uint8_t *rgb, int64_t count,
+                               pf_error *error);
+
+/* samples: [count], -1..1 (what is beyond is clipped); copied. */
+pf_status pf_film_write_audio(pf_film *film, const float *samples, int64_t count,
+                              pf_error *error);
+
+/* Finishes the file and frees the film, also on failure. */
+pf_status pf_film_close(pf_film *film, pf_error *error);
+
+/* Removes everything and frees the film; NULL is fine. */
+void pf_film_abort(pf_film *film);
+
+#endif

@@ -1,0 +1,15 @@
+/* What all of media/ needs of FFmpeg's libraries: silence and errors. */
+#ifndef PF_MEDIA_LIBAV_H
+#define PF_MEDIA_LIBAV_H
+
+#include "base/error.h"
+
+/* FFmpeg prints to the terminal by default; after this it does not.  Cheap. */
+void pf_libav_quiet(void);
+
+/* "WHAT: FFmpeg's reason"; out of memory and a full disk choose their status,
+ * anything else takes `status`. */
+pf_status pf_libav_fail(pf_error *error, pf_status status, int code,
+                        const char *format, ...) PF_PRINTF(4, 5);
+
+#endif

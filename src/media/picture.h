@@ -1,0 +1,40 @@
+/* Picture files: PNG, JPEG and WebP to 8-bit RGB, as Pillow's convert("RGB") gives
+ * it.  docs/model/image.md#decoding.
+ *
+ * The kind is told by the first bytes alone, never by the name.  Alpha is dropped,
+ * 16-bit samples keep their high byte, EXIF orientation and colour profiles are
+ * ignored.  Refused: animations, CMYK, 12-bit, lossless and arithmetic-coded JPEG,
+ * truncated or damaged files, sides outside 16..16384, more than 64 megapixels.
+ */
+#ifndef PF_MEDIA_PICTURE_H
+#define PF_MEDIA_PICTURE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum {
+    PF_PICTURE_MIN_SIDE = 16,
+    PF_PICTURE_MAX_SIDE = 16384,
+    PF_PICTURE_MAX_PIXELS = 64 << 20,
+    PF_PICTURE_MAX_BYTES = 256 << 20        /* of the file */
+};
+
+typedef struct pf_picture {
+    uint8_t *rgb;                       /* [height][width][3], rows without gaps */
+    int64_t width, height;
+} pf_picture;
+
+/* Reads a file; PF_E_INPUT (damaged, too large), PF_E_UNSUPPORTED (a kind that is
+ * not read), PF_E_NOT_FOUND, PF_E_IO, PF_E_MEMORY.  Release with pf_picture_free;
+ * on failure *out is empty. */
+pf_status pf_picture_read(const char *path, pf_picture *out, pf_error *error);
+
+/* The same from memory; `name` is for messages. */
+pf_status pf_picture_decode(const uint8_t *data, size_t bytes, const char *name,
+                            pf_picture *out, pf_error *error);
+
+void pf_picture_free(pf_picture *picture);      /* an empty one is fine */
+
+#endif

@@ -1,0 +1,282 @@
+/* The structure of picture files, read before decoding.
+ * docs/model/image.md#decoding.
+ *
+ * Only what decides whether to go on: kind, size, completeness, and features that
+ * are refused.  Checksums and coded data are the decoder's.
+ */
+#include <string.h>
+
+#include "media/picture_parts.h"
+
+/* The file, for the functions below. */
+typedef struct source {
+    const uint8_t *data;
+    size_t bytes;
+    const char *name;
+    pf_error *error;
+} source;
+
+static uint32_t big16(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 8 | at[1];
+}
+
+static uint32_t big32(const uint8_t *at)
+{
+    return big16(at) << 16 | big16(at + 2);
+}
+
+static uint32_t little24(const uint8_t *at)
+{
+    return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16;
+}
+
+static uint32_t little32(const uint8_t *at)
+{
+    return little24(at) | (uint32_t)at[3] << 24;
+}
+
+static pf_status fail_short(const source *s)
+{
+    return pf_fail(s->error, PF_E_INPUT, "%s is cut short: its end is missing",
+                   s->name);
+}
+
+static pf_status fail_damaged(const source *s, const char *what)
+{
+    return pf_fail(s->error, PF_E_INPUT, "%s is damaged: %s", s->name, what);
+}
+
+static pf_status fail_unsupported(const source *s, const char *what,
+                                  const char *advice)
+{
+    return pf_fail(s->error, PF_E_UNSUPPORTED, "%s is %s, which is not read; %s",
+                   s->name, what, advice);
+}
+
+/* --- PNG ------------------------------------------------------------------------- */
+
+static const char png_signature[] = "\x89PNG\r\n\x1a\n";
+
+static pf_status parse_png(const source *s, pf_picture_header *out)
+{
+    size_t at = 8;
+    bool first = true;
+    out->kind = PF_PICTURE_PNG;
+    while (s->bytes - at >= 12) {
+        uint32_t length = big32(s->data + at);
+        const uint8_t *type = s->data + at + 4;
+        if (length > s->bytes - at - 12)
+            return fail_short(s);
+        if (first && (memcmp(type, "IHDR", 4) != 0 || length != 13))
+            return fail_damaged(s, "it does not begin with its header");
+        if (first) {
+            out->width = big32(type + 4);
+            out->height = big32(type + 8);
+        }
+        if (memcmp(type, "acTL", 4) == 0)
+            return fail_unsupported(s, "an animated PNG", "give a still picture");
+        first = false;
+        at += 12 + (size_t)length;
+        if (memcmp(type, "IEND", 4) == 0) {
+            out->bytes = at;
+            return PF_OK;
+        }
+    }
+    return fail_short(s);
+}
+
+/* --- JPEG ------------------------------------------------------------------------ */
+
+enum {
+    JPEG_SOF0 = 0xC0, JPEG_SOF2 = 0xC2, JPEG_DHT = 0xC4, JPEG_JPG = 0xC8,
+    JPEG_DAC = 0xCC, JPEG_SOF15 = 0xCF, JPEG_RST0 = 0xD0, JPEG_RST7 = 0xD7,
+    JPEG_SOI = 0xD8, JPEG_EOI = 0xD9, JPEG_APP0 = 0xE0, JPEG_APP14 = 0xEE,
+    JPEG_TEM = 0x01
+};
+
+typedef struct jpeg_walk {
+    bool has_frame, has_jfif, has_adobe, ids_are_rgb;
+    int components, adobe_transform;
+} jpeg_walk;
+
+static bool is_frame_marker(int marker)
+{
+    return marker >= JPEG_SOF0 && marker <= JPEG_SOF15 && marker != JPEG_DHT &&
+           marker != JPEG_JPG && marker != JPEG_DAC;
+}
+
+/* A frame header; `body` is what follows its length. */
+static pf_status parse_jpeg_frame(const source *s, int marker, const uint8_t *body,
+                                  size_t length, jpeg_walk *walk,
+                                  pf_picture_header *out)
+{
+    if (marker > JPEG_SOF2)
+        return fail_unsupported(s, marker > JPEG_JPG ? "an arithmetic-coded JPEG"
+                                                     : "a lossless or layered JPEG",
+                                "save it as a baseline or progressive one");
+    if (length < 6 || length < 6 + 3 * (size_t)body[5] || walk->has_frame)
+        return fail_damaged(s, "its frame header is wrong");
+    if (body[0] != 8)
+        return fail_unsupported(s, "a JPEG of more than 8 bits a sample",
+                                "save it with 8");
+    walk->has_frame = true;
+    walk->components = body[5];
+    out->height = big16(body + 1);
+    out->width = big16(body + 3);
+    if (walk->components == 4)
+        return fail_unsupported(s, "a CMYK JPEG", "convert it to RGB");
+    if (walk->components != 1 && walk->components != 3)
+        return fail_unsupported(s, "neither a grey nor a colour JPEG",
+                                "convert it to RGB");
+    walk->ids_are_rgb = walk->components == 3 && body[6] == 'R' && body[9] == 'G' &&
+                        body[12] == 'B';
+    return PF_OK;
+}
+
+static pf_status parse_jpeg_segment(const source *s, int marker, const uint8_t *body,
+                                    size_t length, jpeg_walk *walk,
+                                    pf_picture_header *out)
+{
+    if (is_frame_marker(marker))
+        return parse_jpeg_frame(s, marker, body, length, walk, out);
+    if (marker == JPEG_APP0 && length >= 5 && memcmp(body, "JFIF", 5) == 0)
+        walk->has_jfif = true;
+    if (marker == JPEG_APP14 && length >= 12 && memcmp(body, "Adobe", 5) == 0) {
+        walk->has_adobe = true;
+        walk->adobe_transform = body[11];
+    }
+    return PF_OK;
+}
+
+/* What libjpeg takes three components for. */
+static bool is_jpeg_rgb(const jpeg_walk *walk)
+{
+    if (walk->components != 3 || walk->has_jfif)
+        return false;
+    return walk->has_adobe ? walk->adobe_transform == 0 : walk->ids_are_rgb;
+}
+
+static bool has_no_body(int marker)
+{
+    return marker == JPEG_SOI || marker == JPEG_TEM || marker == 0 ||
+           (marker >= JPEG_RST0 && marker <= JPEG_RST7);
+}
+
+/* Coded data between the segments is skipped: in it 0xFF is followed by 0 or a
+ * restart marker. */
+static pf_status parse_jpeg(const source *s, pf_picture_header *out)
+{
+    jpeg_walk walk = {0};
+    size_t at = 2;
+    out->kind = PF_PICTURE_JPEG;
+    while (s->bytes - at >= 2) {
+        int marker = s->data[at + 1];
+        bool is_marker = s->data[at] == 0xFF && marker != 0xFF;
+        at += is_marker ? 2 : 1;
+        if (!is_marker || has_no_body(marker))
+            continue;
+        if (marker == JPEG_EOI) {
+            out->bytes = at;
+            out->is_rgb = is_jpeg_rgb(&walk);
+            return walk.has_frame ? PF_OK : fail_damaged(s, "it holds no picture");
+        }
+        if (s->bytes - at < 2 || big16(s->data + at) > s->bytes - at)
+            return fail_short(s);
+        size_t length = big16(s->data + at);
+        if (length < 2)
+            return fail_damaged(s, "a segment has no length");
+        PF_TRY(parse_jpeg_segment(s, marker, s->data + at + 2, length - 2, &walk, out));
+        at += length;
+    }
+    return fail_short(s);
+}
+
+/* --- WebP ------------------------------------------------------------------------ */
+
+enum { WEBP_ANIMATED = 0x02 };
+
+/* The first chunk tells the size; `body` holds at least 10 bytes. */
+static pf_status parse_webp_first(const source *s, const uint8_t *type,
+                                  const uint8_t *body, pf_picture_header *out)
+{
+    if (memcmp(type, "VP8 ", 4) == 0) {
+        out->width = (body[6] | body[7] << 8) & 0x3FFF;
+        out->height = (body[8] | body[9] << 8) & 0x3FFF;
+        return PF_OK;
+    }
+    if (memcmp(type, "VP8L", 4) == 0) {
+        uint32_t bits = little32(body + 1);
+        out->width = (bits & 0x3FFF) + 1;
+        out->height = (bits >> 14 & 0x3FFF) + 1;
+        return PF_OK;
+    }
+    if (memcmp(type, "VP8X", 4) != 0)
+        return fail_damaged(s, "it begins with an unknown chunk");
+    out->width = (int64_t)little24(body + 4) + 1;
+    out->height = (int64_t)little24(body + 7) + 1;
+    if (body[0] & WEBP_ANIMATED)
+        return fail_unsupported(s, "an animated WebP", "give a still picture");
+    return PF_OK;
+}
+
+static pf_status parse_webp(const source *s, pf_picture_header *out)
+{
+    size_t end = 8 + (size_t)little32(s->data + 4);
+    out->kind = PF_PICTURE_WEBP;
+    if (end > s->bytes || end < 30)
+        return fail_short(s);
+    for (size_t at = 12; end - at >= 8;) {
+        size_t length = little32(s->data + at + 4);
+        if (length > end - at - 8)
+            return fail_short(s);
+        if (at == 12 && length < 10)
+            return fail_damaged(s, "its first chunk is too small");
+        if (at == 12)
+            PF_TRY(parse_webp_first(s, s->data + at, s->data + at + 8, out));
+        if (memcmp(s->data + at, "ANMF", 4) == 0)
+            return fail_unsupported(s, "an animated WebP", "give a still picture");
+        at += 8 + length + (length & 1);
+        if (at > end)
+            break;
+    }
+    out->bytes = end;
+    return PF_OK;
+}
+
+/* --- all ------------------------------------------------------------------------- */
+
+static pf_status check_size(const source *s, const pf_picture_header *header)
+{
+    long long width = header->width, height = header->height;
+    if (width < PF_PICTURE_MIN_SIDE || width > PF_PICTURE_MAX_SIDE ||
+        height < PF_PICTURE_MIN_SIDE || height > PF_PICTURE_MAX_SIDE)
+        return pf_fail(s->error, PF_E_INPUT,
+                       "%s has %lldx%lld pixels, but each side must have %d to %d",
+                       s->name, width, height, PF_PICTURE_MIN_SIDE,
+                       PF_PICTURE_MAX_SIDE);
+    if (width * height > PF_PICTURE_MAX_PIXELS)
+        return pf_fail(s->error, PF_E_INPUT,
+                       "%s has %lldx%lld pixels, more than the limit of %d million",
+                       s->name, width, height, PF_PICTURE_MAX_PIXELS / 1000000);
+    return PF_OK;
+}
+
+pf_status pf_picture_parse(const uint8_t *data, size_t bytes, const char *name,
+                           pf_picture_header *out, pf_error *error)
+{
+    source s = {data, bytes, name, error};
+    *out = (pf_picture_header){0};
+    if (bytes >= 8 && memcmp(data, png_signature, 8) == 0)
+        PF_TRY(parse_png(&s, out));
+    else if (bytes >= 3 && memcmp(data, "\xFF\xD8\xFF", 3) == 0)
+        PF_TRY(parse_jpeg(&s, out));
+    else if (bytes >= 12 && memcmp(data, "RIFF", 4) == 0 &&
+             memcmp(data + 8, "WEBP", 4) == 0)
+        PF_TRY(parse_webp(&s, out));
+    else
+        return pf_fail(error, PF_E_INPUT,
+                       "%s is no picture that is read: it must be PNG, JPEG or WebP",
+                       name);
+    return check_size(&s, out);
+}

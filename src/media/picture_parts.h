@@ -1,0 +1,34 @@
+/* The parts of picture.c: reading headers, and conversion to RGB.  For
+ * picture*.c alone. */
+#ifndef PF_MEDIA_PICTURE_PARTS_H
+#define PF_MEDIA_PICTURE_PARTS_H
+
+#include <libavutil/frame.h>
+#include <stdbool.h>
+
+#include "media/picture.h"
+
+typedef enum pf_picture_kind {
+    PF_PICTURE_PNG,
+    PF_PICTURE_JPEG,
+    PF_PICTURE_WEBP
+} pf_picture_kind;
+
+/* What a file says of itself before anything is decoded. */
+typedef struct pf_picture_header {
+    pf_picture_kind kind;
+    int64_t width, height;
+    size_t bytes;               /* of the picture; what follows is ignored */
+    bool is_rgb;                /* JPEG: the components are R, G, B */
+} pf_picture_header;
+
+/* Walks the file's structure: the kind, the size, that the end is there, and that
+ * it is nothing that we refuse. */
+pf_status pf_picture_parse(const uint8_t *data, size_t bytes, const char *name,
+                           pf_picture_header *out, pf_error *error);
+
+/* A decoded frame to rgb [height][width][3]. */
+pf_status pf_picture_convert(const AVFrame *frame, const pf_picture_header *header,
+                             const char *name, uint8_t *rgb, pf_error *error);
+
+#endif

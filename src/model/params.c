@@ -1,0 +1,345 @@
+/* The parameters of a component.  See params.h; DESIGN "Memory". */
+#include "model/params.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { NAME_BYTES = 256, ALIGNMENT = 64 };
+
+typedef enum slot_kind { SLOT_WEIGHT, SLOT_VECTOR, SLOT_TABLE } slot_kind;
+
+/* One parameter: where it comes from and where the component wants it. */
+typedef struct slot {
+    slot_kind kind;
+    pf_tensor source;                   /* as stored */
+    pf_weight *weight;                  /* SLOT_WEIGHT */
+    pf_tensor *vector;                  /* SLOT_VECTOR: [count] F32 */
+} slot;
+
+struct pf_params {
+    pf_weights *weights;
+    slot *slots;
+    int64_t count, room;
+    void **kept;                        /* memory that goes with the params */
+    int64_t kept_count, kept_room;
+    pf_platform *platform;              /* while loaded */
+    char *vectors;                      /* device memory of all vectors */
+    int64_t prepared;                   /* slots whose weight is prepared */
+};
+
+pf_status pf_params_open(pf_weights *weights, pf_params **out, pf_error *error)
+{
+    *out = pf_calloc(1, sizeof **out);
+    if (!*out) {
+        pf_weights_close(weights);
+        return pf_fail_memory(error, "parameters", sizeof **out);
+    }
+    (*out)->weights = weights;
+    return PF_OK;
+}
+
+void pf_params_close(pf_params *params)
+{
+    if (!params)
+        return;
+    pf_params_unload(params);
+    for (int64_t i = 0; i < params->kept_count; i++)
+        pf_free(params->kept[i]);
+    pf_free(params->kept);
+    pf_free(params->slots);
+    pf_weights_close(params->weights);
+    pf_free(params);
+}
+
+pf_weights *pf_params_weights(pf_params *params)
+{
+    return params->weights;
+}
+
+/* --- asking for parameters -------------------------------------------------------- */
+
+static pf_status add_slot(pf_params *params, slot added, pf_error *error)
+{
+    if (params->count == params->room) {
+        int64_t room = params->room ? 2 * params->room : 64;
+        slot *grown =
+            pf_realloc(params->slots, (size_t)room * sizeof *params->slots);
+        if (!grown)
+            return pf_fail_memory(error, "parameters",
+                                  (unsigned long long)room * sizeof *grown);
+        params->slots = grown;
+        params->room = room;
+    }
+    params->slots[params->count++] = added;
+    return PF_OK;
+}
+
+static pf_status add_weight(pf_params *params, pf_weight *weight,
+                            pf_weight_kind kind, pf_tensor source,
+                            pf_error *error)
+{
+    *weight = (pf_weight){.kind = kind, .source = source};
+    return add_slot(params,
+                    (slot){.kind = SLOT_WEIGHT, .source = source, .weight = weight},
+                    error);
+}
+
+static pf_status add_vector(pf_params *params, pf_tensor *vector, pf_tensor source,
+                            pf_error *error)
+{
+    *vector = pf_vector(source.data, PF_F32, pf_tensor_count(&source));
+    return add_slot(params,
+                    (slot){.kind = SLOT_VECTOR, .source = source, .vector = vector},
+                    error);
+}
+
+/* The shape in which a kernel wants a stored weight. */
+static pf_tensor kernel_shape(pf_weight_kind kind, const pf_tensor *stored)
+{
+    const int64_t *s = stored->shape;
+    int64_t count = pf_tensor_count(stored);
+    if (kind == PF_WEIGHT_LINEAR)
+        return pf_matrix(stored->data, stored->dtype, s[0],
+                         s[0] ? count / s[0] : 0);
+    if (kind == PF_WEIGHT_CONV_TRANSPOSED)
+        return *stored;
+    int64_t shape[5] = {s[0], s[1], 1, 1, 1};
+    for (int i = 2; i < stored->rank; i++)
+        shape[5 - stored->rank + i] = s[i];
+    return pf_tensor_make(stored->data, stored->dtype, 5, shape);
+}
+
+static pf_status add_layer(pf_params *params, pf_layer *layer,
+                           const pf_layer_spec *spec, const char *stem,
+                           pf_error *error)
+{
+    char name[NAME_BYTES + 16];
+    pf_tensor stored;
+    *layer = (pf_layer){0};
+    snprintf(name, sizeof name, "%s.weight", stem);
+    PF_TRY(pf_weights_find(params->weights, name, spec->rank, spec->shape, &stored,
+                           error));
+    PF_TRY(add_weight(params, &layer->weight, spec->kind,
+                      kernel_shape(spec->kind, &stored), error));
+    if (spec->bias == PF_BIAS_NONE)
+        return PF_OK;
+    snprintf(name, sizeof name, "%s.bias", stem);
+    PF_TRY(pf_weights_find(params->weights, name, 1, &spec->bias_count, &stored,
+                           error));
+    return add_vector(params, &layer->bias, stored, error);
+}
+
+pf_status pf_params_linear(pf_params *params, pf_layer *layer, int64_t out,
+                           int64_t in, pf_bias bias, pf_error *error,
+                           const char *stem, ...)
+{
+    char name[NAME_BYTES];
+    pf_layer_spec spec = {PF_WEIGHT_LINEAR, 2, {out, in}, bias, out};
+    va_list args;
+    va_start(args, stem);
+    vsnprintf(name, sizeof name, stem, args);
+    va_end(args);
+    return add_layer(params, layer, &spec, name, error);
+}
+
+pf_status pf_params_layer(pf_params *params, pf_layer *layer,
+                          const pf_layer_spec *spec, pf_error *error,
+                          const char *stem, ...)
+{
+    char name[NAME_BYTES];
+    va_list args;
+    va_start(args, stem);
+    vsnprintf(name, sizeof name, stem, args);
+    va_end(args);
+    return add_layer(params, layer, spec, name, error);
+}
+
+pf_status pf_params_vector(pf_params *params, pf_tensor *vector, int rank,
+                           const int64_t *shape, pf_error *error,
+                           const char *name, ...)
+{
+    char full[NAME_BYTES];
+    pf_tensor stored;
+    va_list args;
+    va_start(args, name);
+    vsnprintf(full, sizeof full, name, args);
+    va_end(args);
+    PF_TRY(pf_weights_find(params->weights, full, rank, shape, &stored, error));
+    return add_vector(params, vector, stored, error);
+}
+
+pf_status pf_params_table(pf_params *params, pf_tensor *table, int64_t rows,
+                          int64_t columns, pf_error *error,
+                          const char *name, ...)
+{
+    char full[NAME_BYTES];
+    int64_t shape[2] = {rows, columns};
+    va_list args;
+    va_start(args, name);
+    vsnprintf(full, sizeof full, name, args);
+    va_end(args);
+    PF_TRY(pf_weights_find(params->weights, full, 2, shape, table, error));
+    return add_slot(params, (slot){.kind = SLOT_TABLE, .source = *table}, error);
+}
+
+pf_status pf_params_keep(pf_params *params, void *memory, pf_error *error)
+{
+    if (params->kept_count == params->kept_room) {
+        int64_t room = params->kept_room ? 2 * params->kept_room : 64;
+        void **grown = pf_realloc(params->kept, (size_t)room * sizeof *grown);
+        if (!grown) {
+            pf_free(memory);
+            return pf_fail_memory(error, "parameters",
+                                  (unsigned long long)room * sizeof *grown);
+        }
+        params->kept = grown;
+        params->kept_room = room;
+    }
+    params->kept[params->kept_count++] = memory;
+    return PF_OK;
+}
+
+pf_status pf_params_layer_from(pf_params *params, pf_layer *layer,
+                               pf_weight_kind kind, const pf_tensor *source,
+                               pf_error *error)
+{
+    return add_weight(params, &layer->weight, kind, kernel_shape(kind, source),
+                      error);
+}
+
+/* --- loading ----------------------------------------------------------------------- */
+
+static int64_t vector_bytes(const slot *s)
+{
+    int64_t bytes = pf_tensor_count(&s->source) * (int64_t)sizeof(float);
+    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static int64_t all_vector_bytes(const pf_params *params)
+{
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < params->count; i++)
+        if (params->slots[i].kind == SLOT_VECTOR)
+            bytes += vector_bytes(&params->slots[i]);
+    return bytes;
+}
+
+static pf_status upload_vector(pf_params *params, const slot *s, char *place,
+                               pf_error *error)
+{
+    int64_t count = pf_tensor_count(&s->source);
+    size_t bytes = (size_t)count * sizeof(float);
+    float *values = pf_alloc(bytes);
+    if (!values)
+        return pf_fail_memory(error, "parameters", bytes);
+    pf_to_f32(s->source.data, s->source.dtype, count, values);
+    pf_status status = params->platform->table.upload(
+        params->platform, place, values, (int64_t)bytes, error);
+    pf_free(values);
+    return status;
+}
+
+static pf_status load_vectors(pf_params *params, pf_error *error)
+{
+    void *memory = NULL;
+    int64_t bytes = all_vector_bytes(params), at = 0;
+    if (bytes == 0)
+        return PF_OK;
+    PF_TRY(params->platform->table.allocate(params->platform, bytes, &memory,
+                                            error));
+    params->vectors = memory;
+    for (int64_t i = 0; i < params->count; i++) {
+        const slot *s = &params->slots[i];
+        if (s->kind != SLOT_VECTOR)
+            continue;
+        PF_TRY(upload_vector(params, s, params->vectors + at, error));
+        s->vector->data = params->vectors + at;
+        at += vector_bytes(s);
+    }
+    return PF_OK;
+}
+
+static pf_status load_weights(pf_params *params, pf_math math, pf_error *error)
+{
+    pf_platform *platform = params->platform;
+    for (int64_t i = 0; i < params->count; i++) {
+        const slot *s = &params->slots[i];
+        params->prepared = i + 1;
+        if (s->kind != SLOT_WEIGHT)
+            continue;
+        pf_weight ready;
+        pf_tensor source = s->weight->source;
+        pf_status status = platform->table.weight_prepare(
+            platform, s->weight->kind, math, &source, &ready, error);
+        if (status != PF_OK) {
+            params->prepared = i;
+            return status;
+        }
+        *s->weight = ready;
+    }
+    return PF_OK;
+}
+
+pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_math math,
+                         pf_error *error)
+{
+    if (params->platform)
+        return PF_OK;
+    params->platform = platform;
+    pf_status status = load_vectors(params, error);
+    if (status == PF_OK)
+        status = load_weights(params, math, error);
+    if (status != PF_OK)
+        pf_params_unload(params);
+    return status;
+}
+
+void pf_params_unload(pf_params *params)
+{
+    pf_platform *platform = params->platform;
+    if (!platform)
+        return;
+    for (int64_t i = 0; i < params->count; i++) {
+        slot *s = &params->slots[i];
+        if (s->kind == SLOT_VECTOR)
+            s->vector->data = s->source.data;
+        if (s->kind != SLOT_WEIGHT || i >= params->prepared)
+            continue;
+        platform->table.weight_release(platform, s->weight);
+        s->weight->prepared = NULL;
+        s->weight->prepared_bytes = 0;
+    }
+    platform->table.release(platform, params->vectors);
+    params->vectors = NULL;
+    params->prepared = 0;
+    params->platform = NULL;
+}
+
+bool pf_params_loaded(const pf_params *params)
+{
+    return params->platform != NULL;
+}
+
+pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
+                                 pf_math math)
+{
+    pf_params_size size = {.device_bytes = all_vector_bytes(params),
+                           .stored_bytes = pf_weights_bytes(params->weights)};
+    for (int64_t i = 0; i < params->count; i++) {
+        const slot *s = &params->slots[i];
+        int64_t bytes = pf_tensor_bytes(&s->source);
+        if (s->kind == SLOT_TABLE)
+            size.table_bytes += bytes;
+        if (s->kind != SLOT_WEIGHT)
+            continue;
+        int64_t prepared = platform->table.weight_bytes(
+            platform, s->weight->kind, math, &s->weight->source);
+        size.device_bytes += prepared;
+        if (prepared == 0)
+            size.mapped_bytes += bytes;
+    }
+    return size;
+}

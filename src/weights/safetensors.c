@@ -1,0 +1,296 @@
+/* Reading safetensors.  See safetensors.h; docs/model/file-formats.md#safetensors.
+ *
+ * The header is somebody's data: every number is checked before it is used, names are
+ * never paths or formats.
+ */
+#include "weights/safetensors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+
+enum { MAX_HEADER_BYTES = 100000000, MAX_RANK = 8, LENGTH_BYTES = 8 };
+
+typedef struct stored_type {
+    const char *name;
+    int bits;
+    bool usable;
+    pf_dtype dtype;
+} stored_type;
+
+static const stored_type types[] = {
+    {"F32", 32, true, PF_F32},      {"BF16", 16, true, PF_BF16},
+    {"F16", 16, true, PF_F16},      {"F64", 64, false, PF_F32},
+    {"I64", 64, false, PF_F32},     {"U64", 64, false, PF_F32},
+    {"C64", 64, false, PF_F32},     {"I32", 32, false, PF_I32},
+    {"U32", 32, false, PF_F32},     {"I16", 16, false, PF_F32},
+    {"U16", 16, false, PF_F32},     {"I8", 8, false, PF_F32},
+    {"U8", 8, false, PF_U8},       {"BOOL", 8, false, PF_F32},
+    {"F8_E4M3", 8, false, PF_F32},  {"F8_E5M2", 8, false, PF_F32},
+    {"F8_E8M0", 8, false, PF_F32},  {"F8_E4M3FNUZ", 8, false, PF_F32},
+    {"F8_E5M2FNUZ", 8, false, PF_F32}, {"F4", 4, false, PF_F32},
+    {"F6_E2M3", 6, false, PF_F32},  {"F6_E3M2", 6, false, PF_F32},
+};
+
+static const stored_type *find_type(const char *name)
+{
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (name && strcmp(types[i].name, name) == 0)
+            return &types[i];
+    return NULL;
+}
+
+/* --- one tensor ------------------------------------------------------------- */
+
+typedef struct range {
+    uint64_t begin, end;
+} range;
+
+static pf_status bad(const pf_safetensors *file, const char *name,
+                     const char *what, pf_error *error)
+{
+    return pf_fail(error, PF_E_MODEL, "%s: tensor %.200s %s", file->path, name,
+                   what);
+}
+
+/* A non-negative integer of at most 2^62. */
+static bool read_count(const json_t *value, uint64_t *out)
+{
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        json_integer_value(value) > ((json_int_t)1 << 62))
+        return false;
+    *out = (uint64_t)json_integer_value(value);
+    return true;
+}
+
+static pf_status read_shape(const pf_safetensors *file, const char *name,
+                            const json_t *shape, pf_entry *entry,
+                            uint64_t *elements, pf_error *error)
+{
+    int64_t extents[MAX_RANK];
+    size_t rank = json_array_size(shape);
+    if (!json_is_array(shape) || rank > MAX_RANK)
+        return bad(file, name, "needs a shape of at most 8 numbers", error);
+    *elements = 1;
+    for (size_t i = 0; i < rank; i++) {
+        uint64_t extent;
+        if (!read_count(json_array_get(shape, i), &extent))
+            return bad(file, name, "has a shape that is not made of counts", error);
+        if (extent != 0 && *elements > ((uint64_t)1 << 58) / extent)
+            return bad(file, name, "has a shape that is too large", error);
+        *elements *= extent;
+        extents[i] = (int64_t)extent;
+    }
+    if (rank <= PF_MAX_RANK)
+        entry->tensor = pf_tensor_make(NULL, PF_F32, (int)rank, extents);
+    entry->usable = rank <= PF_MAX_RANK;
+    return PF_OK;
+}
+
+static pf_status read_range(const pf_safetensors *file, const char *name,
+                            const json_t *offsets, range *out, pf_error *error)
+{
+    if (json_array_size(offsets) != 2 ||
+        !read_count(json_array_get(offsets, 0), &out->begin) ||
+        !read_count(json_array_get(offsets, 1), &out->end) ||
+        out->begin > out->end)
+        return bad(file, name, "needs data_offsets of two counts in order", error);
+    return PF_OK;
+}
+
+static pf_status read_entry(const pf_safetensors *file, const char *name,
+                            const json_t *value, pf_entry *entry, range *place,
+                            pf_error *error)
+{
+    uint64_t elements = 0;
+    if (!json_is_object(value))
+        return bad(file, name, "is not described by an object", error);
+    const stored_type *type =
+        find_type(json_string_value(json_object_get(value, "dtype")));
+    if (*name == '\0')
+        return bad(file, name, "has an empty name", error);
+    if (!type)
+        return bad(file, name, "has an unknown dtype", error);
+    PF_TRY(read_shape(file, name, json_object_get(value, "shape"), entry, &elements,
+                      error));
+    PF_TRY(read_range(file, name, json_object_get(value, "data_offsets"), place,
+                      error));
+    uint64_t bits = elements * (uint64_t)type->bits;
+    if (bits % 8 != 0 || place->end - place->begin != bits / 8)
+        return pf_fail(error, PF_E_MODEL,
+                       "%s: tensor %.200s has %llu bytes of data, but its shape and "
+                       "dtype %s need %llu", file->path, name,
+                       (unsigned long long)(place->end - place->begin), type->name,
+                       (unsigned long long)(bits / 8));
+    entry->dtype_name = type->name;
+    entry->usable = entry->usable && type->usable;
+    entry->tensor.dtype = type->dtype;
+    entry->name = pf_strdup(name);
+    return entry->name ? PF_OK : pf_fail_memory(error, file->path, strlen(name));
+}
+
+/* --- the whole header --------------------------------------------------------- */
+
+static pf_status read_metadata(pf_safetensors *file, const json_t *metadata,
+                               pf_error *error)
+{
+    const char *key;
+    json_t *value;
+    size_t count = json_object_size(metadata);
+    if (!json_is_object(metadata))
+        return pf_fail(error, PF_E_MODEL, "%s: __metadata__ is not an object",
+                       file->path);
+    file->metadata = pf_calloc(2 * count + 1, sizeof *file->metadata);
+    if (!file->metadata)
+        return pf_fail_memory(error, file->path, count);
+    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) {
+        if (!json_is_string(value))
+            return pf_fail(error, PF_E_MODEL,
+                           "%s: __metadata__ %.200s is not a string", file->path,
+                           key);
+        char **pair = &file->metadata[2 * file->metadata_count++];
+        pair[0] = pf_strdup(key);
+        pair[1] = pf_strdup(json_string_value(value));
+        if (!pair[0] || !pair[1])
+            return pf_fail_memory(error, file->path, strlen(key));
+    }
+    return PF_OK;
+}
+
+typedef struct placed {
+    pf_entry entry;
+    range place;
+} placed;
+
+static int by_place(const void *a, const void *b)
+{
+    const range *x = &((const placed *)a)->place, *y = &((const placed *)b)->place;
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    return x->end < y->end ? -1 : x->end > y->end;
+}
+
+/* Sorted by place, the tensors must cover the data without hole or overlap. */
+static pf_status place_entries(pf_safetensors *file, placed *list, int64_t count,
+                               uint64_t data_start, pf_error *error)
+{
+    uint64_t expected = 0, bytes = file->map.bytes - data_start;
+    qsort(list, (size_t)count, sizeof *list, by_place);
+    for (int64_t i = 0; i < count; i++) {
+        placed *p = &list[i];
+        if (p->place.end > bytes)
+            return pf_fail(error, PF_E_MODEL,
+                           "%s: tensor %.200s ends at byte %llu of the data, but the "
+                           "file has only %llu", file->path, p->entry.name,
+                           (unsigned long long)p->place.end,
+                           (unsigned long long)bytes);
+        if (p->place.begin != expected)
+            return bad(file, p->entry.name,
+                       p->place.begin < expected
+                           ? "overlaps the tensor before it"
+                           : "leaves a hole behind the tensor before it", error);
+        expected = p->place.end;
+        p->entry.tensor.data =
+            (void *)(uintptr_t)(file->map.data + data_start + p->place.begin);
+        file->entries[i] = p->entry;
+        p->entry.name = NULL;
+        file->count++;
+    }
+    if (expected != bytes)
+        return pf_fail(error, PF_E_MODEL,
+                       "%s: %llu bytes behind the last tensor belong to none",
+                       file->path, (unsigned long long)(bytes - expected));
+    return PF_OK;
+}
+
+static pf_status read_entries(pf_safetensors *file, const json_t *header,
+                              placed *list, int64_t *count, pf_error *error)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)header, name, value) {
+        if (strcmp(name, "__metadata__") == 0) {
+            PF_TRY(read_metadata(file, value, error));
+            continue;
+        }
+        placed *p = &list[*count];
+        PF_TRY(read_entry(file, name, value, &p->entry, &p->place, error));
+        (*count)++;
+    }
+    return PF_OK;
+}
+
+static pf_status read_header(pf_safetensors *file, const json_t *header,
+                             uint64_t data_start, pf_error *error)
+{
+    int64_t count = 0;
+    size_t most = json_object_size(header);
+    placed *list = pf_calloc(most + 1, sizeof *list);
+    file->entries = pf_calloc(most + 1, sizeof *file->entries);
+    pf_status status = PF_OK;
+    if (!list || !file->entries)
+        status = pf_fail_memory(error, file->path, most * sizeof *list);
+    if (status == PF_OK)
+        status = read_entries(file, header, list, &count, error);
+    if (status == PF_OK)
+        status = place_entries(file, list, count, data_start, error);
+    for (int64_t i = 0; list && i < count; i++)
+        pf_free(list[i].entry.name);
+    pf_free(list);
+    return status;
+}
+
+static pf_status parse(pf_safetensors *file, pf_error *error)
+{
+    uint64_t length = 0;
+    json_t *header = NULL;
+    if (file->map.bytes < LENGTH_BYTES)
+        return pf_fail(error, PF_E_MODEL,
+                       "%s has %zu bytes, too few for a safetensors file",
+                       file->path, file->map.bytes);
+    for (int i = LENGTH_BYTES - 1; i >= 0; i--)
+        length = length << 8 | file->map.data[i];
+    if (length > MAX_HEADER_BYTES || length > file->map.bytes - LENGTH_BYTES)
+        return pf_fail(error, PF_E_MODEL,
+                       "%s says that its header has %llu bytes, but the file has %zu "
+                       "and %d are allowed", file->path,
+                       (unsigned long long)length, file->map.bytes,
+                       MAX_HEADER_BYTES);
+    const char *text = (const char *)file->map.data + LENGTH_BYTES;
+    if (length == 0 || text[0] != '{')
+        return pf_fail(error, PF_E_MODEL,
+                       "%s does not begin with a safetensors header", file->path);
+    PF_TRY(pf_json_parse(text, (size_t)length, file->path, &header, error));
+    pf_status status = read_header(file, header, LENGTH_BYTES + length, error);
+    json_decref(header);
+    return status;
+}
+
+pf_status pf_safetensors_open(const char *path, pf_safetensors *out,
+                              pf_error *error)
+{
+    *out = (pf_safetensors){.path = pf_strdup(path)};
+    if (!out->path)
+        return pf_fail_memory(error, path, strlen(path));
+    pf_status status = pf_map_open(path, &out->map, error);
+    if (status == PF_OK)
+        status = parse(out, error);
+    if (status != PF_OK)
+        pf_safetensors_close(out);
+    return status;
+}
+
+void pf_safetensors_close(pf_safetensors *file)
+{
+    for (int64_t i = 0; i < file->count; i++)
+        pf_free(file->entries[i].name);
+    for (int64_t i = 0; i < 2 * file->metadata_count; i++)
+        pf_free(file->metadata[i]);
+    pf_free(file->metadata);
+    pf_free(file->entries);
+    pf_map_close(&file->map);
+    pf_free(file->path);
+    *file = (pf_safetensors){0};
+}

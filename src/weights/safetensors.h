@@ -1,0 +1,30 @@
+/* One safetensors file: header checks and the list of its tensors.
+ * docs/model/file-formats.md#safetensors. */
+#ifndef PF_WEIGHTS_SAFETENSORS_H
+#define PF_WEIGHTS_SAFETENSORS_H
+
+#include "base/file.h"
+#include "tensor/tensor.h"
+
+typedef struct pf_entry {
+    char *name;                         /* pf_free */
+    const char *dtype_name;             /* "BF16"; of a fixed table */
+    bool usable;                        /* F32, BF16 or F16: `tensor` is filled in */
+    pf_tensor tensor;
+} pf_entry;
+
+typedef struct pf_safetensors {
+    char *path;
+    pf_map map;
+    pf_entry *entries;                  /* in the order of the data */
+    int64_t count;
+    char **metadata;                    /* [2 * metadata_count]: key, value */
+    int64_t metadata_count;
+} pf_safetensors;
+
+/* Maps and checks a file; every refusal names file and tensor. */
+pf_status pf_safetensors_open(const char *path, pf_safetensors *out,
+                              pf_error *error);
+void pf_safetensors_close(pf_safetensors *file);
+
+#endif

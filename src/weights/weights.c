@@ -1,0 +1,452 @@
+/* The tensors of one component.  See weights.h; docs/model/file-formats.md. */
+#include "weights/weights.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "weights/safetensors.h"
+
+enum { MAX_INDEX_BYTES = 64 << 20, MAX_SHARDS = 1024 };
+
+/* A tensor as the component sees it. */
+typedef struct item {
+    const char *name;                   /* points into `owned` or an entry */
+    char *owned;                        /* after a renaming */
+    const pf_entry *entry;
+    const pf_safetensors *file;
+    bool used;
+} item;
+
+struct pf_weights {
+    char *path;                         /* folder, or the one file */
+    pf_safetensors *files;
+    int file_count;
+    item *items;                        /* in order of name */
+    int64_t count;
+};
+
+/* --- the list ------------------------------------------------------------------ */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const item *)a)->name, ((const item *)b)->name);
+}
+
+static pf_status sort_items(pf_weights *w, pf_error *error)
+{
+    qsort(w->items, (size_t)w->count, sizeof *w->items, by_name);
+    for (int64_t i = 1; i < w->count; i++)
+        if (strcmp(w->items[i - 1].name, w->items[i].name) == 0)
+            return pf_fail(error, PF_E_MODEL,
+                           "%s: tensor %.200s is there twice, in %s and in %s",
+                           w->path, w->items[i].name, w->items[i - 1].file->path,
+                           w->items[i].file->path);
+    return PF_OK;
+}
+
+static item *find_item(const pf_weights *w, const char *name)
+{
+    item key = {.name = name};
+    return w->count == 0 ? NULL
+                         : bsearch(&key, w->items, (size_t)w->count,
+                                   sizeof key, by_name);
+}
+
+/* Does `map` (the index, or NULL) put this tensor into this file? */
+static bool belongs(const json_t *map, const char *name, const char *file_name)
+{
+    if (!map)
+        return true;
+    const char *mapped = json_string_value(json_object_get(map, name));
+    return mapped && strcmp(mapped, file_name) == 0;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Lists the tensors of all files whose name begins with the prefix. */
+static pf_status list_items(pf_weights *w, const json_t *map, const char *prefix,
+                            pf_error *error)
+{
+    int64_t most = 0;
+    size_t skip = strlen(prefix);
+    for (int f = 0; f < w->file_count; f++)
+        most += w->files[f].count;
+    w->items = pf_calloc((size_t)most + 1, sizeof *w->items);
+    if (!w->items)
+        return pf_fail_memory(error, w->path, (unsigned long long)most);
+    for (int f = 0; f < w->file_count; f++)
+        for (int64_t i = 0; i < w->files[f].count; i++) {
+            const pf_entry *entry = &w->files[f].entries[i];
+            if (strncmp(entry->name, prefix, skip) != 0 ||
+                !belongs(map, entry->name, base_name(w->files[f].path)))
+                continue;
+            w->items[w->count++] = (item){.name = entry->name + skip,
+                                          .entry = entry,
+                                          .file = &w->files[f]};
+        }
+    return sort_items(w, error);
+}
+
+/* --- opening --------------------------------------------------------------------- */
+
+static pf_status new_weights(const char *path, int files, pf_weights **out,
+                             pf_error *error)
+{
+    pf_weights *w = pf_calloc(1, sizeof *w);
+    if (!w)
+        return pf_fail_memory(error, path, sizeof *w);
+    w->path = pf_strdup(path);
+    w->files = pf_calloc((size_t)files, sizeof *w->files);
+    if (!w->path || !w->files) {
+        pf_weights_close(w);
+        return pf_fail_memory(error, path, sizeof *w->files);
+    }
+    *out = w;
+    return PF_OK;
+}
+
+static pf_status add_file(pf_weights *w, const char *path, pf_error *error)
+{
+    PF_TRY(pf_safetensors_open(path, &w->files[w->file_count], error));
+    w->file_count++;
+    return PF_OK;
+}
+
+static pf_status add_in_folder(pf_weights *w, const char *folder, const char *name,
+                               pf_error *error)
+{
+    char *path = pf_path_join(folder, name);
+    if (!path)
+        return pf_fail_memory(error, name, strlen(name));
+    pf_status status = add_file(w, path, error);
+    pf_free(path);
+    return status;
+}
+
+pf_status pf_weights_open_file(const char *path, const char *prefix,
+                               pf_weights **out, pf_error *error)
+{
+    pf_weights *w = NULL;
+    *out = NULL;
+    PF_TRY(new_weights(path, 1, &w, error));
+    pf_status status = add_file(w, path, error);
+    if (status == PF_OK)
+        status = list_items(w, NULL, prefix, error);
+    if (status != PF_OK) {
+        pf_weights_close(w);
+        return status;
+    }
+    *out = w;
+    return PF_OK;
+}
+
+/* --- names of files ---------------------------------------------------------------- */
+
+typedef struct name_list {
+    char *names[MAX_SHARDS];
+    int count;
+} name_list;
+
+static void free_names(name_list *list)
+{
+    for (int i = 0; i < list->count; i++)
+        pf_free(list->names[i]);
+    pf_free(list);
+}
+
+static pf_status add_name(name_list *list, const char *name, pf_error *error)
+{
+    for (int i = 0; i < list->count; i++)
+        if (strcmp(list->names[i], name) == 0)
+            return PF_OK;
+    if (list->count == MAX_SHARDS)
+        return pf_fail(error, PF_E_MODEL, "more than %d shards", MAX_SHARDS);
+    list->names[list->count] = pf_strdup(name);
+    if (!list->names[list->count])
+        return pf_fail_memory(error, name, strlen(name));
+    list->count++;
+    return PF_OK;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A plain file name: nothing that leads out of the folder. */
+static bool is_plain(const char *name)
+{
+    return *name && !strchr(name, '/') && !strchr(name, '\\') &&
+           !strstr(name, "..");
+}
+
+static pf_status names_from_index(const json_t *map, const char *index_path,
+                                  name_list *list, pf_error *error)
+{
+    const char *tensor;
+    json_t *value;
+    if (!json_is_object(map) || json_object_size(map) == 0)
+        return pf_fail(error, PF_E_MODEL, "%s: weight_map is missing or empty",
+                       index_path);
+    json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
+        const char *name = json_string_value(value);
+        if (!name || !is_plain(name))
+            return pf_fail(error, PF_E_MODEL,
+                           "%s: weight_map of %.200s is not a plain file name",
+                           index_path, tensor);
+        PF_TRY(add_name(list, name, error));
+    }
+    return PF_OK;
+}
+
+static pf_status names_from_folder(const char *folder, name_list *list,
+                                   pf_error *error)
+{
+    static const char ending[] = ".safetensors";
+    DIR *directory = opendir(folder);
+    pf_status status = PF_OK;
+    struct dirent *found;
+    if (!directory)
+        return pf_fail_errno(error, errno, "cannot open %s", folder);
+    while (status == PF_OK && (found = readdir(directory))) {
+        size_t length = strlen(found->d_name), tail = sizeof ending - 1;
+        if (length > tail && strcmp(found->d_name + length - tail, ending) == 0)
+            status = add_name(list, found->d_name, error);
+    }
+    closedir(directory);
+    if (status == PF_OK && list->count == 0)
+        status = pf_fail(error, PF_E_NOT_FOUND, "%s holds no .safetensors file",
+                         folder);
+    return status;
+}
+
+/* Every tensor of the index must have been found in its shard. */
+static pf_status check_map(const pf_weights *w, const json_t *map, pf_error *error)
+{
+    const char *tensor;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)map, tensor, value)
+        if (!find_item(w, tensor))
+            return pf_fail(error, PF_E_MODEL,
+                           "%s: tensor %.200s is not in its shard %s", w->path,
+                           tensor, json_string_value(value));
+    return PF_OK;
+}
+
+static pf_status open_names(const char *folder, name_list *list, const json_t *map,
+                            pf_weights **out, pf_error *error)
+{
+    pf_weights *w = NULL;
+    qsort(list->names, (size_t)list->count, sizeof *list->names, by_text);
+    PF_TRY(new_weights(folder, list->count, &w, error));
+    pf_status status = PF_OK;
+    for (int i = 0; status == PF_OK && i < list->count; i++)
+        status = add_in_folder(w, folder, list->names[i], error);
+    if (status == PF_OK)
+        status = list_items(w, map, "", error);
+    if (status == PF_OK && map)
+        status = check_map(w, map, error);
+    if (status != PF_OK) {
+        pf_weights_close(w);
+        return status;
+    }
+    *out = w;
+    return PF_OK;
+}
+
+static pf_status open_folder(const char *folder, const char *index_path,
+                             pf_weights **out, pf_error *error)
+{
+    json_t *index = NULL;
+    const json_t *map = NULL;
+    name_list *list = pf_calloc(1, sizeof *list);
+    if (!list)
+        return pf_fail_memory(error, folder, sizeof *list);
+    pf_status status = PF_OK;
+    if (pf_path_is_file(index_path)) {
+        status = pf_json_load(index_path, MAX_INDEX_BYTES, &index, error);
+        map = json_object_get(index, "weight_map");
+        if (status == PF_OK)
+            status = names_from_index(map, index_path, list, error);
+    } else {
+        status = names_from_folder(folder, list, error);
+    }
+    if (status == PF_OK)
+        status = open_names(folder, list, map, out, error);
+    json_decref(index);
+    free_names(list);
+    return status;
+}
+
+pf_status pf_weights_open(const char *folder, const char *stem, pf_weights **out,
+                          pf_error *error)
+{
+    *out = NULL;
+    char *single = pf_format("%s/%s.safetensors", folder, stem);
+    char *index = pf_format("%s/%s.safetensors.index.json", folder, stem);
+    pf_status status;
+    if (!single || !index)
+        status = pf_fail_memory(error, folder, strlen(folder));
+    else if (pf_path_is_file(single))
+        status = pf_weights_open_file(single, "", out, error);
+    else
+        status = open_folder(folder, index, out, error);
+    pf_free(single);
+    pf_free(index);
+    return status;
+}
+
+void pf_weights_close(pf_weights *weights)
+{
+    if (!weights)
+        return;
+    for (int64_t i = 0; i < weights->count; i++)
+        pf_free(weights->items[i].owned);
+    for (int i = 0; i < weights->file_count; i++)
+        pf_safetensors_close(&weights->files[i]);
+    pf_free(weights->items);
+    pf_free(weights->files);
+    pf_free(weights->path);
+    pf_free(weights);
+}
+
+pf_status pf_weights_rename(pf_weights *weights,
+                            bool (*translate)(const char *from, char *to,
+                                              size_t to_bytes),
+                            pf_error *error)
+{
+    char to[512];
+    for (int64_t i = 0; i < weights->count; i++) {
+        item *it = &weights->items[i];
+        if (!translate(it->name, to, sizeof to))
+            continue;
+        char *fresh = pf_strdup(to);
+        if (!fresh)
+            return pf_fail_memory(error, it->name, strlen(to));
+        pf_free(it->owned);
+        it->owned = fresh;
+        it->name = fresh;
+    }
+    return sort_items(weights, error);
+}
+
+/* --- finding ----------------------------------------------------------------------- */
+
+bool pf_weights_has(const pf_weights *weights, const char *name)
+{
+    return find_item(weights, name) != NULL;
+}
+
+static pf_status missing(const pf_weights *w, const char *name, pf_error *error)
+{
+    return pf_fail(error, PF_E_MODEL, "%s: tensor %.200s is missing", w->path, name);
+}
+
+static pf_status refuse_dtype(const item *it, pf_error *error)
+{
+    return pf_fail(error, PF_E_MODEL,
+                   "%s: tensor %.200s is %s, but must be F32, F16 or BF16",
+                   it->file->path, it->name, it->entry->dtype_name);
+}
+
+pf_status pf_weights_find(pf_weights *weights, const char *name, int rank,
+                          const int64_t *shape, pf_tensor *out, pf_error *error)
+{
+    PF_TRY(pf_weights_find_any(weights, name, out, error));
+    if (pf_tensor_has_shape(out, rank, shape))
+        return PF_OK;
+    char found[128], expected[128];
+    pf_tensor wanted = pf_tensor_make(NULL, PF_F32, rank, shape);
+    pf_tensor_shape_text(out, found);
+    pf_tensor_shape_text(&wanted, expected);
+    return pf_fail(error, PF_E_MODEL,
+                   "%s: tensor %.200s has shape %s, but the config asks for %s",
+                   find_item(weights, name)->file->path, name, found, expected);
+}
+
+pf_status pf_weights_find_any(pf_weights *weights, const char *name,
+                              pf_tensor *out, pf_error *error)
+{
+    item *it = find_item(weights, name);
+    if (!it)
+        return missing(weights, name, error);
+    it->used = true;
+    if (!it->entry->usable)
+        return refuse_dtype(it, error);
+    *out = it->entry->tensor;
+    return PF_OK;
+}
+
+int64_t pf_weights_count(const pf_weights *weights)
+{
+    return weights->count;
+}
+
+const char *pf_weights_name(const pf_weights *weights, int64_t index)
+{
+    return weights->items[index].name;
+}
+
+pf_tensor pf_weights_tensor(const pf_weights *weights, int64_t index)
+{
+    return weights->items[index].entry->tensor;
+}
+
+const char *pf_weights_metadata(const pf_weights *weights, const char *key)
+{
+    const pf_safetensors *file = &weights->files[0];
+    for (int64_t i = 0; i < file->metadata_count; i++)
+        if (strcmp(file->metadata[2 * i], key) == 0)
+            return file->metadata[2 * i + 1];
+    return NULL;
+}
+
+void pf_weights_warn_unused(const pf_weights *weights, const pf_log *log)
+{
+    int64_t unused = 0, first = -1;
+    for (int64_t i = 0; i < weights->count; i++)
+        if (!weights->items[i].used) {
+            first = first < 0 ? i : first;
+            unused++;
+        }
+    if (unused > 0)
+        pf_warn(log, "%s: %lld tensors are not used, the first is %.200s",
+                weights->path, (long long)unused, weights->items[first].name);
+}
+
+const char *pf_weights_path(const pf_weights *weights)
+{
+    return weights->path;
+}
+
+int64_t pf_weights_bytes(const pf_weights *weights)
+{
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < weights->count; i++)
+        bytes += pf_tensor_bytes(&weights->items[i].entry->tensor);
+    return bytes;
+}
+
+const char *pf_weights_dtype(const pf_weights *weights)
+{
+    const char *dtype = weights->count ? weights->items[0].entry->dtype_name : "none";
+    for (int64_t i = 1; i < weights->count; i++)
+        if (strcmp(weights->items[i].entry->dtype_name, dtype) != 0)
+            return "mixed";
+    return dtype;
+}
+
+void pf_weights_forget(const pf_weights *weights)
+{
+    for (int i = 0; i < weights->file_count; i++)
+        pf_map_forget(&weights->files[i].map);
+}

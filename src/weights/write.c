@@ -1,0 +1,114 @@
+/* Writing safetensors.  See weights.h; docs/model/file-formats.md#safetensors. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "weights/weights.h"
+
+static json_t *describe_tensor(const pf_tensor *tensor, int64_t begin)
+{
+    json_t *shape = json_array();
+    for (int i = 0; i < tensor->rank; i++)
+        json_array_append_new(shape, json_integer(tensor->shape[i]));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", pf_dtype_name(tensor->dtype),
+                     "shape", shape, "data_offsets", (json_int_t)begin,
+                     (json_int_t)(begin + pf_tensor_bytes(tensor)));
+}
+
+/* The header as text, padded so that the data begins at a multiple of 8. */
+static char *make_header(const pf_named_tensor *tensors, int count,
+                         const char *const *metadata, size_t *bytes)
+{
+    json_t *root = json_object(), *pairs = json_object();
+    int64_t at = 0;
+    for (; metadata && metadata[0]; metadata += 2)
+        json_object_set_new(pairs, metadata[0], json_string(metadata[1]));
+    json_object_set_new(root, "__metadata__", pairs);
+    for (int i = 0; i < count; i++) {
+        json_object_set_new(root, tensors[i].name,
+                            describe_tensor(&tensors[i].tensor, at));
+        at += pf_tensor_bytes(&tensors[i].tensor);
+    }
+    size_t length = json_dumpb(root, NULL, 0, JSON_COMPACT);
+    size_t padded = (length + 7) / 8 * 8;
+    char *text = length ? pf_alloc(padded) : NULL;
+    if (text) {
+        json_dumpb(root, text, length, JSON_COMPACT);
+        memset(text + length, ' ', padded - length);
+    }
+    /* An allocation that failed on the way has left something out. */
+    if (json_object_size(root) != (size_t)count + 1) {
+        pf_free(text);
+        text = NULL;
+    }
+    json_decref(root);
+    *bytes = padded;
+    return text;
+}
+
+static bool put(FILE *file, const void *data, size_t bytes)
+{
+    if (pf_fault_hit(PF_FAULT_WRITE)) {
+        errno = ENOSPC;
+        return false;
+    }
+    return bytes == 0 || fwrite(data, 1, bytes, file) == bytes;
+}
+
+static bool write_all(FILE *file, const char *header, size_t header_bytes,
+                      const pf_named_tensor *tensors, int count)
+{
+    unsigned char length[8];
+    for (int i = 0; i < 8; i++)
+        length[i] = (unsigned char)((uint64_t)header_bytes >> (8 * i));
+    bool ok = put(file, length, sizeof length) && put(file, header, header_bytes);
+    for (int i = 0; ok && i < count; i++)
+        ok = put(file, tensors[i].tensor.data,
+                 (size_t)pf_tensor_bytes(&tensors[i].tensor));
+    return ok && fflush(file) == 0 && fsync(fileno(file)) == 0;
+}
+
+static pf_status write_file(const char *path, const char *part, const char *header,
+                            size_t header_bytes, const pf_named_tensor *tensors,
+                            int count, pf_error *error)
+{
+    FILE *file = fopen(part, "wb");
+    if (!file)
+        return pf_fail_errno(error, errno, "cannot write %s", path);
+    errno = 0;
+    bool ok = write_all(file, header, header_bytes, tensors, count);
+    int reason = errno;
+    if (fclose(file) != 0 && ok) {
+        ok = false;
+        reason = errno;
+    }
+    if (ok && rename(part, path) != 0) {
+        ok = false;
+        reason = errno;
+    }
+    if (ok)
+        return PF_OK;
+    unlink(part);
+    return pf_fail_errno(error, reason ? reason : EIO, "cannot write %s", path);
+}
+
+pf_status pf_safetensors_write(const char *path, const pf_named_tensor *tensors,
+                               int count, const char *const *metadata,
+                               pf_error *error)
+{
+    size_t header_bytes = 0;
+    char *header = make_header(tensors, count, metadata, &header_bytes);
+    char *part = pf_format("%s.part", path);
+    pf_status status;
+    if (!header || !part)
+        status = pf_fail_memory(error, path, header_bytes);
+    else
+        status = write_file(path, part, header, header_bytes, tensors, count, error);
+    pf_free(header);
+    pf_free(part);
+    return status;
+}

@@ -1,0 +1,344 @@
+/* Every kernel of every platform and instruction set against the reference.
+ *
+ *   kernels [--only SLOT] [--case N] [--platform NAME] [--isa NAME] [--seed S]
+ *           [--bench] [--list]
+ *
+ * For each case: the result is near the reference's, nothing outside of the
+ * outputs is written, inputs stay as they were, and further runs with 2, 3 and 5
+ * threads give the same bits.  A failure prints one line that, given back,
+ * runs it again.  --bench times the same calls instead, with larger shapes behind
+ * the edge shapes; --list says what the cases are.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "trial.h"
+
+/* --- slots -------------------------------------------------------------------- */
+
+typedef struct slot {
+    const char *name;
+    const kernel_check *check;
+    pf_status (*call)(trial *t);
+} slot;
+
+#define SLOT_CALL(name, type)                                                  \
+    static pf_status call_##name(trial *t)                                     \
+    {                                                                          \
+        return t->platform->table.name(t->platform, &t->args.name, &t->error); \
+    }
+PF_KERNEL_LIST(SLOT_CALL)
+#undef SLOT_CALL
+
+/* A slot without a check does not link. */
+static const slot slots[] = {
+#define SLOT_ENTRY(name, type) {#name, &check_##name, call_##name},
+    PF_KERNEL_LIST(SLOT_ENTRY)
+#undef SLOT_ENTRY
+};
+
+enum { SLOTS = sizeof slots / sizeof slots[0] };
+
+/* --- targets ------------------------------------------------------------------- */
+
+static const int thread_counts[] = {1, 2, 3, 5};
+
+enum { THREADINGS = sizeof thread_counts / sizeof thread_counts[0], TARGETS = 16 };
+
+/* One instruction set of one platform, opened once for each thread count. */
+typedef struct target {
+    const char *name, *isa;
+    pf_platform *platforms[THREADINGS];
+} target;
+
+typedef struct options {
+    const char *only, *platform, *isa;
+    int case_number;                    /* -1: all */
+    uint64_t seed;
+    bool bench, list;
+} options;
+
+typedef struct session {
+    options options;
+    pf_platform *reference;             /* what is right; all threads */
+    target targets[TARGETS];
+    int count;
+    int64_t passed, failed, skipped;
+} session;
+
+static bool wanted(const char *wish, const char *name)
+{
+    return !wish || strcmp(wish, name) == 0;
+}
+
+static void close_target(target *t)
+{
+    for (int i = 0; i < THREADINGS; i++)
+        pf_platform_close(t->platforms[i]);
+}
+
+static pf_status open_target(target *t, pf_error *error)
+{
+    for (int i = 0; i < THREADINGS; i++) {
+        pf_platform_options how = {t->name, t->isa, thread_counts[i]};
+        PF_TRY(pf_platform_open(&how, &t->platforms[i], error));
+    }
+    return PF_OK;
+}
+
+static void add_target(session *s, const char *name, const char *isa)
+{
+    pf_error error = {0};
+    target *t = &s->targets[s->count];
+    *t = (target){.name = name, .isa = isa};
+    if (!wanted(s->options.platform, name) || !wanted(s->options.isa, isa))
+        return;
+    if (open_target(t, &error) == PF_OK) {
+        s->count++;
+        return;
+    }
+    close_target(t);
+    printf("skipped: %s %s: %s\n", name, isa, error.message);
+    s->skipped++;
+}
+
+/* Instruction sets that this build has kernels for; a machine may lack some. */
+static const char *const instruction_sets[] = {
+    "scalar",
+#if defined(__x86_64__)
+    "avx2", "avx512", "avx512bf16",
+#elif defined(__aarch64__)
+    "neon",
+#endif
+};
+
+static void add_targets(session *s)
+{
+    int count;
+    const pf_platform_entry *entries = pf_platform_entries(&count);
+    for (int i = 0; i < count; i++) {
+        bool is_cpu = strcmp(entries[i].name, "cpu") == 0;
+        size_t sets = is_cpu ? sizeof instruction_sets / sizeof instruction_sets[0] : 1;
+        for (size_t k = 0; k < sets; k++)
+            add_target(s, entries[i].name, instruction_sets[k]);
+    }
+}
+
+/* --- checking ------------------------------------------------------------------- */
+
+/* Builds, runs and reads back; false with `why` when the kernel failed or wrote
+ * where it must not.  The trial is to be released in any case. */
+static bool run_trial(trial *t, const slot *what, pf_platform *platform,
+                      const options *o, int case_number, char *why)
+{
+    trial_build(t, what->check, platform, case_number, o->seed);
+    if (what->call(t) != PF_OK) {
+        snprintf(why, WHY, "failed: %.200s", t->error.message);
+        return false;
+    }
+    trial_download(t);
+    return trial_guards_hold(t, why);
+}
+
+/* Every other thread count: each is a second run, too. */
+static bool repeats(const trial *first, const slot *what, const target *on,
+                    const options *o, int case_number, char *why)
+{
+    for (int i = 1; i < THREADINGS; i++) {
+        trial again;
+        char reason[WHY];
+        bool fine = run_trial(&again, what, on->platforms[i], o, case_number,
+                              reason) &&
+                    trial_same_bits(&again, first, reason);
+        trial_release(&again);
+        if (!fine) {
+            snprintf(why, WHY, "with %d threads: %.200s", thread_counts[i], reason);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void report_failure(const trial *t, const slot *what, const target *on,
+                           const options *o, int case_number, const char *why)
+{
+    printf("FAIL %s%s: %s\n     again: --only %s --case %d --platform %s --isa %s "
+           "--seed %llu\n", what->name, t->text, why, what->name, case_number,
+           on->name, on->isa, (unsigned long long)o->seed);
+}
+
+static void check_target(session *s, const slot *what, const target *on,
+                         const trial *reference, int case_number)
+{
+    trial t;
+    char why[WHY];
+    const options *o = &s->options;
+    bool fine = run_trial(&t, what, on->platforms[0], o, case_number, why) &&
+                trial_near(&t, reference, why) &&
+                repeats(&t, what, on, o, case_number, why);
+    if (!fine)
+        report_failure(&t, what, on, o, case_number, why);
+    s->passed += fine;
+    s->failed += !fine;
+    trial_release(&t);
+}
+
+static void check_case(session *s, const slot *what, int case_number)
+{
+    trial reference;
+    char why[WHY];
+    const target itself = {.name = "reference", .isa = "scalar"};
+    if (run_trial(&reference, what, s->reference, &s->options, case_number, why)) {
+        for (int i = 0; i < s->count; i++)
+            check_target(s, what, &s->targets[i], &reference, case_number);
+    } else {
+        report_failure(&reference, what, &itself, &s->options, case_number, why);
+        s->failed++;
+    }
+    trial_release(&reference);
+}
+
+/* --- measuring ------------------------------------------------------------------- */
+
+static double seconds_of(trial *t, const slot *what)
+{
+    double best = 1e30, begin = pf_seconds(), now = begin;
+    for (int runs = 0; runs < 3 || (now - begin < 0.1 && runs < 1000); runs++) {
+        double start = pf_seconds();
+        if (what->call(t) != PF_OK)
+            return 0.0;
+        now = pf_seconds();
+        best = now - start < best ? now - start : best;
+    }
+    return best;
+}
+
+/* On two threads, or on one where the machine has no more. */
+static void bench_case(session *s, const slot *what, int case_number)
+{
+    for (int i = 0; i < s->count; i++) {
+        trial t;
+        const target *on = &s->targets[i];
+        pf_platform *platform = on->platforms[pf_processor_count() > 1];
+        trial_build(&t, what->check, platform, case_number, s->options.seed);
+        double seconds = seconds_of(&t, what);
+        printf("%s case %d%s: %s %s %.3f ms", what->name, case_number, t.text,
+               on->name, on->isa, 1e3 * seconds);
+        if (t.flops > 0.0 && seconds > 0.0)
+            printf(" %.1f GFLOP/s", 1e-9 * t.flops / seconds);
+        printf("\n");
+        s->passed++;
+        trial_release(&t);
+    }
+}
+
+static void list_case(session *s, const slot *what, int case_number)
+{
+    trial t;
+    trial_build(&t, what->check, s->reference, case_number, s->options.seed);
+    printf("%s case %d:%s\n", what->name, case_number, t.text);
+    trial_release(&t);
+}
+
+static void run_slot(session *s, const slot *what)
+{
+    const options *o = &s->options;
+    int end = kernel_check_cases(what->check, true);
+    int all = kernel_check_cases(what->check, o->bench);
+    if (o->case_number >= end) {
+        fprintf(stderr, "%s has cases 0 to %d\n", what->name, end - 1);
+        exit(2);
+    }
+    int64_t failed = s->failed, passed = s->passed;
+    int first = o->case_number < 0 ? 0 : o->case_number;
+    int last = o->case_number < 0 ? all : o->case_number + 1;
+    for (int n = first; n < last; n++) {
+        if (o->list)
+            list_case(s, what, n);
+        else if (o->bench)
+            bench_case(s, what, n);
+        else
+            check_case(s, what, n);
+    }
+    if (!o->bench && !o->list)
+        printf("%-16s %lld passed, %lld failed\n", what->name,
+               (long long)(s->passed - passed), (long long)(s->failed - failed));
+}
+
+/* --- command line ----------------------------------------------------------------- */
+
+static void usage(const char *bad)
+{
+    fprintf(stderr, "kernels: what is '%s'?\n"
+            "usage: kernels [--only SLOT] [--case N] [--platform NAME] [--isa NAME]\n"
+            "               [--seed S] [--bench] [--list]\n", bad);
+    exit(2);
+}
+
+static unsigned long long number(const char *text)
+{
+    char *end;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end)
+        usage(text);
+    return value;
+}
+
+static options parse(int argc, char **argv)
+{
+    options o = {.case_number = -1, .seed = 1};
+    for (int i = 1; i < argc; i++) {
+        const char *flag = argv[i];
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        bool takes = true;
+        if (strcmp(flag, "--bench") == 0)
+            o.bench = true, takes = false;
+        else if (strcmp(flag, "--list") == 0)
+            o.list = true, takes = false;
+        else if (!value)
+            usage(flag);
+        else if (strcmp(flag, "--only") == 0)
+            o.only = value;
+        else if (strcmp(flag, "--case") == 0)
+            o.case_number = (int)number(value);
+        else if (strcmp(flag, "--platform") == 0)
+            o.platform = value;
+        else if (strcmp(flag, "--isa") == 0)
+            o.isa = value;
+        else if (strcmp(flag, "--seed") == 0)
+            o.seed = number(value);
+        else
+            usage(flag);
+        i += takes;
+    }
+    return o;
+}
+
+int main(int argc, char **argv)
+{
+    session s = {.options = parse(argc, argv)};
+    pf_error error = {0};
+    const pf_platform_options right = {.name = "reference"};
+    int slots_run = 0;
+    if (pf_platform_open(&right, &s.reference, &error) != PF_OK) {
+        fprintf(stderr, "%s\n", error.message);
+        return 2;
+    }
+    if (!s.options.list)
+        add_targets(&s);
+    for (int i = 0; i < SLOTS; i++)
+        if (wanted(s.options.only, slots[i].name)) {
+            run_slot(&s, &slots[i]);
+            slots_run++;
+        }
+    for (int i = 0; i < s.count; i++)
+        close_target(&s.targets[i]);
+    pf_platform_close(s.reference);
+    if (slots_run == 0)
+        usage(s.options.only);
+    printf("%lld passed, %lld failed, %lld skipped\n", (long long)s.passed,
+           (long long)s.failed, (long long)s.skipped);
+    return s.failed > 0 || (s.count == 0 && !s.options.list);
+}
