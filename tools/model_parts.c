@@ -100,6 +100,16 @@ static recipe *extend(recipe_list *list)
     return item;
 }
 
+__attribute__((format(printf, 2, 3)))
+static const char *stem_of(char out[STEM_BYTES], const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(out, STEM_BYTES, format, args);
+    va_end(args);
+    return out;
+}
+
 typedef struct spread {
     double centre, deviation;
 } spread;
@@ -156,7 +166,7 @@ static void add_linear(recipe_list *list, double gain, int64_t out, int64_t in,
     char stem[STEM_BYTES];
     va_list args;
     va_start(args, format);
-    vsnprintf(stem, sizeof stem, format, args);
+    vstem_of(stem, format, args);
     va_end(args);
     add_layer(list, gain, 2, (int64_t[]){out, in}, out, stem);
 }
@@ -177,9 +187,9 @@ static void list_attention(recipe_list *list, int64_t dim, int64_t kv,
 static void list_tower_block(recipe_list *list, const tower_sizes *t, int i)
 {
     char stem[STEM_BYTES];
-    snprintf(stem, sizeof stem, "blocks.%d.self_attn", i);
+    stem_of(stem, "blocks.%d.self_attn", i);
     list_attention(list, t->dim, t->dim, stem);
-    snprintf(stem, sizeof stem, "blocks.%d.cross_attn", i);
+    stem_of(stem, "blocks.%d.cross_attn", i);
     list_attention(list, t->dim, t->dim, stem);
     add_vector(list, norm_weight, t->dim, "blocks.%d.norm3.weight", i);
     add_vector(list, small_bias, t->dim, "blocks.%d.norm3.bias", i);
@@ -256,7 +266,7 @@ static void list_conditioner(recipe_list *list, int64_t dim, int64_t kv,
     char stem[STEM_BYTES];
     add_vector(list, norm_weight, kv, "%s.%d.y_norm.weight", direction, i);
     add_vector(list, small_bias, kv, "%s.%d.y_norm.bias", direction, i);
-    snprintf(stem, sizeof stem, "%s.%d.inner", direction, i);
+    stem_of(stem, "%s.%d.inner", direction, i);
     list_attention(list, dim, kv, stem);
 }
 
@@ -291,7 +301,7 @@ static void list_text_block(recipe_list *list, const text_sizes *t, int i)
     static const char *const names = "qkvo";
     char stem[STEM_BYTES];
     int64_t inner = (int64_t)t->heads * t->head_width;
-    snprintf(stem, sizeof stem, "encoder.block.%d.layer.0", i);
+    stem_of(stem, "encoder.block.%d.layer.0", i);
     add_vector(list, norm_weight, t->width, "%s.layer_norm.weight", stem);
     for (const char *c = names; *c; c++) {
         int64_t shape[2] = {*c == 'o' ? t->width : inner, *c == 'o' ? inner : t->width};
@@ -302,7 +312,7 @@ static void list_text_block(recipe_list *list, const text_sizes *t, int i)
     }
     add(list, (spread){0.0, 0.5}, 2, (int64_t[]){32, t->heads},
         "%s.SelfAttention.relative_attention_bias.weight", stem);
-    snprintf(stem, sizeof stem, "encoder.block.%d.layer.1", i);
+    stem_of(stem, "encoder.block.%d.layer.1", i);
     add_vector(list, norm_weight, t->width, "%s.layer_norm.weight", stem);
     double in = 1.0 / sqrt(t->width), out = 1.0 / sqrt(t->ffn_width);
     int64_t wide[2] = {t->ffn_width, t->width}, narrow[2] = {t->width, t->ffn_width};
@@ -347,12 +357,6 @@ static void add_conv3(recipe_list *list, double gain, int64_t out, int64_t in,
     add_layer(list, gain, 5, (int64_t[]){out, in, 3, 3, 3}, out, stem);
 }
 
-static const char *stem_of(char out[STEM_BYTES], const char *stem, const char *member)
-{
-    snprintf(out, STEM_BYTES, "%s.%s", stem, member);
-    return out;
-}
-
 static void add_gamma(recipe_list *list, int rank, int64_t channels, const char *stem)
 {
     add(list, norm_weight, rank, (int64_t[]){channels, 1, 1, 1}, "%s.gamma", stem);
@@ -362,26 +366,26 @@ static void list_residual(recipe_list *list, int64_t in, int64_t out,
                           const char *stem)
 {
     char name[STEM_BYTES];
-    add_gamma(list, 4, in, stem_of(name, stem, "norm1"));
-    add_conv3(list, after_silu, out, in, stem_of(name, stem, "conv1"));
-    add_gamma(list, 4, out, stem_of(name, stem, "norm2"));
-    add_conv3(list, 0.7, out, out, stem_of(name, stem, "conv2"));
+    add_gamma(list, 4, in, stem_of(name, "%s.norm1", stem));
+    add_conv3(list, after_silu, out, in, stem_of(name, "%s.conv1", stem));
+    add_gamma(list, 4, out, stem_of(name, "%s.norm2", stem));
+    add_conv3(list, 0.7, out, out, stem_of(name, "%s.conv2", stem));
     if (in != out)
         add_layer(list, 1.0, 5, (int64_t[]){out, in, 1, 1, 1}, out,
-                  stem_of(name, stem, "conv_shortcut"));
+                  stem_of(name, "%s.conv_shortcut", stem));
 }
 
 static void list_middle(recipe_list *list, int64_t width, const char *half)
 {
     char stem[STEM_BYTES], name[STEM_BYTES];
-    list_residual(list, width, width, stem_of(stem, half, "mid_block.resnets.0"));
-    stem_of(stem, half, "mid_block.attentions.0");
-    add_gamma(list, 3, width, stem_of(name, stem, "norm"));
+    list_residual(list, width, width, stem_of(stem, "%s.mid_block.resnets.0", half));
+    stem_of(stem, "%s.mid_block.attentions.0", half);
+    add_gamma(list, 3, width, stem_of(name, "%s.norm", stem));
     add_layer(list, 1.0, 4, (int64_t[]){3 * width, width, 1, 1}, 3 * width,
-              stem_of(name, stem, "to_qkv"));
+              stem_of(name, "%s.to_qkv", stem));
     add_layer(list, 1.0, 4, (int64_t[]){width, width, 1, 1}, width,
-              stem_of(name, stem, "proj"));
-    list_residual(list, width, width, stem_of(stem, half, "mid_block.resnets.1"));
+              stem_of(name, "%s.proj", stem));
+    list_residual(list, width, width, stem_of(stem, "%s.mid_block.resnets.1", half));
 }
 
 /* STEM.resample.1 and, where the number of frames changes, STEM.time_conv. */
@@ -390,10 +394,10 @@ static void list_resample(recipe_list *list, int64_t out, int64_t in,
 {
     char name[STEM_BYTES];
     add_layer(list, 1.0, 4, (int64_t[]){out, in, 3, 3}, out,
-              stem_of(name, stem, "resample.1"));
+              stem_of(name, "%s.resample.1", stem));
     if (time_out > 0)
         add_layer(list, 1.0, 5, (int64_t[]){time_out, in, 3, 1, 1}, time_out,
-                  stem_of(name, stem, "time_conv"));
+                  stem_of(name, "%s.time_conv", stem));
 }
 
 static void list_vae_encoder(recipe_list *list, int64_t base)
@@ -404,12 +408,12 @@ static void list_vae_encoder(recipe_list *list, int64_t base)
     for (int i = 0; i < VAE_LEVELS; i++) {
         int64_t out = base * dim_mult[i];
         for (int j = 0; j < VAE_BLOCKS; j++, width = out) {
-            snprintf(stem, sizeof stem, "encoder.down_blocks.%d", (int)next++);
+            stem_of(stem, "encoder.down_blocks.%d", (int)next++);
             list_residual(list, width, out, stem);
         }
         if (i == VAE_LEVELS - 1)
             break;
-        snprintf(stem, sizeof stem, "encoder.down_blocks.%d", (int)next++);
+        stem_of(stem, "encoder.down_blocks.%d", (int)next++);
         list_resample(list, out, out, halves_time[i] ? out : 0, stem);
     }
     list_middle(list, width, "encoder");
@@ -432,12 +436,12 @@ static void list_vae_decoder(recipe_list *list, int64_t base)
         int level = VAE_LEVELS - 1 - i;
         int64_t out = base * dim_mult[level];
         for (int j = 0; j <= VAE_BLOCKS; j++, width = out) {
-            snprintf(stem, sizeof stem, "decoder.up_blocks.%d.resnets.%d", i, j);
+            stem_of(stem, "decoder.up_blocks.%d.resnets.%d", i, j);
             list_residual(list, width, out, stem);
         }
         if (level == 0)
             break;
-        snprintf(stem, sizeof stem, "decoder.up_blocks.%d.upsamplers.0", i);
+        stem_of(stem, "decoder.up_blocks.%d.upsamplers.0", i);
         list_resample(list, out / 2, out, halves_time[level - 1] ? 2 * out : 0, stem);
         width = out / 2;
     }
@@ -507,11 +511,11 @@ static void list_units(recipe_list *list, int64_t channels, const char *stem,
 {
     char unit[STEM_BYTES], name[STEM_BYTES];
     for (int i = first; i < first + 3; i++) {
-        snprintf(unit, sizeof unit, "%s.block.%d", stem, i);
-        add_alpha(list, channels, stem_of(name, unit, "block.0"));
-        add_conv1(list, 0.7, channels, channels, 7, stem_of(name, unit, "block.1"));
-        add_alpha(list, channels, stem_of(name, unit, "block.2"));
-        add_conv1(list, 0.3, channels, channels, 1, stem_of(name, unit, "block.3"));
+        stem_of(unit, "%s.block.%d", stem, i);
+        add_alpha(list, channels, stem_of(name, "%s.block.0", unit));
+        add_conv1(list, 0.7, channels, channels, 7, stem_of(name, "%s.block.1", unit));
+        add_alpha(list, channels, stem_of(name, "%s.block.2", unit));
+        add_conv1(list, 0.3, channels, channels, 1, stem_of(name, "%s.block.3", unit));
     }
 }
 
@@ -521,15 +525,15 @@ static void list_audio_encoder(recipe_list *list, const audio_vae_sizes *a)
     int64_t width = a->encoder_dim;
     add_conv1(list, 1.0, width, 1, 7, "encoder.block.0");
     for (int i = 0; i < AUDIO_RATES; i++, width *= 2) {
-        snprintf(stem, sizeof stem, "encoder.block.%d", i + 1);
+        stem_of(stem, "encoder.block.%d", i + 1);
         list_units(list, width, stem, 0);
-        add_alpha(list, width, stem_of(name, stem, "block.3"));
+        add_alpha(list, width, stem_of(name, "%s.block.3", stem));
         add_conv1(list, 0.7, 2 * width, width, 2 * encoder_rates[i],
-                  stem_of(name, stem, "block.4"));
+                  stem_of(name, "%s.block.4", stem));
     }
-    snprintf(stem, sizeof stem, "encoder.block.%d", AUDIO_RATES + 1);
+    stem_of(stem, "encoder.block.%d", AUDIO_RATES + 1);
     add_alpha(list, width, stem);
-    snprintf(stem, sizeof stem, "encoder.block.%d", AUDIO_RATES + 2);
+    stem_of(stem, "encoder.block.%d", AUDIO_RATES + 2);
     add_conv1(list, 1.0, a->latent_dim, width, 3, stem);
     add_conv1(list, 1.0, 2 * (int64_t)a->latent_dim, a->latent_dim, 1, "quant_conv");
 }
@@ -550,15 +554,15 @@ static void list_audio_decoder(recipe_list *list, const audio_vae_sizes *a)
     add_conv1(list, 1.0, a->latent_dim, a->latent_dim, 1, "post_quant_conv");
     add_conv1(list, 0.7, width, a->latent_dim, 7, "decoder.model.0");
     for (int i = 0; i < AUDIO_RATES; i++, width /= 2) {
-        snprintf(stem, sizeof stem, "decoder.model.%d", i + 1);
-        add_alpha(list, width, stem_of(name, stem, "block.0"));
+        stem_of(stem, "decoder.model.%d", i + 1);
+        add_alpha(list, width, stem_of(name, "%s.block.0", stem));
         add_transposed(list, 0.7, width, width / 2, decoder_rates[i],
-                       stem_of(name, stem, "block.1"));
+                       stem_of(name, "%s.block.1", stem));
         list_units(list, width / 2, stem, 2);
     }
-    snprintf(stem, sizeof stem, "decoder.model.%d", AUDIO_RATES + 1);
+    stem_of(stem, "decoder.model.%d", AUDIO_RATES + 1);
     add_alpha(list, width, stem);
-    snprintf(stem, sizeof stem, "decoder.model.%d", AUDIO_RATES + 2);
+    stem_of(stem, "decoder.model.%d", AUDIO_RATES + 2);
     add_conv1(list, 0.2, 1, width, 7, stem);
 }
 

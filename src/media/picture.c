@@ -32,7 +32,7 @@ static pf_status open_decoder(pf_picture_kind kind, AVCodecContext **out,
         return pf_fail_memory(error, "picture decoder", sizeof *decoder);
     decoder->thread_count = 1;
     decoder->max_pixels = PF_PICTURE_MAX_PIXELS;
-    decoder->idct_algo = FF_IDCT_INT;       /* libjpeg's "islow" */
+    decoder->idct_algo = FF_IDCT_FAAN;      /* nearest to libjpeg's */
     decoder->err_recognition =
         AV_EF_EXPLODE | AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER;
     int code = avcodec_open2(decoder, codec, NULL);

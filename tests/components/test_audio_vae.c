@@ -308,6 +308,7 @@ static wave plain_decode(const recipe *r, const model *m, wave x)
 typedef struct bench {
     const model *m;
     recipe *r;
+    json_t *config;
     pf_platform *platform;
     pf_audio_vae *vae;
     pf_error error;
@@ -318,13 +319,12 @@ static void bench_open(bench *b, const model *m, norm_form form, const char *pla
 {
     *b = (bench){.m = m, .r = make_recipe(m, form)};
     b->platform = test_platform(platform);
-    json_t *config = model_config(m);
-    if (pf_audio_vae_open(recipe_open(b->r), config, "config.json", &b->vae,
+    b->config = model_config(m);
+    if (pf_audio_vae_open(recipe_open(b->r), b->config, "config.json", &b->vae,
                           &b->error) != PF_OK ||
         pf_params_load(pf_audio_vae_params(b->vae), b->platform, PF_MATH_F32,
                        &b->error) != PF_OK)
         fail_msg("%s", b->error.message);
-    json_decref(config);
     pf_ops_init(&b->ops, b->platform, (pf_numerics){.math = PF_MATH_FAST}, false,
                 &b->error);
 }
@@ -334,6 +334,7 @@ static void bench_close(bench *b)
     pf_ops_release(&b->ops);
     pf_audio_vae_close(b->vae);
     pf_platform_close(b->platform);
+    json_decref(b->config);
     recipe_free(b->r);
 }
 
@@ -590,10 +591,8 @@ static pf_status run_once(void *user, pf_weights *weights, pf_error *error)
     pf_audio_vae *vae = NULL;
     pf_ops ops;
     float latents[2 * 3] = {0}, samples[2 * 6];
-    json_t *config = model_config(b->m);
     pf_ops_init(&ops, b->platform, (pf_numerics){.math = PF_MATH_F32}, false, error);
-    pf_status status = pf_audio_vae_open(weights, config, "config.json", &vae, error);
-    json_decref(config);
+    pf_status status = pf_audio_vae_open(weights, b->config, "config.json", &vae, error);
     if (status == PF_OK)
         status = pf_params_load(pf_audio_vae_params(vae), b->platform, PF_MATH_F32,
                                 error);
@@ -612,6 +611,7 @@ static void test_faults(void **state)
     for (int form = PLAIN; form <= OLD_NORM; form++) {
         bench b = {.m = &small, .r = make_recipe(&small, (norm_form)form)};
         b.platform = test_platform("reference");
+        b.config = model_config(b.m);
         fail_each_allocation(b.r, &b, run_once);
         bench_close(&b);
     }

@@ -476,6 +476,7 @@ static volume plain_decode(const recipe *r, const model *m, volume x)
 typedef struct bench {
     const model *m;
     recipe *r;
+    json_t *config;
     pf_platform *platform;
     pf_video_vae *vae;
     pf_error error;
@@ -491,13 +492,12 @@ static void bench_open(bench *b, const model *m, const naming *n, const char *pl
 {
     *b = (bench){.m = m, .r = make_recipe(m, n), .fail_after = -1};
     b->platform = test_platform(platform);
-    json_t *config = model_config(m);
-    if (pf_video_vae_open(recipe_open(b->r), config, "config.json", &b->vae,
+    b->config = model_config(m);
+    if (pf_video_vae_open(recipe_open(b->r), b->config, "config.json", &b->vae,
                           &b->error) != PF_OK ||
         pf_params_load(pf_video_vae_params(b->vae), b->platform, PF_MATH_F32,
                        &b->error) != PF_OK)
         fail_msg("%s", b->error.message);
-    json_decref(config);
 }
 
 static void bench_close(bench *b)
@@ -505,6 +505,7 @@ static void bench_close(bench *b)
     pf_ops_release(&b->ops);
     pf_video_vae_close(b->vae);
     pf_platform_close(b->platform);
+    json_decref(b->config);
     recipe_free(b->r);
     pf_free(b->film);
 }
@@ -922,14 +923,12 @@ static pf_status run_once(void *user, pf_weights *weights, pf_error *error)
     pf_video_vae *vae = NULL;
     pf_ops ops;
     float mean[3 * 2 * 2 * 2];
-    json_t *config = model_config(b->m);
     const pf_video_encode e = {.frames = 5, .height = 8, .width = 8, .source = give,
                                .user = b, .mean = mean};
     const pf_video_decode d = {.latents = mean, .frames = 2, .height = 2, .width = 2,
                                .sink = take, .user = b};
     pf_ops_init(&ops, b->platform, (pf_numerics){.math = PF_MATH_F32}, false, error);
-    pf_status status = pf_video_vae_open(weights, config, "config.json", &vae, error);
-    json_decref(config);
+    pf_status status = pf_video_vae_open(weights, b->config, "config.json", &vae, error);
     if (status == PF_OK)
         status = pf_params_load(pf_video_vae_params(vae), b->platform, PF_MATH_F32,
                                 error);
@@ -948,6 +947,7 @@ static void test_faults(void **state)
     bench b = {.m = &shallow, .r = make_recipe(&shallow, &diffusers), .fail_after = -1};
     (void)state;
     b.platform = test_platform("reference");
+    b.config = model_config(b.m);
     bench_film(&b, 5, 8, 8, 5);
     fail_each_allocation(b.r, &b, run_once);
     pf_ops_init(&b.ops, b.platform, (pf_numerics){0}, false, &b.error);

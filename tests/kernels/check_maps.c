@@ -161,8 +161,8 @@ static void build_conv(trial *t, int shape, int variant)
         a->residual = a->y;
     if (v->residual == RESIDUAL_OWN)
         a->residual = trial_input(t, "residual", view_map(v->y, out));
-    trial_say(t, v->residual ? " residual%s" : "",
-              v->residual == RESIDUAL_Y ? "=y" : "");
+    if (v->residual)
+        trial_say(t, " residual%s", v->residual == RESIDUAL_Y ? "=y" : "");
 }
 
 const kernel_check check_conv = {

@@ -1,0 +1,51 @@
+/* Inside a film: the writers for each kind of file.  For film*.c alone. */
+#ifndef PF_MEDIA_FILM_PARTS_H
+#define PF_MEDIA_FILM_PARTS_H
+
+#include "media/film.h"
+
+/* How one kind of file is written.  All functions but `open` take the pointer that
+ * `open` gave; the options are valid as long as the film.  They are called from one
+ * thread at a time. */
+typedef struct pf_film_writer {
+    /* *self is NULL on failure. */
+    pf_status (*open)(const pf_film_options *options, void **self, pf_error *error);
+    /* The next frame, [height][width][3]. */
+    pf_status (*frame)(void *self, const uint8_t *rgb, pf_error *error);
+    /* `audio` is the film's sound from its beginning; what was not taken by an
+     * earlier call is written up to sample `end`.  Short of a whole packet it may
+     * wait, unless it is the last. */
+    pf_status (*audio)(void *self, const float *audio, int64_t end, bool last,
+                       pf_error *error);
+    /* Completes the temporary file. */
+    pf_status (*finish)(void *self, pf_error *error);
+    /* Gives it its name. */
+    pf_status (*publish)(void *self, pf_error *error);
+    /* Frees; removes what is not published. */
+    void (*destroy)(void *self);
+} pf_film_writer;
+
+extern const pf_film_writer pf_film_mp4_writer;
+extern const pf_film_writer pf_film_webm_writer;
+extern const pf_film_writer pf_film_wav_writer;
+extern const pf_film_writer pf_film_png_writer;
+
+/* The contact sheet: a few frames in a row, the sound's waveform below. */
+typedef struct pf_sheet pf_sheet;
+
+pf_status pf_sheet_open(const pf_film_options *options, pf_sheet **out,
+                        pf_error *error);
+/* Frame `index` of the film; kept if it is one of those to be shown. */
+void pf_sheet_take(pf_sheet *sheet, int64_t index, const uint8_t *rgb);
+/* Draws and writes the temporary file; `audio` [count], none if count is 0. */
+pf_status pf_sheet_finish(pf_sheet *sheet, const float *audio, int64_t count,
+                          pf_error *error);
+pf_status pf_sheet_publish(pf_sheet *sheet, pf_error *error);
+void pf_sheet_destroy(pf_sheet *sheet);         /* NULL is fine */
+
+/* RGB [height][width][3] to BT.709 Y, Cb, Cr of limited range, 4:2:0, chroma
+ * sited on the left.  Sides are even. */
+void pf_yuv_from_rgb(const uint8_t *rgb, int width, int height, uint8_t *planes[3],
+                     const int strides[3]);
+
+#endif

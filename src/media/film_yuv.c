@@ -1,0 +1,49 @@
+/* RGB to the samples that video codecs take.  16-bit fixed point; the weights of
+ * each chroma row add up to zero, so that grey stays grey. */
+#include "media/film_parts.h"
+
+enum { LUMA_BITS = 16, CHROMA_BITS = 16 + 3 };  /* chroma: a sum of eight pixels */
+
+static uint8_t luma(const uint8_t *rgb)
+{
+    int sum = 11966 * rgb[0] + 40254 * rgb[1] + 4064 * rgb[2];
+    return (uint8_t)((sum + (16 << LUMA_BITS) + (1 << (LUMA_BITS - 1))) >> LUMA_BITS);
+}
+
+static uint8_t chroma(const int sum[3], int r, int g, int b)
+{
+    int value = r * sum[0] + g * sum[1] + b * sum[2];
+    return (uint8_t)((value + (128 << CHROMA_BITS) + (1 << (CHROMA_BITS - 1))) >>
+                     CHROMA_BITS);
+}
+
+/* Weights 1 2 1 around pixel 2i, over two rows. */
+static void sum_around(const uint8_t *rows[2], int i, int sum[3])
+{
+    int here = 6 * i, before = i > 0 ? here - 3 : here;
+    for (int c = 0; c < 3; c++) {
+        sum[c] = 0;
+        for (int k = 0; k < 2; k++)
+            sum[c] += rows[k][before + c] + 2 * rows[k][here + c] +
+                      rows[k][here + 3 + c];
+    }
+}
+
+void pf_yuv_from_rgb(const uint8_t *rgb, int width, int height, uint8_t *planes[3],
+                     const int strides[3])
+{
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++)
+            planes[0][(int64_t)y * strides[0] + x] =
+                luma(rgb + 3 * ((int64_t)y * width + x));
+    for (int y = 0; y < height / 2; y++) {
+        const uint8_t *first = rgb + (int64_t)6 * y * width;
+        const uint8_t *rows[2] = {first, first + (int64_t)3 * width};
+        for (int i = 0; i < width / 2; i++) {
+            int sum[3];
+            sum_around(rows, i, sum);
+            planes[1][(int64_t)y * strides[1] + i] = chroma(sum, -6596, -22188, 28784);
+            planes[2][(int64_t)y * strides[2] + i] = chroma(sum, 28784, -26145, -2639);
+        }
+    }
+}

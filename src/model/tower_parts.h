@@ -1,0 +1,73 @@
+/* A tower inside: parameters and the pieces of a forward pass that the dual tower
+ * puts together.  docs/model/towers.md. */
+#ifndef PF_MODEL_TOWER_PARTS_H
+#define PF_MODEL_TOWER_PARTS_H
+
+#include "model/tower.h"
+
+enum { PF_CONTEXT_ROWS = 512, PF_MODULATIONS = 6 };
+
+typedef struct pf_attention_layer {
+    pf_layer q, k, v, o;
+    pf_tensor norm_q, norm_k;           /* [dim] */
+} pf_attention_layer;
+
+typedef struct pf_tower_block {
+    pf_attention_layer self, cross;
+    pf_tensor norm3_weight, norm3_bias; /* [dim] */
+    pf_layer ffn_in, ffn_out;
+    pf_tensor modulation;               /* [6 * dim] */
+} pf_tower_block;
+
+struct pf_tower {
+    pf_modality modality;
+    pf_tower_info info;
+    bool oobleck;                       /* audio rotary positions of the old VAE */
+    pf_params *params;
+    pf_layer patch_embedding;
+    pf_layer text_embedding[2], time_embedding[2], time_projection;
+    pf_tower_block *blocks;             /* [layers] */
+    pf_layer head;
+    pf_tensor head_modulation;          /* [2 * dim] */
+};
+
+/* Rotary tables [tokens, head_dim / 2] for `extent` patches {T, h, w}, or {L, 1, 1}
+ * for audio; in the arena. */
+pf_status pf_tower_rope(const pf_tower *tower, pf_ops *ops,
+                        const int64_t extent[3], pf_tensor *cos, pf_tensor *sin);
+
+/* Input [in_dim, T, h, w] (audio: [in_dim, L, 1, 1]) to tokens [n, dim]. */
+pf_status pf_tower_patchify(const pf_tower *tower, pf_ops *ops,
+                            const pf_tensor *input, const pf_tensor *tokens);
+
+/* What a block needs beside its tokens. */
+typedef struct pf_block_inputs {
+    const pf_tower_time *time;
+    const pf_tower_text *text;
+    pf_tensor cos, sin;
+} pf_block_inputs;
+
+/* Block `index` on tokens x [n, dim], in place. */
+pf_status pf_tower_run_block(const pf_tower *tower, pf_ops *ops, int index,
+                             const pf_block_inputs *inputs, const pf_tensor *x);
+
+/* Tokens to the velocity [out_dim, T, h, w] (audio: [out_dim, L, 1, 1]). */
+pf_status pf_tower_run_head(const pf_tower *tower, pf_ops *ops,
+                            const pf_tower_time *time, const pf_tensor *x,
+                            const pf_tensor *output);
+
+/* q and k of an attention: linear, RMS norm over the whole width, rotation (cos null:
+ * none). */
+typedef struct pf_projection {
+    const pf_layer *layer;
+    pf_tensor norm;                     /* null: none */
+    float epsilon;
+    int heads;
+    pf_rope_form form;
+    pf_tensor cos, sin;
+    int64_t rows_per_position;
+} pf_projection;
+pf_status pf_project(pf_ops *ops, const pf_projection *projection,
+                     const pf_tensor *x, const pf_tensor *y);
+
+#endif
