@@ -210,6 +210,12 @@ pf_status pf_params_layer_from(pf_params *params, pf_layer *layer,
                       error);
 }
 
+pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
+                                const pf_tensor *source, pf_error *error)
+{
+    return add_vector(params, vector, *source, error);
+}
+
 /* --- loading ----------------------------------------------------------------------- */
 
 static int64_t vector_bytes(const slot *s)

@@ -65,10 +65,14 @@ pf_status pf_params_table(pf_params *params, pf_tensor *table, int64_t rows,
 /* Gives `memory` (pf_alloc) to the params, to be freed with them: for weights that
  * are computed when the component opens. */
 pf_status pf_params_keep(pf_params *params, void *memory, pf_error *error);
-/* Uses `source` (kept memory, F32) as a layer's weight instead of a stored one. */
+/* Uses `source` (kept memory, or a view into a stored tensor) as a layer's weight. */
 pf_status pf_params_layer_from(pf_params *params, pf_layer *layer,
                                pf_weight_kind kind, const pf_tensor *source,
                                pf_error *error);
+
+/* The same for a vector: a view into a stored or kept tensor. */
+pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
+                                const pf_tensor *source, pf_error *error);
 
 /* Prepares every weight and uploads every vector; loading twice is fine. */
 pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_math math,

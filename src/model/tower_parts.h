@@ -3,14 +3,10 @@
 #ifndef PF_MODEL_TOWER_PARTS_H
 #define PF_MODEL_TOWER_PARTS_H
 
+#include "model/projection.h"
 #include "model/tower.h"
 
 enum { PF_CONTEXT_ROWS = 512, PF_MODULATIONS = 6 };
-
-typedef struct pf_attention_layer {
-    pf_layer q, k, v, o;
-    pf_tensor norm_q, norm_k;           /* [dim] */
-} pf_attention_layer;
 
 typedef struct pf_tower_block {
     pf_attention_layer self, cross;
@@ -55,19 +51,5 @@ pf_status pf_tower_run_block(const pf_tower *tower, pf_ops *ops, int index,
 pf_status pf_tower_run_head(const pf_tower *tower, pf_ops *ops,
                             const pf_tower_time *time, const pf_tensor *x,
                             const pf_tensor *output);
-
-/* q and k of an attention: linear, RMS norm over the whole width, rotation (cos null:
- * none). */
-typedef struct pf_projection {
-    const pf_layer *layer;
-    pf_tensor norm;                     /* null: none */
-    float epsilon;
-    int heads;
-    pf_rope_form form;
-    pf_tensor cos, sin;
-    int64_t rows_per_position;
-} pf_projection;
-pf_status pf_project(pf_ops *ops, const pf_projection *projection,
-                     const pf_tensor *x, const pf_tensor *y);
 
 #endif

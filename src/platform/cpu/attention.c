@@ -108,6 +108,16 @@ static tile_matrix head_of(const pf_tensor *t, int64_t head, int64_t width)
                          t->stride[0] * (int64_t)sizeof(float)};
 }
 
+/* Asks for rows [first, first + count) of one head, which will be needed soon:
+ * they are far apart, so that the processor does not foresee them. */
+static void prefetch_rows(const tile_matrix *m, int64_t first, int64_t count,
+                          int64_t width)
+{
+    for (int64_t i = first; i < first + count; i++)
+        for (int64_t b = 0; b < width * (int64_t)sizeof(float); b += 64)
+            __builtin_prefetch(m->data + i * m->row_bytes + b, 0, 2);
+}
+
 /* Queries [first, first + count) times scale / ln 2, as panels.  The scaled rows
  * pass through the memory of the output, which is not in use yet. */
 static void pack_queries(const attention *a, work *w, int64_t head, int64_t first,
@@ -188,16 +198,6 @@ static void pack_values(const attention *a, work *w, key_block block)
         pack_values_as(a, block, true, w->value);
     else
         pack_values_as(a, block, false, w->value);
-}
-
-/* Asks for rows [first, first + count) of one head, which will be needed soon:
- * they are far apart, so that the processor does not foresee them. */
-static void prefetch_rows(const tile_matrix *m, int64_t first, int64_t count,
-                          int64_t width)
-{
-    for (int64_t i = first; i < first + count; i++)
-        for (int64_t b = 0; b < width * (int64_t)sizeof(float); b += 64)
-            __builtin_prefetch(m->data + i * m->row_bytes + b, 0, 2);
 }
 
 /* The share of panel `panel` of `panels` of the block that follows. */

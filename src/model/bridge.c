@@ -1,0 +1,529 @@
+/* The bridge between the towers.  See bridge.h; docs/model/bridge.md. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "model/bridge_parts.h"
+#include "model/projection.h"
+
+static const float epsilon = 1e-6f;             /* of every norm but the next */
+static const float adaln_epsilon = 1e-5f;
+
+/* Pooling of a latent frame's tokens, and the modulation made of it (V2A only). */
+typedef struct pooling {
+    pf_tensor probe;                            /* [kv] */
+    pf_layer in[3], out;                        /* q, k, v: [kv, kv] */
+    pf_tensor norm_weight, norm_bias;
+    pf_layer adaln;                             /* [2 dim, kv] */
+} pooling;
+
+typedef struct conditioner {
+    pf_tensor norm_weight, norm_bias;           /* [kv] */
+    pf_attention_layer inner;
+    pooling pool;
+} conditioner;
+
+typedef enum strategy {
+    STRATEGY_FULL,
+    STRATEGY_SHALLOW_FOCUS,
+    STRATEGY_DISTRIBUTED,
+    STRATEGY_PROGRESSIVE,
+    STRATEGY_CUSTOM
+} strategy;
+
+struct pf_bridge {
+    pf_bridge_info info;
+    strategy strategy;
+    int layers;                                 /* min of the two towers' */
+    float condition_scale;
+    pf_params *params;
+    conditioner *conditioners[PF_DIRECTIONS];   /* [layers] */
+};
+
+/* --- which layers interact ---------------------------------------------------------- */
+
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+bool pf_bridge_interacts(const pf_bridge *bridge, int layer)
+{
+    static const int custom[] = {0, 2, 4, 6, 8, 12, 16, 20};
+    int n = bridge->layers;
+    if (layer < 0 || layer >= n)
+        return false;
+    switch (bridge->strategy) {
+    case STRATEGY_FULL:
+        return true;
+    case STRATEGY_SHALLOW_FOCUS:
+        return layer < smaller(10, n / 3);
+    case STRATEGY_DISTRIBUTED:
+        return layer % 3 == 0;
+    case STRATEGY_PROGRESSIVE:
+        return layer < 8 || (layer - 8) % 3 == 0;
+    default:
+        for (size_t i = 0; i < sizeof custom / sizeof custom[0]; i++)
+            if (custom[i] == layer)
+                return true;
+        return false;
+    }
+}
+
+/* --- configuration ------------------------------------------------------------------ */
+
+static pf_status read_strategy(pf_bridge *b, const json_t *json, const char *name,
+                               pf_error *error)
+{
+    static const char *const names[] = {"full", "shallow_focus", "distributed",
+                                        "progressive", "custom"};
+    const char *text = "full";
+    PF_TRY(pf_json_string(json, name, "interaction_strategy", &text, error));
+    for (int i = 0; i < 5; i++)
+        if (strcmp(text, names[i]) == 0) {
+            b->strategy = (strategy)i;
+            return PF_OK;
+        }
+    return pf_fail(error, PF_E_UNSUPPORTED,
+                   "%s: Unknown interaction strategy: %s; known are full, "
+                   "shallow_focus, distributed, progressive and custom", name, text);
+}
+
+static pf_status read_sizes(pf_bridge *b, const json_t *json, const char *name,
+                            pf_error *error)
+{
+    pf_bridge_info *info = &b->info;
+    struct {
+        const char *key;
+        int high;
+        int *out;
+    } const list[] = {
+        {"visual_layers", 512, &info->video_layers},
+        {"audio_layers", 512, &info->audio_layers},
+        {"visual_hidden_dim", 65536, &info->video_dim},
+        {"audio_hidden_dim", 65536, &info->audio_dim},
+        {"head_dim", 256, &info->head_dim},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        int64_t value = 0;
+        PF_TRY(pf_json_require(json, name, list[i].key, error));
+        PF_TRY(pf_json_int(json, name, list[i].key, 1, list[i].high, &value, error));
+        *list[i].out = (int)value;
+    }
+    if (info->head_dim % 2 != 0 || info->video_dim % info->head_dim != 0 ||
+        info->audio_dim % info->head_dim != 0)
+        return pf_fail(error, PF_E_MODEL,
+                       "%s: head_dim is %d, but must be even and divide "
+                       "visual_hidden_dim %d and audio_hidden_dim %d", name,
+                       info->head_dim, info->video_dim, info->audio_dim);
+    b->layers = smaller(info->video_layers, info->audio_layers);
+    return PF_OK;
+}
+
+static pf_status read_config(pf_bridge *b, const json_t *json, const char *name,
+                             pf_error *error)
+{
+    pf_bridge_info *info = &b->info;
+    info->audio_fps = 50.0;
+    info->cross_rope = true;
+    PF_TRY(read_sizes(b, json, name, error));
+    PF_TRY(read_strategy(b, json, name, error));
+    PF_TRY(pf_json_real(json, name, "audio_fps", 1e-3, 1e6, &info->audio_fps, error));
+    PF_TRY(pf_json_bool(json, name, "apply_cross_rope", &info->cross_rope, error));
+    PF_TRY(pf_json_bool(json, name, "apply_first_frame_bias_in_rope",
+                        &info->first_frame_bias, error));
+    PF_TRY(pf_json_bool(json, name, "pooled_adaln", &info->pooled_adaln, error));
+    PF_TRY(pf_json_bool(json, name, "trainable_condition_scale",
+                        &info->trainable_scale, error));
+    int heads = info->audio_dim / info->head_dim;
+    if (info->pooled_adaln && info->video_dim % heads != 0)
+        return pf_fail(error, PF_E_MODEL,
+                       "%s: pooled_adaln needs a visual_hidden_dim that %d audio "
+                       "heads divide, but it is %d", name, heads, info->video_dim);
+    return PF_OK;
+}
+
+/* --- parameters ---------------------------------------------------------------------- */
+
+static const char *const folders[PF_DIRECTIONS] = {"audio_to_video_conditioners",
+                                                   "video_to_audio_conditioners"};
+
+static int64_t primary_dim(const pf_bridge *b, pf_direction d)
+{
+    return d == PF_A2V ? b->info.video_dim : b->info.audio_dim;
+}
+
+static int64_t condition_dim(const pf_bridge *b, pf_direction d)
+{
+    return d == PF_A2V ? b->info.audio_dim : b->info.video_dim;
+}
+
+/* The packed q, k, v of torch's MultiheadAttention as three layers. */
+static pf_status bind_packed(pf_bridge *b, pooling *p, int i, pf_error *error)
+{
+    int64_t kv = b->info.video_dim;
+    pf_weights *weights = pf_params_weights(b->params);
+    pf_tensor weight, bias;
+    char name[128];
+    snprintf(name, sizeof name, "%s.%d.per_frame_pooling.attention.in_proj_weight",
+             folders[PF_V2A], i);
+    PF_TRY(pf_weights_find(weights, name, 2, (int64_t[]){3 * kv, kv}, &weight, error));
+    snprintf(name, sizeof name, "%s.%d.per_frame_pooling.attention.in_proj_bias",
+             folders[PF_V2A], i);
+    PF_TRY(pf_weights_find(weights, name, 1, (int64_t[]){3 * kv}, &bias, error));
+    for (int part = 0; part < 3; part++) {
+        pf_tensor rows = pf_tensor_slice(weight, 0, part * kv, kv);
+        pf_tensor values = pf_tensor_slice(bias, 0, part * kv, kv);
+        PF_TRY(pf_params_layer_from(b->params, &p->in[part], PF_WEIGHT_LINEAR, &rows,
+                                    error));
+        PF_TRY(pf_params_vector_from(b->params, &p->in[part].bias, &values, error));
+    }
+    return PF_OK;
+}
+
+static pf_status bind_pooling(pf_bridge *b, pooling *p, int i, pf_error *error)
+{
+    int64_t kv = b->info.video_dim, dim = b->info.audio_dim;
+    const char *folder = folders[PF_V2A];
+    PF_TRY(pf_params_vector(b->params, &p->probe, 3, (int64_t[]){1, 1, kv}, error,
+                            "%s.%d.per_frame_pooling.probe", folder, i));
+    PF_TRY(bind_packed(b, p, i, error));
+    PF_TRY(pf_params_linear(b->params, &p->out, kv, kv, PF_BIAS, error,
+                            "%s.%d.per_frame_pooling.attention.out_proj", folder, i));
+    PF_TRY(pf_params_vector(b->params, &p->norm_weight, 1, &kv, error,
+                            "%s.%d.per_frame_pooling.layernorm.weight", folder, i));
+    PF_TRY(pf_params_vector(b->params, &p->norm_bias, 1, &kv, error,
+                            "%s.%d.per_frame_pooling.layernorm.bias", folder, i));
+    return pf_params_linear(b->params, &p->adaln, 2 * dim, kv, PF_BIAS, error,
+                            "%s.%d.adaln.linear", folder, i);
+}
+
+static pf_status bind_conditioner(pf_bridge *b, pf_direction d, int i,
+                                  pf_error *error)
+{
+    conditioner *c = &b->conditioners[d][i];
+    int64_t dim = primary_dim(b, d), kv = condition_dim(b, d);
+    struct {
+        pf_layer *layer;
+        const char *name;
+        int64_t in;
+    } const layers[] = {{&c->inner.q, "q", dim}, {&c->inner.k, "k", kv},
+                        {&c->inner.v, "v", kv}, {&c->inner.o, "o", dim}};
+    PF_TRY(pf_params_vector(b->params, &c->norm_weight, 1, &kv, error,
+                            "%s.%d.y_norm.weight", folders[d], i));
+    PF_TRY(pf_params_vector(b->params, &c->norm_bias, 1, &kv, error,
+                            "%s.%d.y_norm.bias", folders[d], i));
+    for (int p = 0; p < 4; p++)
+        PF_TRY(pf_params_linear(b->params, layers[p].layer, dim, layers[p].in, PF_BIAS,
+                                error, "%s.%d.inner.%s", folders[d], i,
+                                layers[p].name));
+    PF_TRY(pf_params_vector(b->params, &c->inner.norm_q, 1, &dim, error,
+                            "%s.%d.inner.norm_q.weight", folders[d], i));
+    PF_TRY(pf_params_vector(b->params, &c->inner.norm_k, 1, &dim, error,
+                            "%s.%d.inner.norm_k.weight", folders[d], i));
+    if (b->info.pooled_adaln && d == PF_V2A)
+        PF_TRY(bind_pooling(b, &c->pool, i, error));
+    return PF_OK;
+}
+
+static pf_status read_scale(pf_bridge *b, pf_error *error)
+{
+    pf_tensor stored;
+    b->condition_scale = 1.0f;
+    if (!b->info.trainable_scale)
+        return PF_OK;
+    PF_TRY(pf_weights_find(pf_params_weights(b->params), "condition_scale", 1,
+                           (int64_t[]){1}, &stored, error));
+    pf_to_f32(stored.data, stored.dtype, 1, &b->condition_scale);
+    if (!isfinite(b->condition_scale))
+        return pf_fail(error, PF_E_MODEL, "%s: condition_scale is not finite",
+                       pf_weights_path(pf_params_weights(b->params)));
+    return PF_OK;
+}
+
+static pf_status bind(pf_bridge *b, pf_error *error)
+{
+    PF_TRY(read_scale(b, error));
+    for (int d = 0; d < PF_DIRECTIONS; d++) {
+        b->conditioners[d] =
+            pf_calloc((size_t)b->layers, sizeof *b->conditioners[d]);
+        if (!b->conditioners[d])
+            return pf_fail_memory(error, "bridge", sizeof *b->conditioners[d]);
+        for (int i = 0; i < b->layers; i++)
+            if (pf_bridge_interacts(b, i))
+                PF_TRY(bind_conditioner(b, (pf_direction)d, i, error));
+    }
+    return PF_OK;
+}
+
+pf_status pf_bridge_open(pf_weights *weights, const json_t *config,
+                         const char *name, pf_bridge **out, pf_error *error)
+{
+    *out = NULL;
+    pf_bridge *b = pf_calloc(1, sizeof *b);
+    if (!b) {
+        pf_weights_close(weights);
+        return pf_fail_memory(error, "bridge", sizeof *b);
+    }
+    pf_status status = pf_params_open(weights, &b->params, error);
+    if (status == PF_OK)
+        status = read_config(b, config, name, error);
+    if (status == PF_OK)
+        status = bind(b, error);
+    if (status != PF_OK) {
+        pf_bridge_close(b);
+        return status;
+    }
+    *out = b;
+    return PF_OK;
+}
+
+void pf_bridge_close(pf_bridge *bridge)
+{
+    if (!bridge)
+        return;
+    pf_params_close(bridge->params);
+    for (int d = 0; d < PF_DIRECTIONS; d++)
+        pf_free(bridge->conditioners[d]);
+    pf_free(bridge);
+}
+
+pf_params *pf_bridge_params(pf_bridge *bridge)
+{
+    return bridge->params;
+}
+
+const pf_bridge_info *pf_bridge_get_info(const pf_bridge *bridge)
+{
+    return &bridge->info;
+}
+
+float pf_bridge_scale(const pf_bridge *bridge)
+{
+    return bridge->condition_scale;
+}
+
+/* --- aligned rotary tables ------------------------------------------------------------ */
+
+/* Position of a video latent frame in units of audio latents; every operation is
+ * rounded to f32 where the reference does. */
+static float video_position(const pf_bridge_info *info, int64_t frame, double fps)
+{
+    if (!info->first_frame_bias)
+        return (float)frame * (float)(info->audio_fps / (fps / 4.0));
+    if (frame == 0)
+        return 0.0f;
+    float later = (float)(frame - 1) * (float)(1.0 / (fps / 4.0));
+    float seconds = (float)(1.0 / fps) + later;
+    return seconds * (float)info->audio_fps;
+}
+
+static float inverse_frequency(int pair, int head_dim, bool rounded)
+{
+    float exponent = (float)(2 * pair) / (float)head_dim;
+    float inverse = 1.0f / (float)pow(10000.0, (double)exponent);
+    return rounded ? pf_round_bf16(inverse) : inverse;
+}
+
+/* Where a table's positions come from: fps below 0 counts 0, 1, 2 ... */
+typedef struct table_spec {
+    const pf_bridge_info *info;
+    int64_t rows;
+    double fps;
+    bool rounded;
+} table_spec;
+
+static void fill_table(const table_spec *s, float *cosines, float *sines)
+{
+    int pairs = s->info->head_dim / 2;
+    for (int64_t row = 0; row < s->rows; row++) {
+        float position =
+            s->fps < 0 ? (float)row : video_position(s->info, row, s->fps);
+        for (int j = 0; j < pairs; j++) {
+            float angle =
+                inverse_frequency(j, s->info->head_dim, s->rounded) * position;
+            cosines[row * pairs + j] = cosf(angle);
+            sines[row * pairs + j] = sinf(angle);
+        }
+    }
+}
+
+static pf_status make_table(const table_spec *s, pf_ops *ops, pf_tensor *cos,
+                            pf_tensor *sin)
+{
+    int64_t pairs = s->info->head_dim / 2;
+    size_t bytes = (size_t)(s->rows * pairs) * sizeof(float);
+    PF_TRY(pf_ops_matrix(ops, s->rows, pairs, cos));
+    PF_TRY(pf_ops_matrix(ops, s->rows, pairs, sin));
+    if (ops->dry)
+        return PF_OK;
+    float *c = pf_alloc(bytes), *n = pf_alloc(bytes);
+    pf_status status = PF_OK;
+    if (!c || !n) {
+        status = pf_fail_memory(ops->error, "rotary tables", bytes);
+    } else {
+        fill_table(s, c, n);
+        status = pf_ops_upload(ops, cos, c);
+        if (status == PF_OK)
+            status = pf_ops_upload(ops, sin, n);
+    }
+    pf_free(c);
+    pf_free(n);
+    return status;
+}
+
+/* Taps see the tables before the r() that kernels apply to them. */
+static pf_status finish_table(pf_ops *ops, const char *name, const pf_tensor *cos,
+                              const pf_tensor *sin)
+{
+    pf_ops_tap(ops, cos, "rope.%s.cos", name);
+    pf_ops_tap(ops, sin, "rope.%s.sin", name);
+    if (!ops->numerics.round_bf16)
+        return PF_OK;
+    PF_TRY(pf_op_unary(ops, &(pf_unary_args){
+        .kind = PF_UNARY_ROUND_BF16, .x = *cos, .y = *cos}));
+    return pf_op_unary(ops, &(pf_unary_args){
+        .kind = PF_UNARY_ROUND_BF16, .x = *sin, .y = *sin});
+}
+
+pf_status pf_bridge_make_tables(pf_bridge *bridge, pf_ops *ops, int64_t frames,
+                                int64_t positions, int64_t audio_length,
+                                double fps, bool round_inverse_frequencies,
+                                pf_bridge_tables *out)
+{
+    const pf_bridge_info *info = &bridge->info;
+    *out = (pf_bridge_tables){.frames = frames, .positions = positions};
+    if (!info->cross_rope)
+        return PF_OK;
+    table_spec video = {info, frames, fps, round_inverse_frequencies};
+    table_spec audio = {info, audio_length, -1.0, round_inverse_frequencies};
+    PF_TRY(make_table(&video, ops, &out->video_cos, &out->video_sin));
+    PF_TRY(make_table(&audio, ops, &out->audio_cos, &out->audio_sin));
+    PF_TRY(finish_table(ops, "video", &out->video_cos, &out->video_sin));
+    return finish_table(ops, "audio", &out->audio_cos, &out->audio_sin);
+}
+
+/* --- one conditioner ------------------------------------------------------------------ */
+
+/* Everything one call works with. */
+typedef struct bridge_run {
+    const pf_bridge *bridge;
+    const conditioner *c;
+    const pf_bridge_tables *tables;
+    pf_ops *ops;
+    pf_direction direction;
+} bridge_run;
+
+/* One query, the probe, over the tokens of each latent frame: [T, kv]. */
+static pf_status pool_frames(const bridge_run *r, const pf_tensor *tokens,
+                             const pf_tensor *pooled)
+{
+    const pooling *p = &r->c->pool;
+    int64_t kv = tokens->shape[1], per_frame = r->tables->positions;
+    int heads = r->bridge->info.audio_dim / r->bridge->info.head_dim;
+    pf_tensor q, k, v, context;
+    PF_TRY(pf_ops_matrix(r->ops, 1, kv, &q));
+    PF_TRY(pf_ops_matrix(r->ops, tokens->shape[0], kv, &k));
+    PF_TRY(pf_ops_matrix(r->ops, tokens->shape[0], kv, &v));
+    PF_TRY(pf_ops_matrix(r->ops, pooled->shape[0], kv, &context));
+    pf_tensor probe = pf_tensor_reshape(p->probe, 2, (int64_t[]){1, kv});
+    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &p->in[0]}, &probe, &q));
+    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &p->in[1]}, tokens, &k));
+    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &p->in[2]}, tokens, &v));
+    for (int64_t t = 0; t < pooled->shape[0]; t++)
+        PF_TRY(pf_op_attention(r->ops, &(pf_attention_args){
+            .q = q, .k = pf_tensor_slice(k, 0, t * per_frame, per_frame),
+            .v = pf_tensor_slice(v, 0, t * per_frame, per_frame), .heads = heads,
+            .scale = 1.0f / sqrtf((float)(kv / heads)),
+            .out = pf_tensor_slice(context, 0, t, 1)}));
+    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &p->out}, &context, pooled));
+    return pf_op_norm(r->ops, &(pf_norm_args){
+        .kind = PF_NORM_LAYER, .epsilon = epsilon, .x = *pooled,
+        .weight = p->norm_weight, .bias = p->norm_bias, .y = *pooled});
+}
+
+/* x' = AdaLN(x), modulated by the pooled frames; scale comes first, then shift. */
+static pf_status modulate(const bridge_run *r, const pf_tensor *x,
+                          const pf_tensor *tokens, const pf_tensor *y)
+{
+    int64_t dim = x->shape[1], kv = tokens->shape[1], rows = x->shape[0];
+    pf_tensor pooled, spread, z;
+    PF_TRY(pf_ops_matrix(r->ops, r->tables->frames, kv, &pooled));
+    PF_TRY(pool_frames(r, tokens, &pooled));
+    spread = pooled;
+    if (rows != r->tables->frames) {
+        PF_TRY(pf_ops_matrix(r->ops, rows, kv, &spread));
+        PF_TRY(pf_op_lerp_rows(r->ops,
+                               &(pf_lerp_rows_args){.x = pooled, .y = spread}));
+    }
+    PF_TRY(pf_op_unary(r->ops, &(pf_unary_args){
+        .kind = PF_UNARY_SILU, .x = spread, .y = spread}));
+    PF_TRY(pf_ops_matrix(r->ops, rows, 2 * dim, &z));
+    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &r->c->pool.adaln}, &spread,
+                      &z));
+    return pf_op_norm(r->ops, &(pf_norm_args){
+        .kind = PF_NORM_LAYER, .epsilon = adaln_epsilon, .x = *x,
+        .scale = pf_tensor_slice(z, 1, 0, dim),
+        .shift = pf_tensor_slice(z, 1, dim, dim), .y = *y});
+}
+
+/* Tables and rows per position of the tower that tokens come from. */
+static void rotate_as(const bridge_run *r, bool video, pf_projection *p)
+{
+    p->cos = video ? r->tables->video_cos : r->tables->audio_cos;
+    p->sin = video ? r->tables->video_sin : r->tables->audio_sin;
+    p->rows_per_position = video ? r->tables->positions : 1;
+}
+
+static pf_status attend(const bridge_run *r, const pf_tensor *x,
+                        const pf_tensor *condition, const pf_tensor *out)
+{
+    int64_t n = x->shape[0], m = condition->shape[0], dim = x->shape[1];
+    const pf_attention_layer *a = &r->c->inner;
+    int heads = (int)(dim / r->bridge->info.head_dim);
+    bool to_video = r->direction == PF_A2V;
+    pf_tensor c, q, k, v, attended;
+    PF_TRY(pf_ops_matrix(r->ops, m, condition->shape[1], &c));
+    PF_TRY(pf_ops_matrix(r->ops, n, dim, &q));
+    PF_TRY(pf_ops_matrix(r->ops, m, dim, &k));
+    PF_TRY(pf_ops_matrix(r->ops, m, dim, &v));
+    PF_TRY(pf_ops_matrix(r->ops, n, dim, &attended));
+    PF_TRY(pf_op_norm(r->ops, &(pf_norm_args){
+        .kind = PF_NORM_LAYER, .epsilon = epsilon, .x = *condition,
+        .weight = r->c->norm_weight, .bias = r->c->norm_bias, .y = c}));
+    pf_projection p = {.layer = &a->q, .norm = a->norm_q, .epsilon = epsilon,
+                       .heads = heads, .form = PF_ROPE_HALF};
+    rotate_as(r, to_video, &p);
+    PF_TRY(pf_project(r->ops, &p, x, &q));
+    p.layer = &a->k;
+    p.norm = a->norm_k;
+    rotate_as(r, !to_video, &p);
+    PF_TRY(pf_project(r->ops, &p, &c, &k));
+    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &a->v}, &c, &v));
+    PF_TRY(pf_op_attention(r->ops, &(pf_attention_args){
+        .q = q, .k = k, .v = v, .heads = heads,
+        .scale = 1.0f / sqrtf((float)r->bridge->info.head_dim), .out = attended}));
+    return pf_project(r->ops, &(pf_projection){.layer = &a->o}, &attended, out);
+}
+
+pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_direction direction,
+                        int layer, const pf_bridge_tables *tables,
+                        const pf_tensor *primary, const pf_tensor *condition,
+                        const pf_tensor *out)
+{
+    static const char *const names[PF_DIRECTIONS] = {"a2v", "v2a"};
+    bridge_run r = {bridge, &bridge->conditioners[direction][layer], tables, ops,
+                    direction};
+    pf_mark mark = pf_ops_mark(ops);
+    pf_tensor x = *primary;
+    if (bridge->info.pooled_adaln && direction == PF_V2A) {
+        PF_TRY(pf_ops_matrix(ops, primary->shape[0], primary->shape[1], &x));
+        PF_TRY(modulate(&r, primary, condition, &x));
+    }
+    PF_TRY(attend(&r, &x, condition, out));
+    pf_ops_rewind(ops, mark);
+    pf_ops_tap(ops, out, "bridge.%s%d", names[direction], layer);
+    return PF_OK;
+}

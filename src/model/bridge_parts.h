@@ -1,0 +1,23 @@
+/* The bridge inside: what the dual tower calls.  docs/model/bridge.md. */
+#ifndef PF_MODEL_BRIDGE_PARTS_H
+#define PF_MODEL_BRIDGE_PARTS_H
+
+#include "model/bridge.h"
+
+typedef enum pf_direction {
+    PF_A2V,                             /* video tokens look at audio tokens */
+    PF_V2A,
+    PF_DIRECTIONS
+} pf_direction;
+
+/* What the conditioner of a layer returns for `primary` [n, dim] looking at
+ * `condition` [m, kv]; into out [n, dim]. */
+pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_direction direction,
+                        int layer, const pf_bridge_tables *tables,
+                        const pf_tensor *primary, const pf_tensor *condition,
+                        const pf_tensor *out);
+
+/* The model's own condition scale: 1, or its trained value. */
+float pf_bridge_scale(const pf_bridge *bridge);
+
+#endif

@@ -1,0 +1,163 @@
+/* The dual tower.  See dual_tower.h; docs/model/towers.md#dual-tower. */
+#include "model/dual_tower.h"
+
+#include <math.h>
+
+#include "model/bridge_parts.h"
+#include "model/tower_parts.h"
+
+/* --- do the parts fit ----------------------------------------------------------------- */
+
+typedef struct pair {
+    const char *left;
+    int a;
+    const char *right;
+    int b;
+} pair;
+
+pf_status pf_dual_tower_check(const pf_dual_tower *towers, pf_error *error)
+{
+    const pf_tower_info *video = pf_tower_get_info(towers->video);
+    const pf_tower_info *audio = pf_tower_get_info(towers->audio);
+    const pf_bridge_info *bridge = pf_bridge_get_info(towers->bridge);
+    const pair pairs[] = {
+        {"bridge visual_hidden_dim", bridge->video_dim, "video dim", video->dim},
+        {"bridge audio_hidden_dim", bridge->audio_dim, "audio dim", audio->dim},
+        {"bridge visual_layers", bridge->video_layers, "video num_layers",
+         video->layers},
+        {"bridge audio_layers", bridge->audio_layers, "audio num_layers",
+         audio->layers},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (pairs[i].a != pairs[i].b)
+            return pf_fail(error, PF_E_MODEL,
+                           "the components do not fit together: %s is %d, but %s is "
+                           "%d", pairs[i].left, pairs[i].a, pairs[i].right,
+                           pairs[i].b);
+    if (video->layers < audio->layers)
+        return pf_fail(error, PF_E_MODEL,
+                       "the components do not fit together: video num_layers is %d, "
+                       "but must not be below audio num_layers, %d", video->layers,
+                       audio->layers);
+    return PF_OK;
+}
+
+pf_status pf_dual_tower_make_tables(const pf_dual_tower *towers, pf_ops *ops,
+                                    const pf_dual_extent *extent, double fps,
+                                    bool round_inverse_frequencies,
+                                    pf_dual_tables *out)
+{
+    const int *patch = pf_tower_get_info(towers->video)->patch;
+    const int64_t video[3] = {extent->frames, extent->height / patch[1],
+                              extent->width / patch[2]};
+    const int64_t audio[3] = {extent->audio_length, 1, 1};
+    PF_TRY(pf_tower_rope(towers->video, ops, video, &out->video_cos,
+                         &out->video_sin));
+    PF_TRY(pf_tower_rope(towers->audio, ops, audio, &out->audio_cos,
+                         &out->audio_sin));
+    return pf_bridge_make_tables(towers->bridge, ops, extent->frames,
+                                 video[1] * video[2], extent->audio_length, fps,
+                                 round_inverse_frequencies, &out->bridge);
+}
+
+/* --- forward ------------------------------------------------------------------------------ */
+
+typedef struct forward_run {
+    const pf_dual_tower *towers;
+    const pf_dual_inputs *in;
+    pf_ops *ops;
+    pf_tensor xv, xa;                   /* tokens of both towers */
+} forward_run;
+
+static float effective_scale(const forward_run *r, float own)
+{
+    if (!isnan(own))
+        return own;
+    if (!isnan(r->in->scales.both))
+        return r->in->scales.both;
+    return pf_bridge_scale(r->towers->bridge);
+}
+
+/* x <- r(x + r(y * scale)) */
+static pf_status add_scaled(pf_ops *ops, const pf_tensor *x, const pf_tensor *y,
+                            float scale)
+{
+    if (scale != 1.0f)
+        PF_TRY(pf_op_unary(ops, &(pf_unary_args){
+            .kind = PF_UNARY_AFFINE, .a = scale, .x = *y, .y = *y}));
+    return pf_op_binary(ops, &(pf_binary_args){
+        .kind = PF_BINARY_ADD, .a = *x, .b = *y, .y = *x});
+}
+
+/* Both directions read the old tokens. */
+static pf_status interact(const forward_run *r, int layer)
+{
+    pf_ops *ops = r->ops;
+    const pf_bridge *bridge = r->towers->bridge;
+    const pf_bridge_tables *tables = &r->in->tables->bridge;
+    float a2v = effective_scale(r, r->in->scales.a2v);
+    float v2a = effective_scale(r, r->in->scales.v2a);
+    pf_mark mark = pf_ops_mark(ops);
+    pf_tensor yv, ya;
+    PF_TRY(pf_ops_matrix(ops, r->xv.shape[0], r->xv.shape[1], &yv));
+    PF_TRY(pf_ops_matrix(ops, r->xa.shape[0], r->xa.shape[1], &ya));
+    PF_TRY(pf_bridge_run(bridge, ops, PF_A2V, layer, tables, &r->xv, &r->xa, &yv));
+    PF_TRY(pf_bridge_run(bridge, ops, PF_V2A, layer, tables, &r->xa, &r->xv, &ya));
+    PF_TRY(add_scaled(ops, &r->xv, &yv, a2v));
+    PF_TRY(add_scaled(ops, &r->xa, &ya, v2a));
+    pf_ops_rewind(ops, mark);
+    return PF_OK;
+}
+
+pf_status pf_dual_tower_run_layer(const pf_dual_tower *towers, pf_ops *ops,
+                                  const pf_dual_inputs *inputs, int layer,
+                                  const pf_tensor *video_tokens,
+                                  const pf_tensor *audio_tokens)
+{
+    forward_run r = {towers, inputs, ops, *video_tokens, *audio_tokens};
+    pf_block_inputs video = {inputs->video_time, inputs->video_text,
+                             inputs->tables->video_cos, inputs->tables->video_sin};
+    pf_block_inputs audio = {inputs->audio_time, inputs->audio_text,
+                             inputs->tables->audio_cos, inputs->tables->audio_sin};
+    if (!inputs->bridge_off && pf_bridge_interacts(towers->bridge, layer))
+        PF_TRY(interact(&r, layer));
+    PF_TRY(pf_tower_run_block(towers->video, ops, layer, &video, &r.xv));
+    if (layer >= pf_tower_get_info(towers->audio)->layers)
+        return PF_OK;
+    return pf_tower_run_block(towers->audio, ops, layer, &audio, &r.xa);
+}
+
+/* [C, L] as the map [C, L, 1, 1] that towers take. */
+static pf_tensor as_map(const pf_tensor *audio)
+{
+    return pf_tensor_reshape(*audio, 4,
+                             (int64_t[]){audio->shape[0], audio->shape[1], 1, 1});
+}
+
+static int64_t token_count(const pf_tower *tower, const pf_tensor *map)
+{
+    const int *patch = pf_tower_get_info(tower)->patch;
+    return map->shape[1] * (map->shape[2] / patch[1]) * (map->shape[3] / patch[2]);
+}
+
+pf_status pf_dual_tower_forward(const pf_dual_tower *towers, pf_ops *ops,
+                                const pf_dual_inputs *inputs)
+{
+    forward_run r = {.towers = towers, .in = inputs, .ops = ops};
+    pf_tensor audio_in = as_map(&inputs->audio), audio_out = as_map(&inputs->audio_out);
+    pf_mark mark = pf_ops_mark(ops);
+    PF_TRY(pf_ops_matrix(ops, token_count(towers->video, &inputs->video),
+                         pf_tower_get_info(towers->video)->dim, &r.xv));
+    PF_TRY(pf_ops_matrix(ops, token_count(towers->audio, &audio_in),
+                         pf_tower_get_info(towers->audio)->dim, &r.xa));
+    PF_TRY(pf_tower_patchify(towers->video, ops, &inputs->video, &r.xv));
+    PF_TRY(pf_tower_patchify(towers->audio, ops, &audio_in, &r.xa));
+    for (int i = 0; i < pf_tower_get_info(towers->video)->layers; i++)
+        PF_TRY(pf_dual_tower_run_layer(towers, ops, inputs, i, &r.xv, &r.xa));
+    PF_TRY(pf_tower_run_head(towers->video, ops, inputs->video_time, &r.xv,
+                             &inputs->video_out));
+    PF_TRY(pf_tower_run_head(towers->audio, ops, inputs->audio_time, &r.xa,
+                             &audio_out));
+    pf_ops_rewind(ops, mark);
+    return PF_OK;
+}
