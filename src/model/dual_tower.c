@@ -109,22 +109,21 @@ static pf_status interact(const forward_run *r, int layer)
     return PF_OK;
 }
 
-pf_status pf_dual_tower_run_layer(const pf_dual_tower *towers, pf_ops *ops,
-                                  const pf_dual_inputs *inputs, int layer,
-                                  const pf_tensor *video_tokens,
-                                  const pf_tensor *audio_tokens)
+/* The bridge where it interacts, then the two blocks (the video block alone past the
+ * last audio one). */
+static pf_status run_layer(const forward_run *r, int layer)
 {
-    forward_run r = {towers, inputs, ops, *video_tokens, *audio_tokens};
-    pf_block_inputs video = {inputs->video_time, inputs->video_text,
-                             inputs->tables->video_cos, inputs->tables->video_sin};
-    pf_block_inputs audio = {inputs->audio_time, inputs->audio_text,
-                             inputs->tables->audio_cos, inputs->tables->audio_sin};
-    if (!inputs->bridge_off && pf_bridge_interacts(towers->bridge, layer))
-        PF_TRY(interact(&r, layer));
-    PF_TRY(pf_tower_run_block(towers->video, ops, layer, &video, &r.xv));
-    if (layer >= pf_tower_get_info(towers->audio)->layers)
+    const pf_dual_inputs *in = r->in;
+    pf_block_inputs video = {in->video_time, in->video_text, in->tables->video_cos,
+                             in->tables->video_sin};
+    pf_block_inputs audio = {in->audio_time, in->audio_text, in->tables->audio_cos,
+                             in->tables->audio_sin};
+    if (!in->bridge_off && pf_bridge_interacts(r->towers->bridge, layer))
+        PF_TRY(interact(r, layer));
+    PF_TRY(pf_tower_run_block(r->towers->video, r->ops, layer, &video, &r->xv));
+    if (layer >= pf_tower_get_info(r->towers->audio)->layers)
         return PF_OK;
-    return pf_tower_run_block(towers->audio, ops, layer, &audio, &r.xa);
+    return pf_tower_run_block(r->towers->audio, r->ops, layer, &audio, &r->xa);
 }
 
 /* [C, L] as the map [C, L, 1, 1] that towers take. */
@@ -153,7 +152,7 @@ pf_status pf_dual_tower_forward(const pf_dual_tower *towers, pf_ops *ops,
     PF_TRY(pf_tower_patchify(towers->video, ops, &inputs->video, &r.xv));
     PF_TRY(pf_tower_patchify(towers->audio, ops, &audio_in, &r.xa));
     for (int i = 0; i < pf_tower_get_info(towers->video)->layers; i++)
-        PF_TRY(pf_dual_tower_run_layer(towers, ops, inputs, i, &r.xv, &r.xa));
+        PF_TRY(run_layer(&r, i));
     PF_TRY(pf_tower_run_head(towers->video, ops, inputs->video_time, &r.xv,
                              &inputs->video_out));
     PF_TRY(pf_tower_run_head(towers->audio, ops, inputs->audio_time, &r.xa,

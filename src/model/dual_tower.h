@@ -50,13 +50,6 @@ typedef struct pf_dual_inputs {
     pf_tensor audio_out;            /* [out_dim, La] */
 } pf_dual_inputs;
 
-/* Layer `layer` on the tokens of both towers, in place: the bridge where it
- * interacts, then the two blocks (the video block alone past the last audio one). */
-pf_status pf_dual_tower_run_layer(const pf_dual_tower *towers, pf_ops *ops,
-                                  const pf_dual_inputs *inputs, int layer,
-                                  const pf_tensor *video_tokens,
-                                  const pf_tensor *audio_tokens);
-
 /* One forward pass.  Everything it makes is given back before it returns. */
 pf_status pf_dual_tower_forward(const pf_dual_tower *towers, pf_ops *ops,
                                 const pf_dual_inputs *inputs);
