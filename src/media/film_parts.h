@@ -21,6 +21,8 @@ typedef struct pf_film_writer {
     pf_status (*finish)(void *self, pf_error *error);
     /* Gives it its name. */
     pf_status (*publish)(void *self, pf_error *error);
+    /* Removes it again, after `publish` was good: the contact sheet failed. */
+    void (*withdraw)(void *self);
     /* Frees; removes what is not published. */
     void (*destroy)(void *self);
 } pf_film_writer;

@@ -184,10 +184,16 @@ static pf_status publish(void *self, pf_error *error)
     return pf_part_publish(&((wav *)self)->file, error);
 }
 
+static void withdraw(void *self)
+{
+    pf_part_withdraw(&((wav *)self)->file);
+}
+
 const pf_film_writer pf_film_wav_writer = {
     .open = open_wav,
     .audio = write_audio,
     .finish = finish,
     .publish = publish,
+    .withdraw = withdraw,
     .destroy = destroy,
 };

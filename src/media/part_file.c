@@ -83,6 +83,11 @@ pf_status pf_part_publish(pf_part_file *file, pf_error *error)
     return PF_OK;
 }
 
+void pf_part_withdraw(pf_part_file *file)
+{
+    unlink(file->path);
+}
+
 void pf_part_discard(pf_part_file *file)
 {
     if (file->exists && file->fd >= 0)

@@ -29,6 +29,9 @@ pf_status pf_part_finish(pf_part_file *file, pf_error *error);
 /* Renames PATH.part to PATH. */
 pf_status pf_part_publish(pf_part_file *file, pf_error *error);
 
+/* Removes a published PATH again, because what belongs to it failed. */
+void pf_part_withdraw(pf_part_file *file);
+
 /* Closes, removes PATH.part and frees the names. */
 void pf_part_discard(pf_part_file *file);
 

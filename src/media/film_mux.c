@@ -1,0 +1,461 @@
+/* MP4 and WebM through libavformat and libavcodec.
+ *
+ * The muxer writes into our own file descriptor.  "faststart" moves the index to the
+ * front at the end, for which libavformat opens its output a second time: it gets a
+ * reader of the same descriptor.  Everything that would make two runs differ
+ * (dates, version strings, the number of processors) is switched off.
+ */
+#include <errno.h>
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/opt.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "media/film_parts.h"
+#include "media/libav.h"
+#include "media/part_file.h"
+
+enum {
+    AUDIO_BIT_RATE = 192000,
+    DEFAULT_QUALITY = 5,
+    VIDEO_THREADS = 2,          /* fixed: x264's output depends on it */
+    IO_BYTES = 1 << 16,
+    MAX_FPS_TERM = 1001000      /* numerators and denominators of a frame rate */
+};
+
+/* What distinguishes the two kinds. */
+typedef struct container {
+    const char *format, *video, *audio, *other;
+    enum AVSampleFormat samples;
+    int rates[16];              /* Hz that the audio encoder takes; 0 ends */
+} container;
+
+static const container mp4 = {
+    "mp4", "libx264", "aac", ".webm, .wav or .png", AV_SAMPLE_FMT_FLTP,
+    {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000,
+     7350},
+};
+static const container webm = {
+    "webm", "libvpx-vp9", "libopus", ".mp4, .wav or .png", AV_SAMPLE_FMT_FLT,
+    {48000, 24000, 16000, 12000, 8000},
+};
+
+typedef struct track {
+    AVStream *stream;           /* NULL: there is no such track */
+    AVCodecContext *encoder;
+    AVFrame *frame;
+    int64_t next;               /* frame or sample */
+} track;
+
+typedef struct mux {
+    const pf_film_options *options;
+    const container *kind;
+    pf_part_file file;
+    AVFormatContext *format;
+    AVPacket *packet;
+    track video, audio;
+    pf_error io_error;          /* of the file, the first one */
+    int64_t read_at;            /* of the reader that faststart opens */
+} mux;
+
+/* --- the file -------------------------------------------------------------------- */
+
+#if LIBAVFORMAT_VERSION_MAJOR >= 61
+typedef const uint8_t *io_data;
+#else
+typedef uint8_t *io_data;
+#endif
+
+static int write_bytes(void *opaque, io_data data, int bytes)
+{
+    mux *m = opaque;
+    pf_status status = m->io_error.status;
+    if (status == PF_OK)
+        status = pf_part_write(&m->file, data, (size_t)bytes, &m->io_error);
+    return status == PF_OK ? bytes : AVERROR(EIO);
+}
+
+static int64_t seek_to(void *opaque, int64_t offset, int whence)
+{
+    mux *m = opaque;
+    if (whence & AVSEEK_SIZE)
+        return AVERROR(ENOSYS);
+    off_t at = lseek(m->file.fd, offset, whence & ~AVSEEK_FORCE);
+    return at < 0 ? AVERROR(errno) : at;
+}
+
+static int read_bytes(void *opaque, uint8_t *data, int bytes)
+{
+    mux *m = opaque;
+    ssize_t got = pread(m->file.fd, data, (size_t)bytes, m->read_at);
+    if (got < 0)
+        return AVERROR(errno);
+    m->read_at += got;
+    return got == 0 ? AVERROR_EOF : (int)got;
+}
+
+static AVIOContext *make_io(mux *m, bool writes)
+{
+    uint8_t *buffer = av_malloc(IO_BYTES);
+    AVIOContext *io =
+        buffer ? avio_alloc_context(buffer, IO_BYTES, writes, m,
+                                    writes ? NULL : read_bytes,
+                                    writes ? write_bytes : NULL,
+                                    writes ? seek_to : NULL)
+               : NULL;
+    if (!io)
+        av_free(buffer);
+    return io;
+}
+
+static void free_io(AVIOContext **io)
+{
+    if (*io)
+        av_freep(&(*io)->buffer);
+    avio_context_free(io);
+}
+
+static int open_again(AVFormatContext *format, AVIOContext **out, const char *url,
+                      int flags, AVDictionary **options)
+{
+    mux *m = format->opaque;
+    (void)url;
+    (void)options;
+    if (flags & AVIO_FLAG_WRITE)
+        return AVERROR(ENOSYS);
+    m->read_at = 0;
+    *out = make_io(m, false);
+    return *out ? 0 : AVERROR(ENOMEM);
+}
+
+static int close_again(AVFormatContext *format, AVIOContext *io)
+{
+    (void)format;
+    free_io(&io);
+    return 0;
+}
+
+/* The file's own failure says more than libavformat's code. */
+static pf_status fail_muxing(const mux *m, int code, pf_error *error)
+{
+    if (m->io_error.status != PF_OK)
+        return pf_fail(error, m->io_error.status, "%s", m->io_error.message);
+    return pf_libav_fail(error, PF_E_IO, code, "cannot write %s", m->options->path);
+}
+
+static pf_status check_muxing(const mux *m, int code, pf_error *error)
+{
+    return code < 0 || m->io_error.status != PF_OK ? fail_muxing(m, code, error)
+                                                   : PF_OK;
+}
+
+/* --- encoders -------------------------------------------------------------------- */
+
+static pf_status make_track(mux *m, const char *name, track *t, pf_error *error)
+{
+    const AVCodec *codec = avcodec_find_encoder_by_name(name);
+    if (!codec)
+        return pf_fail(error, PF_E_UNSUPPORTED,
+                       "this FFmpeg has no encoder \"%s\", which .%s needs; give the "
+                       "film a name that ends in %s",
+                       name, m->kind->format, m->kind->other);
+    t->encoder = avcodec_alloc_context3(codec);
+    t->frame = av_frame_alloc();
+    t->stream = avformat_new_stream(m->format, NULL);
+    if (!t->encoder || !t->frame || !t->stream)
+        return pf_fail_memory(error, name, sizeof *t->encoder);
+    t->encoder->flags |= AV_CODEC_FLAG_BITEXACT;
+    if (m->format->oformat->flags & AVFMT_GLOBALHEADER)
+        t->encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+    return PF_OK;
+}
+
+static pf_status open_track(track *t, AVDictionary **settings, pf_error *error)
+{
+    const char *name = t->encoder->codec->name;
+    int code = avcodec_open2(t->encoder, NULL, settings);
+    if (code >= 0)
+        code = avcodec_parameters_from_context(t->stream->codecpar, t->encoder);
+    if (code >= 0)
+        code = av_frame_get_buffer(t->frame, 0);
+    if (code < 0)
+        return pf_libav_fail(error, PF_E_UNSUPPORTED, code,
+                             "the encoder \"%s\" does not take this film", name);
+    t->stream->time_base = t->encoder->time_base;
+    return PF_OK;
+}
+
+static void set_colours(AVCodecContext *encoder, AVFrame *frame)
+{
+    encoder->pix_fmt = AV_PIX_FMT_YUV420P;
+    encoder->color_range = frame->color_range = AVCOL_RANGE_MPEG;
+    encoder->color_primaries = frame->color_primaries = AVCOL_PRI_BT709;
+    encoder->color_trc = frame->color_trc = AVCOL_TRC_BT709;
+    encoder->colorspace = frame->colorspace = AVCOL_SPC_BT709;
+    encoder->chroma_sample_location = frame->chroma_location = AVCHROMA_LOC_LEFT;
+}
+
+/* CRF 0 would be H.264's lossless mode, which browsers do not play. */
+static void set_quality(const mux *m, AVDictionary **settings)
+{
+    int quality = m->options->quality;
+    const char *text = quality == 0 ? "0.5" : NULL;
+    if (m->kind == &webm) {
+        av_dict_set(settings, "deadline", "good", 0);
+        av_dict_set(settings, "cpu-used", "4", 0);
+        av_dict_set(settings, "row-mt", "1", 0);
+        text = quality == 0 ? "1" : NULL;
+    }
+    if (text)
+        av_dict_set(settings, "crf", text, 0);
+    else
+        av_dict_set_int(settings, "crf", quality < 0 ? DEFAULT_QUALITY : quality, 0);
+}
+
+static pf_status open_video(mux *m, pf_error *error)
+{
+    const pf_film_options *options = m->options;
+    track *t = &m->video;
+    PF_TRY(make_track(m, m->kind->video, t, error));
+    AVRational rate = av_d2q(options->fps, MAX_FPS_TERM);
+    t->encoder->width = t->frame->width = options->width;
+    t->encoder->height = t->frame->height = options->height;
+    t->frame->format = AV_PIX_FMT_YUV420P;
+    t->encoder->framerate = t->stream->avg_frame_rate = t->stream->r_frame_rate = rate;
+    t->encoder->time_base = av_inv_q(rate);
+    t->encoder->thread_count = VIDEO_THREADS;
+    set_colours(t->encoder, t->frame);
+    AVDictionary *settings = NULL;
+    set_quality(m, &settings);
+    pf_status status = open_track(t, &settings, error);
+    av_dict_free(&settings);
+    return status;
+}
+
+static pf_status check_rate(const mux *m, pf_error *error)
+{
+    char list[128] = "";
+    for (const int *rate = m->kind->rates; *rate; rate++) {
+        size_t used = strlen(list);
+        if (*rate == m->options->sample_rate)
+            return PF_OK;
+        snprintf(list + used, sizeof list - used, "%s%d", used ? ", " : "", *rate);
+    }
+    return pf_fail(error, PF_E_UNSUPPORTED,
+                   "the sound has %d samples a second, but .%s takes %s; give the film "
+                   "a name that ends in %s",
+                   m->options->sample_rate, m->kind->format, list, m->kind->other);
+}
+
+static pf_status open_audio(mux *m, pf_error *error)
+{
+    track *t = &m->audio;
+    PF_TRY(check_rate(m, error));
+    PF_TRY(make_track(m, m->kind->audio, t, error));
+    const AVChannelLayout mono = AV_CHANNEL_LAYOUT_MONO;
+    t->encoder->sample_fmt = m->kind->samples;
+    t->encoder->sample_rate = m->options->sample_rate;
+    t->encoder->bit_rate = AUDIO_BIT_RATE;
+    t->encoder->time_base = (AVRational){1, m->options->sample_rate};
+    t->encoder->ch_layout = mono;
+    t->frame->format = m->kind->samples;
+    t->frame->sample_rate = m->options->sample_rate;
+    t->frame->ch_layout = mono;
+    /* Replaced by the encoder's own frame size below: none has a larger one. */
+    t->frame->nb_samples = 4096;
+    return open_track(t, NULL, error);
+}
+
+/* --- packets --------------------------------------------------------------------- */
+
+/* Writes what the encoder has ready. */
+static pf_status drain(mux *m, track *t, pf_error *error)
+{
+    for (;;) {
+        int code = avcodec_receive_packet(t->encoder, m->packet);
+        if (code == AVERROR(EAGAIN) || code == AVERROR_EOF)
+            return PF_OK;
+        if (code < 0)
+            return fail_muxing(m, code, error);
+        if (t == &m->video && m->packet->duration == 0)
+            m->packet->duration = 1;
+        m->packet->stream_index = t->stream->index;
+        av_packet_rescale_ts(m->packet, t->encoder->time_base, t->stream->time_base);
+        code = av_interleaved_write_frame(m->format, m->packet);
+        PF_TRY(check_muxing(m, code, error));
+    }
+}
+
+/* NULL ends the track. */
+static pf_status encode(mux *m, track *t, const AVFrame *frame, pf_error *error)
+{
+    int code = avcodec_send_frame(t->encoder, frame);
+    if (code < 0)
+        return fail_muxing(m, code, error);
+    return drain(m, t, error);
+}
+
+static pf_status write_frame(void *self, const uint8_t *rgb, pf_error *error)
+{
+    mux *m = self;
+    AVFrame *frame = m->video.frame;
+    int code = av_frame_make_writable(frame);
+    if (code < 0)
+        return fail_muxing(m, code, error);
+    pf_yuv_from_rgb(rgb, frame->width, frame->height, frame->data, frame->linesize);
+    frame->pts = m->video.next++;
+    return encode(m, &m->video, frame, error);
+}
+
+static pf_status write_audio(void *self, const float *audio, int64_t end, bool last,
+                             pf_error *error)
+{
+    mux *m = self;
+    track *t = &m->audio;
+    AVFrame *frame = t->frame;
+    while (t->next < end && (last || end - t->next >= t->encoder->frame_size)) {
+        int64_t count = end - t->next;
+        if (count > t->encoder->frame_size)
+            count = t->encoder->frame_size;
+        int code = av_frame_make_writable(frame);
+        if (code < 0)
+            return fail_muxing(m, code, error);
+        memcpy(frame->data[0], audio + t->next, (size_t)count * sizeof *audio);
+        frame->nb_samples = (int)count;
+        frame->pts = t->next;
+        t->next += count;
+        PF_TRY(encode(m, t, frame, error));
+    }
+    return PF_OK;
+}
+
+/* --- opening and closing --------------------------------------------------------- */
+
+static void free_track(track *t)
+{
+    avcodec_free_context(&t->encoder);
+    av_frame_free(&t->frame);
+}
+
+static void destroy(void *self)
+{
+    mux *m = self;
+    if (!m)
+        return;
+    free_track(&m->video);
+    free_track(&m->audio);
+    av_packet_free(&m->packet);
+    if (m->format)
+        free_io(&m->format->pb);
+    avformat_free_context(m->format);
+    pf_part_discard(&m->file);
+    pf_free(m);
+}
+
+static pf_status open_format(mux *m, pf_error *error)
+{
+    const pf_film_options *options = m->options;
+    PF_TRY(pf_part_open(options->path, &m->file, error));
+    m->packet = av_packet_alloc();
+    int code = avformat_alloc_output_context2(&m->format, NULL, m->kind->format, NULL);
+    if (code < 0)
+        return pf_libav_fail(error, PF_E_UNSUPPORTED, code,
+                             "this FFmpeg does not write .%s", m->kind->format);
+    m->format->pb = make_io(m, true);
+    m->format->url = av_strdup(options->path);
+    if (!m->packet || !m->format->pb || !m->format->url)
+        return pf_fail_memory(error, options->path, IO_BYTES);
+    m->format->opaque = m;
+    m->format->io_open = open_again;
+    m->format->io_close2 = close_again;
+    m->format->flags |= AVFMT_FLAG_BITEXACT | AVFMT_FLAG_CUSTOM_IO;
+    /* WebM keeps the start of Opus in a field of its own: nothing is to be moved. */
+    m->format->avoid_negative_ts =
+        m->kind == &webm ? AVFMT_AVOID_NEG_TS_DISABLED : AVFMT_AVOID_NEG_TS_AUTO;
+    return PF_OK;
+}
+
+static pf_status write_header(mux *m, pf_error *error)
+{
+    const pf_film_options *options = m->options;
+    int code = 0;
+    for (int i = 0; code >= 0 && i < options->tag_count; i++)
+        code = av_dict_set(&m->format->metadata, options->tags[i].key,
+                           options->tags[i].value, 0);
+    AVDictionary *settings = NULL;
+    if (code >= 0 && m->kind == &mp4)
+        code = av_dict_set(&settings, "movflags", "+faststart", 0);
+    if (code >= 0)
+        code = avformat_write_header(m->format, &settings);
+    av_dict_free(&settings);
+    return check_muxing(m, code, error);
+}
+
+static pf_status open_mux(const pf_film_options *options, const container *kind,
+                          void **self, pf_error *error)
+{
+    pf_libav_quiet();
+    *self = NULL;
+    mux *m = pf_calloc(1, sizeof *m);
+    if (!m)
+        return pf_fail_memory(error, options->path, sizeof *m);
+    m->options = options;
+    m->kind = kind;
+    pf_status status = open_format(m, error);
+    if (status == PF_OK && options->video)
+        status = open_video(m, error);
+    if (status == PF_OK && options->audio_samples > 0)
+        status = open_audio(m, error);
+    if (status == PF_OK)
+        status = write_header(m, error);
+    if (status != PF_OK) {
+        destroy(m);
+        return status;
+    }
+    *self = m;
+    return PF_OK;
+}
+
+static pf_status open_mp4(const pf_film_options *options, void **self, pf_error *error)
+{
+    return open_mux(options, &mp4, self, error);
+}
+
+static pf_status open_webm(const pf_film_options *options, void **self, pf_error *error)
+{
+    return open_mux(options, &webm, self, error);
+}
+
+static pf_status finish(void *self, pf_error *error)
+{
+    mux *m = self;
+    if (m->video.stream)
+        PF_TRY(encode(m, &m->video, NULL, error));
+    if (m->audio.stream)
+        PF_TRY(encode(m, &m->audio, NULL, error));
+    int code = av_write_trailer(m->format);
+    avio_flush(m->format->pb);
+    if (code >= 0)
+        code = m->format->pb->error;
+    PF_TRY(check_muxing(m, code, error));
+    return pf_part_finish(&m->file, error);
+}
+
+static pf_status publish(void *self, pf_error *error)
+{
+    return pf_part_publish(&((mux *)self)->file, error);
+}
+
+static void withdraw(void *self)
+{
+    pf_part_withdraw(&((mux *)self)->file);
+}
+
+const pf_film_writer pf_film_mp4_writer = {
+    open_mp4, write_frame, write_audio, finish, publish, withdraw, destroy,
+};
+const pf_film_writer pf_film_webm_writer = {
+    open_webm, write_frame, write_audio, finish, publish, withdraw, destroy,
+};

@@ -1,0 +1,168 @@
+/* A film as numbered PNG files.
+ *
+ * Every frame is written as NAME-0001.png.part; all are renamed at the end.  The
+ * first one carries the metadata.  Files of an earlier, longer film stay.
+ */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "media/film_parts.h"
+#include "media/png.h"
+
+typedef struct png_film {
+    const pf_film_options *options;
+    char *before, *after;               /* of the number in the name */
+    int digits;
+    pf_part_file *files;                /* [capacity], `count` in use */
+    int64_t count, capacity;
+} png_film;
+
+/* --- names ----------------------------------------------------------------------- */
+
+/* Finds %d or %04d in `name`: where it begins and ends, and how many digits. */
+static bool find_number(const char *name, const char **begin, const char **end,
+                        int *digits)
+{
+    for (const char *at = strchr(name, '%'); at; at = strchr(at + 1, '%')) {
+        const char *next = at + 1;
+        *digits = 1;
+        if (next[0] == '0' && isdigit((unsigned char)next[1])) {
+            *digits = next[1] - '0';
+            next += 2;
+        }
+        if (*next != 'd')
+            continue;
+        *begin = at;
+        *end = next + 1;
+        return true;
+    }
+    return false;
+}
+
+/* Cuts the path in two, around the number. */
+static pf_status split_path(png_film *film, pf_error *error)
+{
+    const char *path = film->options->path, *slash = strrchr(path, '/');
+    const char *begin, *end, *dash = "";
+    if (!find_number(slash ? slash + 1 : path, &begin, &end, &film->digits)) {
+        begin = end = strrchr(path, '.');
+        dash = "-";
+        film->digits = 4;
+    }
+    film->before = pf_format("%.*s%s", (int)(begin - path), path, dash);
+    film->after = pf_strdup(end);
+    return film->before && film->after ? PF_OK
+                                       : pf_fail_memory(error, path, strlen(path));
+}
+
+/* --- frames ---------------------------------------------------------------------- */
+
+static pf_status grow(png_film *film, pf_error *error)
+{
+    if (film->count < film->capacity)
+        return PF_OK;
+    int64_t capacity = film->capacity ? 2 * film->capacity : 64;
+    size_t bytes = (size_t)capacity * sizeof *film->files;
+    pf_part_file *files = pf_realloc(film->files, bytes);
+    if (!files)
+        return pf_fail_memory(error, "names of frames", bytes);
+    film->files = files;
+    film->capacity = capacity;
+    return PF_OK;
+}
+
+static pf_status write_frame(void *self, const uint8_t *rgb, pf_error *error)
+{
+    png_film *film = self;
+    const pf_film_options *options = film->options;
+    pf_png png = {rgb, options->width, options->height, options->tags,
+                  film->count == 0 ? options->tag_count : 0};
+    PF_TRY(grow(film, error));
+    char *path = pf_format("%s%0*lld%s", film->before, film->digits,
+                           (long long)film->count + 1, film->after);
+    if (!path)
+        return pf_fail_memory(error, options->path, strlen(options->path));
+    pf_status status = pf_png_write(path, &png, &film->files[film->count], error);
+    pf_free(path);
+    if (status == PF_OK)
+        film->count++;
+    return status;
+}
+
+/* --- file ------------------------------------------------------------------------ */
+
+static void destroy(void *self)
+{
+    png_film *film = self;
+    if (!film)
+        return;
+    for (int64_t i = 0; i < film->count; i++)
+        pf_part_discard(&film->files[i]);
+    pf_free(film->files);
+    pf_free(film->before);
+    pf_free(film->after);
+    pf_free(film);
+}
+
+static pf_status open_png(const pf_film_options *options, void **self, pf_error *error)
+{
+    png_film *film = pf_calloc(1, sizeof *film);
+    *self = NULL;
+    if (!film)
+        return pf_fail_memory(error, options->path, sizeof *film);
+    film->options = options;
+    pf_status status = split_path(film, error);
+    /* A folder that cannot be written to is known now, not after the first frame. */
+    pf_part_file probe;
+    if (status == PF_OK)
+        status = pf_part_open(options->path, &probe, error);
+    if (status != PF_OK) {
+        destroy(film);
+        return status;
+    }
+    pf_part_discard(&probe);
+    *self = film;
+    return PF_OK;
+}
+
+static pf_status finish(void *self, pf_error *error)
+{
+    (void)self;
+    (void)error;
+    return PF_OK;
+}
+
+static void withdraw_first(png_film *film, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        pf_part_withdraw(&film->files[i]);
+}
+
+/* If one cannot be renamed, those that were are removed again. */
+static pf_status publish(void *self, pf_error *error)
+{
+    png_film *film = self;
+    for (int64_t i = 0; i < film->count; i++) {
+        pf_status status = pf_part_publish(&film->files[i], error);
+        if (status == PF_OK)
+            continue;
+        withdraw_first(film, i);
+        return status;
+    }
+    return PF_OK;
+}
+
+static void withdraw(void *self)
+{
+    withdraw_first(self, ((png_film *)self)->count);
+}
+
+const pf_film_writer pf_film_png_writer = {
+    .open = open_png,
+    .frame = write_frame,
+    .finish = finish,
+    .publish = publish,
+    .withdraw = withdraw,
+    .destroy = destroy,
+};

@@ -1,0 +1,455 @@
+/* Prompt cleaning.  See clean.h; docs/model/text.md#cleaning. */
+#include "text/clean.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "base/memory.h"
+#include "text/buffer.h"
+#include "text/html_entities.h"
+
+enum {
+    MAX_ENTITY = 24,                    /* characters of a name, for ftfy */
+    MAX_NAME = 32,                      /* and for HTML */
+    ROUNDS = 64                         /* a text settles in two or three */
+};
+
+/* --- tables --------------------------------------------------------------------- */
+
+/* What U+0080..U+009F mean in windows-1252; 0: themselves. */
+static const uint16_t windows_1252[32] = {
+    0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
+    0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0,      0x017D, 0,
+    0,      0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
+    0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178,
+};
+
+typedef struct ligature {
+    uint32_t code;
+    const char *text;
+} ligature;
+
+static const ligature ligatures[] = {
+    {0x0132, "IJ"}, {0x0133, "ij"}, {0x0149, "\xca\xbcn"},
+    {0x01C4, "D\xc5\xbd"}, {0x01C5, "D\xc5\xbe"}, {0x01C6, "d\xc5\xbe"},
+    {0x01C7, "LJ"}, {0x01C8, "Lj"}, {0x01C9, "lj"},
+    {0x01CA, "NJ"}, {0x01CB, "Nj"}, {0x01CC, "nj"},
+    {0x01F1, "DZ"}, {0x01F2, "Dz"}, {0x01F3, "dz"},
+    {0xFB00, "ff"}, {0xFB01, "fi"}, {0xFB02, "fl"}, {0xFB03, "ffi"},
+    {0xFB04, "ffl"}, {0xFB05, "\xc5\xbft"}, {0xFB06, "st"},
+};
+
+static bool is_removed_control(uint32_t c)
+{
+    return c <= 8 || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F ||
+           (c >= 0x206A && c <= 0x206F) || c == 0xFEFF || (c >= 0xFFF9 && c <= 0xFFFC);
+}
+
+static bool is_space(uint32_t c)
+{
+    return (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
+           c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
+           c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+/* --- HTML entities ---------------------------------------------------------------- */
+
+/* What html.unescape makes of a number; false: nothing at all. */
+static bool entity_code(uint64_t number, uint32_t *out)
+{
+    if (number == 0 || (number >= 0xD800 && number <= 0xDFFF) || number > 0x10FFFF) {
+        *out = 0xFFFD;
+        return true;
+    }
+    uint32_t c = (uint32_t)number;
+    *out = c;
+    if (c >= 0x80 && c <= 0x9F) {
+        *out = windows_1252[c - 0x80] ? windows_1252[c - 0x80] : c;
+        return true;
+    }
+    return !(c <= 8 || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F ||
+             (c >= 0xFDD0 && c <= 0xFDEF) || (c & 0xFFFE) == 0xFFFE);
+}
+
+/* "&#..." at text[0]; adds its character and gives the bytes used, or 0. */
+static size_t numeric_entity(const char *text, pf_buffer *out)
+{
+    bool hex = text[2] == 'x' || text[2] == 'X';
+    size_t begin = hex ? 3 : 2, at = begin;
+    uint64_t number = 0;
+    while (hex ? isxdigit((unsigned char)text[at]) : isdigit((unsigned char)text[at])) {
+        int digit = isdigit((unsigned char)text[at])
+                        ? text[at] - '0'
+                        : tolower((unsigned char)text[at]) - 'a' + 10;
+        if (number < 0x1000000)
+            number = number * (hex ? 16 : 10) + (uint64_t)digit;
+        at++;
+    }
+    if (at == begin)
+        return 0;
+    uint32_t code;
+    if (entity_code(number, &code))
+        pf_buffer_add_code(out, code);
+    return text[at] == ';' ? at + 1 : at;
+}
+
+/* "&name" at text[0]: the whole name with its semicolon, else its longest prefix that
+ * is an old name; the bytes used, or 0. */
+static size_t named_entity(const char *text, pf_buffer *out)
+{
+    char name[4 * MAX_NAME + 2];
+    size_t bytes = 0;
+    for (int count = 0; count < MAX_NAME && text[1 + bytes] &&
+                        !strchr("\t\n\f <&#;", text[1 + bytes]); count++) {
+        size_t next;
+        pf_utf8_next(text, 1 + bytes, &next);
+        bytes = next - 1;
+    }
+    memcpy(name, text + 1, bytes);
+    if (text[1 + bytes] == ';')
+        name[bytes++] = ';';
+    name[bytes] = '\0';
+    for (size_t length = bytes; length >= 2; length--) {
+        name[length] = '\0';
+        const char *found = pf_entity_text(name);
+        if (found) {
+            pf_buffer_add(out, found, strlen(found));
+            return 1 + length;
+        }
+    }
+    return 0;
+}
+
+static void unescape(const char *text, pf_buffer *out)
+{
+    for (size_t at = 0; text[at];) {
+        size_t used = 0;
+        if (text[at] == '&')
+            used = text[at + 1] == '#' ? numeric_entity(text + at, out)
+                                       : named_entity(text + at, out);
+        if (used == 0) {
+            pf_buffer_add(out, text + at, 1);
+            used = 1;
+        }
+        at += used;
+    }
+}
+
+/* ftfy takes only whole entities of letters and digits with a semicolon, but knows
+ * all-capitals forms of small names, too. */
+static size_t strict_entity(const char *text, pf_buffer *out)
+{
+    char name[MAX_ENTITY + 2];
+    size_t at = text[1] == '#' ? 2 : 1, begin = at;
+    while (at - begin < MAX_ENTITY && isalnum((unsigned char)text[at]))
+        at++;
+    if (at == begin || text[at] != ';')
+        return 0;
+    if (begin == 2) {
+        size_t mark = out->bytes, used = numeric_entity(text, out);
+        if (used == at + 1)
+            return used;
+        out->bytes = mark;              /* "&#12ab;" is left alone */
+        return 0;
+    }
+    size_t length = at + 1 - begin;
+    memcpy(name, text + begin, length);
+    name[length] = '\0';
+    const char *found = pf_entity_text(name);
+    if (found) {
+        pf_buffer_add(out, found, strlen(found));
+        return at + 1;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (islower((unsigned char)name[i]))
+            return 0;
+        name[i] = (char)tolower((unsigned char)name[i]);
+    }
+    found = pf_entity_text(name);
+    if (!found)
+        return 0;
+    utf8proc_int32_t code;
+    size_t next = (size_t)utf8proc_iterate((const utf8proc_uint8_t *)found, -1, &code);
+    utf8proc_int32_t upper = utf8proc_toupper(code);
+    if (found[next] != '\0' || upper == code)
+        return 0;
+    pf_buffer_add_code(out, (uint32_t)upper);
+    return at + 1;
+}
+
+static void unescape_strict(const char *text, pf_buffer *out)
+{
+    for (size_t at = 0; text[at];) {
+        size_t used = text[at] == '&' ? strict_entity(text + at, out) : 0;
+        if (used == 0) {
+            pf_buffer_add(out, text + at, 1);
+            used = 1;
+        }
+        at += used;
+    }
+}
+
+/* --- characters ------------------------------------------------------------------- */
+
+/* The compatibility form of a full-width or half-width character. */
+static void add_width(uint32_t code, pf_buffer *out)
+{
+    char one[5] = {0};
+    utf8proc_encode_char((utf8proc_int32_t)code, (utf8proc_uint8_t *)one);
+    utf8proc_uint8_t *form = utf8proc_NFKC((const utf8proc_uint8_t *)one);
+    if (!form) {
+        out->failed = true;
+        return;
+    }
+    pf_buffer_add(out, (const char *)form, strlen((const char *)form));
+    free(form);
+}
+
+static bool add_ligature(uint32_t code, pf_buffer *out)
+{
+    for (size_t i = 0; i < sizeof ligatures / sizeof ligatures[0]; i++)
+        if (ligatures[i].code == code) {
+            pf_buffer_add(out, ligatures[i].text, strlen(ligatures[i].text));
+            return true;
+        }
+    return false;
+}
+
+static uint32_t straighten(uint32_t c)
+{
+    if (c == 0x02BC || (c >= 0x2018 && c <= 0x201B))
+        return '\'';
+    if (c >= 0x201C && c <= 0x201F)
+        return '"';
+    return c;
+}
+
+/* One step of ftfy over a whole segment; each is applied to the result of the one
+ * before. */
+typedef void (*character_step)(const char *text, size_t bytes, pf_buffer *out);
+
+static void step_c1(const char *text, size_t bytes, pf_buffer *out)
+{
+    for (size_t at = 0, next; at < bytes; at = next) {
+        uint32_t c = pf_utf8_next(text, at, &next);
+        if (c >= 0x80 && c <= 0x9F && windows_1252[c - 0x80])
+            c = windows_1252[c - 0x80];
+        pf_buffer_add_code(out, c);
+    }
+}
+
+static void step_ligatures(const char *text, size_t bytes, pf_buffer *out)
+{
+    for (size_t at = 0, next; at < bytes; at = next) {
+        uint32_t c = pf_utf8_next(text, at, &next);
+        if (!add_ligature(c, out))
+            pf_buffer_add_code(out, c);
+    }
+}
+
+static void step_width(const char *text, size_t bytes, pf_buffer *out)
+{
+    for (size_t at = 0, next; at < bytes; at = next) {
+        uint32_t c = pf_utf8_next(text, at, &next);
+        if (c == 0x3000)
+            pf_buffer_add(out, " ", 1);
+        else if (c >= 0xFF01 && c <= 0xFFEF)
+            add_width(c, out);
+        else
+            pf_buffer_add_code(out, c);
+    }
+}
+
+static void step_quotes(const char *text, size_t bytes, pf_buffer *out)
+{
+    for (size_t at = 0, next; at < bytes; at = next)
+        pf_buffer_add_code(out, straighten(pf_utf8_next(text, at, &next)));
+}
+
+static void step_lines(const char *text, size_t bytes, pf_buffer *out)
+{
+    for (size_t at = 0, next; at < bytes; at = next) {
+        uint32_t c = pf_utf8_next(text, at, &next);
+        if (c == '\r' && next < bytes && text[next] == '\n')
+            next++;
+        bool line = c == '\r' || c == 0x2028 || c == 0x2029 || c == 0x85;
+        pf_buffer_add_code(out, line ? '\n' : c);
+    }
+}
+
+/* ESC [ digits and semicolons, letter. */
+static void step_terminal(const char *text, size_t bytes, pf_buffer *out)
+{
+    for (size_t at = 0; at < bytes;) {
+        if (text[at] == 27 && at + 1 < bytes && text[at + 1] == '[') {
+            size_t end = at + 2;
+            while (end < bytes && (isdigit((unsigned char)text[end]) || text[end] == ';'))
+                end++;
+            if (end < bytes && isalpha((unsigned char)text[end])) {
+                at = end + 1;
+                continue;
+            }
+        }
+        pf_buffer_add(out, text + at, 1);
+        at++;
+    }
+}
+
+static void step_controls(const char *text, size_t bytes, pf_buffer *out)
+{
+    for (size_t at = 0, next; at < bytes; at = next) {
+        uint32_t c = pf_utf8_next(text, at, &next);
+        if (!is_removed_control(c))
+            pf_buffer_add_code(out, c);
+    }
+}
+
+static void step_nfc(const char *text, size_t bytes, pf_buffer *out)
+{
+    utf8proc_uint8_t *form = NULL;
+    utf8proc_ssize_t length =
+        utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)bytes, &form,
+                     (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+    if (length < 0)
+        out->failed = true;
+    else
+        pf_buffer_add(out, (const char *)form, (size_t)length);
+    free(form);
+}
+
+/* --- ftfy ------------------------------------------------------------------------- */
+
+static void apply(character_step step, pf_buffer *text)
+{
+    pf_buffer out = {0};
+    pf_buffer_add(&out, "", 0);
+    if (text->failed)
+        return;
+    step(text->data, text->bytes, &out);
+    out.failed = out.failed || text->failed;
+    pf_buffer_free(text);
+    *text = out;
+}
+
+static void fix_once(pf_buffer *text, bool entities)
+{
+    static const character_step steps[] = {step_c1,    step_ligatures, step_width,
+                                           step_quotes, step_lines,    step_terminal,
+                                           step_controls, step_nfc};
+    if (entities && !text->failed) {
+        pf_buffer out = {0};
+        pf_buffer_add(&out, "", 0);
+        unescape_strict(text->data, &out);
+        if (!out.failed)
+            out.data[out.bytes] = '\0';
+        pf_buffer_free(text);
+        *text = out;
+    }
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        apply(steps[i], text);
+}
+
+/* One segment (up to and with its newline), until nothing changes. */
+static void fix_segment(const char *segment, size_t bytes, bool entities,
+                        pf_buffer *out)
+{
+    pf_buffer text = {0};
+    pf_buffer_add(&text, segment, bytes);
+    for (int round = 0; round < ROUNDS && !text.failed; round++) {
+        pf_buffer before = {0};
+        pf_buffer_add(&before, text.data, text.bytes);
+        fix_once(&text, entities);
+        bool same = !text.failed && !before.failed && before.bytes == text.bytes &&
+                    memcmp(before.data, text.data, text.bytes) == 0;
+        pf_buffer_free(&before);
+        if (same)
+            break;
+    }
+    if (text.failed)
+        out->failed = true;
+    else
+        pf_buffer_add(out, text.data, text.bytes);
+    pf_buffer_free(&text);
+}
+
+/* Entities are decoded as long as no '<' has been seen. */
+static void fix_text(const char *text, size_t bytes, pf_buffer *out)
+{
+    bool entities = true;
+    pf_buffer_add(out, "", 0);
+    for (size_t at = 0; at < bytes;) {
+        const char *line = memchr(text + at, '\n', bytes - at);
+        size_t length = line ? (size_t)(line - text) + 1 - at : bytes - at;
+        if (memchr(text + at, '<', length))
+            entities = false;
+        fix_segment(text + at, length, entities, out);
+        at += length;
+    }
+}
+
+/* --- the whole -------------------------------------------------------------------- */
+
+/* Each run of white space becomes one space; none at the ends. */
+static void collapse(const pf_buffer *text, pf_buffer *out)
+{
+    bool pending = false;
+    pf_buffer_add(out, "", 0);
+    for (size_t at = 0, next; at < text->bytes; at = next) {
+        uint32_t c = pf_utf8_next(text->data, at, &next);
+        if (is_space(c)) {
+            pending = out->bytes > 0;
+            continue;
+        }
+        if (pending)
+            pf_buffer_add(out, " ", 1);
+        pending = false;
+        pf_buffer_add(out, text->data + at, next - at);
+    }
+}
+
+static pf_status check(const char *prompt, size_t bytes, pf_error *error)
+{
+    if (bytes > PF_PROMPT_MAX_BYTES)
+        return pf_fail(error, PF_E_INPUT,
+                       "the text has %zu bytes, but at most %d are accepted", bytes,
+                       PF_PROMPT_MAX_BYTES);
+    if (memchr(prompt, '\0', bytes))
+        return pf_fail(error, PF_E_INPUT, "the text holds a NUL byte");
+    size_t valid = pf_utf8_valid_prefix(prompt, bytes);
+    if (valid < bytes)
+        return pf_fail(error, PF_E_INPUT,
+                       "the text is not valid UTF-8 at byte %zu", valid);
+    return PF_OK;
+}
+
+pf_status pf_prompt_clean(const char *prompt, size_t bytes, char **out,
+                          pf_error *error)
+{
+    pf_buffer fixed = {0}, once = {0}, twice = {0}, clean = {0};
+    *out = NULL;
+    PF_TRY(check(prompt, bytes, error));
+    fix_text(prompt, bytes, &fixed);
+    pf_buffer_add(&once, "", 0);
+    pf_buffer_add(&twice, "", 0);
+    if (!fixed.failed)
+        unescape(fixed.data, &once);
+    if (!once.failed)
+        unescape(once.data, &twice);
+    bool failed = fixed.failed || once.failed || twice.failed;
+    if (!failed)
+        collapse(&twice, &clean);
+    failed = failed || clean.failed;
+    pf_buffer_free(&fixed);
+    pf_buffer_free(&once);
+    pf_buffer_free(&twice);
+    if (failed) {
+        pf_buffer_free(&clean);
+        return pf_fail_memory(error, "prompt", bytes);
+    }
+    *out = clean.data;
+    return PF_OK;
+}

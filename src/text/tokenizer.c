@@ -1,0 +1,402 @@
+/* Reading tokenizer.json.  See tokenizer.h; docs/model/text.md#tokenizer. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "text/tokenizer_parts.h"
+
+enum { MAX_FILE_BYTES = 256 << 20, MAX_PIECES = 1 << 24, MAX_DEPTH = 8 };
+
+static pf_status unsupported(const char *name, const char *what, const json_t *value,
+                             pf_error *error)
+{
+    const char *type = json_string_value(json_object_get(value, "type"));
+    return pf_fail(error, PF_E_UNSUPPORTED, "%s: %s of type %s is not supported", name,
+                   what, type ? type : "(none)");
+}
+
+static pf_status damaged(const char *name, const char *what, pf_error *error)
+{
+    return pf_fail(error, PF_E_MODEL, "%s: %s", name, what);
+}
+
+static bool is_type(const json_t *value, const char *type)
+{
+    const char *found = json_string_value(json_object_get(value, "type"));
+    return found && strcmp(found, type) == 0;
+}
+
+/* --- vocabulary ------------------------------------------------------------------- */
+
+static int by_text(const void *a, const void *b)
+{
+    const pf_piece *x = a, *y = b;
+    int order = strcmp(x->text, y->text);
+    if (order != 0)
+        return order;
+    return x->id < y->id ? -1 : 1;
+}
+
+static pf_status measure_vocabulary(const json_t *vocab, const char *name,
+                                    size_t *bytes, pf_error *error)
+{
+    size_t count = json_array_size(vocab);
+    if (count == 0 || count > MAX_PIECES)
+        return damaged(name, "model.vocab must be a list of 1 to 16777216 pieces",
+                       error);
+    *bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *entry = json_array_get(vocab, i);
+        const json_t *text = json_array_get(entry, 0);
+        const json_t *score = json_array_get(entry, 1);
+        if (!json_is_string(text) || !json_is_number(score) ||
+            !isfinite(json_number_value(score)))
+            return pf_fail(error, PF_E_MODEL,
+                           "%s: model.vocab entry %zu is not a piece with a finite "
+                           "score", name, i);
+        *bytes += json_string_length(text) + 1;
+    }
+    return PF_OK;
+}
+
+static pf_status read_vocabulary(pf_tokenizer *t, const json_t *vocab,
+                                 const char *name, pf_error *error)
+{
+    size_t bytes, count = json_array_size(vocab), at = 0;
+    PF_TRY(measure_vocabulary(vocab, name, &bytes, error));
+    t->texts = pf_alloc(bytes);
+    t->pieces = pf_calloc(count, sizeof *t->pieces);
+    if (!t->texts || !t->pieces)
+        return pf_fail_memory(error, name, bytes + count * sizeof *t->pieces);
+    double least = INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *entry = json_array_get(vocab, i);
+        const json_t *text = json_array_get(entry, 0);
+        size_t length = json_string_length(text);
+        memcpy(t->texts + at, json_string_value(text), length + 1);
+        t->pieces[i] = (pf_piece){t->texts + at, (uint32_t)length, (int32_t)i,
+                                  json_number_value(json_array_get(entry, 1))};
+        least = t->pieces[i].score < least ? t->pieces[i].score : least;
+        t->longest = length > t->longest ? length : t->longest;
+        at += length + 1;
+    }
+    t->count = (int64_t)count;
+    t->vocabulary = (int64_t)count;
+    t->unknown_score = least - 10.0;
+    qsort(t->pieces, count, sizeof *t->pieces, by_text);
+    return PF_OK;
+}
+
+static void index_vocabulary(pf_tokenizer *t)
+{
+    for (int64_t i = t->count - 1; i >= 0; i--) {
+        unsigned char c = (unsigned char)t->pieces[i].text[0];
+        t->first[c] = (int32_t)i;
+        if (t->last[c] == 0)
+            t->last[c] = (int32_t)(i + 1);
+    }
+    for (int b = 0; b < 256; b++) {
+        char text[8];
+        snprintf(text, sizeof text, "<0x%02X>", b);
+        const pf_piece *piece = pf_tokenizer_find(t, text, 6);
+        t->byte_ids[b] = piece ? piece->id : -1;
+    }
+}
+
+const pf_piece *pf_tokenizer_find(const pf_tokenizer *t, const char *text,
+                                  size_t bytes)
+{
+    unsigned char c = bytes ? (unsigned char)text[0] : 0;
+    int64_t low = t->first[c], high = t->last[c];
+    const pf_piece *found = NULL;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        const pf_piece *piece = &t->pieces[middle];
+        int order = strncmp(piece->text, text, bytes);
+        if (order == 0 && piece->bytes > bytes)
+            order = 1;
+        if (order == 0)
+            found = piece;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;              /* the first of several alike */
+    }
+    return found;
+}
+
+static pf_status read_model(pf_tokenizer *t, const json_t *model, const char *name,
+                            pf_error *error)
+{
+    int64_t unknown = -1;
+    if (!is_type(model, "Unigram"))
+        return unsupported(name, "model", model, error);
+    PF_TRY(pf_json_bool(model, name, "byte_fallback", &t->byte_fallback, error));
+    PF_TRY(read_vocabulary(t, json_object_get(model, "vocab"), name, error));
+    PF_TRY(pf_json_int(model, name, "unk_id", 0, t->count - 1, &unknown, error));
+    t->unknown_id = (int32_t)unknown;
+    index_vocabulary(t);
+    for (int b = 0; b < 256; b++)
+        if (t->byte_ids[b] < 0)
+            t->byte_fallback = false;
+    return PF_OK;
+}
+
+/* --- added tokens ----------------------------------------------------------------- */
+
+static pf_status read_added(pf_tokenizer *t, const json_t *list, const char *name,
+                            pf_error *error)
+{
+    size_t count = json_array_size(list);
+    t->added = pf_calloc(count + 1, sizeof *t->added);
+    if (!t->added)
+        return pf_fail_memory(error, name, count);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *entry = json_array_get(list, i);
+        const char *text = NULL;
+        bool normalized = false, flags[3] = {false, false, false};
+        int64_t id = -1;
+        PF_TRY(pf_json_string(entry, name, "content", &text, error));
+        PF_TRY(pf_json_int(entry, name, "id", 0, MAX_PIECES, &id, error));
+        PF_TRY(pf_json_bool(entry, name, "normalized", &normalized, error));
+        PF_TRY(pf_json_bool(entry, name, "single_word", &flags[0], error));
+        PF_TRY(pf_json_bool(entry, name, "lstrip", &flags[1], error));
+        PF_TRY(pf_json_bool(entry, name, "rstrip", &flags[2], error));
+        if (!text || !*text || id < 0)
+            return damaged(name, "an added token has no content or no id", error);
+        if (normalized || flags[0] || flags[1] || flags[2])
+            return pf_fail(error, PF_E_UNSUPPORTED,
+                           "%s: added token %.100s is normalized, single_word, lstrip "
+                           "or rstrip, which is not supported", name, text);
+        pf_added_token *token = &t->added[t->added_count];
+        *token = (pf_added_token){pf_strdup(text), strlen(text), (int32_t)id};
+        if (!token->text)
+            return pf_fail_memory(error, name, strlen(text));
+        t->added_count++;
+        t->vocabulary = id + 1 > t->vocabulary ? id + 1 : t->vocabulary;
+    }
+    return PF_OK;
+}
+
+/* --- normalizers ------------------------------------------------------------------ */
+
+static pf_status new_rule(pf_tokenizer *t, pf_rule_kind kind, const char *name,
+                          pf_rule **out, pf_error *error)
+{
+    if (t->rule_count == PF_MAX_RULES)
+        return damaged(name, "more than 16 normalizers", error);
+    *out = &t->rules[t->rule_count++];
+    (*out)->kind = kind;
+    return PF_OK;
+}
+
+static pf_status read_replace(pf_tokenizer *t, const json_t *value, const char *name,
+                              pf_error *error)
+{
+    const json_t *pattern = json_object_get(value, "pattern");
+    const char *text = json_string_value(json_object_get(pattern, "String"));
+    const char *regex = json_string_value(json_object_get(pattern, "Regex"));
+    const char *content = json_string_value(json_object_get(value, "content"));
+    pf_rule *rule;
+    if (!content || (!text && !regex) || (text && !*text))
+        return damaged(name, "a Replace normalizer is not complete", error);
+    if (regex && strcmp(regex, " {2,}") != 0)
+        return pf_fail(error, PF_E_UNSUPPORTED,
+                       "%s: the regular expression %.100s is not supported", name,
+                       regex);
+    PF_TRY(new_rule(t, regex ? PF_RULE_SPACES : PF_RULE_REPLACE, name, &rule, error));
+    rule->pattern = pf_strdup(text ? text : "");
+    rule->content = pf_strdup(content);
+    if (!rule->pattern || !rule->content)
+        return pf_fail_memory(error, name, 1);
+    return PF_OK;
+}
+
+static pf_status read_precompiled(pf_tokenizer *t, const json_t *value,
+                                  const char *name, pf_error *error)
+{
+    const char *blob =
+        json_string_value(json_object_get(value, "precompiled_charsmap"));
+    pf_rule *rule;
+    if (!blob)
+        return damaged(name, "precompiled_charsmap is missing", error);
+    PF_TRY(new_rule(t, PF_RULE_CHARSMAP, name, &rule, error));
+    return pf_charsmap_open(blob, name, &rule->charsmap, error);
+}
+
+static pf_status read_normalizer(pf_tokenizer *t, const json_t *value,
+                                 const char *name, int depth, pf_error *error)
+{
+    static const struct {
+        const char *type;
+        pf_rule_kind kind;
+    } plain[] = {{"NFC", PF_RULE_NFC}, {"NFKC", PF_RULE_NFKC}, {"Nmt", PF_RULE_NMT}};
+    pf_rule *rule;
+    if (!value || json_is_null(value))
+        return PF_OK;
+    if (is_type(value, "Sequence") && depth < MAX_DEPTH) {
+        const json_t *list = json_object_get(value, "normalizers");
+        for (size_t i = 0; i < json_array_size(list); i++)
+            PF_TRY(read_normalizer(t, json_array_get(list, i), name, depth + 1, error));
+        return PF_OK;
+    }
+    if (is_type(value, "Precompiled"))
+        return read_precompiled(t, value, name, error);
+    if (is_type(value, "Replace"))
+        return read_replace(t, value, name, error);
+    if (is_type(value, "Strip")) {
+        PF_TRY(new_rule(t, PF_RULE_STRIP, name, &rule, error));
+        PF_TRY(pf_json_bool(value, name, "strip_left", &rule->left, error));
+        return pf_json_bool(value, name, "strip_right", &rule->right, error);
+    }
+    for (int i = 0; i < 3; i++)
+        if (is_type(value, plain[i].type))
+            return new_rule(t, plain[i].kind, name, &rule, error);
+    return unsupported(name, "normalizer", value, error);
+}
+
+/* --- pre-tokenizer and post-processor ----------------------------------------------- */
+
+static pf_status read_metaspace(pf_tokenizer *t, const json_t *value,
+                                const char *name, pf_error *error)
+{
+    const char *mark = "\xe2\x96\x81", *scheme = NULL;
+    bool prefix = true;
+    t->metaspace.split = true;
+    PF_TRY(pf_json_string(value, name, "replacement", &mark, error));
+    PF_TRY(pf_json_bool(value, name, "add_prefix_space", &prefix, error));
+    PF_TRY(pf_json_string(value, name, "prepend_scheme", &scheme, error));
+    PF_TRY(pf_json_bool(value, name, "split", &t->metaspace.split, error));
+    if (t->metaspace.present)
+        return damaged(name, "more than one Metaspace", error);
+    if (!*mark || strlen(mark) >= sizeof t->metaspace.mark)
+        return damaged(name, "replacement must be one character", error);
+    strncpy(t->metaspace.mark, mark, sizeof t->metaspace.mark - 1);
+    t->metaspace.present = true;
+    t->metaspace.prepend = prefix ? PF_PREPEND_ALWAYS : PF_PREPEND_NEVER;
+    if (!scheme)
+        return PF_OK;
+    if (strcmp(scheme, "always") == 0)
+        t->metaspace.prepend = PF_PREPEND_ALWAYS;
+    else if (strcmp(scheme, "first") == 0)
+        t->metaspace.prepend = PF_PREPEND_FIRST;
+    else if (strcmp(scheme, "never") == 0)
+        t->metaspace.prepend = PF_PREPEND_NEVER;
+    else
+        return pf_fail(error, PF_E_UNSUPPORTED,
+                       "%s: prepend_scheme is %.40s, but must be always, first or "
+                       "never", name, scheme);
+    return PF_OK;
+}
+
+static pf_status read_pre_tokenizer(pf_tokenizer *t, const json_t *value,
+                                    const char *name, int depth, pf_error *error)
+{
+    if (!value || json_is_null(value))
+        return PF_OK;
+    if (is_type(value, "Sequence") && depth < MAX_DEPTH) {
+        const json_t *list = json_object_get(value, "pretokenizers");
+        for (size_t i = 0; i < json_array_size(list); i++)
+            PF_TRY(read_pre_tokenizer(t, json_array_get(list, i), name, depth + 1,
+                                      error));
+        return PF_OK;
+    }
+    if (is_type(value, "Metaspace"))
+        return read_metaspace(t, value, name, error);
+    if (is_type(value, "WhitespaceSplit") && !t->metaspace.present) {
+        t->split_white_space = true;
+        return PF_OK;
+    }
+    return unsupported(name, "pre_tokenizer", value, error);
+}
+
+static int32_t id_of(const pf_tokenizer *t, const char *text)
+{
+    for (int64_t i = 0; i < t->added_count; i++)
+        if (strcmp(t->added[i].text, text) == 0)
+            return t->added[i].id;
+    const pf_piece *piece = pf_tokenizer_find(t, text, strlen(text));
+    return piece ? piece->id : -1;
+}
+
+/* [Sequence A, SpecialToken X] and nothing else. */
+static pf_status read_post_processor(pf_tokenizer *t, const json_t *value,
+                                     const char *name, pf_error *error)
+{
+    t->end_id = -1;
+    if (!value || json_is_null(value))
+        return PF_OK;
+    if (!is_type(value, "TemplateProcessing"))
+        return unsupported(name, "post_processor", value, error);
+    const json_t *single = json_object_get(value, "single");
+    const json_t *sequence = json_object_get(json_array_get(single, 0), "Sequence");
+    const json_t *special = json_object_get(json_array_get(single, 1), "SpecialToken");
+    const char *text = json_string_value(json_object_get(special, "id"));
+    if (json_array_size(single) != 2 || !sequence || !text)
+        return pf_fail(error, PF_E_UNSUPPORTED,
+                       "%s: the template of post_processor must be a sequence and an "
+                       "end token", name);
+    t->end_id = id_of(t, text);
+    if (t->end_id < 0)
+        return pf_fail(error, PF_E_MODEL,
+                       "%s: the end token %.40s is not in the vocabulary", name, text);
+    return PF_OK;
+}
+
+/* --- the whole -------------------------------------------------------------------- */
+
+static pf_status read_all(pf_tokenizer *t, const json_t *root, const char *name,
+                          pf_error *error)
+{
+    if (!json_is_object(root))
+        return damaged(name, "not a JSON object", error);
+    PF_TRY(read_model(t, json_object_get(root, "model"), name, error));
+    PF_TRY(read_added(t, json_object_get(root, "added_tokens"), name, error));
+    PF_TRY(read_normalizer(t, json_object_get(root, "normalizer"), name, 0, error));
+    PF_TRY(read_pre_tokenizer(t, json_object_get(root, "pre_tokenizer"), name, 0,
+                              error));
+    return read_post_processor(t, json_object_get(root, "post_processor"), name, error);
+}
+
+pf_status pf_tokenizer_open(const char *path, pf_tokenizer **out, pf_error *error)
+{
+    json_t *root = NULL;
+    *out = NULL;
+    PF_TRY(pf_json_load(path, MAX_FILE_BYTES, &root, error));
+    pf_tokenizer *t = pf_calloc(1, sizeof *t);
+    pf_status status = t ? read_all(t, root, path, error)
+                         : pf_fail_memory(error, path, sizeof *t);
+    json_decref(root);
+    if (status != PF_OK) {
+        pf_tokenizer_close(t);
+        return status;
+    }
+    *out = t;
+    return PF_OK;
+}
+
+void pf_tokenizer_close(pf_tokenizer *tokenizer)
+{
+    if (!tokenizer)
+        return;
+    for (int i = 0; i < tokenizer->rule_count; i++) {
+        pf_free(tokenizer->rules[i].pattern);
+        pf_free(tokenizer->rules[i].content);
+        pf_charsmap_close(&tokenizer->rules[i].charsmap);
+    }
+    for (int64_t i = 0; i < tokenizer->added_count; i++)
+        pf_free(tokenizer->added[i].text);
+    pf_free(tokenizer->added);
+    pf_free(tokenizer->pieces);
+    pf_free(tokenizer->texts);
+    pf_free(tokenizer);
+}
+
+int64_t pf_tokenizer_vocabulary(const pf_tokenizer *tokenizer)
+{
+    return tokenizer->vocabulary;
+}
