@@ -166,7 +166,7 @@ static void add_linear(recipe_list *list, double gain, int64_t out, int64_t in,
     char stem[STEM_BYTES];
     va_list args;
     va_start(args, format);
-    vstem_of(stem, format, args);
+    vsnprintf(stem, sizeof stem, format, args);
     va_end(args);
     add_layer(list, gain, 2, (int64_t[]){out, in}, out, stem);
 }

@@ -314,9 +314,9 @@ void pf_params_unload(pf_params *params)
             s->vector->data = s->source.data;
         if (s->kind != SLOT_WEIGHT || i >= params->prepared)
             continue;
+        pf_weight_kind kind = s->weight->kind;
         platform->table.weight_release(platform, s->weight);
-        s->weight->prepared = NULL;
-        s->weight->prepared_bytes = 0;
+        *s->weight = (pf_weight){.kind = kind, .source = s->source};
     }
     platform->table.release(platform, params->vectors);
     params->vectors = NULL;

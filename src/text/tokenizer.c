@@ -66,7 +66,7 @@ static pf_status measure_vocabulary(const json_t *vocab, const char *name,
 static pf_status read_vocabulary(pf_tokenizer *t, const json_t *vocab,
                                  const char *name, pf_error *error)
 {
-    size_t bytes, count = json_array_size(vocab), at = 0;
+    size_t bytes = 0, count = json_array_size(vocab), at = 0;
     PF_TRY(measure_vocabulary(vocab, name, &bytes, error));
     t->texts = pf_alloc(bytes);
     t->pieces = pf_calloc(count, sizeof *t->pieces);
@@ -201,7 +201,7 @@ static pf_status read_replace(pf_tokenizer *t, const json_t *value, const char *
     const char *text = json_string_value(json_object_get(pattern, "String"));
     const char *regex = json_string_value(json_object_get(pattern, "Regex"));
     const char *content = json_string_value(json_object_get(value, "content"));
-    pf_rule *rule;
+    pf_rule *rule = NULL;
     if (!content || (!text && !regex) || (text && !*text))
         return damaged(name, "a Replace normalizer is not complete", error);
     if (regex && strcmp(regex, " {2,}") != 0)
@@ -221,7 +221,7 @@ static pf_status read_precompiled(pf_tokenizer *t, const json_t *value,
 {
     const char *blob =
         json_string_value(json_object_get(value, "precompiled_charsmap"));
-    pf_rule *rule;
+    pf_rule *rule = NULL;
     if (!blob)
         return damaged(name, "precompiled_charsmap is missing", error);
     PF_TRY(new_rule(t, PF_RULE_CHARSMAP, name, &rule, error));
@@ -235,7 +235,7 @@ static pf_status read_normalizer(pf_tokenizer *t, const json_t *value,
         const char *type;
         pf_rule_kind kind;
     } plain[] = {{"NFC", PF_RULE_NFC}, {"NFKC", PF_RULE_NFKC}, {"Nmt", PF_RULE_NMT}};
-    pf_rule *rule;
+    pf_rule *rule = NULL;
     if (!value || json_is_null(value))
         return PF_OK;
     if (is_type(value, "Sequence") && depth < MAX_DEPTH) {

@@ -123,8 +123,8 @@ static pf_status open_component(step_case *s, const char *prefix, const char *ke
 
 static pf_status open_towers(step_case *s, pf_error *error)
 {
-    pf_weights *weights;
-    const json_t *config;
+    pf_weights *weights = NULL;
+    const json_t *config = NULL;
     PF_TRY(open_component(s, "video_dit.", "video", &weights, &config, error));
     PF_TRY(pf_tower_open(PF_VIDEO, weights, config, "video", &s->towers.video, error));
     PF_TRY(open_component(s, "audio_dit.", "audio", &weights, &config, error));

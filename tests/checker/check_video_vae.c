@@ -65,16 +65,16 @@ static pf_status open_vae(vae_case *v, const json_t *meta, pf_error *error)
 
 /* --- running ------------------------------------------------------------------------ */
 
-/* Planes of a film [planes / F, F, H, W] that come or go in groups of frames. */
-typedef struct film {
+/* Planes of a clip [planes / F, F, H, W] that come or go in groups of frames. */
+typedef struct clip {
     float *data;
     int64_t frames, area;
-} film;
+} clip;
 
 static pf_status give_frames(void *user, int64_t first, int64_t count, float *out,
                              pf_error *error)
 {
-    const film *f = user;
+    const clip *f = user;
     (void)error;
     for (int64_t c = 0; c < 3; c++)
         memcpy(out + c * count * f->area, f->data + (c * f->frames + first) * f->area,
@@ -85,7 +85,7 @@ static pf_status give_frames(void *user, int64_t first, int64_t count, float *ou
 static pf_status take_frames(void *user, int64_t first, int64_t count,
                              const float *frames, pf_error *error)
 {
-    const film *f = user;
+    const clip *f = user;
     (void)error;
     for (int64_t c = 0; c < 3; c++)
         memcpy(f->data + (c * f->frames + first) * f->area,
@@ -125,7 +125,7 @@ static pf_status run_decode(const vae_case *v, pf_ops *ops, const void *args)
 static pf_status encode(const vae_case *v, const pf_tensor *in, float *from, float *to,
                         pf_error *error)
 {
-    film source = {from, in->shape[1], in->shape[2] * in->shape[3]};
+    clip source = {from, in->shape[1], in->shape[2] * in->shape[3]};
     const pf_video_encode args = {
         .frames = in->shape[1], .height = in->shape[2], .width = in->shape[3],
         .source = give_frames, .user = &source, .tiling = v->tiling, .mean = to,
@@ -137,7 +137,7 @@ static pf_status decode(const vae_case *v, const pf_tensor *in, float *from, flo
                         pf_error *error)
 {
     const pf_video_vae_info *info = pf_video_vae_get_info(v->vae);
-    film sink = {to, (in->shape[1] - 1) * info->time + 1,
+    clip sink = {to, (in->shape[1] - 1) * info->time + 1,
                  in->shape[2] * in->shape[3] * info->space * info->space};
     const pf_video_decode args = {
         .latents = from, .frames = in->shape[1], .height = in->shape[2],
