@@ -139,6 +139,7 @@ static pf_status write_all(int fd, const char *path, const char *data,
 pf_status pf_write_file(const char *path, const void *data, size_t bytes,
                         pf_error *error)
 {
+    PF_TRY(pf_path_check_target(path, error));
     char *part = pf_format("%s.part", path);
     if (!part)
         return pf_fail_memory(error, path, strlen(path));
@@ -158,6 +159,15 @@ pf_status pf_write_file(const char *path, const void *data, size_t bytes,
         unlink(part);
     pf_free(part);
     return status;
+}
+
+pf_status pf_path_check_target(const char *path, pf_error *error)
+{
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return pf_fail(error, PF_E_IO,
+                       "cannot write %s: it is there and no regular file", path);
+    return PF_OK;
 }
 
 bool pf_path_is_file(const char *path)

@@ -32,6 +32,9 @@ pf_status pf_read_file(const char *path, size_t max_bytes, char **out,
 pf_status pf_write_file(const char *path, const void *data, size_t bytes,
                         pf_error *error);
 
+/* Refuses a path that exists and is no regular file: it would be replaced. */
+pf_status pf_path_check_target(const char *path, pf_error *error);
+
 bool pf_path_is_file(const char *path);
 bool pf_path_is_folder(const char *path);
 

@@ -89,7 +89,7 @@ static json_t *parameters_json(const pf_engine *engine, const pf_request *r)
     const pf_model_info *info = pf_engine_info(engine);
     const char *slash = strrchr(info->path, '/');
     json_t *p = json_pack(
-        "{s:s, s:s, s:s*, s:s*, s:i, s:i, s:i, s:f, s:i, s:f, s:b}", "version",
+        "{s:s, s:s, s:s*, s:s*, s:i, s:i, s:i, s:f, s:i, s:f, s:b}", "phonofilm",
         pf_version(), "model", slash && slash[1] ? slash + 1 : info->path, "prompt",
         r->prompt, "negative_prompt", r->negative_prompt, "height", r->height,
         "width", r->width, "num_frames", r->num_frames, "fps", r->fps,

@@ -187,6 +187,8 @@ static int read_prompt(generation *g)
         return complain("cannot read the prompt from standard input");
     if (memchr(g->prompt_text, '\0', bytes))
         return complain("the prompt on standard input holds a NUL byte");
+    while (bytes > 0 && g->prompt_text[bytes - 1] == '\n')
+        bytes--;
     g->prompt_text[bytes] = '\0';
     g->s.prompt = g->prompt_text;
     return EXIT_DONE;
@@ -363,15 +365,14 @@ static int open_engine(generation *g)
 static int run_job(generation *g)
 {
     pf_error error = {0};
-    pf_status status = film_sink_open(&g->sink, g->engine, &g->request,
-                                      g->film_path, g->s.sheet, g->s.quality,
-                                      &error);
-    if (status != PF_OK)
-        return cli_fail(status, &error);
-    g->sink.save_latents = g->s.save_latents;
     pf_sinks sinks = film_sink_sinks(&g->sink);
     sinks.progress = g->s.quiet ? NULL : cli_show_progress;
-    status = pf_job_create(g->engine, &g->request, &sinks, &g->job, &error);
+    pf_status status =
+        pf_job_create(g->engine, &g->request, &sinks, &g->job, &error);
+    if (status == PF_OK)
+        status = film_sink_open(&g->sink, g->engine, &g->request, g->film_path,
+                                g->s.sheet, g->s.quality, &error);
+    g->sink.save_latents = g->s.save_latents;
     if (status == PF_OK) {
         catch_signals(g->job);
         status = pf_job_run(g->job, &error);

@@ -217,10 +217,13 @@ static int take_member(cli_parser *parser, const char *path, const char *key,
         fprintf(stderr, "phonofilm: %s: there is no setting '%s'\n", path, key);
         return EXIT_WRONG;
     }
-    if (parser->given[index])
-        return EXIT_DONE;
     const cli_option *option = &parser->options[index];
-    if (!store_json(option, place_of(parser, index), value)) {
+    union {
+        double real;
+        const char *text;
+    } unused;                           /* a flag wins, but the file must be right */
+    bool given = parser->given[index];
+    if (!store_json(option, given ? (void *)&unused : place_of(parser, index), value)) {
         char wanted[160];
         char *shown = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         describe(option, wanted, sizeof wanted);
@@ -230,7 +233,7 @@ static int take_member(cli_parser *parser, const char *path, const char *key,
         return EXIT_WRONG;
     }
     parser->given[index] =
-        option->kind != CLI_SWITCH || json_is_true(value);
+        given || option->kind != CLI_SWITCH || json_is_true(value);
     return EXIT_DONE;
 }
 

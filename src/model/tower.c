@@ -46,7 +46,7 @@ static pf_status read_dims(const json_t *json, const char *name,
         {"in_dim", 1, 4096, &info->in_dim},
         {"out_dim", 1, 4096, &info->out_dim},
         {"text_dim", 1, MAX_DIM, &info->text_dim},
-        {"freq_dim", 2, MAX_DIM, &info->freq_dim},
+        {"freq_dim", 2, PF_MAX_FREQ_DIM, &info->freq_dim},
     };
     for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
         int64_t value = 0;

@@ -30,19 +30,14 @@ static pf_status sinusoid(const pf_tower *t, pf_ops *ops, float timestep,
 {
     int64_t count = t->info.freq_dim, half = count / 2;
     PF_TRY(pf_ops_matrix(ops, 1, count, out));
-    if (ops->dry)
-        return PF_OK;
-    float *values = pf_alloc((size_t)count * sizeof *values);
-    if (!values)
-        return pf_fail_memory(ops->error, "time embedding", (size_t)count * 4);
+    /* No allocation: this runs in every step. */
+    float values[PF_MAX_FREQ_DIM];
     for (int64_t j = 0; j < half; j++) {
         double angle = (double)timestep * pow(10000.0, -(double)j / (double)half);
         values[j] = (float)cos(angle);
         values[half + j] = (float)sin(angle);
     }
-    pf_status status = pf_ops_upload(ops, out, values);
-    pf_free(values);
-    return status;
+    return pf_ops_upload(ops, out, values);
 }
 
 /* e and m in f32 arithmetic, into [1, dim] and [1, 6 dim]. */

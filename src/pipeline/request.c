@@ -382,8 +382,8 @@ pf_status pf_request_plan(pf_engine *engine, const pf_request *request,
     PF_TRY(check_sizes(engine, request, error));
     plan_sizes(engine, request, plan);
     PF_TRY(check_audio_length(plan, request, error));
-    PF_TRY(plan_steps(engine, request, plan, error));
     PF_TRY(check_guidance(request, error));
+    PF_TRY(plan_steps(engine, request, plan, error));
     PF_TRY(check_noise(request, error));
     PF_TRY(check_output(request, error));
     PF_TRY(check_resume(request, plan, error));

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "weights/weights.h"
@@ -101,6 +102,7 @@ pf_status pf_safetensors_write(const char *path, const pf_named_tensor *tensors,
                                pf_error *error)
 {
     size_t header_bytes = 0;
+    PF_TRY(pf_path_check_target(path, error));
     char *header = make_header(tensors, count, metadata, &header_bytes);
     char *part = pf_format("%s.part", path);
     pf_status status;

@@ -169,17 +169,17 @@ static pf_status expect_shape(const pf_tensor *found, const int64_t *shape,
     return pf_fail(error, PF_E_INPUT, "the golden result has shape %s", text);
 }
 
-/* In and out of a case fit together; `film` is the side of the pixels. */
-static pf_status check_shapes(const vae_case *v, const pf_tensor *film,
+/* In and out of a case fit together; `pixels` is the side of the film. */
+static pf_status check_shapes(const vae_case *v, const pf_tensor *pixels,
                               const pf_tensor *latents, pf_error *error)
 {
     const pf_video_vae_info *info = pf_video_vae_get_info(v->vae);
-    if (film->rank != 4 || latents->rank != 4)
+    if (pixels->rank != 4 || latents->rank != 4)
         return pf_fail(error, PF_E_INPUT, "in and out must have 4 axes");
     const int64_t *l = latents->shape;
     PF_TRY(expect_shape(latents, (int64_t[]){info->latent_channels, l[1], l[2], l[3]},
                         error));
-    return expect_shape(film, (int64_t[]){3, (l[1] - 1) * info->time + 1,
+    return expect_shape(pixels, (int64_t[]){3, (l[1] - 1) * info->time + 1,
                                           l[2] * info->space, l[3] * info->space},
                         error);
 }

@@ -30,6 +30,11 @@ def frames_of(path, width, height):
     return [done.stdout[i:i + size] for i in range(0, len(done.stdout), size)]
 
 
+def luma(rgb):
+    return [0.2126 * rgb[i] + 0.7152 * rgb[i + 1] + 0.0722 * rgb[i + 2]
+            for i in range(0, len(rgb), 3)]
+
+
 @needs_ffprobe
 def test_mp4_has_picture_sound_and_metadata(film, tmp_path):
     path = tmp_path / "film.mp4"
@@ -112,9 +117,10 @@ def test_decoded_film_is_the_png_film_up_to_the_codec(film, tmp_path):
     lossy = frames_of(tmp_path / "film.mp4", 48, 32)
     exact = [frames_of(p, 48, 32)[0] for p in sorted((tmp_path / "p").rglob("*.png"))]
     assert len(lossy) == len(exact) == 9
-    for a, b in zip(lossy, exact):
-        error = sum((x - y) ** 2 for x, y in zip(a, b)) / len(a)
-        assert error < 200                      # 4:2:0 chroma of a noisy picture
+    for a, b in zip(lossy, exact):              # 4:2:0 keeps the luma alone
+        luma_a, luma_b = luma(a), luma(b)
+        error = sum((x - y) ** 2 for x, y in zip(luma_a, luma_b)) / len(luma_a)
+        assert error < 60
 
 
 def test_modes(film, tmp_path, picture):
@@ -134,6 +140,7 @@ def test_modes(film, tmp_path, picture):
         assert (tmp_path / f"{name}.mp4").stat().st_size > 1000
 
 
+@needs_ffprobe
 def test_latents_are_decoded_to_the_same_film(film, run, model, tmp_path):
     latents = tmp_path / "film.safetensors"
     (tmp_path / "a").mkdir()
@@ -142,7 +149,7 @@ def test_latents_are_decoded_to_the_same_film(film, run, model, tmp_path):
     result = run("generate", "--model-path", model, "--from-latents", latents,
                  "-o", tmp_path / "b" / "f.png")
     assert result.code == 0, result.err
-    read = [[p.read_bytes() for p in sorted((tmp_path / n).rglob("*.png"))]
+    read = [[frames_of(p, 48, 32)[0] for p in sorted((tmp_path / n).rglob("*.png"))]
             for n in "ab"]
     assert len(read[0]) == 9 and read[0] == read[1]
 
@@ -165,6 +172,8 @@ def test_prompt_from_standard_input(film, tmp_path):
     b = film(tmp_path / "b.wav", prompt="Ein Ball fällt.")
     assert a.code == b.code == 0
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    assert film(tmp_path / "c.wav", prompt="Another one.").code == 0
+    assert (tmp_path / "c.wav").read_bytes() != (tmp_path / "b.wav").read_bytes()
 
 
 def test_profile_and_perf_dump(film, tmp_path):

@@ -1,6 +1,7 @@
 """What is wrong is refused in one clear sentence, and leaves nothing behind."""
 import json
 import os
+import resource
 import signal
 import struct
 import subprocess
@@ -76,10 +77,28 @@ def test_output_names(film, tmp_path):
                   "choose one")
 
 
-def test_full_disk(film, tmp_path):
-    """A folder that takes no bytes: /dev/full stands in for the latents."""
-    result = film(tmp_path / "film.mp4", "--save-latents", "/dev/full")
-    check_refused(result, tmp_path)
+def limit_file_size():
+    """No file may grow past 1 kB: what a full disk is like."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+@pytest.mark.parametrize("name, flags", [
+    ("film.mp4", []), ("film.wav", []), ("film.webm", []),
+    ("film.mp4", ["--save-latents", "film.safetensors"])])
+def test_full_disk(model, tmp_path, name, flags):
+    done = subprocess.run(
+        [str(PROGRAM), "generate", "--model-path", str(model), "--prompt", "x", "--t2va",
+         "--num-frames", "5", "-o", name, *flags], cwd=tmp_path, capture_output=True,
+        preexec_fn=limit_file_size, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert b"cannot write" in done.stderr or b"too large" in done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_is_never_replaced(film, tmp_path):
+    result = film(tmp_path / "film.mp4", "--save-latents", "/dev/null")
+    check_refused(result, tmp_path, "/dev/null", "regular file")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -179,14 +198,14 @@ def test_broken_json(refuse_model, model_copy):
 
 def test_nan_in_config(refuse_model, model_copy):
     path = model_copy / "audio_dit" / "config.json"
-    path.write_text(path.read_text().replace("1e-06", "NaN", 1))
+    path.write_text(path.read_text().replace("1e-6", "NaN", 1))
     refuse_model("config.json")
 
 
 @pytest.mark.parametrize("component, key, value", [
     ("video_dit", "has_image_input", True),
-    ("video_dit", "num_heads", 3),
-    ("video_dit", "dim", 96),
+    ("video_dit", "num_heads", 5),
+    ("video_dit", "dim", 112),
     ("video_dit", "num_layers", 3),
     ("video_dit_2", "ffn_dim", 8),
     ("audio_dit", "vae_type", "tape"),
