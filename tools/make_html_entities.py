@@ -36,8 +36,14 @@ def literal(text):
 
 def main():
     print(HEAD)
+    line = "   "
     for name, text in sorted(html.entities.html5.items(), key=lambda e: e[0].encode()):
-        print('    {"%s", "%s"},' % (name, literal(text)))
+        entry = ' {"%s", "%s"},' % (name, literal(text))
+        if len(line) + len(entry) > 100:
+            print(line)
+            line = "   "
+        line += entry
+    print(line)
     print(TAIL)
 
 

@@ -72,7 +72,7 @@ static pf_status wrong(const json_t *value, const char *name, const char *key,
                                JSON_ENCODE_ANY | JSON_COMPACT);
     shown[length < sizeof shown ? length : sizeof shown - 1] = '\0';
     if (length == 0 || length >= sizeof shown)
-        strcpy(shown, "a longer value");
+        snprintf(shown, sizeof shown, "a longer value");
     return pf_fail(error, PF_E_MODEL, "%s: %s is %s, but must be %s", name, key,
                    shown, wanted);
 }
@@ -136,24 +136,25 @@ pf_status pf_json_string(const json_t *object, const char *name, const char *key
 }
 
 pf_status pf_json_ints(const json_t *object, const char *name, const char *key,
-                       int low, int high, int64_t *out, int *count,
-                       pf_error *error)
+                       pf_json_list *list, pf_error *error)
 {
     json_t *value = member(object, key);
     if (!value)
         return PF_OK;
     char wanted[80];
-    snprintf(wanted, sizeof wanted, "an array of %d to %d integers", low, high);
+    snprintf(wanted, sizeof wanted, "an array of %d to %d integers", list->low,
+             list->high);
     size_t found = json_array_size(value);
-    if (!json_is_array(value) || found < (size_t)low || found > (size_t)high)
+    if (!json_is_array(value) || found < (size_t)list->low ||
+        found > (size_t)list->high)
         return wrong(value, name, key, wanted, error);
     for (size_t i = 0; i < found; i++) {
         json_t *item = json_array_get(value, i);
         if (!json_is_integer(item))
             return wrong(value, name, key, wanted, error);
-        out[i] = json_integer_value(item);
+        list->values[i] = json_integer_value(item);
     }
-    *count = (int)found;
+    list->count = (int)found;
     return PF_OK;
 }
 

@@ -33,10 +33,14 @@ pf_status pf_json_bool(const json_t *object, const char *name, const char *key,
 /* *out points into the JSON value. */
 pf_status pf_json_string(const json_t *object, const char *name, const char *key,
                          const char **out, pf_error *error);
-/* An array of `low`..`high` numbers into out[high]; *count as found. */
+/* An array of low..high integers into values[high]; `count` as found. */
+typedef struct pf_json_list {
+    int low, high;
+    int64_t *values;
+    int count;
+} pf_json_list;
 pf_status pf_json_ints(const json_t *object, const char *name, const char *key,
-                       int low, int high, int64_t *out, int *count,
-                       pf_error *error);
+                       pf_json_list *list, pf_error *error);
 
 /* Fails when the member is missing. */
 pf_status pf_json_require(const json_t *object, const char *name,

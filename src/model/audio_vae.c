@@ -66,8 +66,9 @@ static pf_status read_rates(const reader *r, const char *key, coder *c, int64_t 
 {
     int64_t rates[MAX_RATES];
     PF_TRY(pf_json_require(r->config, r->name, key, r->error));
-    PF_TRY(pf_json_ints(r->config, r->name, key, 1, MAX_RATES, rates, &c->count,
-                        r->error));
+    pf_json_list list = {1, MAX_RATES, rates, 0};
+    PF_TRY(pf_json_ints(r->config, r->name, key, &list, r->error));
+    c->count = list.count;
     *hop = 1;
     for (int i = 0; i < c->count; i++) {
         if (rates[i] < 1 || rates[i] > 64)

@@ -388,17 +388,18 @@ static pf_status finish_table(pf_ops *ops, const char *name, const pf_tensor *co
         .kind = PF_UNARY_ROUND_BF16, .x = *sin, .y = *sin});
 }
 
-pf_status pf_bridge_make_tables(pf_bridge *bridge, pf_ops *ops, int64_t frames,
-                                int64_t positions, int64_t audio_length,
-                                double fps, bool round_inverse_frequencies,
+pf_status pf_bridge_make_tables(const pf_bridge *bridge, pf_ops *ops,
+                                const pf_bridge_extent *extent, double fps,
+                                bool round_inverse_frequencies,
                                 pf_bridge_tables *out)
 {
     const pf_bridge_info *info = &bridge->info;
-    *out = (pf_bridge_tables){.frames = frames, .positions = positions};
+    *out = (pf_bridge_tables){.frames = extent->frames,
+                              .positions = extent->positions};
     if (!info->cross_rope)
         return PF_OK;
-    table_spec video = {info, frames, fps, round_inverse_frequencies};
-    table_spec audio = {info, audio_length, -1.0, round_inverse_frequencies};
+    table_spec video = {info, extent->frames, fps, round_inverse_frequencies};
+    table_spec audio = {info, extent->audio_length, -1.0, round_inverse_frequencies};
     PF_TRY(make_table(&video, ops, &out->video_cos, &out->video_sin));
     PF_TRY(make_table(&audio, ops, &out->audio_cos, &out->audio_sin));
     PF_TRY(finish_table(ops, "video", &out->video_cos, &out->video_sin));
@@ -508,22 +509,22 @@ static pf_status attend(const bridge_run *r, const pf_tensor *x,
     return pf_project(r->ops, &(pf_projection){.layer = &a->o}, &attended, out);
 }
 
-pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_direction direction,
-                        int layer, const pf_bridge_tables *tables,
+pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_bridge_place place,
+                        const pf_bridge_tables *tables,
                         const pf_tensor *primary, const pf_tensor *condition,
                         const pf_tensor *out)
 {
     static const char *const names[PF_DIRECTIONS] = {"a2v", "v2a"};
-    bridge_run r = {bridge, &bridge->conditioners[direction][layer], tables, ops,
-                    direction};
+    bridge_run r = {bridge, &bridge->conditioners[place.direction][place.layer],
+                    tables, ops, place.direction};
     pf_mark mark = pf_ops_mark(ops);
     pf_tensor x = *primary;
-    if (bridge->info.pooled_adaln && direction == PF_V2A) {
+    if (bridge->info.pooled_adaln && place.direction == PF_V2A) {
         PF_TRY(pf_ops_matrix(ops, primary->shape[0], primary->shape[1], &x));
         PF_TRY(modulate(&r, primary, condition, &x));
     }
     PF_TRY(attend(&r, &x, condition, out));
     pf_ops_rewind(ops, mark);
-    pf_ops_tap(ops, out, "bridge.%s%d", names[direction], layer);
+    pf_ops_tap(ops, out, "bridge.%s%d", names[place.direction], place.layer);
     return PF_OK;
 }

@@ -30,10 +30,15 @@ typedef struct pf_bridge_tables {
     int64_t frames, positions;      /* T, and tokens a latent frame */
 } pf_bridge_tables;
 
+typedef struct pf_bridge_extent {
+    int64_t frames, positions;      /* T, and video tokens a latent frame */
+    int64_t audio_length;           /* La */
+} pf_bridge_extent;
+
 /* `round_inverse_frequencies`: the bf16 convention of the official scripts. */
-pf_status pf_bridge_make_tables(pf_bridge *bridge, pf_ops *ops, int64_t frames,
-                                int64_t positions, int64_t audio_length,
-                                double fps, bool round_inverse_frequencies,
+pf_status pf_bridge_make_tables(const pf_bridge *bridge, pf_ops *ops,
+                                const pf_bridge_extent *extent, double fps,
+                                bool round_inverse_frequencies,
                                 pf_bridge_tables *out);
 
 #endif

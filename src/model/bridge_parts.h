@@ -10,10 +10,16 @@ typedef enum pf_direction {
     PF_DIRECTIONS
 } pf_direction;
 
+/* One conditioner of the bridge. */
+typedef struct pf_bridge_place {
+    pf_direction direction;
+    int layer;
+} pf_bridge_place;
+
 /* What the conditioner of a layer returns for `primary` [n, dim] looking at
  * `condition` [m, kv]; into out [n, dim]. */
-pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_direction direction,
-                        int layer, const pf_bridge_tables *tables,
+pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_bridge_place place,
+                        const pf_bridge_tables *tables,
                         const pf_tensor *primary, const pf_tensor *condition,
                         const pf_tensor *out);
 

@@ -55,8 +55,9 @@ pf_status pf_dual_tower_make_tables(const pf_dual_tower *towers, pf_ops *ops,
                          &out->video_sin));
     PF_TRY(pf_tower_rope(towers->audio, ops, audio, &out->audio_cos,
                          &out->audio_sin));
-    return pf_bridge_make_tables(towers->bridge, ops, extent->frames,
-                                 video[1] * video[2], extent->audio_length, fps,
+    pf_bridge_extent bridge = {extent->frames, video[1] * video[2],
+                               extent->audio_length};
+    return pf_bridge_make_tables(towers->bridge, ops, &bridge, fps,
                                  round_inverse_frequencies, &out->bridge);
 }
 
@@ -101,8 +102,9 @@ static pf_status interact(const forward_run *r, int layer)
     pf_tensor yv, ya;
     PF_TRY(pf_ops_matrix(ops, r->xv.shape[0], r->xv.shape[1], &yv));
     PF_TRY(pf_ops_matrix(ops, r->xa.shape[0], r->xa.shape[1], &ya));
-    PF_TRY(pf_bridge_run(bridge, ops, PF_A2V, layer, tables, &r->xv, &r->xa, &yv));
-    PF_TRY(pf_bridge_run(bridge, ops, PF_V2A, layer, tables, &r->xa, &r->xv, &ya));
+    pf_bridge_place to_video = {PF_A2V, layer}, to_audio = {PF_V2A, layer};
+    PF_TRY(pf_bridge_run(bridge, ops, to_video, tables, &r->xv, &r->xa, &yv));
+    PF_TRY(pf_bridge_run(bridge, ops, to_audio, tables, &r->xa, &r->xv, &ya));
     PF_TRY(add_scaled(ops, &r->xv, &yv, a2v));
     PF_TRY(add_scaled(ops, &r->xa, &ya, v2a));
     pf_ops_rewind(ops, mark);

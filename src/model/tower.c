@@ -63,10 +63,11 @@ static pf_status read_patch(const pf_tower *t, const json_t *json, const char *n
                             pf_tower_info *info, pf_error *error)
 {
     int64_t patch[3] = {1, 2, 2};
-    int rank = t->modality == PF_VIDEO ? 3 : 1, count = rank;
+    int rank = t->modality == PF_VIDEO ? 3 : 1;
+    pf_json_list list = {.low = rank, .high = rank, .values = patch};
     if (t->modality == PF_AUDIO)
         patch[1] = patch[2] = 1;
-    PF_TRY(pf_json_ints(json, name, "patch_size", rank, rank, patch, &count, error));
+    PF_TRY(pf_json_ints(json, name, "patch_size", &list, error));
     for (int i = 0; i < 3; i++) {
         if (patch[i] < 1 || patch[i] > 64)
             return pf_fail(error, PF_E_MODEL,

@@ -69,8 +69,9 @@ static pf_status read_widths(const reader *r, pf_vae_config *c)
                        &decoder_base, r->error));
     PF_TRY(pf_json_int(r->config, r->name, "num_res_blocks", 1,
                        PF_VAE_MAX_BLOCKS - 1, &blocks, r->error));
-    PF_TRY(pf_json_ints(r->config, r->name, "dim_mult", 1, PF_VAE_MAX_LEVELS,
-                        multiple, &c->levels, r->error));
+    pf_json_list list = {1, PF_VAE_MAX_LEVELS, multiple, c->levels};
+    PF_TRY(pf_json_ints(r->config, r->name, "dim_mult", &list, r->error));
+    c->levels = list.count;
     c->blocks = (int)blocks;
     c->encoder_base = base;
     for (int i = 0; i < c->levels; i++) {

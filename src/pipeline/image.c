@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/memory.h"
 
 enum { WEIGHT_BITS = 22 };
@@ -209,19 +210,18 @@ static pixels crop(const pixels *in, int64_t width, int64_t height)
     return out;
 }
 
-pf_status pf_image_fit(const uint8_t *rgb, int64_t width, int64_t height,
-                       int64_t stride, int64_t to_width, int64_t to_height,
+pf_status pf_image_fit(const pf_image *image, int64_t to_width, int64_t to_height,
                        uint8_t *out, pf_error *error)
 {
-    assert(width > 0 && height > 0 && stride >= 3 * width);
+    assert(image->width > 0 && image->height > 0 && image->stride >= 3 * image->width);
     assert(to_width > 0 && to_height > 0);
-    pixels whole = {rgb, width, height, stride};
+    pixels whole = {image->rgb, image->width, image->height, image->stride};
     pixels cut = crop(&whole, to_width, to_height);
     if (cut.width < 1 || cut.height < 1)
         return pf_fail(error, PF_E_INPUT,
                        "the picture of %lldx%lld pixels is too narrow to be cut to "
                        "the shape of %lldx%lld: nothing would be left of it",
-                       (long long)width, (long long)height, (long long)to_width,
+                       (long long)image->width, (long long)image->height, (long long)to_width,
                        (long long)to_height);
     return scale(&cut, to_width, to_height, out, error);
 }

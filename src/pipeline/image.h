@@ -6,13 +6,12 @@
 
 #include <stdint.h>
 
-#include "base/error.h"
+#include "phonofilm.h"
 
-/* Cuts the centre of `rgb` ([height] rows, `stride` bytes apart, of [width][3]) to
- * the shape of the target and scales it with Pillow's antialiased bicubic filter
- * into out [to_height][to_width][3].  PF_E_INPUT when the cut would be empty. */
-pf_status pf_image_fit(const uint8_t *rgb, int64_t width, int64_t height,
-                       int64_t stride, int64_t to_width, int64_t to_height,
+/* Cuts the centre of the picture to the shape of the target and scales it with
+ * Pillow's antialiased bicubic filter into out [to_height][to_width][3].  PF_E_INPUT
+ * when the cut would be empty. */
+pf_status pf_image_fit(const pf_image *image, int64_t to_width, int64_t to_height,
                        uint8_t *out, pf_error *error);
 
 /* [height][width][3] of 0..255 to [3][height][width] of -1..1. */

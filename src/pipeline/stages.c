@@ -76,8 +76,7 @@ static pf_status prepare_picture(const pf_job *job, const pf_image *image,
     else if (!image->rgb)
         memset(pixels, 255, (size_t)(3 * h * w));
     else
-        status = pf_image_fit(image->rgb, image->width, image->height,
-                              image->stride, w, h, pixels, error);
+        status = pf_image_fit(image, w, h, pixels, error);
     if (status == PF_OK) {
         pf_image_normalize(pixels, h, w, values);
         *out = values;

@@ -66,7 +66,8 @@ static void compare(checker *c, const char *name, pf_weights *file)
     int64_t count = pf_tensor_count(&resized);
     uint8_t *ours = pf_alloc((size_t)count);
     pf_status status =
-        ours ? pf_image_fit(from, in.shape[1], in.shape[0], 3 * in.shape[1],
+        ours ? pf_image_fit(&(pf_image){from, in.shape[1], in.shape[0],
+                                        3 * in.shape[1]},
                             resized.shape[1], resized.shape[0], ours, &error)
              : pf_fail_memory(&error, name, (unsigned long long)count);
     if (status == PF_OK) {

@@ -236,11 +236,11 @@ static void test_json_members_are_checked(void **state)
 {
     json_t *value;
     pf_error error = {0};
-    int64_t number = 5, list[3];
+    int64_t number = 5, values[3];
+    pf_json_list list = {.low = 1, .high = 3, .values = values};
     double real = 0.5;
     bool flag = true;
     const char *text = "?";
-    int count = 0;
     (void)state;
     assert_int_equal(parse("{\"dim\":128,\"eps\":1e-6,\"on\":false,\"name\":\"dac\","
                            "\"patch\":[1,2,2],\"none\":null}", &value, &error), PF_OK);
@@ -259,11 +259,9 @@ static void test_json_members_are_checked(void **state)
     assert_int_equal(pf_json_bool(value, "c", "dim", &flag, &error), PF_E_MODEL);
     assert_int_equal(pf_json_string(value, "c", "name", &text, &error), PF_OK);
     assert_string_equal(text, "dac");
-    assert_int_equal(pf_json_ints(value, "c", "patch", 1, 3, list, &count, &error),
-                     PF_OK);
-    assert_int_equal(count, 3);
-    assert_int_equal(pf_json_ints(value, "c", "name", 1, 3, list, &count, &error),
-                     PF_E_MODEL);
+    assert_int_equal(pf_json_ints(value, "c", "patch", &list, &error), PF_OK);
+    assert_int_equal(list.count, 3);
+    assert_int_equal(pf_json_ints(value, "c", "name", &list, &error), PF_E_MODEL);
     assert_int_equal(pf_json_require(value, "c", "none", &error), PF_E_MODEL);
     json_decref(value);
 }
