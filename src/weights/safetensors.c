@@ -85,7 +85,6 @@ static pf_status read_shape(const pf_safetensors *file, const char *name,
     }
     if (rank <= PF_MAX_RANK)
         entry->tensor = pf_tensor_make(NULL, PF_F32, (int)rank, extents);
-    entry->usable = rank <= PF_MAX_RANK;
     return PF_OK;
 }
 
@@ -98,6 +97,11 @@ static pf_status read_range(const pf_safetensors *file, const char *name,
         out->begin > out->end)
         return bad(file, name, "needs data_offsets of two counts in order", error);
     return PF_OK;
+}
+
+static int json_rank(const json_t *value)
+{
+    return (int)json_array_size(json_object_get(value, "shape"));
 }
 
 static pf_status read_entry(const pf_safetensors *file, const char *name,
@@ -125,8 +129,10 @@ static pf_status read_entry(const pf_safetensors *file, const char *name,
                        (unsigned long long)(place->end - place->begin), type->name,
                        (unsigned long long)(bits / 8));
     entry->dtype_name = type->name;
-    entry->usable = entry->usable && type->usable;
     entry->tensor.dtype = type->dtype;
+    entry->known = entry->tensor.rank == json_rank(value) &&
+                   (type->usable || type->dtype != PF_F32);
+    entry->usable = entry->known && type->usable;
     entry->name = pf_strdup(name);
     return entry->name ? PF_OK : pf_fail_memory(error, file->path, strlen(name));
 }

@@ -362,6 +362,8 @@ pf_status pf_weights_find(pf_weights *weights, const char *name, int rank,
                           const int64_t *shape, pf_tensor *out, pf_error *error)
 {
     PF_TRY(pf_weights_find_any(weights, name, out, error));
+    if (!find_item(weights, name)->entry->usable)
+        return refuse_dtype(find_item(weights, name), error);
     if (pf_tensor_has_shape(out, rank, shape))
         return PF_OK;
     char found[128], expected[128];
@@ -380,7 +382,7 @@ pf_status pf_weights_find_any(pf_weights *weights, const char *name,
     if (!it)
         return missing(weights, name, error);
     it->used = true;
-    if (!it->entry->usable)
+    if (!it->entry->known)
         return refuse_dtype(it, error);
     *out = it->entry->tensor;
     return PF_OK;

@@ -41,7 +41,7 @@ bool pf_weights_has(const pf_weights *weights, const char *name);
 pf_status pf_weights_find(pf_weights *weights, const char *name, int rank,
                           const int64_t *shape, pf_tensor *out, pf_error *error);
 
-/* Any tensor as it is (tests, latents): shape and dtype as found. */
+/* Any tensor of a pf_dtype as it is (tests, latents): shape and dtype as found. */
 pf_status pf_weights_find_any(pf_weights *weights, const char *name,
                               pf_tensor *out, pf_error *error);
 
