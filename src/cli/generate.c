@@ -322,7 +322,7 @@ static int choose_output(generation *g)
     g->film_path = film_path_choose(s->output, s->output_path, s->output_file_name);
     if (!g->film_path)
         return EXIT_FAILED;
-    pf_film_kind kind;
+    pf_film_kind kind = PF_FILM_MP4;
     pf_error error = {0};
     pf_status status = pf_film_kind_of(g->film_path, &kind, &error);
     if (status != PF_OK)

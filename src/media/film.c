@@ -113,7 +113,7 @@ static pf_status check_audio(const pf_film_options *o, pf_error *error)
 
 static pf_status check_sheet(const pf_film_options *o, pf_error *error)
 {
-    pf_film_kind kind;
+    pf_film_kind kind = PF_FILM_MP4;
     if (!o->contact_sheet)
         return PF_OK;
     if (!o->video || o->frames < 1)
@@ -293,7 +293,7 @@ static pf_status start(pf_film *film, pf_error *error)
 
 pf_status pf_film_open(const pf_film_options *options, pf_film **out, pf_error *error)
 {
-    pf_film_kind kind;
+    pf_film_kind kind = PF_FILM_MP4;
     *out = NULL;
     PF_TRY(pf_film_kind_of(options->path, &kind, error));
     PF_TRY(check_options(options, kind, error));

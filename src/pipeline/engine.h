@@ -57,6 +57,8 @@ struct pf_engine {
     pf_component_info component_info[PF_COMPONENTS];
     pf_model_info info;
     pthread_mutex_t busy;               /* one job at a time */
+    pthread_rwlock_t residency;         /* written while components come and go, read
+                                         * by dry runs beside a running job */
     double flops_per_second;            /* measured when first asked for; 0: not yet */
 };
 

@@ -35,6 +35,20 @@ static int64_t host_bytes(const pf_job *job)
     return 4 * values + 5 * chunk;
 }
 
+/* One stage without its arithmetic, and the bytes of the components `set`, which
+ * may not come or go meanwhile. */
+static pf_status run_stage_dry(pf_job *job, const pf_stage *stage,
+                               pf_component_set set, pf_ops *ops, int64_t *bytes)
+{
+    pf_engine *engine = job->engine;
+    int64_t tokens = job->plan.tokens[POSITIVE] + job->plan.tokens[NEGATIVE];
+    pthread_rwlock_rdlock(&engine->residency);
+    pf_status status = stage->run(job, ops);
+    *bytes = ops->peak + pf_residency_bytes(engine, set, tokens);
+    pthread_rwlock_unlock(&engine->residency);
+    return status;
+}
+
 /* The stages' largest need: weights that are resident, and working memory. */
 static pf_status run_dry(pf_job *job, double *flops, int64_t *launches,
                          int64_t *most, pf_error *error)
@@ -52,9 +66,8 @@ static pf_status run_dry(pf_job *job, double *flops, int64_t *launches,
         all = engine->keep_resident ? all | set : set;
         pf_ops_init(&ops, engine->platform,
                     pf_engine_numerics(engine, stage->numerics), true, error);
-        PF_TRY(stage->run(job, &ops));
-        int64_t tokens = job->plan.tokens[POSITIVE] + job->plan.tokens[NEGATIVE];
-        int64_t bytes = ops.peak + pf_residency_bytes(engine, all, tokens);
+        int64_t bytes;
+        PF_TRY(run_stage_dry(job, stage, all, &ops, &bytes));
         *most = bytes > *most ? bytes : *most;
         *flops += ops.cost.flops;
         *launches += ops.cost.launches;

@@ -16,8 +16,7 @@ pf_numerics pf_engine_numerics(const pf_engine *engine, pf_component component)
     }
 }
 
-pf_status pf_residency_use(pf_engine *engine, pf_component_set set,
-                           pf_error *error)
+static pf_status use(pf_engine *engine, pf_component_set set, pf_error *error)
 {
     for (int c = 0; c < PF_COMPONENTS; c++) {
         bool wanted = set >> c & 1u;
@@ -33,6 +32,15 @@ pf_status pf_residency_use(pf_engine *engine, pf_component_set set,
         PF_TRY(pf_params_load(engine->params[c], engine->platform, math, error));
     }
     return PF_OK;
+}
+
+pf_status pf_residency_use(pf_engine *engine, pf_component_set set,
+                           pf_error *error)
+{
+    pthread_rwlock_wrlock(&engine->residency);
+    pf_status status = use(engine, set, error);
+    pthread_rwlock_unlock(&engine->residency);
+    return status;
 }
 
 int64_t pf_residency_bytes(pf_engine *engine, pf_component_set set,

@@ -326,9 +326,9 @@ static void step_nfc(const char *text, size_t bytes, pf_buffer *out)
 static void apply(character_step step, pf_buffer *text)
 {
     pf_buffer out = {0};
-    pf_buffer_add(&out, "", 0);
     if (text->failed)
         return;
+    pf_buffer_add(&out, "", 0);
     step(text->data, text->bytes, &out);
     out.failed = out.failed || text->failed;
     pf_buffer_free(text);

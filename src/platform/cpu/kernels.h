@@ -10,12 +10,21 @@
 /* X(slot, argument type) */
 #define PF_CPU_KERNEL_LIST(X)                           \
     X(linear, pf_linear_args)                           \
-    X(attention, pf_attention_args)
+    X(attention, pf_attention_args)                     \
+    X(conv, pf_conv_args)                               \
+    X(conv_transposed, pf_conv_transposed_args)
 
 #define PF_CPU_DECLARE(slot, type) \
     pf_status PF_CPU(slot)(pf_platform *platform, const type *args, pf_error *error);
 PF_CPU_KERNEL_LIST(PF_CPU_DECLARE)
 #undef PF_CPU_DECLARE
+
+int64_t PF_CPU(weight_bytes)(pf_platform *platform, pf_weight_kind kind, pf_math math,
+                             const pf_tensor *source);
+pf_status PF_CPU(weight_prepare)(pf_platform *platform, pf_weight_kind kind,
+                                 pf_math math, const pf_tensor *source, pf_weight *out,
+                                 pf_error *error);
+void PF_CPU(weight_release)(pf_platform *platform, pf_weight *weight);
 
 pf_status PF_CPU(ceilings)(pf_platform *platform, double seconds,
                            pf_ceilings *out, pf_error *error);

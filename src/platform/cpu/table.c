@@ -6,5 +6,8 @@ void PF_CPU(cpu_fill)(pf_platform_table *table)
 #define PF_CPU_FILL(slot, type) table->slot = PF_CPU(slot);
     PF_CPU_KERNEL_LIST(PF_CPU_FILL)
 #undef PF_CPU_FILL
+    table->weight_bytes = PF_CPU(weight_bytes);
+    table->weight_prepare = PF_CPU(weight_prepare);
+    table->weight_release = PF_CPU(weight_release);
     table->ceilings = PF_CPU(ceilings);
 }

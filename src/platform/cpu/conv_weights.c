@@ -1,0 +1,100 @@
+/* Weights of convolutions, packed once when a component is loaded.  Other weights
+ * stay where they are.  conv.h has the layout. */
+#include "base/memory.h"
+#include "platform/cpu/conv.h"
+#include "platform/cpu/kernels.h"
+
+enum { TAPS_AT_ONCE = 64 };
+
+typedef struct packing {
+    const pf_tensor *source;
+    conv_panels panels;
+    int64_t in, out;
+    int64_t in_stride, out_stride;  /* elements; the taps are adjacent */
+    float *to;
+} packing;
+
+/* Taps [tap, tap + count) of input channel i into column `column` of a panel. */
+static void scatter(const packing *p, const float *values, int64_t tap, int64_t count,
+                    int64_t i, float *panel, int64_t column)
+{
+    const conv_panels *s = &p->panels;
+    int64_t step = s->units * TILE_COLUMNS;
+    if (s->pairs) {
+        uint16_t *to = (uint16_t *)(void *)panel +
+                       2 * (tap * step + i / 2 * TILE_COLUMNS + column) + i % 2;
+        for (int64_t k = 0; k < count; k++)
+            to[2 * k * step] = pf_f32_to_bf16(values[k]);
+        return;
+    }
+    float *to = panel + tap * step + i * TILE_COLUMNS + column;
+    for (int64_t k = 0; k < count; k++)
+        to[k * step] = values[k];
+}
+
+static void pack_panels(void *argument, int64_t begin, int64_t end, int worker)
+{
+    (void)worker;
+    const packing *p = argument;
+    size_t size = pf_dtype_bytes(p->source->dtype);
+    float values[TAPS_AT_ONCE];
+    for (int64_t n = begin; n < end; n++) {
+        float *panel = p->to + n * p->panels.panel_floats;
+        memset(panel, 0, (size_t)p->panels.panel_floats * sizeof *panel);
+        int64_t first = n * TILE_COLUMNS;
+        for (int64_t o = first; o < first + TILE_COLUMNS && o < p->out; o++)
+            for (int64_t i = 0; i < p->in; i++)
+                for (int64_t tap = 0; tap < p->panels.taps; tap += TAPS_AT_ONCE) {
+                    int64_t left = p->panels.taps - tap;
+                    int64_t count = left < TAPS_AT_ONCE ? left : TAPS_AT_ONCE;
+                    int64_t at = o * p->out_stride + i * p->in_stride + tap;
+                    pf_to_f32((const char *)p->source->data + at * (int64_t)size,
+                              p->source->dtype, count, values);
+                    scatter(p, values, tap, count, i, panel, o - first);
+                }
+    }
+}
+
+int64_t PF_CPU(weight_bytes)(pf_platform *platform, pf_weight_kind kind, pf_math math,
+                             const pf_tensor *source)
+{
+    (void)platform;
+    if (kind == PF_WEIGHT_LINEAR)
+        return 0;
+    conv_panels p = conv_panels_of(kind, math, source);
+    return p.panels * p.panel_floats * (int64_t)sizeof(float);
+}
+
+pf_status PF_CPU(weight_prepare)(pf_platform *platform, pf_weight_kind kind,
+                                 pf_math math, const pf_tensor *source, pf_weight *out,
+                                 pf_error *error)
+{
+    *out = (pf_weight){.kind = kind, .math = math, .source = *source};
+    int64_t bytes = PF_CPU(weight_bytes)(platform, kind, math, source);
+    if (bytes == 0)
+        return PF_OK;
+    bool transposed = kind == PF_WEIGHT_CONV_TRANSPOSED;
+    packing p = {
+        .source = source,
+        .panels = conv_panels_of(kind, math, source),
+        .in = source->shape[transposed ? 0 : 1],
+        .out = source->shape[transposed ? 1 : 0],
+        .in_stride = source->stride[transposed ? 0 : 1],
+        .out_stride = source->stride[transposed ? 1 : 0],
+        .to = pf_alloc((size_t)bytes),
+    };
+    if (!p.to)
+        return pf_fail_memory(error, "weights of a convolution",
+                              (unsigned long long)bytes);
+    pf_pool_for(platform->pool, p.panels.panels, 1, pack_panels, &p);
+    out->prepared = p.to;
+    out->prepared_bytes = bytes;
+    return PF_OK;
+}
+
+void PF_CPU(weight_release)(pf_platform *platform, pf_weight *weight)
+{
+    (void)platform;
+    pf_free(weight->prepared);
+    *weight = (pf_weight){0};
+}
