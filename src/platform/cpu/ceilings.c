@@ -72,7 +72,8 @@ static void chunk_int8(float *sink)
     for (int step = 0; step < CHUNK; step++) {
         VF_UNROLL
         for (int i = 0; i < CHAINS; i++)
-            chain[i] = _mm512_dpbusd_epi32(chain[i], a, b);
+            /* Not the intrinsic, around which gcc 12 copies every chain. */
+            __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(chain[i]) : "v"(a), "v"(b));
     }
     VF_UNROLL
     for (int i = 1; i < CHAINS; i++)

@@ -157,29 +157,38 @@ VF_INLINE const float *segment_input(const conv_job *j, const conv_tile *tile,
            ((t * j->in_rows + h - j->in_top) * j->in_columns + w) * j->panels.units;
 }
 
-/* Adds `steps` products of the pixels at a, `stride` apart, and the panel at b. */
-VF_INLINE void conv_multiply(vf sum[TILE_ROWS][TILE_VECTORS], const float *a,
-                             int64_t stride, const float *b, int64_t steps, bool pairs,
+/* `steps` steps of pixels that are `stride` units apart, and of a panel. */
+typedef struct conv_run {
+    const float *a, *b;
+    int64_t stride, steps;
+} conv_run;
+
+VF_INLINE void conv_multiply(vf sum[TILE_ROWS][TILE_VECTORS], conv_run run, bool pairs,
                              int rows, int vectors)
 {
-    for (int64_t s = 0; s < steps; s++) {
+    for (int64_t s = 0; s < run.steps; s++) {
         vf column[TILE_VECTORS];
         VF_UNROLL
         for (int j = 0; j < vectors; j++)
-            column[j] = vf_load(b + s * TILE_COLUMNS + j * VF_WIDTH);
+            column[j] = vf_load(run.b + s * TILE_COLUMNS + j * VF_WIDTH);
         VF_UNROLL
         for (int i = 0; i < rows; i++) {
             VF_UNROLL
             for (int j = 0; j < vectors; j++)
-                sum[i][j] = tile_multiply(sum[i][j], a + i * stride + s, column[j],
-                                          pairs);
+                sum[i][j] = tile_multiply(sum[i][j], run.a + i * run.stride + s,
+                                          column[j], pairs);
         }
     }
 }
 
-/* c += the sum over steps [begin, end); steps from 0 on start a new sum. */
-VF_INLINE void conv_sum_of(const conv_job *j, const conv_tile *tile, int64_t begin,
-                           int64_t end, float *c, bool pairs, int rows, int vectors)
+/* Steps [begin, end) of the sum. */
+typedef struct conv_block {
+    int64_t begin, end;
+} conv_block;
+
+/* c += the sum over a block; the first one starts anew. */
+VF_INLINE void conv_sum_of(const conv_job *j, const conv_tile *tile, conv_block block,
+                           float *c, bool pairs, int rows, int vectors)
 {
     vf sum[TILE_ROWS][TILE_VECTORS];
     const float *panel = j->weights + tile->channel / TILE_COLUMNS * j->panels.panel_floats;
@@ -188,18 +197,19 @@ VF_INLINE void conv_sum_of(const conv_job *j, const conv_tile *tile, int64_t beg
     for (int i = 0; i < rows; i++) {
         VF_UNROLL
         for (int v = 0; v < vectors; v++)
-            sum[i][v] = begin ? vf_load(c + i * TILE_COLUMNS + v * VF_WIDTH) : vf_zero();
+            sum[i][v] = block.begin ? vf_load(c + i * TILE_COLUMNS + v * VF_WIDTH)
+                                    : vf_zero();
     }
-    for (int64_t at = begin; at < end;) {
+    for (int64_t at = block.begin; at < block.end;) {
         int64_t segment = at / j->segment_steps, skip = at - segment * j->segment_steps;
-        int64_t count = at_most(j->segment_steps - skip, end - at);
+        int64_t count = at_most(j->segment_steps - skip, block.end - at);
         int64_t row = segment / j->segments, q = segment % j->segments;
         const float *a = segment_input(j, tile, row, q);
         int64_t tap = j->first_tap + row * j->kernel[2] + q * j->tap_step;
         if (a)
-            conv_multiply(sum, a + skip, stride,
-                          panel + (tap * j->panels.units + skip) * TILE_COLUMNS, count,
-                          pairs, rows, vectors);
+            conv_multiply(sum, (conv_run){a + skip, panel + (tap * j->panels.units +
+                                                             skip) * TILE_COLUMNS,
+                                          stride, count}, pairs, rows, vectors);
         at += count;
     }
     VF_UNROLL
@@ -210,33 +220,33 @@ VF_INLINE void conv_sum_of(const conv_job *j, const conv_tile *tile, int64_t beg
     }
 }
 
-VF_INLINE void conv_sum_rows(const conv_job *j, const conv_tile *tile, int64_t begin,
-                             int64_t end, float *c, bool pairs, int rows)
+VF_INLINE void conv_sum_rows(const conv_job *j, const conv_tile *tile,
+                             conv_block block, float *c, bool pairs, int rows)
 {
     if (tile->channels > VF_WIDTH)
-        conv_sum_of(j, tile, begin, end, c, pairs, rows, 2);
+        conv_sum_of(j, tile, block, c, pairs, rows, 2);
     else
-        conv_sum_of(j, tile, begin, end, c, pairs, rows, 1);
+        conv_sum_of(j, tile, block, c, pairs, rows, 1);
 }
 
-VF_INLINE void conv_sum_kind(const conv_job *j, const conv_tile *tile, int64_t begin,
-                             int64_t end, float *c, bool pairs)
+VF_INLINE void conv_sum_kind(const conv_job *j, const conv_tile *tile,
+                             conv_block block, float *c, bool pairs)
 {
     if (tile->count > 2 * TILE_THIRD)
-        conv_sum_rows(j, tile, begin, end, c, pairs, TILE_ROWS);
+        conv_sum_rows(j, tile, block, c, pairs, TILE_ROWS);
     else if (tile->count > TILE_THIRD)
-        conv_sum_rows(j, tile, begin, end, c, pairs, 2 * TILE_THIRD);
+        conv_sum_rows(j, tile, block, c, pairs, 2 * TILE_THIRD);
     else
-        conv_sum_rows(j, tile, begin, end, c, pairs, TILE_THIRD);
+        conv_sum_rows(j, tile, block, c, pairs, TILE_THIRD);
 }
 
-static void conv_sum(const conv_job *j, const conv_tile *tile, int64_t begin,
-                     int64_t end, float *c)
+static void conv_sum(const conv_job *j, const conv_tile *tile, conv_block block,
+                     float *c)
 {
     if (VF_BF16_DOT && j->panels.pairs)
-        conv_sum_kind(j, tile, begin, end, c, true);
+        conv_sum_kind(j, tile, block, c, true);
     else
-        conv_sum_kind(j, tile, begin, end, c, false);
+        conv_sum_kind(j, tile, block, c, false);
 }
 
 /* --- what comes after the sum -------------------------------------------------- */
@@ -315,12 +325,13 @@ static void run_task(const conv_job *j, int64_t task, float *sums)
     int64_t first = task / j->panels.panels * j->task_tiles;
     int64_t last = at_most(first + j->task_tiles, j->tiles);
     int64_t blocks = at_least(1, blocks_of(j->steps, BLOCK_STEPS));
-    int64_t block = blocks_of(j->steps, blocks);
+    int64_t size = blocks_of(j->steps, blocks);
     for (int64_t b = 0; b < blocks; b++)
         for (int64_t i = first; i < last; i++) {
             conv_tile tile = tile_of(j, i, panel);
             float *c = sums + (i - first) * TILE_ROWS * TILE_COLUMNS;
-            conv_sum(j, &tile, b * block, at_most((b + 1) * block, j->steps), c);
+            conv_block block = {b * size, at_most((b + 1) * size, j->steps)};
+            conv_sum(j, &tile, block, c);
             if (b == blocks - 1)
                 finish_tile(j, &tile, c);
         }
