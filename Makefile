@@ -27,13 +27,13 @@ lint:
 
 fuzz:
 	@CC=clang meson setup build-fuzz --buildtype=debugoptimized -Dfuzz=true \
-	  -Db_lundef=false 2>/dev/null || true
+	  -Db_sanitize=address,undefined -Db_lundef=false 2>/dev/null || true
 	@ninja -C build-fuzz
 	@meson test -C build-fuzz --suite fuzz
 
 # Each builds into a folder of its own and runs the tests that touch memory and
 # threads most.
-SUITES = --suite unit --suite components --suite pipeline --suite fault
+SUITES = --suite unit --suite components --suite pipeline --suite fault --suite fuzz
 
 asan:
 	@meson setup build-asan -Db_sanitize=address --buildtype=debugoptimized \

@@ -1,0 +1,42 @@
+/* Safetensors: a file is refused with a message, or every tensor can be read. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz_main.h"
+#include "input_file.h"
+#include "weights/safetensors.h"
+
+static volatile unsigned sink;
+
+/* Every byte of every tensor, so that a range past the end of the file shows. */
+static unsigned touch(const pf_safetensors *file)
+{
+    unsigned sum = 0;
+    for (int64_t i = 0; i < file->count; i++) {
+        if (!file->entries[i].known)
+            continue;
+        pf_tensor tensor = file->entries[i].tensor;
+        const unsigned char *data = tensor.data;
+        size_t bytes = (size_t)pf_tensor_count(&tensor) * pf_dtype_bytes(tensor.dtype);
+        for (size_t k = 0; k < bytes; k++)
+            sum += data[k];
+    }
+    return sum;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    input_file input;
+    pf_safetensors file;
+    pf_error error = {0};
+    if (!input_file_open(&input, data, size))
+        abort();
+    if (pf_safetensors_open(input.path, &file, &error) == PF_OK) {
+        sink += touch(&file);
+        pf_safetensors_close(&file);
+    } else if (error.message[0] == '\0') {
+        abort();                        /* a refusal without a sentence */
+    }
+    input_file_close(&input);
+    return 0;
+}
