@@ -301,7 +301,7 @@ PF_API void pf_state_free(pf_state *state);
 
 typedef struct pf_bench_row {
     char op[24];                /* "linear", "attention", "conv" */
-    char dtype[16];             /* of the weights or inputs */
+    char dtype[16];             /* of the weights; attention: as it multiplies */
     char isa[32];
     int64_t shape[6];
     int rank;
