@@ -2,7 +2,7 @@
 and seed to latents and frames.
 
 Needs a folder of goldens with its whole model, which is too large to be kept here:
-PHONOFILM_GOLDENS names it (default: ../shared/goldens beside the project).
+PHONOFILM_GOLDENS names it (default: one that lies beside the project).
 """
 import array
 import json
