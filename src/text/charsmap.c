@@ -6,7 +6,10 @@
 
 #include "base/memory.h"
 
-enum { SHORT_CLUSTER = 6 };             /* longer ones are never looked up whole */
+enum {
+    SHORT_CLUSTER = 6,                  /* longer ones are never looked up whole */
+    MAX_REPLACEMENT = 256               /* bytes of one, that text can't explode */
+};
 
 /* --- reading ---------------------------------------------------------------------- */
 
@@ -107,7 +110,9 @@ static const char *look_up(const pf_charsmap *map, const char *text, size_t byte
         size_t place = unit_at(map, at) & 0x7fffffffu;
         const char *end =
             place < map->pool_bytes
-                ? memchr(map->pool + place, '\0', map->pool_bytes - place)
+                ? memchr(map->pool + place, '\0',
+                         map->pool_bytes - place < MAX_REPLACEMENT
+                             ? map->pool_bytes - place : MAX_REPLACEMENT)
                 : NULL;
         if (!end)
             return NULL;
@@ -119,34 +124,17 @@ static const char *look_up(const pf_charsmap *map, const char *text, size_t byte
 
 /* --- clusters --------------------------------------------------------------------- */
 
-/* Does the code point join what is before it? */
-static bool extends(uint32_t c)
-{
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
-           category == UTF8PROC_CATEGORY_ME || c == 0x200C || c == 0x200D ||
-           c == 0x0E33 || c == 0x0EB3 || c == 0xFF9E || c == 0xFF9F ||
-           (c >= 0x1F3FB && c <= 0x1F3FF) || (c >= 0xE0020 && c <= 0xE007F);
-}
-
-/* Controls and separators keep to themselves. */
-static bool isolates(uint32_t c)
-{
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    if (category == UTF8PROC_CATEGORY_CF)
-        return c != 0x200C && c != 0x200D && !(c >= 0xE0020 && c <= 0xE007F);
-    return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL ||
-           category == UTF8PROC_CATEGORY_ZP;
-}
-
+/* Extended grapheme clusters of Unicode. */
 static size_t cluster_end(const char *text, size_t at, size_t bytes)
 {
     size_t next;
+    utf8proc_int32_t state = 0;
     uint32_t before = pf_utf8_next(text, at, &next);
     while (next < bytes) {
         size_t after;
         uint32_t c = pf_utf8_next(text, next, &after);
-        if (!extends(c) || isolates(before))
+        if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)before,
+                                             (utf8proc_int32_t)c, &state))
             return next;
         before = c;
         next = after;
@@ -154,19 +142,46 @@ static size_t cluster_end(const char *text, size_t at, size_t bytes)
     return next;
 }
 
-static void add_mapped(const pf_charsmap *map, const char *text, size_t bytes,
-                       pf_buffer *out)
+static long count_characters(const char *text, size_t bytes)
+{
+    long count = 0;
+    for (size_t at = 0, next; at < bytes; at = next, count++)
+        pf_utf8_next(text, at, &next);
+    return count;
+}
+
+/* The replacement of a part of the text.  What it has more characters than the part
+ * counts as inserted; what it has fewer, as taken by the last one, and where there is
+ * no last one the reference loses count, so we do. */
+static void add_replacement(const char *found, size_t length, long old_count,
+                            pf_buffer *out, pf_trace *trace)
+{
+    long count = 0;
+    pf_buffer_add(out, found, length);
+    for (size_t at = 0, next; at < length; at = next, count++) {
+        pf_utf8_next(found, at, &next);
+        pf_trace_add(trace, next - at, count >= old_count ? 1 : 0);
+    }
+    if (count < old_count)
+        pf_trace_amend(trace, count - old_count);
+}
+
+/* One character: its replacement or itself. */
+static void add_character(const pf_charsmap *map, const char *text, size_t bytes,
+                          pf_buffer *out, pf_trace *trace)
 {
     size_t length;
     const char *found = look_up(map, text, bytes, &length);
-    if (found)
-        pf_buffer_add(out, found, length);
-    else
-        pf_buffer_add(out, text, bytes);
+    if (found) {
+        add_replacement(found, length, 1, out, trace);
+        return;
+    }
+    pf_buffer_add(out, text, bytes);
+    pf_trace_add(trace, bytes, 0);
 }
 
 void pf_charsmap_apply(const pf_charsmap *map, const char *text, size_t bytes,
-                       pf_buffer *out)
+                       pf_buffer *out, pf_trace *trace)
 {
     for (size_t at = 0; at < bytes;) {
         size_t end = cluster_end(text, at, bytes), length;
@@ -174,14 +189,14 @@ void pf_charsmap_apply(const pf_charsmap *map, const char *text, size_t bytes,
                                 ? look_up(map, text + at, end - at, &length)
                                 : NULL;
         if (found) {
-            pf_buffer_add(out, found, length);
+            add_replacement(found, length, count_characters(text + at, end - at), out,
+                            trace);
             at = end;
-            continue;
         }
         while (at < end) {
             size_t next;
             pf_utf8_next(text, at, &next);
-            add_mapped(map, text + at, next - at, out);
+            add_character(map, text + at, next - at, out, trace);
             at = next;
         }
     }
