@@ -65,15 +65,17 @@ pf_status pf_charsmap_open(const char *base64, const char *name, pf_charsmap *ou
     size_t trie = ok ? (size_t)out->blob[0] | (size_t)out->blob[1] << 8 |
                            (size_t)out->blob[2] << 16 | (size_t)out->blob[3] << 24
                      : 0;
-    if (!ok || trie % 4 != 0 || trie < 4 || trie > bytes - 4) {
-        pf_charsmap_close(out);
-        return pf_fail(error, PF_E_MODEL,
-                       "%s: precompiled_charsmap is damaged", name);
+    ok = ok && trie % 4 == 0 && trie >= 4 && trie <= bytes - 4;
+    if (ok) {
+        out->units = trie / 4;
+        out->pool = (const char *)out->blob + 4 + trie;
+        out->pool_bytes = bytes - 4 - trie;
+        ok = pf_utf8_valid_prefix(out->pool, out->pool_bytes) == out->pool_bytes;
     }
-    out->units = trie / 4;
-    out->pool = (const char *)out->blob + 4 + trie;
-    out->pool_bytes = bytes - 4 - trie;
-    return PF_OK;
+    if (ok)
+        return PF_OK;
+    pf_charsmap_close(out);
+    return pf_fail(error, PF_E_MODEL, "%s: precompiled_charsmap is damaged", name);
 }
 
 void pf_charsmap_close(pf_charsmap *map)
@@ -87,6 +89,20 @@ void pf_charsmap_close(pf_charsmap *map)
 static size_t offset_of(uint32_t unit)
 {
     return (size_t)(unit >> 10) << ((unit & 0x200u) >> 6);
+}
+
+/* The string at a place of the pool, or NULL where none can begin or end. */
+static const char *pool_string(const pf_charsmap *map, size_t place, size_t *length)
+{
+    if (place >= map->pool_bytes || ((unsigned char)map->pool[place] & 0xc0u) == 0x80u)
+        return NULL;
+    size_t room = map->pool_bytes - place;
+    const char *text = map->pool + place;
+    const char *end = memchr(text, '\0', room < MAX_REPLACEMENT ? room : MAX_REPLACEMENT);
+    if (!end)
+        return NULL;
+    *length = (size_t)(end - text);
+    return text;
 }
 
 /* The shortest key that the text begins with: its replacement in the pool, or NULL. */
@@ -107,17 +123,7 @@ static const char *look_up(const pf_charsmap *map, const char *text, size_t byte
             continue;
         if (at >= map->units)
             return NULL;
-        size_t place = unit_at(map, at) & 0x7fffffffu;
-        const char *end =
-            place < map->pool_bytes
-                ? memchr(map->pool + place, '\0',
-                         map->pool_bytes - place < MAX_REPLACEMENT
-                             ? map->pool_bytes - place : MAX_REPLACEMENT)
-                : NULL;
-        if (!end)
-            return NULL;
-        *length = (size_t)(end - (map->pool + place));
-        return map->pool + place;
+        return pool_string(map, unit_at(map, at) & 0x7fffffffu, length);
     }
     return NULL;
 }

@@ -424,6 +424,8 @@ static void test_settings_that_are_not_honoured_are_named(void **state)
          PF_E_MODEL, "precompiled_charsmap"},
         {{.normalizer = "{\"type\":\"Precompiled\",\"precompiled_charsmap\":"
                         "\"/////wAAAAA=\"}"}, PF_E_MODEL, "precompiled_charsmap"},
+        {{.normalizer = "{\"type\":\"Precompiled\",\"precompiled_charsmap\":"
+                        "\"BAAAAAAAAAD/AA==\"}"}, PF_E_MODEL, "precompiled_charsmap"},
         {{.pre_tokenizer = "{\"type\":\"ByteLevel\"}"}, PF_E_UNSUPPORTED, "ByteLevel"},
         {{.pre_tokenizer = METASPACE(",\"prepend_scheme\":\"often\"")},
          PF_E_UNSUPPORTED, "often"},
