@@ -151,19 +151,6 @@ static pf_status read_model(pf_tokenizer *t, const json_t *model, const char *na
 
 /* --- added tokens ----------------------------------------------------------------- */
 
-static pf_status check_added(const pf_tokenizer *t, const char *text, int64_t id,
-                             const char *name, pf_error *error)
-{
-    if (!text || !*text || id < 0)
-        return damaged(name, "an added token has no content or no id", error);
-    const pf_piece *piece = pf_tokenizer_find(t, text, strlen(text));
-    if (piece && piece->id != id)
-        return pf_fail(error, PF_E_MODEL,
-                       "%s: added token %.100s has id %lld, but is piece %d of the "
-                       "vocabulary", name, text, (long long)id, piece->id);
-    return PF_OK;
-}
-
 /* Its text, normalised like the text it is looked for in. */
 static pf_status name_added(const pf_tokenizer *t, pf_added_token *token,
                             const char *text, const char *name, pf_error *error)
@@ -209,12 +196,14 @@ static pf_status read_added(pf_tokenizer *t, const json_t *list, const char *nam
         PF_TRY(pf_json_bool(entry, name, "single_word", &token->single_word, error));
         PF_TRY(pf_json_bool(entry, name, "lstrip", &token->left, error));
         PF_TRY(pf_json_bool(entry, name, "rstrip", &token->right, error));
-        PF_TRY(check_added(t, text, id, name, error));
-        token->id = (int32_t)id;
+        if (!text || !*text || id < 0)
+            return damaged(name, "an added token has no content or no id", error);
+        const pf_piece *piece = pf_tokenizer_find(t, text, strlen(text));
+        token->id = piece ? piece->id : (int32_t)id;    /* as the reference does */
         PF_TRY(name_added(t, token, text, name, error));
         if (token->bytes > 0)
             t->added_first[(unsigned char)token->text[0]] = true;
-        t->vocabulary = id + 1 > t->vocabulary ? id + 1 : t->vocabulary;
+        t->vocabulary = token->id + 1 > t->vocabulary ? token->id + 1 : t->vocabulary;
     }
     return PF_OK;
 }

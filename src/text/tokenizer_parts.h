@@ -1,4 +1,5 @@
-/* The tokenizer inside: what reading makes and encoding uses. */
+/* The tokenizer inside: what reading makes and encoding uses.
+ * docs/model/text.md#tokenizer. */
 #ifndef PF_TEXT_TOKENIZER_PARTS_H
 #define PF_TEXT_TOKENIZER_PARTS_H
 

@@ -1,6 +1,6 @@
 """Prompt cleaning against ftfy and html, ids against tokenizers, on fuzzed texts.
 
-The packages are those of PyPI; without them a test is skipped.  The number of texts is
+The packages are those of PyPI; without them the file is skipped.  The number of texts is
 PHONOFILM_TEXT_CASES (1500), the seed PHONOFILM_TEXT_SEED (1).
 """
 import html
@@ -15,6 +15,10 @@ import sys
 import unicodedata
 
 import pytest
+
+ftfy = pytest.importorskip("ftfy", reason="ftfy of PyPI is not installed")
+tokenizers = pytest.importorskip("tokenizers",
+                                 reason="tokenizers of PyPI is not installed")
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROBE = ROOT / "build" / "tests" / "text" / "text_probe"
@@ -97,8 +101,8 @@ def make_texts(count, seed):
 
 # --- calling ours ----------------------------------------------------------------
 
-def probe(texts, tokenizers=()):
-    done = subprocess.run([str(PROBE), *map(str, tokenizers)],
+def probe(texts, files=()):
+    done = subprocess.run([str(PROBE), *map(str, files)],
                           input=json.dumps(texts).encode(), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     lines = done.stdout.decode().split("\n")[:-1]
@@ -113,37 +117,34 @@ def report(differences):
 
 # --- cleaning --------------------------------------------------------------------
 
-def reference_clean(ftfy, text):
+def reference_clean(text):
     text = ftfy.fix_text(text, fix_encoding=False)
     text = html.unescape(html.unescape(text)).strip()
     return re.sub(r"\s+", " ", text).strip()
 
 
 def test_cleaning_is_that_of_ftfy_and_html():
-    ftfy = pytest.importorskip("ftfy", reason="ftfy is not installed")
     texts = make_texts(CASES, SEED)
     report([(text, want, ours["cleaned"])
             for text, ours in zip(texts, probe(texts))
-            if ours["cleaned"] != (want := reference_clean(ftfy, text))])
+            if ours["cleaned"] != (want := reference_clean(text))])
 
 
 def test_every_entity_name_in_every_form():
-    ftfy = pytest.importorskip("ftfy", reason="ftfy is not installed")
     names = sorted(html.entities.html5)
     texts = [f"x&{form}y" for name in names for form in (name, name.upper(), name.title())]
     report([(text, want, ours["cleaned"])
             for text, ours in zip(texts, probe(texts))
-            if ours["cleaned"] != (want := reference_clean(ftfy, text))])
+            if ours["cleaned"] != (want := reference_clean(text))])
 
 
 def test_every_character_of_the_first_planes():
-    ftfy = pytest.importorskip("ftfy", reason="ftfy is not installed")
     texts = [f"a{chr(c)}e" for c in range(1, 0x20000)
              if not 0xd800 <= c < 0xe000
              and unicodedata.ucd_3_2_0.category(chr(c)) != "Cn"]
     report([(text, want, ours["cleaned"])
             for text, ours in zip(texts, probe(texts))
-            if ours["cleaned"] != (want := reference_clean(ftfy, text))])
+            if ours["cleaned"] != (want := reference_clean(text))])
 
 
 # --- tokenizers ------------------------------------------------------------------
@@ -281,13 +282,12 @@ def settings():
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory):
     """Texts, our lines, and the tokenizers in the order of our lists."""
-    library = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     folder = tmp_path_factory.mktemp("tokenizers")
     theirs, paths = {}, []
     for name, content in settings():
         path = folder / (name + ".json")
         path.write_text(json.dumps(content))
-        theirs[name] = library.Tokenizer.from_file(str(path))
+        theirs[name] = tokenizers.Tokenizer.from_file(str(path))
         paths.append(path)
     raw = make_texts(CASES, SEED + 1)
     texts = raw[:CASES // 2] + [line["cleaned"] for line in probe(raw[CASES // 2:])]
@@ -303,12 +303,11 @@ def test_ids_are_those_of_tokenizers(comparison, name):
 
 
 def test_a_character_that_has_no_token_is_refused(tmp_path):
-    library = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
     content = make_tokenizer([["a", -1.0], ["b", -2.0]], None, None, None, unk_id=None)
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(content))
     with pytest.raises(Exception, match="unk"):
-        library.Tokenizer.from_file(str(path)).encode("abc")
+        tokenizers.Tokenizer.from_file(str(path)).encode("abc")
     refused, fine = probe(["abc", "ab"], [path])
     assert "unk_id" in refused["ids"][0]["error"]
     assert fine["ids"][0] == [0, 1, 1]

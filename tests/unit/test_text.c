@@ -14,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/memory.h"
-#include "text/charsmap.h"
 #include "text/clean.h"
 #include "text/tokenizer.h"
 
@@ -322,6 +322,7 @@ static void test_added_tokens(void **state)
         .normalizer = "{\"type\":\"NFKC\"}",
         .added = ADDED("\xef\xac\x81n", 13, ",\"normalized\":true")};
     const setting longest = {.added = ADDED("[m]", 13, "") "," ADDED("[m][m]", 14, "")};
+    const setting known = {.added = ADDED("ab", 3, "") "," ADDED("[m]", 13, "")};
     (void)state;
     assert_ids(&flags, "a [l] a", IDS(8, 13, 8));
     assert_ids(&flags, "a [r] a", IDS(8, 4, 14, 8));
@@ -332,6 +333,7 @@ static void test_added_tokens(void **state)
     assert_ids(&normalized, "a\xef\xac\x81na", IDS(8, 13, 8));
     assert_ids(&normalized, "fin", IDS(13));
     assert_ids(&longest, "[m][m][m]", IDS(14, 13));
+    assert_ids(&known, "aab[m]", IDS(8, 7, 13));
 }
 
 /* Seen. */
@@ -446,7 +448,6 @@ static void test_settings_that_are_not_honoured_are_named(void **state)
         {{.model = "\"byte_fallback\":\"yes\","}, PF_E_MODEL, "byte_fallback"},
         {{.pieces = ",[\"c\"]"}, PF_E_MODEL, "entry 13"},
         {{.pieces = ",[\"c\",\"-1\"]"}, PF_E_MODEL, "entry 13"},
-        {{.added = ADDED("ab", 3, "")}, PF_E_MODEL, "ab"},
         {{.added = ADDED("", 13, "")}, PF_E_MODEL, "added token"},
         {{.added = "{\"content\":\"x\"}"}, PF_E_MODEL, "added token"},
         {{.added = ADDED("x", 13, ",\"lstrip\":3")}, PF_E_MODEL, "lstrip"},
@@ -501,6 +502,50 @@ static void test_growing_texts_are_refused(void **state)
     pf_tokenizer_close(tokenizer);
 }
 
+/* Opens, cleans and encodes once; what fails must say so and leave nothing behind. */
+static pf_status use_everything(const char *text, pf_error *error)
+{
+    const char *prompt = "A &amp; \xef\xac\x81 [m] e\xcc\x81 " SNOWMAN "\n<b>";
+    int32_t ids[MOST];
+    int64_t count;
+    pf_tokenizer *tokenizer = NULL;
+    char *cleaned = NULL;
+    pf_status status = open_text(text, &tokenizer, error);
+    if (status == PF_OK)
+        status = pf_prompt_clean(prompt, strlen(prompt), &cleaned, error);
+    if (status == PF_OK)
+        status = pf_tokenizer_encode(tokenizer, cleaned, ids, MOST, &count, error);
+    pf_free(cleaned);
+    pf_tokenizer_close(tokenizer);
+    return status;
+}
+
+static void test_every_allocation_may_fail(void **state)
+{
+    char *rules = pf_format("{\"type\":\"Sequence\",\"normalizers\":[%s,{\"type\":"
+                            "\"Replace\",\"pattern\":{\"String\":\"x\"},"
+                            "\"content\":\"y\"}]}", charsmap);
+    const setting s = {.normalizer = rules,
+                       .added = ADDED("[m]", 13, ",\"normalized\":true")};
+    char *text = compose(&s);
+    pf_error error = {0};
+    (void)state;
+    pf_fault_arm(PF_FAULT_ALLOCATION, 0, false);
+    assert_int_equal(use_everything(text, &error), PF_OK);
+    int64_t events = pf_fault_count(PF_FAULT_ALLOCATION);
+    assert_true(events > 100);
+    for (int64_t n = 1; n <= events; n++) {
+        error = (pf_error){0};
+        pf_fault_arm(PF_FAULT_ALLOCATION, n, false);
+        pf_status status = use_everything(text, &error);
+        pf_fault_arm(PF_FAULT_ALLOCATION, 0, false);
+        assert_int_equal(status, PF_E_MEMORY);
+        assert_non_null(strstr(error.message, "memory"));
+    }
+    pf_free(text);
+    pf_free(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -521,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_settings_that_are_not_honoured_are_named),
         cmocka_unit_test(test_files_that_are_no_tokenizer),
         cmocka_unit_test(test_growing_texts_are_refused),
+        cmocka_unit_test(test_every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
