@@ -11,12 +11,15 @@
 #include "base/memory.h"
 
 static pthread_once_t allocator_once = PTHREAD_ONCE_INIT;
+static _Thread_local bool exhausted;    /* an allocation of this parse failed */
 
 /* A tokenizer has a million small values: plain malloc, without pf_alloc's
  * alignment, but with its faults. */
 static void *json_allocate(size_t bytes)
 {
-    return pf_fault_hit(PF_FAULT_ALLOCATION) ? NULL : malloc(bytes);
+    void *block = pf_fault_hit(PF_FAULT_ALLOCATION) ? NULL : malloc(bytes);
+    exhausted = exhausted || !block;
+    return block;
 }
 
 static void set_allocator(void)
@@ -29,12 +32,16 @@ pf_status pf_json_parse(const char *text, size_t bytes, const char *name,
 {
     json_error_t detail;
     pthread_once(&allocator_once, set_allocator);
+    exhausted = false;
     *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
                       &detail);
+    if (exhausted) {                    /* jansson calls that a syntax error, or nothing */
+        json_decref(*out);
+        *out = NULL;
+        return pf_fail_memory(error, name, bytes);
+    }
     if (*out)
         return PF_OK;
-    if (json_error_code(&detail) == json_error_out_of_memory)
-        return pf_fail_memory(error, name, bytes);
     return pf_fail(error, PF_E_MODEL,
                    "%s is not valid JSON: %s (line %d, column %d)", name,
                    detail.text, detail.line, detail.column);

@@ -68,11 +68,11 @@ static pf_status read_config(const json_t *json, const char *name, umt5_config *
         return pf_fail(error, PF_E_UNSUPPORTED,
                        "%s: feed_forward_proj is %s, but only gated-gelu is "
                        "supported", name, projection);
-    if (c->buckets % 4 != 0 || c->max_distance <= c->buckets / 4)
+    if (c->max_distance <= c->buckets / 4)
         return pf_fail(error, PF_E_UNSUPPORTED,
-                       "%s: relative_attention_num_buckets is %lld, but must be a "
-                       "multiple of 4 below 4 times relative_attention_max_distance",
-                       name, (long long)c->buckets);
+                       "%s: relative_attention_max_distance is %lld, but must be more "
+                       "than a quarter of relative_attention_num_buckets, %lld", name,
+                       (long long)c->max_distance, (long long)c->buckets);
     return PF_OK;
 }
 
@@ -365,6 +365,8 @@ pf_status pf_umt5_encode(pf_umt5 *encoder, pf_ops *ops, const int32_t *ids,
     pf_numerics outer = ops->numerics;
     pf_mark mark = pf_ops_mark(ops);
     encoding e = {.ops = ops, .config = &encoder->config, .length = count};
+    if (count < 1)
+        return pf_fail(ops->error, PF_E_INPUT, "there are no token ids to encode");
     for (int64_t i = 0; i < count && !ops->dry; i++)
         if (ids[i] < 0 || ids[i] >= encoder->config.vocabulary)
             return pf_fail(ops->error, PF_E_INPUT,

@@ -1,4 +1,4 @@
-/* UMT5 text encoder.  docs/model/text.md. */
+/* UMT5 text encoder.  docs/model/text.md#encoder. */
 #ifndef PF_MODEL_UMT5_H
 #define PF_MODEL_UMT5_H
 

@@ -349,6 +349,10 @@ static pf_status tokenize(pf_engine *engine, const char *name, const char *promp
     pf_free(clean);
     if (status != PF_OK)
         return pf_fail(error, status, "%s: %s", name, inner.message);
+    if (*count == 0)
+        return pf_fail(error, PF_E_INPUT,
+                       "%s gives no token, and the tokenizer appends none; write "
+                       "something", name);
     return PF_OK;
 }
 

@@ -57,6 +57,14 @@ uint32_t pf_utf8_next(const char *text, size_t at, size_t *next)
     return (s[0] & 7u) << 18 | (s[1] & 63u) << 12 | (s[2] & 63u) << 6 | (s[3] & 63u);
 }
 
+bool pf_is_white(uint32_t code)
+{
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);
+    return (code >= 9 && code <= 13) || code == 0x85 ||
+           category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
+           category == UTF8PROC_CATEGORY_ZP;
+}
+
 size_t pf_utf8_valid_prefix(const char *text, size_t bytes)
 {
     size_t at = 0;

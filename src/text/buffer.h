@@ -21,6 +21,9 @@ void pf_buffer_free(pf_buffer *buffer);
 /* The code point at text[at] of valid UTF-8; *next is where the next one begins. */
 uint32_t pf_utf8_next(const char *text, size_t at, size_t *next);
 
+/* White_Space of Unicode. */
+bool pf_is_white(uint32_t code);
+
 /* Bytes up to the first that is no valid UTF-8 (`bytes` if all is). */
 size_t pf_utf8_valid_prefix(const char *text, size_t bytes);
 

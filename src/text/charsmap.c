@@ -6,7 +6,10 @@
 
 #include "base/memory.h"
 
-enum { SHORT_CLUSTER = 6 };             /* longer ones are never looked up whole */
+enum {
+    SHORT_CLUSTER = 6,                  /* longer ones are never looked up whole */
+    MAX_REPLACEMENT = 256               /* bytes of one, that text can't explode */
+};
 
 /* --- reading ---------------------------------------------------------------------- */
 
@@ -62,15 +65,17 @@ pf_status pf_charsmap_open(const char *base64, const char *name, pf_charsmap *ou
     size_t trie = ok ? (size_t)out->blob[0] | (size_t)out->blob[1] << 8 |
                            (size_t)out->blob[2] << 16 | (size_t)out->blob[3] << 24
                      : 0;
-    if (!ok || trie % 4 != 0 || trie < 4 || trie > bytes - 4) {
-        pf_charsmap_close(out);
-        return pf_fail(error, PF_E_MODEL,
-                       "%s: precompiled_charsmap is damaged", name);
+    ok = ok && trie % 4 == 0 && trie >= 4 && trie <= bytes - 4;
+    if (ok) {
+        out->units = trie / 4;
+        out->pool = (const char *)out->blob + 4 + trie;
+        out->pool_bytes = bytes - 4 - trie;
+        ok = pf_utf8_valid_prefix(out->pool, out->pool_bytes) == out->pool_bytes;
     }
-    out->units = trie / 4;
-    out->pool = (const char *)out->blob + 4 + trie;
-    out->pool_bytes = bytes - 4 - trie;
-    return PF_OK;
+    if (ok)
+        return PF_OK;
+    pf_charsmap_close(out);
+    return pf_fail(error, PF_E_MODEL, "%s: precompiled_charsmap is damaged", name);
 }
 
 void pf_charsmap_close(pf_charsmap *map)
@@ -84,6 +89,20 @@ void pf_charsmap_close(pf_charsmap *map)
 static size_t offset_of(uint32_t unit)
 {
     return (size_t)(unit >> 10) << ((unit & 0x200u) >> 6);
+}
+
+/* The string at a place of the pool, or NULL where none can begin or end. */
+static const char *pool_string(const pf_charsmap *map, size_t place, size_t *length)
+{
+    if (place >= map->pool_bytes || ((unsigned char)map->pool[place] & 0xc0u) == 0x80u)
+        return NULL;
+    size_t room = map->pool_bytes - place;
+    const char *text = map->pool + place;
+    const char *end = memchr(text, '\0', room < MAX_REPLACEMENT ? room : MAX_REPLACEMENT);
+    if (!end)
+        return NULL;
+    *length = (size_t)(end - text);
+    return text;
 }
 
 /* The shortest key that the text begins with: its replacement in the pool, or NULL. */
@@ -104,49 +123,24 @@ static const char *look_up(const pf_charsmap *map, const char *text, size_t byte
             continue;
         if (at >= map->units)
             return NULL;
-        size_t place = unit_at(map, at) & 0x7fffffffu;
-        const char *end =
-            place < map->pool_bytes
-                ? memchr(map->pool + place, '\0', map->pool_bytes - place)
-                : NULL;
-        if (!end)
-            return NULL;
-        *length = (size_t)(end - (map->pool + place));
-        return map->pool + place;
+        return pool_string(map, unit_at(map, at) & 0x7fffffffu, length);
     }
     return NULL;
 }
 
 /* --- clusters --------------------------------------------------------------------- */
 
-/* Does the code point join what is before it? */
-static bool extends(uint32_t c)
-{
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
-           category == UTF8PROC_CATEGORY_ME || c == 0x200C || c == 0x200D ||
-           c == 0x0E33 || c == 0x0EB3 || c == 0xFF9E || c == 0xFF9F ||
-           (c >= 0x1F3FB && c <= 0x1F3FF) || (c >= 0xE0020 && c <= 0xE007F);
-}
-
-/* Controls and separators keep to themselves. */
-static bool isolates(uint32_t c)
-{
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    if (category == UTF8PROC_CATEGORY_CF)
-        return c != 0x200C && c != 0x200D && !(c >= 0xE0020 && c <= 0xE007F);
-    return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL ||
-           category == UTF8PROC_CATEGORY_ZP;
-}
-
+/* Extended grapheme clusters of Unicode. */
 static size_t cluster_end(const char *text, size_t at, size_t bytes)
 {
     size_t next;
+    utf8proc_int32_t state = 0;
     uint32_t before = pf_utf8_next(text, at, &next);
     while (next < bytes) {
         size_t after;
         uint32_t c = pf_utf8_next(text, next, &after);
-        if (!extends(c) || isolates(before))
+        if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)before,
+                                             (utf8proc_int32_t)c, &state))
             return next;
         before = c;
         next = after;
@@ -154,19 +148,46 @@ static size_t cluster_end(const char *text, size_t at, size_t bytes)
     return next;
 }
 
-static void add_mapped(const pf_charsmap *map, const char *text, size_t bytes,
-                       pf_buffer *out)
+static long count_characters(const char *text, size_t bytes)
+{
+    long count = 0;
+    for (size_t at = 0, next; at < bytes; at = next, count++)
+        pf_utf8_next(text, at, &next);
+    return count;
+}
+
+/* The replacement of a part of the text.  What it has more characters than the part
+ * counts as inserted; what it has fewer, as taken by the last one, and where there is
+ * no last one the reference loses count, so we do. */
+static void add_replacement(const char *found, size_t length, long old_count,
+                            pf_buffer *out, pf_trace *trace)
+{
+    long count = 0;
+    pf_buffer_add(out, found, length);
+    for (size_t at = 0, next; at < length; at = next, count++) {
+        pf_utf8_next(found, at, &next);
+        pf_trace_add(trace, next - at, count >= old_count ? 1 : 0);
+    }
+    if (count < old_count)
+        pf_trace_amend(trace, count - old_count);
+}
+
+/* One character: its replacement or itself. */
+static void add_character(const pf_charsmap *map, const char *text, size_t bytes,
+                          pf_buffer *out, pf_trace *trace)
 {
     size_t length;
     const char *found = look_up(map, text, bytes, &length);
-    if (found)
-        pf_buffer_add(out, found, length);
-    else
-        pf_buffer_add(out, text, bytes);
+    if (found) {
+        add_replacement(found, length, 1, out, trace);
+        return;
+    }
+    pf_buffer_add(out, text, bytes);
+    pf_trace_add(trace, bytes, 0);
 }
 
 void pf_charsmap_apply(const pf_charsmap *map, const char *text, size_t bytes,
-                       pf_buffer *out)
+                       pf_buffer *out, pf_trace *trace)
 {
     for (size_t at = 0; at < bytes;) {
         size_t end = cluster_end(text, at, bytes), length;
@@ -174,14 +195,14 @@ void pf_charsmap_apply(const pf_charsmap *map, const char *text, size_t bytes,
                                 ? look_up(map, text + at, end - at, &length)
                                 : NULL;
         if (found) {
-            pf_buffer_add(out, found, length);
+            add_replacement(found, length, count_characters(text + at, end - at), out,
+                            trace);
             at = end;
-            continue;
         }
         while (at < end) {
             size_t next;
             pf_utf8_next(text, at, &next);
-            add_mapped(map, text + at, next - at, out);
+            add_character(map, text + at, next - at, out, trace);
             at = next;
         }
     }

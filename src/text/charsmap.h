@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "text/buffer.h"
+#include "text/trace.h"
 
 typedef struct pf_charsmap {
     unsigned char *blob;                /* pf_free */
@@ -18,8 +19,8 @@ pf_status pf_charsmap_open(const char *base64, const char *name, pf_charsmap *ou
                            pf_error *error);
 void pf_charsmap_close(pf_charsmap *map);
 
-/* Adds the normalised text to `out`. */
+/* Adds the normalised text to `out`, which is traced; see trace.h. */
 void pf_charsmap_apply(const pf_charsmap *map, const char *text, size_t bytes,
-                       pf_buffer *out);
+                       pf_buffer *out, pf_trace *trace);
 
 #endif

@@ -1,7 +1,6 @@
 /* Prompt cleaning.  See clean.h; docs/model/text.md#cleaning. */
 #include "text/clean.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,7 +14,7 @@
 enum {
     MAX_ENTITY = 24,                    /* characters of a name, for ftfy */
     MAX_NAME = 32,                      /* and for HTML */
-    ROUNDS = 64                         /* a text settles in two or three */
+    MAX_ROUNDS = 256                    /* a text settles in two or three */
 };
 
 /* --- tables --------------------------------------------------------------------- */
@@ -56,7 +55,36 @@ static bool is_space(uint32_t c)
            c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
+/* ASCII alone, whatever the locale. */
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool is_letter(char c)
+{
+    return lower(c) >= 'a' && lower(c) <= 'z';
+}
+
+static bool is_alphanumeric(char c)
+{
+    return is_letter(c) || is_digit(c);
+}
+
 /* --- HTML entities ---------------------------------------------------------------- */
+
+/* The value of a digit, or -1. */
+static int digit_of(char c, bool hex)
+{
+    if (is_digit(c))
+        return c - '0';
+    return hex && lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
+}
 
 /* What html.unescape makes of a number; false: nothing at all. */
 static bool entity_code(uint64_t number, uint32_t *out)
@@ -81,14 +109,9 @@ static size_t numeric_entity(const char *text, pf_buffer *out)
     bool hex = text[2] == 'x' || text[2] == 'X';
     size_t begin = hex ? 3 : 2, at = begin;
     uint64_t number = 0;
-    while (hex ? isxdigit((unsigned char)text[at]) : isdigit((unsigned char)text[at])) {
-        int digit = isdigit((unsigned char)text[at])
-                        ? text[at] - '0'
-                        : tolower((unsigned char)text[at]) - 'a' + 10;
+    for (int digit; (digit = digit_of(text[at], hex)) >= 0; at++)
         if (number < 0x1000000)
             number = number * (hex ? 16 : 10) + (uint64_t)digit;
-        at++;
-    }
     if (at == begin)
         return 0;
     uint32_t code;
@@ -139,45 +162,70 @@ static void unescape(const char *text, pf_buffer *out)
     }
 }
 
+/* Full capitals of more than one character. */
+static const pf_entity capitals[] = {
+    {"FFILIG;", "FFI"}, {"FFLIG;", "FF"}, {"FFLLIG;", "FFL"}, {"FILIG;", "FI"},
+    {"FLLIG;", "FL"}, {"NAPOS;", "\xca\xbcN"}, {"SZLIG;", "SS"},
+};
+
+static void add_capitals(const char *text, pf_buffer *out)
+{
+    for (size_t at = 0, next; text[at]; at = next)
+        pf_buffer_add_code(out, (uint32_t)utf8proc_toupper(
+                                    (utf8proc_int32_t)pf_utf8_next(text, at, &next)));
+}
+
+/* "NTILDE;" in capitals stands for the capital of "ntilde;", unless HTML itself reads
+ * something in it, as in "LTIMES;", which begins with "LT". */
+static bool capital_entity(const char *name, size_t length, pf_buffer *out)
+{
+    char small[MAX_ENTITY + 2] = {0};
+    for (size_t i = 0; i < sizeof capitals / sizeof capitals[0]; i++)
+        if (strcmp(capitals[i].name, name) == 0) {
+            pf_buffer_add(out, capitals[i].text, strlen(capitals[i].text));
+            return true;
+        }
+    for (size_t i = 0; i < length; i++) {
+        if (name[i] >= 'a' && name[i] <= 'z')
+            return false;
+        if (i >= 2 && pf_entity_text(small))
+            return false;               /* up to here an old name */
+        small[i] = name[i];
+    }
+    for (size_t i = 0; i < length; i++)
+        small[i] = lower(small[i]);
+    const char *found = pf_entity_text(small);
+    if (found)
+        add_capitals(found, out);
+    return found != NULL;
+}
+
 /* ftfy takes only whole entities of letters and digits with a semicolon, but knows
  * all-capitals forms of small names, too. */
 static size_t strict_entity(const char *text, pf_buffer *out)
 {
     char name[MAX_ENTITY + 2];
     size_t at = text[1] == '#' ? 2 : 1, begin = at;
-    while (at - begin < MAX_ENTITY && isalnum((unsigned char)text[at]))
+    while (at - begin < MAX_ENTITY && is_alphanumeric(text[at]))
         at++;
     if (at == begin || text[at] != ';')
         return 0;
     if (begin == 2) {
         size_t mark = out->bytes, used = numeric_entity(text, out);
-        if (used == at + 1)
+        bool semicolon = out->bytes == mark + 1 && out->data[mark] == ';';
+        if (used == at + 1 && !semicolon)
             return used;
-        out->bytes = mark;              /* "&#12ab;" is left alone */
+        out->bytes = mark;              /* "&#12ab;" and "&#59;" are left alone */
         return 0;
     }
     size_t length = at + 1 - begin;
     memcpy(name, text + begin, length);
     name[length] = '\0';
     const char *found = pf_entity_text(name);
-    if (found) {
+    if (found)
         pf_buffer_add(out, found, strlen(found));
-        return at + 1;
-    }
-    for (size_t i = 0; i < length; i++) {
-        if (islower((unsigned char)name[i]))
-            return 0;
-        name[i] = (char)tolower((unsigned char)name[i]);
-    }
-    found = pf_entity_text(name);
-    if (!found)
+    else if (!capital_entity(name, length, out))
         return 0;
-    utf8proc_int32_t code;
-    size_t next = (size_t)utf8proc_iterate((const utf8proc_uint8_t *)found, -1, &code);
-    utf8proc_int32_t upper = utf8proc_toupper(code);
-    if (found[next] != '\0' || upper == code)
-        return 0;
-    pf_buffer_add_code(out, (uint32_t)upper);
     return at + 1;
 }
 
@@ -281,21 +329,29 @@ static void step_lines(const char *text, size_t bytes, pf_buffer *out)
     }
 }
 
-/* ESC [ digits and semicolons, letter. */
+/* Where "ESC [ digits and semicolons, letter" ends; 0: it is something else.  Digits
+ * of every script count. */
+static size_t terminal_end(const char *text, size_t at, size_t bytes)
+{
+    if (text[at] != 27 || at + 1 >= bytes || text[at + 1] != '[')
+        return 0;
+    for (size_t end = at + 2, next; end < bytes; end = next) {
+        uint32_t c = pf_utf8_next(text, end, &next);
+        if (is_letter(text[end]))
+            return next;
+        if (c != ';' && utf8proc_category((utf8proc_int32_t)c) != UTF8PROC_CATEGORY_ND)
+            return 0;
+    }
+    return 0;
+}
+
 static void step_terminal(const char *text, size_t bytes, pf_buffer *out)
 {
     for (size_t at = 0; at < bytes;) {
-        if (text[at] == 27 && at + 1 < bytes && text[at + 1] == '[') {
-            size_t end = at + 2;
-            while (end < bytes && (isdigit((unsigned char)text[end]) || text[end] == ';'))
-                end++;
-            if (end < bytes && isalpha((unsigned char)text[end])) {
-                at = end + 1;
-                continue;
-            }
-        }
-        pf_buffer_add(out, text + at, 1);
-        at++;
+        size_t end = terminal_end(text, at, bytes);
+        if (!end)
+            pf_buffer_add(out, text + at, 1);
+        at = end ? end : at + 1;
     }
 }
 
@@ -353,42 +409,45 @@ static void fix_once(pf_buffer *text, bool entities)
         apply(steps[i], text);
 }
 
-/* One segment (up to and with its newline), until nothing changes. */
-static void fix_segment(const char *segment, size_t bytes, bool entities,
+/* One segment (up to and with its newline), until nothing changes; false: it still
+ * changes after MAX_ROUNDS. */
+static bool fix_segment(const char *segment, size_t bytes, bool entities,
                         pf_buffer *out)
 {
     pf_buffer text = {0};
+    bool same = false;
     pf_buffer_add(&text, segment, bytes);
-    for (int round = 0; round < ROUNDS && !text.failed; round++) {
+    for (int round = 0; round < MAX_ROUNDS && !same && !text.failed; round++) {
         pf_buffer before = {0};
         pf_buffer_add(&before, text.data, text.bytes);
         fix_once(&text, entities);
-        bool same = !text.failed && !before.failed && before.bytes == text.bytes &&
-                    memcmp(before.data, text.data, text.bytes) == 0;
+        text.failed = text.failed || before.failed;
+        same = !text.failed && before.bytes == text.bytes &&
+               memcmp(before.data, text.data, text.bytes) == 0;
         pf_buffer_free(&before);
-        if (same)
-            break;
     }
     if (text.failed)
         out->failed = true;
     else
         pf_buffer_add(out, text.data, text.bytes);
     pf_buffer_free(&text);
+    return same;
 }
 
 /* Entities are decoded as long as no '<' has been seen. */
-static void fix_text(const char *text, size_t bytes, pf_buffer *out)
+static bool fix_text(const char *text, size_t bytes, pf_buffer *out)
 {
-    bool entities = true;
+    bool entities = true, settled = true;
     pf_buffer_add(out, "", 0);
     for (size_t at = 0; at < bytes;) {
         const char *line = memchr(text + at, '\n', bytes - at);
         size_t length = line ? (size_t)(line - text) + 1 - at : bytes - at;
         if (memchr(text + at, '<', length))
             entities = false;
-        fix_segment(text + at, length, entities, out);
+        settled = fix_segment(text + at, length, entities, out) && settled;
         at += length;
     }
+    return settled;
 }
 
 /* --- the whole -------------------------------------------------------------------- */
@@ -432,7 +491,7 @@ pf_status pf_prompt_clean(const char *prompt, size_t bytes, char **out,
     pf_buffer fixed = {0}, once = {0}, twice = {0}, clean = {0};
     *out = NULL;
     PF_TRY(check(prompt, bytes, error));
-    fix_text(prompt, bytes, &fixed);
+    bool settled = fix_text(prompt, bytes, &fixed);
     pf_buffer_add(&once, "", 0);
     pf_buffer_add(&twice, "", 0);
     if (!fixed.failed)
@@ -449,6 +508,12 @@ pf_status pf_prompt_clean(const char *prompt, size_t bytes, char **out,
     if (failed) {
         pf_buffer_free(&clean);
         return pf_fail_memory(error, "prompt", bytes);
+    }
+    if (!settled) {
+        pf_buffer_free(&clean);
+        return pf_fail(error, PF_E_INPUT,
+                       "the text nests HTML entities deeper than %d, the most that is "
+                       "accepted", MAX_ROUNDS);
     }
     *out = clean.data;
     return PF_OK;

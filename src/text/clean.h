@@ -9,8 +9,8 @@
 
 enum { PF_PROMPT_MAX_BYTES = 64 << 10 };
 
-/* `prompt` [bytes] to *out, NUL-terminated (pf_free).  Refuses invalid UTF-8, NUL and
- * more than PF_PROMPT_MAX_BYTES with PF_E_INPUT. */
+/* `prompt` [bytes] to *out, NUL-terminated (pf_free).  Refuses invalid UTF-8, NUL,
+ * more than PF_PROMPT_MAX_BYTES and absurdly nested entities with PF_E_INPUT. */
 pf_status pf_prompt_clean(const char *prompt, size_t bytes, char **out,
                           pf_error *error);
 

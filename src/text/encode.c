@@ -1,150 +1,21 @@
-/* From text to ids.  See tokenizer.h; docs/model/text.md#tokenizer. */
-#include <math.h>
-#include <stdlib.h>
+/* From text to ids.  See tokenizer.h; docs/model/text.md#viterbi. */
 #include <string.h>
-#include <utf8proc.h>
 
 #include "base/memory.h"
 #include "text/tokenizer_parts.h"
 
-/* --- normalizing ------------------------------------------------------------------ */
-
-static bool is_white(uint32_t c)
-{
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
-    return (c >= 9 && c <= 13) || c == 0x85 || category == UTF8PROC_CATEGORY_ZS ||
-           category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;
-}
-
-static void replace_all(const pf_rule *rule, const pf_buffer *text, pf_buffer *out)
-{
-    size_t length = strlen(rule->pattern);
-    for (size_t at = 0; at < text->bytes;) {
-        if (at + length <= text->bytes &&
-            memcmp(text->data + at, rule->pattern, length) == 0) {
-            pf_buffer_add(out, rule->content, strlen(rule->content));
-            at += length;
-        } else {
-            pf_buffer_add(out, text->data + at, 1);
-            at++;
-        }
-    }
-}
-
-/* Two or more spaces become the content. */
-static void replace_spaces(const pf_rule *rule, const pf_buffer *text, pf_buffer *out)
-{
-    for (size_t at = 0; at < text->bytes;) {
-        size_t end = at;
-        while (end < text->bytes && text->data[end] == ' ')
-            end++;
-        if (end - at >= 2) {
-            pf_buffer_add(out, rule->content, strlen(rule->content));
-            at = end;
-        } else {
-            pf_buffer_add(out, text->data + at, 1);
-            at++;
-        }
-    }
-}
-
-static void strip(const pf_rule *rule, const pf_buffer *text, pf_buffer *out)
-{
-    size_t begin = 0, end = 0;
-    bool inside = false;
-    for (size_t at = 0, next; at < text->bytes; at = next) {
-        bool white = is_white(pf_utf8_next(text->data, at, &next));
-        if (!white && !inside) {
-            inside = true;
-            begin = at;
-        }
-        if (!white)
-            end = next;
-    }
-    if (!rule->left)
-        begin = 0;
-    if (!rule->right)
-        end = text->bytes;
-    if (end > begin)
-        pf_buffer_add(out, text->data + begin, end - begin);
-}
-
-static void compose(const pf_buffer *text, bool compatible, pf_buffer *out)
-{
-    utf8proc_uint8_t *form = NULL;
-    int options = UTF8PROC_STABLE | UTF8PROC_COMPOSE |
-                  (compatible ? (int)UTF8PROC_COMPAT : 0);
-    utf8proc_ssize_t bytes =
-        utf8proc_map((const utf8proc_uint8_t *)text->data, (utf8proc_ssize_t)text->bytes,
-                     &form, (utf8proc_option_t)options);
-    if (bytes < 0)
-        out->failed = true;
-    else
-        pf_buffer_add(out, (const char *)form, (size_t)bytes);
-    free(form);
-}
-
-/* Removes controls and makes every kind of space a space. */
-static void clean_nmt(const pf_buffer *text, pf_buffer *out)
-{
-    for (size_t at = 0, next; at < text->bytes; at = next) {
-        uint32_t c = pf_utf8_next(text->data, at, &next);
-        bool gone = (c >= 1 && c <= 8) || c == 0x0B || (c >= 0x0E && c <= 0x1F) ||
-                    c == 0x7F || c == 0x8F || c == 0x9F;
-        bool space = c == 9 || c == 10 || c == 12 || c == 13 || c == 0x1680 ||
-                     (c >= 0x200B && c <= 0x200F) || c == 0x2028 || c == 0x2029 ||
-                     c == 0x2581 || c == 0xFEFF || c == 0xFFFD;
-        if (!gone)
-            pf_buffer_add_code(out, space ? ' ' : c);
-    }
-}
-
-static void apply_rule(const pf_rule *rule, const pf_buffer *text, pf_buffer *out)
-{
-    switch (rule->kind) {
-    case PF_RULE_CHARSMAP:
-        pf_charsmap_apply(&rule->charsmap, text->data, text->bytes, out);
-        break;
-    case PF_RULE_REPLACE: replace_all(rule, text, out); break;
-    case PF_RULE_SPACES: replace_spaces(rule, text, out); break;
-    case PF_RULE_STRIP: strip(rule, text, out); break;
-    case PF_RULE_NFC: compose(text, false, out); break;
-    case PF_RULE_NFKC: compose(text, true, out); break;
-    case PF_RULE_NMT: clean_nmt(text, out); break;
-    }
-}
-
-void pf_tokenizer_normalize(const pf_tokenizer *t, const char *text, size_t bytes,
-                            pf_buffer *out)
-{
-    pf_buffer now = {0};
-    pf_buffer_add(&now, text, bytes);
-    for (int i = 0; i < t->rule_count && !now.failed; i++) {
-        pf_buffer next = {0};
-        pf_buffer_add(&next, "", 0);
-        if (!next.failed)
-            apply_rule(&t->rules[i], &now, &next);
-        pf_buffer_free(&now);
-        now = next;
-    }
-    if (now.failed)
-        out->failed = true;
-    else
-        pf_buffer_add(out, now.data, now.bytes);
-    pf_buffer_free(&now);
-}
-
-/* --- ids -------------------------------------------------------------------------- */
-
-typedef struct id_list {
-    int32_t *ids;                       /* the caller's */
+/* What one call carries along. */
+typedef struct encoder {
+    const pf_tokenizer *t;
+    int32_t *ids;                       /* [most], the caller's */
     int64_t most, count;
-} id_list;
+    pf_error *error;
+} encoder;
 
-static void add_id(id_list *list, int32_t id)
+static void add_id(encoder *e, int32_t id)
 {
-    if (list->count < list->most)
-        list->ids[list->count++] = id;
+    if (e->count < e->most)
+        e->ids[e->count++] = id;
 }
 
 /* --- Viterbi ---------------------------------------------------------------------- */
@@ -153,7 +24,7 @@ static void add_id(id_list *list, int32_t id)
 typedef struct node {
     double score;
     uint32_t begin;                     /* of its last piece */
-    int32_t id;                         /* -1: unknown */
+    int32_t id;
     bool reached;
 } node;
 
@@ -194,161 +65,203 @@ static bool offer_pieces(const pf_tokenizer *t, const char *text, size_t bytes,
                 b = middle;
         }
         high = a;
-        if (low < high && t->pieces[low].bytes == length) {
-            offer(&nodes[begin + length], nodes[begin].score + t->pieces[low].score,
-                  begin, t->pieces[low].id);
+        const pf_piece *last = NULL;    /* of several alike it is the last that counts */
+        while (low < high && t->pieces[low].bytes == length)
+            last = &t->pieces[low++];
+        if (last) {
+            offer(&nodes[begin + length], nodes[begin].score + last->score, begin,
+                  last->id);
             whole_character = whole_character || length == character;
-            while (low < high && t->pieces[low].bytes == length)
-                low++;                  /* the same text once more */
         }
     }
     return whole_character;
 }
 
-static void emit_unknown(const pf_tokenizer *t, const char *text, size_t bytes,
-                         id_list *out)
+static void emit_unknown(encoder *e, const char *text, size_t bytes)
 {
-    if (!t->byte_fallback) {
-        add_id(out, t->unknown_id);
-        return;
-    }
-    for (size_t i = 0; i < bytes; i++)
-        add_id(out, t->byte_ids[(unsigned char)text[i]]);
+    const pf_tokenizer *t = e->t;
+    bool spelt = t->byte_fallback;
+    for (size_t i = 0; spelt && i < bytes; i++)
+        spelt = t->byte_ids[(unsigned char)text[i]] >= 0;
+    if (!spelt)
+        add_id(e, t->unknown_id);
+    for (size_t i = 0; spelt && i < bytes; i++)
+        add_id(e, t->byte_ids[(unsigned char)text[i]]);
 }
 
 /* Walks back from the end, then emits forwards; neighbouring unknowns are one. */
-static void emit_path(const pf_tokenizer *t, const char *text, size_t bytes,
-                      const node *nodes, uint32_t *ends, id_list *out)
+static void emit_path(encoder *e, const char *text, size_t bytes, const node *nodes,
+                      uint32_t *ends)
 {
     size_t count = 0;
     for (size_t at = bytes; at > 0; at = nodes[at].begin)
         ends[count++] = (uint32_t)at;
     while (count > 0) {
         size_t end = ends[--count], begin = nodes[end].begin;
-        if (nodes[end].id >= 0) {
-            add_id(out, nodes[end].id);
+        if (nodes[end].id != e->t->unknown_id) {
+            add_id(e, nodes[end].id);
             continue;
         }
-        while (count > 0 && nodes[ends[count - 1]].id < 0)
+        while (count > 0 && nodes[ends[count - 1]].id == e->t->unknown_id)
             end = ends[--count];
         /* Fused, it may spell a piece of the vocabulary after all. */
-        const pf_piece *piece = pf_tokenizer_find(t, text + begin, end - begin);
+        const pf_piece *piece = pf_tokenizer_find(e->t, text + begin, end - begin);
         if (piece)
-            add_id(out, piece->id);
+            add_id(e, piece->id);
         else
-            emit_unknown(t, text + begin, end - begin, out);
+            emit_unknown(e, text + begin, end - begin);
     }
 }
 
-static pf_status encode_piece(const pf_tokenizer *t, const char *text, size_t bytes,
-                              id_list *out, pf_error *error)
+static pf_status find_path(encoder *e, const char *text, size_t bytes, node *nodes)
+{
+    const pf_tokenizer *t = e->t;
+    nodes[0].reached = true;
+    for (size_t at = 0, next; at < bytes; at = next) {
+        pf_utf8_next(text, at, &next);
+        if (offer_pieces(t, text + at, bytes - at, at, nodes))
+            continue;
+        double score = nodes[at].score + t->unknown_score;
+        if (t->unknown_id < 0 && (!nodes[next].reached || score > nodes[next].score))
+            return pf_fail(e->error, PF_E_INPUT,
+                           "the text holds \"%.*s\", which is not in the vocabulary, "
+                           "and the tokenizer has no unk_id", (int)(next - at),
+                           text + at);
+        offer(&nodes[next], score, at, t->unknown_id);
+    }
+    return PF_OK;
+}
+
+static pf_status encode_piece(encoder *e, const char *text, size_t bytes)
 {
     if (bytes == 0)
         return PF_OK;
     node *nodes = pf_calloc(bytes + 1, sizeof *nodes);
     uint32_t *ends = pf_alloc((bytes + 1) * sizeof *ends);
     pf_status status = PF_OK;
-    if (!nodes || !ends) {
-        status = pf_fail_memory(error, "tokens", bytes * sizeof *nodes);
-    } else {
-        nodes[0].reached = true;
-        for (size_t at = 0, next; at < bytes; at = next) {
-            pf_utf8_next(text, at, &next);
-            if (!offer_pieces(t, text + at, bytes - at, at, nodes))
-                offer(&nodes[next], nodes[at].score + t->unknown_score, at, -1);
-        }
-        emit_path(t, text, bytes, nodes, ends, out);
-    }
+    if (!nodes || !ends)
+        status = pf_fail_memory(e->error, "tokens", bytes * sizeof *nodes);
+    if (status == PF_OK)
+        status = find_path(e, text, bytes, nodes);
+    if (status == PF_OK)
+        emit_path(e, text, bytes, nodes, ends);
     pf_free(nodes);
     pf_free(ends);
     return status;
 }
 
-/* --- pieces of text ------------------------------------------------------------------ */
+/* --- pre-tokenizing ----------------------------------------------------------------- */
 
-/* Replaces spaces by the mark, prepends it, and cuts before every mark. */
-static pf_status encode_marked(const pf_tokenizer *t, const char *text, size_t bytes,
-                               bool first, id_list *out, pf_error *error)
+/* A stretch of text; `start` of its leading bytes stand for the prompt's first
+ * character. */
+typedef struct stretch {
+    const char *text;
+    size_t bytes, start;
+} stretch;
+
+static stretch part_of(const stretch *s, size_t begin, size_t end)
 {
-    const pf_metaspace *m = &t->metaspace;
-    size_t mark = strlen(m->mark), begin = 0;
-    pf_buffer marked = {0};
-    pf_status status = PF_OK;
-    bool prepend = m->prepend == PF_PREPEND_ALWAYS ||
-                   (m->prepend == PF_PREPEND_FIRST && first);
-    if (bytes == 0)
-        return PF_OK;
-    if (prepend && text[0] != ' ' &&
-        !(bytes >= mark && memcmp(text, m->mark, mark) == 0))
-        pf_buffer_add(&marked, m->mark, mark);
-    for (size_t i = 0; i < bytes; i++)
-        pf_buffer_add(&marked, text[i] == ' ' ? m->mark : text + i,
-                      text[i] == ' ' ? mark : 1);
-    if (marked.failed)
-        status = pf_fail_memory(error, "tokens", bytes);
-    for (size_t at = 1; status == PF_OK && m->split && at + mark <= marked.bytes; at++)
-        if (memcmp(marked.data + at, m->mark, mark) == 0) {
-            status = encode_piece(t, marked.data + begin, at - begin, out, error);
+    return (stretch){s->text + begin, end - begin,
+                     s->start > begin ? s->start - begin : 0};
+}
+
+/* Hands a stretch to splitter number `step`, and past the last one to Viterbi. */
+static pf_status split(encoder *e, int step, stretch s);
+
+/* Cuts before every mark but one at the beginning. */
+static pf_status split_at_marks(encoder *e, int step, stretch s)
+{
+    const pf_splitter *splitter = &e->t->splitters[step];
+    size_t mark = strlen(splitter->mark), begin = 0;
+    for (size_t at = 1; splitter->split && at + mark <= s.bytes; at++)
+        if (memcmp(s.text + at, splitter->mark, mark) == 0) {
+            PF_TRY(split(e, step + 1, part_of(&s, begin, at)));
             begin = at;
         }
-    if (status == PF_OK)
-        status = encode_piece(t, marked.data + begin, marked.bytes - begin, out, error);
+    return split(e, step + 1, part_of(&s, begin, s.bytes));
+}
+
+/* Replaces spaces by the mark and prepends it. */
+static pf_status split_marked(encoder *e, int step, stretch s)
+{
+    const pf_splitter *splitter = &e->t->splitters[step];
+    size_t mark = strlen(splitter->mark), start = 0;
+    pf_buffer marked = {0};
+    bool prepend = splitter->prepend == PF_PREPEND_ALWAYS ||
+                   (splitter->prepend == PF_PREPEND_FIRST && s.start > 0);
+    if (prepend && s.text[0] != ' ' &&
+        !(s.bytes >= mark && memcmp(s.text, splitter->mark, mark) == 0))
+        pf_buffer_add(&marked, splitter->mark, mark);
+    for (size_t i = 0; i < s.bytes; i++) {
+        bool space = s.text[i] == ' ';
+        pf_buffer_add(&marked, space ? splitter->mark : s.text + i, space ? mark : 1);
+        start = i < s.start ? marked.bytes : start;
+    }
+    pf_status status =
+        marked.failed ? pf_fail_memory(e->error, "tokens", s.bytes)
+                      : split_at_marks(e, step,
+                                       (stretch){marked.data, marked.bytes, start});
     pf_buffer_free(&marked);
     return status;
 }
 
-/* One word, or the whole where words are not cut. */
-static pf_status encode_word(const pf_tokenizer *t, const char *text, size_t bytes,
-                             bool first, id_list *out, pf_error *error)
-{
-    if (t->metaspace.present)
-        return encode_marked(t, text, bytes, first, out, error);
-    return encode_piece(t, text, bytes, out, error);
-}
-
-static pf_status encode_words(const pf_tokenizer *t, const pf_buffer *text, bool first,
-                              id_list *out, pf_error *error)
+static pf_status split_at_white(encoder *e, int step, stretch s)
 {
     size_t begin = 0;
-    if (!t->split_white_space)
-        return encode_word(t, text->data, text->bytes, first, out, error);
-    for (size_t at = 0, next; at < text->bytes; at = next) {
-        if (!is_white(pf_utf8_next(text->data, at, &next)))
+    for (size_t at = 0, next; at < s.bytes; at = next) {
+        if (!pf_is_white(pf_utf8_next(s.text, at, &next)))
             continue;
-        PF_TRY(encode_word(t, text->data + begin, at - begin, first && begin == 0, out,
-                           error));
+        PF_TRY(split(e, step + 1, part_of(&s, begin, at)));
         begin = next;
     }
-    return encode_word(t, text->data + begin, text->bytes - begin, first && begin == 0,
-                       out, error);
+    return split(e, step + 1, part_of(&s, begin, s.bytes));
 }
 
-/* Text between added tokens; `first` when it begins the prompt. */
-static pf_status encode_text(const pf_tokenizer *t, const char *text, size_t bytes,
-                             bool first, id_list *out, pf_error *error)
+static pf_status split(encoder *e, int step, stretch s)
+{
+    if (s.bytes == 0)
+        return PF_OK;
+    if (step == e->t->splitter_count)
+        return encode_piece(e, s.text, s.bytes);
+    return e->t->splitters[step].metaspace ? split_marked(e, step, s)
+                                           : split_at_white(e, step, s);
+}
+
+/* --- added tokens --------------------------------------------------------------------- */
+
+/* What lies between added tokens of raw text: normalised, and looked through again. */
+static pf_status read_raw(encoder *e, stretch s);
+
+/* Added tokens become their ids; what lies between them goes on. */
+static pf_status cut_out_added(encoder *e, bool normalized, stretch s)
+{
+    pf_added_scan scan = {.text = s.text, .bytes = s.bytes, .normalized = normalized};
+    pf_added_match match;
+    size_t begin = 0;
+    for (bool found = true; found; begin = match.end) {
+        found = pf_added_next(e->t, &scan, &match);
+        if (!found)
+            match = (pf_added_match){NULL, s.bytes, s.bytes};
+        stretch gap = part_of(&s, begin, match.begin);
+        PF_TRY(normalized ? split(e, 0, gap) : read_raw(e, gap));
+        if (found)
+            add_id(e, match.token->id);
+    }
+    return PF_OK;
+}
+
+static pf_status read_raw(encoder *e, stretch s)
 {
     pf_buffer normal = {0};
-    if (bytes == 0)
+    size_t start = s.start;
+    if (s.bytes == 0)
         return PF_OK;
-    pf_tokenizer_normalize(t, text, bytes, &normal);
-    pf_status status =
-        normal.failed ? pf_fail_memory(error, "tokens", bytes)
-                      : encode_words(t, &normal, first, out, error);
+    pf_status status = pf_tokenizer_normalize(e->t, s.text, s.bytes, &normal, &start,
+                                              e->error);
+    if (status == PF_OK)
+        status = cut_out_added(e, true, (stretch){normal.data, normal.bytes, start});
     pf_buffer_free(&normal);
     return status;
-}
-
-/* The longest added token at text[0], or NULL. */
-static const pf_added_token *added_at(const pf_tokenizer *t, const char *text)
-{
-    const pf_added_token *best = NULL;
-    for (int64_t i = 0; i < t->added_count; i++) {
-        const pf_added_token *token = &t->added[i];
-        if (strncmp(text, token->text, token->bytes) == 0 &&
-            (!best || token->bytes > best->bytes))
-            best = token;
-    }
-    return best;
 }
 
 pf_status pf_tokenizer_encode(const pf_tokenizer *tokenizer, const char *text,
@@ -356,23 +269,13 @@ pf_status pf_tokenizer_encode(const pf_tokenizer *tokenizer, const char *text,
                               pf_error *error)
 {
     bool ends = tokenizer->end_id >= 0;
-    id_list list = {ids, max_ids - (ends ? 1 : 0), 0};
-    size_t begin = 0, bytes = strlen(text);
-    for (size_t at = 0; at < bytes;) {
-        const pf_added_token *token = added_at(tokenizer, text + at);
-        if (!token) {
-            at++;
-            continue;
-        }
-        PF_TRY(encode_text(tokenizer, text + begin, at - begin, begin == 0, &list,
-                           error));
-        add_id(&list, token->id);
-        at += token->bytes;
-        begin = at;
-    }
-    PF_TRY(encode_text(tokenizer, text + begin, bytes - begin, begin == 0, &list,
-                       error));
-    *count = list.count;
+    encoder e = {.t = tokenizer, .ids = ids, .most = max_ids - (ends ? 1 : 0),
+                 .error = error};
+    stretch whole = {text, strlen(text), 0};
+    if (whole.bytes > 0)
+        pf_utf8_next(text, 0, &whole.start);
+    PF_TRY(cut_out_added(&e, false, whole));
+    *count = e.count;
     if (ends && max_ids > 0)
         ids[(*count)++] = tokenizer->end_id;
     return PF_OK;

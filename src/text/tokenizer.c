@@ -9,7 +9,13 @@
 #include "base/memory.h"
 #include "text/tokenizer_parts.h"
 
-enum { MAX_FILE_BYTES = 256 << 20, MAX_PIECES = 1 << 24, MAX_DEPTH = 8 };
+enum {
+    MAX_FILE_BYTES = 256 << 20,
+    MAX_PIECES = 1 << 24,
+    MAX_ADDED = 1 << 16,
+    MAX_DEPTH = 8,                      /* of Sequences */
+    MAX_CONTENT = 256                   /* bytes that a Replace puts in */
+};
 
 static pf_status unsupported(const char *name, const char *what, const json_t *value,
                              pf_error *error)
@@ -121,10 +127,10 @@ const pf_piece *pf_tokenizer_find(const pf_tokenizer *t, const char *text,
             order = 1;
         if (order == 0)
             found = piece;
-        if (order < 0)
-            low = middle + 1;
+        if (order <= 0)
+            low = middle + 1;           /* the last of several alike */
         else
-            high = middle;              /* the first of several alike */
+            high = middle;
     }
     return found;
 }
@@ -140,44 +146,64 @@ static pf_status read_model(pf_tokenizer *t, const json_t *model, const char *na
     PF_TRY(pf_json_int(model, name, "unk_id", 0, t->count - 1, &unknown, error));
     t->unknown_id = (int32_t)unknown;
     index_vocabulary(t);
-    for (int b = 0; b < 256; b++)
-        if (t->byte_ids[b] < 0)
-            t->byte_fallback = false;
     return PF_OK;
 }
 
 /* --- added tokens ----------------------------------------------------------------- */
 
+/* Its text, normalised like the text it is looked for in. */
+static pf_status name_added(const pf_tokenizer *t, pf_added_token *token,
+                            const char *text, const char *name, pf_error *error)
+{
+    pf_buffer normal = {0};
+    size_t start = 0;
+    token->text = pf_strdup(text);
+    token->bytes = strlen(text);
+    if (!token->text)
+        return pf_fail_memory(error, name, token->bytes);
+    if (!token->normalized)
+        return PF_OK;
+    pf_status status = pf_tokenizer_normalize(t, text, token->bytes, &normal,
+                                              &start, error);
+    if (status != PF_OK) {
+        pf_buffer_free(&normal);
+        return status;
+    }
+    pf_free(token->text);
+    token->text = normal.data;
+    token->bytes = normal.bytes;
+    return PF_OK;
+}
+
+/* Normalizers have been read. */
 static pf_status read_added(pf_tokenizer *t, const json_t *list, const char *name,
                             pf_error *error)
 {
     size_t count = json_array_size(list);
+    if (count > MAX_ADDED)
+        return damaged(name, "more than 65536 added tokens", error);
     t->added = pf_calloc(count + 1, sizeof *t->added);
     if (!t->added)
         return pf_fail_memory(error, name, count);
     for (size_t i = 0; i < count; i++) {
         const json_t *entry = json_array_get(list, i);
+        pf_added_token *token = &t->added[t->added_count++];
         const char *text = NULL;
-        bool normalized = false, flags[3] = {false, false, false};
         int64_t id = -1;
         PF_TRY(pf_json_string(entry, name, "content", &text, error));
         PF_TRY(pf_json_int(entry, name, "id", 0, MAX_PIECES, &id, error));
-        PF_TRY(pf_json_bool(entry, name, "normalized", &normalized, error));
-        PF_TRY(pf_json_bool(entry, name, "single_word", &flags[0], error));
-        PF_TRY(pf_json_bool(entry, name, "lstrip", &flags[1], error));
-        PF_TRY(pf_json_bool(entry, name, "rstrip", &flags[2], error));
+        PF_TRY(pf_json_bool(entry, name, "normalized", &token->normalized, error));
+        PF_TRY(pf_json_bool(entry, name, "single_word", &token->single_word, error));
+        PF_TRY(pf_json_bool(entry, name, "lstrip", &token->left, error));
+        PF_TRY(pf_json_bool(entry, name, "rstrip", &token->right, error));
         if (!text || !*text || id < 0)
             return damaged(name, "an added token has no content or no id", error);
-        if (normalized || flags[0] || flags[1] || flags[2])
-            return pf_fail(error, PF_E_UNSUPPORTED,
-                           "%s: added token %.100s is normalized, single_word, lstrip "
-                           "or rstrip, which is not supported", name, text);
-        pf_added_token *token = &t->added[t->added_count];
-        *token = (pf_added_token){pf_strdup(text), strlen(text), (int32_t)id};
-        if (!token->text)
-            return pf_fail_memory(error, name, strlen(text));
-        t->added_count++;
-        t->vocabulary = id + 1 > t->vocabulary ? id + 1 : t->vocabulary;
+        const pf_piece *piece = pf_tokenizer_find(t, text, strlen(text));
+        token->id = piece ? piece->id : (int32_t)id;    /* as the reference does */
+        PF_TRY(name_added(t, token, text, name, error));
+        if (token->bytes > 0)
+            t->added_first[(unsigned char)token->text[0]] = true;
+        t->vocabulary = token->id + 1 > t->vocabulary ? token->id + 1 : t->vocabulary;
     }
     return PF_OK;
 }
@@ -204,6 +230,9 @@ static pf_status read_replace(pf_tokenizer *t, const json_t *value, const char *
     pf_rule *rule = NULL;
     if (!content || (!text && !regex) || (text && !*text))
         return damaged(name, "a Replace normalizer is not complete", error);
+    if (strlen(content) > MAX_CONTENT)
+        return damaged(name, "the content of a Replace normalizer is longer than 256 "
+                             "bytes", error);
     if (regex && strcmp(regex, " {2,}") != 0)
         return pf_fail(error, PF_E_UNSUPPORTED,
                        "%s: the regular expression %.100s is not supported", name,
@@ -261,41 +290,65 @@ static pf_status read_normalizer(pf_tokenizer *t, const json_t *value,
 
 /* --- pre-tokenizer and post-processor ----------------------------------------------- */
 
+static pf_status new_splitter(pf_tokenizer *t, const char *name, pf_splitter **out,
+                              pf_error *error)
+{
+    if (t->splitter_count == PF_MAX_SPLITS)
+        return damaged(name, "more than 8 pre-tokenizers", error);
+    *out = &t->splitters[t->splitter_count++];
+    return PF_OK;
+}
+
+/* `prepend_scheme`, or the older `add_prefix_space`. */
+static pf_status read_prepend(pf_splitter *splitter, const json_t *value,
+                              const char *name, pf_error *error)
+{
+    static const char *const schemes[] = {"always", "first", "never"};
+    const char *scheme = NULL;
+    bool prefix = true;
+    PF_TRY(pf_json_bool(value, name, "add_prefix_space", &prefix, error));
+    PF_TRY(pf_json_string(value, name, "prepend_scheme", &scheme, error));
+    splitter->prepend = prefix ? PF_PREPEND_ALWAYS : PF_PREPEND_NEVER;
+    if (!scheme)
+        return PF_OK;
+    for (int i = 0; i < 3; i++)
+        if (strcmp(scheme, schemes[i]) == 0) {
+            splitter->prepend = (pf_prepend)i;
+            if (!prefix && splitter->prepend != PF_PREPEND_NEVER)
+                return pf_fail(error, PF_E_MODEL,
+                               "%s: prepend_scheme is %s, but must be never where "
+                               "add_prefix_space is false", name, scheme);
+            return PF_OK;
+        }
+    return pf_fail(error, PF_E_UNSUPPORTED,
+                   "%s: prepend_scheme is %.40s, but must be always, first or never",
+                   name, scheme);
+}
+
 static pf_status read_metaspace(pf_tokenizer *t, const json_t *value,
                                 const char *name, pf_error *error)
 {
-    const char *mark = "\xe2\x96\x81", *scheme = NULL;
-    bool prefix = true;
-    t->metaspace.split = true;
+    const char *mark = "\xe2\x96\x81";
+    pf_splitter *splitter = NULL;
+    size_t character = 0;
+    PF_TRY(new_splitter(t, name, &splitter, error));
+    splitter->metaspace = splitter->split = true;
     PF_TRY(pf_json_string(value, name, "replacement", &mark, error));
-    PF_TRY(pf_json_bool(value, name, "add_prefix_space", &prefix, error));
-    PF_TRY(pf_json_string(value, name, "prepend_scheme", &scheme, error));
-    PF_TRY(pf_json_bool(value, name, "split", &t->metaspace.split, error));
-    if (t->metaspace.present)
-        return damaged(name, "more than one Metaspace", error);
-    if (!*mark || strlen(mark) >= sizeof t->metaspace.mark)
-        return damaged(name, "replacement must be one character", error);
-    strncpy(t->metaspace.mark, mark, sizeof t->metaspace.mark - 1);
-    t->metaspace.present = true;
-    t->metaspace.prepend = prefix ? PF_PREPEND_ALWAYS : PF_PREPEND_NEVER;
-    if (!scheme)
-        return PF_OK;
-    if (strcmp(scheme, "always") == 0)
-        t->metaspace.prepend = PF_PREPEND_ALWAYS;
-    else if (strcmp(scheme, "first") == 0)
-        t->metaspace.prepend = PF_PREPEND_FIRST;
-    else if (strcmp(scheme, "never") == 0)
-        t->metaspace.prepend = PF_PREPEND_NEVER;
-    else
-        return pf_fail(error, PF_E_UNSUPPORTED,
-                       "%s: prepend_scheme is %.40s, but must be always, first or "
-                       "never", name, scheme);
-    return PF_OK;
+    PF_TRY(pf_json_bool(value, name, "split", &splitter->split, error));
+    if (*mark)
+        pf_utf8_next(mark, 0, &character);
+    if (character == 0 || mark[character] != '\0')
+        return pf_fail(error, PF_E_MODEL,
+                       "%s: replacement is \"%.40s\", but must be one character", name,
+                       mark);
+    memcpy(splitter->mark, mark, character + 1);
+    return read_prepend(splitter, value, name, error);
 }
 
 static pf_status read_pre_tokenizer(pf_tokenizer *t, const json_t *value,
                                     const char *name, int depth, pf_error *error)
 {
+    pf_splitter *splitter = NULL;
     if (!value || json_is_null(value))
         return PF_OK;
     if (is_type(value, "Sequence") && depth < MAX_DEPTH) {
@@ -307,20 +360,25 @@ static pf_status read_pre_tokenizer(pf_tokenizer *t, const json_t *value,
     }
     if (is_type(value, "Metaspace"))
         return read_metaspace(t, value, name, error);
-    if (is_type(value, "WhitespaceSplit") && !t->metaspace.present) {
-        t->split_white_space = true;
-        return PF_OK;
-    }
+    if (is_type(value, "WhitespaceSplit"))
+        return new_splitter(t, name, &splitter, error);
     return unsupported(name, "pre_tokenizer", value, error);
 }
 
-static int32_t id_of(const pf_tokenizer *t, const char *text)
+/* The one id that the template's own table gives the token. */
+static pf_status find_end(pf_tokenizer *t, const json_t *tokens, const char *text,
+                          const char *name, pf_error *error)
 {
-    for (int64_t i = 0; i < t->added_count; i++)
-        if (strcmp(t->added[i].text, text) == 0)
-            return t->added[i].id;
-    const pf_piece *piece = pf_tokenizer_find(t, text, strlen(text));
-    return piece ? piece->id : -1;
+    const json_t *ids = json_object_get(json_object_get(tokens, text), "ids");
+    const json_t *first = json_array_get(ids, 0);
+    if (json_array_size(ids) != 1 || !json_is_integer(first) ||
+        json_integer_value(first) < 0 || json_integer_value(first) > MAX_PIECES)
+        return pf_fail(error, PF_E_MODEL,
+                       "%s: post_processor must give the end token %.40s one id from 0 "
+                       "to %d", name, text, MAX_PIECES);
+    t->end_id = (int32_t)json_integer_value(first);
+    t->vocabulary = t->end_id + 1 > t->vocabulary ? t->end_id + 1 : t->vocabulary;
+    return PF_OK;
 }
 
 /* [Sequence A, SpecialToken X] and nothing else. */
@@ -340,11 +398,7 @@ static pf_status read_post_processor(pf_tokenizer *t, const json_t *value,
         return pf_fail(error, PF_E_UNSUPPORTED,
                        "%s: the template of post_processor must be a sequence and an "
                        "end token", name);
-    t->end_id = id_of(t, text);
-    if (t->end_id < 0)
-        return pf_fail(error, PF_E_MODEL,
-                       "%s: the end token %.40s is not in the vocabulary", name, text);
-    return PF_OK;
+    return find_end(t, json_object_get(value, "special_tokens"), text, name, error);
 }
 
 /* --- the whole -------------------------------------------------------------------- */
@@ -355,8 +409,8 @@ static pf_status read_all(pf_tokenizer *t, const json_t *root, const char *name,
     if (!json_is_object(root))
         return damaged(name, "not a JSON object", error);
     PF_TRY(read_model(t, json_object_get(root, "model"), name, error));
-    PF_TRY(read_added(t, json_object_get(root, "added_tokens"), name, error));
     PF_TRY(read_normalizer(t, json_object_get(root, "normalizer"), name, 0, error));
+    PF_TRY(read_added(t, json_object_get(root, "added_tokens"), name, error));
     PF_TRY(read_pre_tokenizer(t, json_object_get(root, "pre_tokenizer"), name, 0,
                               error));
     return read_post_processor(t, json_object_get(root, "post_processor"), name, error);

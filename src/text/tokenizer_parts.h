@@ -1,4 +1,5 @@
-/* The tokenizer inside: what reading makes and encoding uses. */
+/* The tokenizer inside: what reading makes and encoding uses.
+ * docs/model/text.md#tokenizer. */
 #ifndef PF_TEXT_TOKENIZER_PARTS_H
 #define PF_TEXT_TOKENIZER_PARTS_H
 
@@ -8,7 +9,7 @@
 #include "text/charsmap.h"
 #include "text/tokenizer.h"
 
-enum { PF_MAX_RULES = 16 };
+enum { PF_MAX_RULES = 16, PF_MAX_SPLITS = 8 };
 
 /* A piece of the vocabulary; the list is sorted by text. */
 typedef struct pf_piece {
@@ -18,10 +19,14 @@ typedef struct pf_piece {
     double score;
 } pf_piece;
 
+/* A token that is found in the text itself, whatever the model would make of it. */
 typedef struct pf_added_token {
-    char *text;
+    char *text;                         /* normalised if `normalized` */
     size_t bytes;
     int32_t id;
+    bool single_word;                   /* only between characters that are no word's */
+    bool left, right;                   /* takes the white space beside it */
+    bool normalized;                    /* looked for in the normalised text */
 } pf_added_token;
 
 typedef enum pf_rule_kind {
@@ -43,11 +48,13 @@ typedef struct pf_rule {
 
 typedef enum pf_prepend { PF_PREPEND_ALWAYS, PF_PREPEND_FIRST, PF_PREPEND_NEVER } pf_prepend;
 
-typedef struct pf_metaspace {
-    bool present, split;
+/* A step of the pre-tokenizer: cuts at white space, or before every mark. */
+typedef struct pf_splitter {
+    bool metaspace;                     /* else WhitespaceSplit */
+    bool split;                         /* Metaspace: cut at all */
     pf_prepend prepend;
     char mark[8];                       /* the replacement, U+2581 */
-} pf_metaspace;
+} pf_splitter;
 
 struct pf_tokenizer {
     char *texts;                        /* all pieces, NUL-terminated */
@@ -59,22 +66,41 @@ struct pf_tokenizer {
     int32_t unknown_id;                 /* -1: none */
     double unknown_score;
     size_t longest;                     /* bytes of the longest piece */
-    pf_added_token *added;              /* special tokens, cut out of the text */
+    pf_added_token *added;
     int64_t added_count;
+    bool added_first[256];              /* an added token begins with this byte */
     pf_rule rules[PF_MAX_RULES];
     int rule_count;
-    bool split_white_space;
-    pf_metaspace metaspace;
+    pf_splitter splitters[PF_MAX_SPLITS];
+    int splitter_count;
     int32_t end_id;                     /* appended; -1: none */
     int64_t vocabulary;
 };
 
-/* The piece of exactly this text, or NULL. */
+/* The piece of exactly this text, or NULL; the last of several alike. */
 const pf_piece *pf_tokenizer_find(const pf_tokenizer *t, const char *text,
                                   size_t bytes);
 
-/* Adds the normalised text to `out`. */
-void pf_tokenizer_normalize(const pf_tokenizer *t, const char *text, size_t bytes,
-                            pf_buffer *out);
+/* The normalised text into the empty `out` (pf_buffer_free, also after a failure).
+ * *start: leading bytes that stand for the first character of the prompt. */
+pf_status pf_tokenizer_normalize(const pf_tokenizer *t, const char *text, size_t bytes,
+                                 pf_buffer *out, size_t *start, pf_error *error);
+
+/* Walks over the added tokens of a text. */
+typedef struct pf_added_scan {
+    const char *text;
+    size_t bytes;
+    bool normalized;                    /* tokens of normalised text, or of raw */
+    size_t at;                          /* where to go on; 0 at first */
+    size_t taken;                       /* end of the last match; 0 at first */
+} pf_added_scan;
+
+typedef struct pf_added_match {
+    const pf_added_token *token;
+    size_t begin, end;
+} pf_added_match;
+
+/* The next match, leftmost and then longest; false: there is none. */
+bool pf_added_next(const pf_tokenizer *t, pf_added_scan *scan, pf_added_match *match);
 
 #endif
