@@ -39,6 +39,9 @@ typedef enum cli_kind {
     CLI_CHOICE                  /* int: place in `choices`, "fast|f32|ref" */
 } cli_kind;
 
+/* The bound, both ways, of numbers that the library judges: its message is better. */
+#define CLI_UNBOUNDED 1e6
+
 typedef struct cli_option {
     cli_kind kind;
     const char *name;           /* "num-frames"; the heading of a group */
