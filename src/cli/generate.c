@@ -584,6 +584,7 @@ static void clean_up(generation *g)
     pf_state_free(&g->resume);
     free(g->film_path);
     free(g->prompt_text);
+    cli_parser_close(&g->parser);
 }
 
 int cli_generate(int argc, char **argv)

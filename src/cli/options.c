@@ -272,14 +272,14 @@ static int take_member(cli_parser *parser, const char *path, const char *key,
 int cli_parse_config(cli_parser *parser, const char *path)
 {
     json_error_t detail;
-    /* Strings of the settings point into it, so it is never released. */
-    static json_t *config;
     struct stat info;
     if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
         fprintf(stderr, "phonofilm: --config %s: it is a folder\n", path);
         return EXIT_WRONG;
     }
-    config = json_load_file(path, JSON_REJECT_DUPLICATES, &detail);
+    json_t *config = json_load_file(path, JSON_REJECT_DUPLICATES, &detail);
+    json_decref(parser->config);
+    parser->config = config;
     if (!config && detail.line > 0)
         fprintf(stderr, "phonofilm: --config %s, line %d: %s\n", path, detail.line,
                 detail.text);
@@ -296,6 +296,12 @@ int cli_parse_config(cli_parser *parser, const char *path)
             return code;
     }
     return EXIT_DONE;
+}
+
+void cli_parser_close(cli_parser *parser)
+{
+    json_decref(parser->config);
+    parser->config = NULL;
 }
 
 bool cli_given(const cli_parser *parser, const char *name)

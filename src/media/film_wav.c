@@ -1,4 +1,4 @@
-/* The sound alone: RIFF/WAVE, 16-bit PCM, mono.
+/* The sound alone: RIFF/WAVE, 16-bit PCM, mono.  docs/model/image.md#sound.
  *
  * Samples are clipped to -1..1, multiplied with 32767 and truncated toward zero, as
  * the reference does.  Metadata is a LIST INFO chunk before the samples.
