@@ -122,6 +122,8 @@ typedef struct pf_model_info {
     int sample_rate;            /* Hz: 48000 */
     int audio_hop;              /* samples an audio latent: 960 */
     double boundary_ratio;      /* the low-noise expert works below it: 0.9 */
+    bool without_picture;       /* trained to start from the prompt alone, too: text_only
+                                 * is what a user means who gives no picture */
     const char *platform;       /* where it computes: "cpu" */
     const char *isa;            /* "avx2" */
     const char *device;         /* the processor's name */
@@ -299,7 +301,7 @@ PF_API void pf_state_free(pf_state *state);
 
 typedef struct pf_bench_row {
     char op[24];                /* "linear", "attention", "conv" */
-    char dtype[16];             /* of the weights or inputs */
+    char dtype[16];             /* of the weights; attention: as it multiplies */
     char isa[32];
     int64_t shape[6];
     int rank;

@@ -40,13 +40,28 @@ need_packages() {
         --no-install-recommends $missing
 }
 
-# build_in FOLDER [MESON OPTION...]: configures once, then builds.
+# or_show LOG COMMAND...: runs a command quietly; what it said is shown if it fails.
+or_show() {
+    log=$1
+    shift
+    "$@" >"$log" 2>&1 || {
+        cat "$log" >&2
+        return 1
+    }
+}
+
+# build_in FOLDER [MESON OPTION...]: configures a folder that is new or has other
+# options (none given: leaves them as they are), then builds.
 build_in() {
     folder=$1
     shift
-    [ -f "$folder/build.ninja" ] || meson setup "$folder" "$@" >/dev/null
-    ninja -C "$folder" >"$folder/build.log" 2>&1 || {
-        cat "$folder/build.log" >&2
-        return 1
-    }
+    mkdir -p "$folder"
+    if [ ! -f "$folder/build.ninja" ]; then
+        or_show "$folder/setup.log" meson setup "$folder" "$@"
+        echo "$*" >"$folder/options"
+    elif [ $# -gt 0 ] && [ "$*" != "$(cat "$folder/options" 2>/dev/null)" ]; then
+        or_show "$folder/setup.log" meson setup --reconfigure "$folder" "$@"
+        echo "$*" >"$folder/options"
+    fi
+    or_show "$folder/build.log" ninja -C "$folder"
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/default_model.h"
 #include "cli/film_sink.h"
 #include "cli/report.h"
 #include "cli/targets.h"
@@ -114,7 +115,7 @@ static const cli_option options[] = {
      "Decode saved latents, or go on from unfinished ones"},
     {CLI_GROUP, "Model and machine", 0, NULL, 0, 0, 0, NULL, NULL},
     {CLI_TEXT, "model-path", 'm', "FOLDER", AT(model_path), 0, 0, NULL,
-     "Model folder"},
+     "Model folder (default: the model that comes with the program)"},
     {CLI_CHOICE, "precision", 0, "KIND", AT(precision), 0, 0, "fast|f32|ref",
      "fast (default), f32, or ref: the roundings of the Python reference"},
     {CLI_CHOICE, "bridge-inv-freq", 0, "KIND", AT(bridge_inv_freq), 0, 0,
@@ -327,6 +328,13 @@ static void take_guidance(generation *g)
     r->guidance_rescale = s->guidance_rescale;
 }
 
+/* No picture, and a model that does without one. */
+static bool chooses_text_only(const generation *g)
+{
+    bool finished = g->s.from_latents && g->resume.step >= g->resume.steps;
+    return pf_engine_info(g->engine)->without_picture && !g->s.image_path && !finished;
+}
+
 /* Everything but the pictures. */
 static void fill_request(generation *g)
 {
@@ -336,7 +344,7 @@ static void fill_request(generation *g)
     take_guidance(g);
     r->prompt = s->prompt;
     r->negative_prompt = s->negative_prompt;
-    r->text_only = s->t2va;
+    r->text_only = s->t2va || chooses_text_only(g);
     r->rng = (pf_rng)s->rng;
     r->cuda_multiprocessors = s->cuda_sm_count;
     r->no_video_output = s->no_video_output;
@@ -604,6 +612,8 @@ int cli_generate(int argc, char **argv)
     int code = cli_parse(&g.parser, argc, argv);
     if (code == EXIT_DONE && g.s.config)
         code = cli_parse_config(&g.parser, g.s.config);
+    if (code == EXIT_DONE && !g.s.model_path)
+        g.s.model_path = cli_default_model();
     if (code == EXIT_DONE && !g.s.model_path)
         code = complain("--model-path is missing: give a model folder");
     if (code == EXIT_DONE)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/default_model.h"
 #include "cli/report.h"
 
 typedef struct settings {
@@ -109,22 +110,24 @@ int cli_info(int argc, char **argv)
     cli_parser parser = {
         .options = options,
         .count = (int)(sizeof options / sizeof options[0]),
-        .usage = "MODEL",
-        .summary = "Tells what the model folder MODEL holds: components, dtypes, "
-                   "bytes, and the memory and time that a film needs.",
+        .usage = "[MODEL]",
+        .summary = "Tells what the model folder MODEL (default: the model that comes "
+                   "with the program) holds: components, dtypes, bytes, and the memory "
+                   "and time that a film needs.",
         .settings = &s,
         .takes_operand = true,
     };
     int code = cli_parse(&parser, argc, argv);
     if (code != EXIT_DONE)
         return code;
-    if (!parser.operand) {
+    const char *model = parser.operand ? parser.operand : cli_default_model();
+    if (!model) {
         fputs("phonofilm: MODEL is missing: give a model folder\n", stderr);
         return EXIT_WRONG;
     }
     pf_engine *engine = NULL;
     pf_error error = {0};
-    pf_engine_options engine_options = {.model_path = parser.operand,
+    pf_engine_options engine_options = {.model_path = model,
                                         .platform = s.platform,
                                         .isa = s.isa,
                                         .warn = cli_warn};

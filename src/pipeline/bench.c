@@ -70,18 +70,25 @@ static pf_status fill(pf_ops *ops, const pf_tensor *tensor)
     return status;
 }
 
+/* BF16, as models have them, or F32 with PF_MATH_F32. */
 static pf_status make_weight(bench_run *r, pf_weight_kind kind, int rank,
                              const int64_t *shape)
 {
-    pf_tensor source = pf_tensor_make(NULL, PF_BF16, rank, shape);
+    bool wide = r->spec->math == PF_MATH_F32;
+    pf_tensor source = pf_tensor_make(NULL, wide ? PF_F32 : PF_BF16, rank, shape);
     int64_t count = pf_tensor_count(&source);
-    uint16_t *values = pf_alloc((size_t)count * sizeof *values);
     uint32_t state = 11;
-    if (!values)
-        return pf_fail_memory(r->ops.error, "bench", (size_t)count * 2);
-    for (int64_t i = 0; i < count; i++)
-        values[i] = pf_f32_to_bf16(0.05f * noise(&state));
-    r->source = source.data = values;
+    r->source = source.data = pf_alloc((size_t)pf_tensor_bytes(&source));
+    if (!r->source)
+        return pf_fail_memory(r->ops.error, "bench",
+                              (unsigned long long)pf_tensor_bytes(&source));
+    for (int64_t i = 0; i < count; i++) {
+        float value = 0.05f * noise(&state);
+        if (wide)
+            ((float *)r->source)[i] = value;
+        else
+            ((uint16_t *)r->source)[i] = pf_f32_to_bf16(value);
+    }
     pf_platform *platform = r->ops.platform;
     return platform->table.weight_prepare(platform, kind, r->spec->math, &source,
                                           &r->weight, r->ops.error);
@@ -154,6 +161,11 @@ static pf_status measure(bench_run *r, double *gflops)
     return PF_OK;
 }
 
+static bool is_attention(const bench_case *spec)
+{
+    return strcmp(spec->op, "attention") == 0;
+}
+
 static pf_status run_rounds(bench_run *r, pf_bench_row *row, pf_bench_report *out)
 {
     double speed[ROUNDS], f32[ROUNDS], bf16[ROUNDS], int8[ROUNDS];
@@ -171,11 +183,12 @@ static pf_status run_rounds(bench_run *r, pf_bench_row *row, pf_bench_report *ou
     out->f32 = median(f32, ROUNDS);
     out->bf16 = median(bf16, ROUNDS);
     out->int8 = median(int8, ROUNDS);
-    bool halves = r->spec->math == PF_MATH_FAST && out->bf16 > 0;
+    bool fast = r->spec->math == PF_MATH_FAST, halves = fast && out->bf16 > 0;
     double ceiling = halves ? out->bf16 : out->f32;
+    bool has_bf16 = is_attention(r->spec) ? halves : fast;
     row->gflops = median(speed, ROUNDS);
     row->fraction = ceiling > 0 ? row->gflops / ceiling : 0;
-    snprintf(row->dtype, sizeof row->dtype, "%s", halves ? "bf16" : "f32");
+    snprintf(row->dtype, sizeof row->dtype, "%s", has_bf16 ? "bf16" : "f32");
     return PF_OK;
 }
 
@@ -199,12 +212,13 @@ static pf_status bench_one(pf_platform *platform, const bench_case *spec,
     return status;
 }
 
-/* Without a bf16 multiply FAST is F32 once more: not measured twice. */
+/* Attention has no weights: without a bf16 multiply FAST is F32 once more, and is not
+ * measured twice. */
 static bool is_worth(const pf_platform *platform, const bench_case *spec)
 {
     bool halves = strcmp(platform->capabilities.isa, "avx512bf16") == 0;
-    return halves || spec->math == PF_MATH_F32 ||
-           (strcmp(spec->op, "attention") == 0 && spec->shape[1] < 4096);
+    return halves || !is_attention(spec) || spec->math == PF_MATH_F32 ||
+           spec->shape[1] < 4096;
 }
 
 pf_status pf_bench(const pf_bench_options *options, pf_bench_report *out,

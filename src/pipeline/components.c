@@ -188,6 +188,7 @@ static pf_status parse_defaults(const json_t *config, const char *path,
     PF_TRY(read_int(config, path, "num_inference_steps", PF_STEPS_MAX,
                     &d->num_inference_steps, error));
     PF_TRY(pf_json_real(config, path, "fps", 1.0, 120.0, &d->fps, error));
+    PF_TRY(pf_json_bool(config, path, "text_only", &d->text_only, error));
     return pf_json_real(config, path, "guidance_scale", 0.0, 100.0,
                         &d->guidance_scale, error);
 }

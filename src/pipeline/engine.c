@@ -27,6 +27,7 @@ static void fill_info(pf_engine *engine)
         .sample_rate = audio->sample_rate,
         .audio_hop = audio->hop,
         .boundary_ratio = engine->boundary_ratio,
+        .without_picture = engine->defaults.text_only,
         .platform = can->name,
         .isa = can->isa,
         .device = can->device,

@@ -11,8 +11,16 @@
 #define PF_CPU_KERNEL_LIST(X)                           \
     X(linear, pf_linear_args)                           \
     X(attention, pf_attention_args)                     \
+    X(norm, pf_norm_args)                               \
     X(conv, pf_conv_args)                               \
-    X(conv_transposed, pf_conv_transposed_args)
+    X(conv_transposed, pf_conv_transposed_args)         \
+    X(channel_norm, pf_channel_norm_args)               \
+    X(snake, pf_snake_args)                             \
+    X(unary, pf_unary_args)                             \
+    X(binary, pf_binary_args)                           \
+    X(copy, pf_copy_args)                               \
+    X(fill, pf_fill_args)                               \
+    X(upsample, pf_upsample_args)
 
 #define PF_CPU_DECLARE(slot, type) \
     pf_status PF_CPU(slot)(pf_platform *platform, const type *args, pf_error *error);

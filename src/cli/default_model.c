@@ -1,0 +1,45 @@
+/* Finding the model in the box.  See default_model.h. */
+#include "cli/default_model.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* From the program's folder. */
+static const char *const places[] = {
+    "../share/phonofilm/models/nano",
+    "../models/nano",
+};
+
+/* The program's folder; false when the system does not tell. */
+static bool program_folder(char out[PATH_MAX])
+{
+    ssize_t length = readlink("/proc/self/exe", out, PATH_MAX - 1);
+    if (length <= 0)
+        return false;
+    out[length] = '\0';
+    char *slash = strrchr(out, '/');
+    if (slash)
+        *slash = '\0';
+    return slash != NULL;
+}
+
+const char *cli_default_model(void)
+{
+    static char found[PATH_MAX];
+    char folder[PATH_MAX], path[PATH_MAX], index[PATH_MAX];
+    if (!program_folder(folder))
+        return NULL;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        int length = snprintf(path, sizeof path, "%s/%s", folder, places[i]);
+        int with_name = snprintf(index, sizeof index, "%s/%s/model_index.json", folder,
+                                 places[i]);
+        if (length < PATH_MAX && with_name < PATH_MAX && access(index, R_OK) == 0 &&
+            realpath(path, found))
+            return found;
+    }
+    return NULL;
+}
