@@ -357,19 +357,21 @@ static void fill_request(generation *g)
 
 /* --- output ------------------------------------------------------------------- */
 
-/* What no film can do without, in the words of the command line. */
-static int check_inputs(generation *g)
+/* In the words of the command line; latents may do without. */
+static int check_prompt(generation *g)
 {
-    const settings *s = &g->s;
-    if (s->from_latents)
+    if (g->s.prompt || g->s.from_latents)
         return EXIT_DONE;
-    if (!s->prompt)
-        return complain("--prompt is missing: say what is to be seen and heard, or - to "
-                        "read it from standard input");
-    if (!s->image_path && !s->t2va)
-        return complain("--image-path is missing: give the first frame, or --t2va to "
-                        "begin with a white one");
-    return EXIT_DONE;
+    return complain("--prompt is missing: say what is to be seen and heard, or - to read "
+                    "it from standard input");
+}
+
+static int check_picture(const generation *g)
+{
+    if (g->s.image_path || g->request.text_only || g->s.from_latents)
+        return EXIT_DONE;
+    return complain("--image-path is missing: give the first frame, or --t2va to begin "
+                    "with a white one");
 }
 
 /* Flags that mean nothing for this kind of film. */
@@ -560,7 +562,7 @@ static int check_only(generation *g)
 
 static int generate(generation *g)
 {
-    int (*const steps[])(generation *) = {check_inputs, read_prompt, load_latents,
+    int (*const steps[])(generation *) = {check_prompt, read_prompt, load_latents,
                                           choose_output, open_engine};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         int code = steps[i](g);
@@ -569,7 +571,9 @@ static int generate(generation *g)
     }
     pf_request_init(g->engine, &g->request);
     fill_request(g);
-    int code = load_picture(g->s.image_path, &g->first, &g->request.first_frame);
+    int code = check_picture(g);
+    if (code == EXIT_DONE)
+        code = load_picture(g->s.image_path, &g->first, &g->request.first_frame);
     if (code == EXIT_DONE)
         code = load_picture(g->s.last_image_path, &g->last, &g->request.last_frame);
     if (code == EXIT_DONE)

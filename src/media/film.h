@@ -14,9 +14,9 @@
  *
  * A thread of the film encodes while the caller makes the next frames; its failures
  * come back from the next call.  Everything is written under a temporary name
- * (PATH.part, or PATH.part2 ... if that is taken) and renamed by pf_film_close: until then PATH is untouched, and after
- * a failure or pf_film_abort nothing is left.  Sound is cut to the length of the
- * picture.  A film is used from one thread at a time.
+ * (PATH.part, or PATH.part2 ... if that is taken) and renamed by pf_film_close: until
+ * then PATH is untouched, and after a failure or pf_film_abort nothing is left.  Sound
+ * is cut to the length of the picture.  A film is used from one thread at a time.
  */
 #ifndef PF_MEDIA_FILM_H
 #define PF_MEDIA_FILM_H

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import PROGRAM
+from conftest import PROGRAM, ROOT
 from test_films import needs_ffprobe, probe
 from test_refusals import check_refused
 
@@ -196,7 +196,9 @@ def test_folder_and_name(run, model, tmp_path):
 
 
 def test_what_is_missing_is_named(run, model, tmp_path):
-    for flags, word in (([], "--model-path"), (["-m", model], "--prompt"),
+    in_the_box = (ROOT / "models" / "nano" / "model_index.json").exists()
+    for flags, word in (([], "--prompt" if in_the_box else "--model-path"),
+                        (["-m", model], "--prompt"),
                         (["-m", model, "-p", "x"], "--image-path")):
         result = run("generate", *flags, cwd=tmp_path)
         assert result.code == 2 and f"{word} is missing" in result.err

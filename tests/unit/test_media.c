@@ -479,6 +479,32 @@ static void too_much_or_nothing_is_refused(void **unused)
     assert_int_equal(count_files(), 0);
 }
 
+/* Frames are in the file before the film is closed: encoding goes on beside decoding. */
+static void encoding_runs_while_frames_come(void **unused)
+{
+    enum { WIDE = 128, MANY = 120 };
+    static uint8_t noise[3 * WIDE * WIDE];
+    pf_error error = {0};
+    pf_film *film;
+    struct stat info = {0};
+    char *path = in_folder("f.mp4"), *part = in_folder("f.mp4.part");
+    pf_film_options options = {.path = path, .video = true, .width = WIDE,
+                               .height = WIDE, .fps = 24, .frames = MANY,
+                               .quality = -1};
+    uint32_t state = 1;
+    (void)unused;
+    assert_int_equal(pf_film_open(&options, &film, &error), PF_OK);
+    for (int i = 0; i < MANY; i++) {
+        for (size_t k = 0; k < sizeof noise; k++)
+            noise[k] = (uint8_t)((state = state * 1664525 + 1013904223) >> 24);
+        assert_int_equal(pf_film_write_frames(film, noise, 1, &error), PF_OK);
+    }
+    assert_int_equal(stat(part, &info), 0);
+    assert_true(info.st_size > 100000);
+    pf_film_abort(film);
+    assert_int_equal(count_files(), 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -493,6 +519,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(parts_are_not_shared),
         cmocka_unit_test(odd_targets_are_refused),
         cmocka_unit_test(films_survive_faults),
+        cmocka_unit_test(encoding_runs_while_frames_come),
         cmocka_unit_test(wrong_films_are_refused),
         cmocka_unit_test(too_much_or_nothing_is_refused),
     };
