@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "media/picture_parts.h"
 
-enum { CHUNK = 1 << 15, PASSES = 7, MAX_FILTER = 4 };
+enum { CHUNK = 1 << 15, PASSES = 7, MAX_FILTER = 4, MAX_SURPLUS = 1 << 16 };
 
 /* Where the rows begin in the inflated data. */
 typedef struct rows {
@@ -17,6 +17,7 @@ typedef struct rows {
     int64_t bytes[PASSES];              /* of a row, with its filter */
     int pass, passes;
     int64_t in_row;                     /* bytes that are still to come of this row */
+    int64_t surplus;                    /* bytes after the last row */
     bool bad_filter;
 } rows;
 
@@ -49,14 +50,16 @@ static void count_rows(rows *r, const pf_picture_header *header, int64_t bits,
     }
 }
 
-/* Walks over inflated bytes, row by row; what follows the last row is ignored. */
+/* Walks over inflated bytes, row by row; what follows the last row is counted. */
 static void walk(rows *r, const uint8_t *data, int64_t bytes)
 {
     while (bytes > 0) {
         while (r->pass < r->passes && r->left[r->pass] == 0)
             r->pass++;
-        if (r->pass == r->passes)
+        if (r->pass == r->passes) {
+            r->surplus += bytes;
             return;
+        }
         if (r->in_row == 0) {
             r->in_row = r->bytes[r->pass];
             r->bad_filter |= *data > MAX_FILTER;
@@ -90,7 +93,7 @@ static int inflate_chunk(z_stream *stream, const uint8_t *data, uint32_t bytes,
         stream->avail_out = CHUNK;
         code = inflate(stream, Z_NO_FLUSH);
         walk(r, buffer, CHUNK - (int64_t)stream->avail_out);
-    } while (code == Z_OK && stream->avail_out == 0);
+    } while (code == Z_OK && stream->avail_out == 0 && r->surplus <= MAX_SURPLUS);
     return code == Z_BUF_ERROR ? Z_OK : code;
 }
 
@@ -104,7 +107,8 @@ static int inflate_all(z_stream *stream, const uint8_t *data, size_t bytes,
                        uint8_t *buffer, rows *r)
 {
     int code = Z_OK;
-    for (size_t at = 8; at < bytes && code == Z_OK; at += 12 + (size_t)big32(data + at))
+    for (size_t at = 8; at < bytes && code == Z_OK && r->surplus <= MAX_SURPLUS;
+         at += 12 + (size_t)big32(data + at))
         if (memcmp(data + at + 4, "IDAT", 4) == 0)
             code = inflate_chunk(stream, data + at + 8, big32(data + at), buffer, r);
     return code;
@@ -116,6 +120,8 @@ static const char *find_damage(int code, const rows *r)
         return "its compressed data is broken";
     if (!is_complete(r))
         return "rows are missing";
+    if (r->surplus > MAX_SURPLUS)       /* a bomb: it inflates to any size */
+        return "its compressed data is much longer than its rows";
     return r->bad_filter ? "a row has an unknown filter" : NULL;
 }
 

@@ -77,6 +77,7 @@ REFUSED = {
     "png with half its data": (png(data=GOOD[:len(GOOD) // 2]), "rows"),
     "png with a wrong checksum of its data":
         (png(data=GOOD[:-1] + bytes([GOOD[-1] ^ 1])), "compressed"),
+    "png that inflates to 64 MB": (png(rows=bytes(1 << 26)), "longer"),
     "png with filter 5": (png(rows=(b"\5" + bytes(60)) * 18), "filter"),
     "png without data": (png(data=b""), "rows"),
     "png without end": (png()[:-12], "cut short"),
