@@ -3,7 +3,7 @@
 
 packages_build="gcc libc6-dev meson pkg-config
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev
-  libjansson-dev libutf8proc-dev"
+  libjpeg-dev zlib1g-dev libjansson-dev libutf8proc-dev"
 packages_test="libcmocka-dev python3-pytest ffmpeg"
 
 # Runs a command as root: directly, or through sudo.

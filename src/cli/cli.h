@@ -39,6 +39,9 @@ typedef enum cli_kind {
     CLI_CHOICE                  /* int: place in `choices`, "fast|f32|ref" */
 } cli_kind;
 
+/* The bound, both ways, of numbers that the library judges: its message is better. */
+#define CLI_UNBOUNDED 1e6
+
 typedef struct cli_option {
     cli_kind kind;
     const char *name;           /* "num-frames"; the heading of a group */
@@ -61,6 +64,7 @@ typedef struct cli_parser {
     bool given[CLI_MAX_OPTIONS];    /* by flag or config, in the table's order */
     const char *operand;        /* the one argument, or NULL */
     bool takes_operand;
+    struct json_t *config;      /* its strings are those of the settings */
 } cli_parser;
 
 /* Parses argv; prints help and exits as such programs do.  EXIT_DONE, or another
@@ -68,8 +72,11 @@ typedef struct cli_parser {
 int cli_parse(cli_parser *parser, int argc, char **argv);
 
 /* Reads a JSON object whose members are flag names with '_' for '-'; what was
- * given as a flag wins.  Strings live as long as the process. */
+ * given as a flag wins.  Strings live until cli_parser_close. */
 int cli_parse_config(cli_parser *parser, const char *path);
+
+/* Releases what --config holds; needless without it. */
+void cli_parser_close(cli_parser *parser);
 
 bool cli_given(const cli_parser *parser, const char *name);
 

@@ -1,79 +1,12 @@
 /* From a job's sinks to a film file.  See film_sink.h. */
 #include "cli/film_sink.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { NAMES_TRIED = 9999 };
-
-/* --- the name ------------------------------------------------------------------- */
-
-static char *join(const char *folder, const char *name)
-{
-    size_t bytes = strlen(folder) + strlen(name) + 2;
-    char *path = malloc(bytes);
-    if (path)
-        snprintf(path, bytes, "%s/%s", folder, name);
-    return path;
-}
-
-/* FOLDER/film.mp4, or the first of film-2.mp4 ... that does not exist. */
-static char *free_name(const char *folder)
-{
-    char name[32] = "film.mp4";
-    for (int i = 2; i <= NAMES_TRIED; i++) {
-        char *path = folder ? join(folder, name) : strdup(name);
-        if (!path || access(path, F_OK) != 0)
-            return path;
-        free(path);
-        snprintf(name, sizeof name, "film-%d.mp4", i);
-    }
-    return NULL;
-}
-
-/* mkdir -p */
-static int make_folders(const char *folder)
-{
-    char *path = strdup(folder);
-    int failed = path ? 0 : ENOMEM;
-    for (char *at = path; !failed && at && *at; at++)
-        if (*at == '/' && at != path) {
-            *at = '\0';
-            if (mkdir(path, 0777) != 0 && errno != EEXIST)
-                failed = errno;
-            *at = '/';
-        }
-    if (!failed && mkdir(path, 0777) != 0 && errno != EEXIST)
-        failed = errno;
-    free(path);
-    return failed;
-}
-
-char *film_path_choose(const char *output, const char *folder, const char *name)
-{
-    if (output)
-        return strdup(output);
-    if (name && strchr(name, '/')) {
-        fprintf(stderr, "phonofilm: --output-file-name is %s, but must be a name "
-                "without a folder\n", name);
-        return NULL;
-    }
-    int reason = folder ? make_folders(folder) : 0;
-    if (reason) {
-        fprintf(stderr, "phonofilm: cannot make the folder %s: %s\n", folder,
-                strerror(reason));
-        return NULL;
-    }
-    char *path = !name ? free_name(folder) : folder ? join(folder, name) : strdup(name);
-    if (!path)
-        fprintf(stderr, "phonofilm: no free name for the film; give one with -o\n");
-    return path;
-}
+enum { TITLE_BYTES = 200 };
 
 /* --- metadata ------------------------------------------------------------------- */
 
@@ -83,45 +16,68 @@ static void set_if(json_t *object, const char *key, double value)
         json_object_set_new(object, key, json_real(value));
 }
 
-static json_t *parameters_json(const pf_engine *engine, const pf_request *r)
+/* JSON's integers end at 2^63 here; beyond, text, which --config takes too. */
+static void set_seed(json_t *object, uint64_t seed)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
+    json_object_set_new(object, "seed", seed <= INT64_MAX
+                                            ? json_integer((json_int_t)seed)
+                                            : json_string(text));
+}
+
+static void set_noise(json_t *object, const pf_request *r)
 {
     static const char *const rngs[] = {"own", "torch-cpu", "torch-cuda"};
+    set_seed(object, r->seed);
+    json_object_set_new(object, "rng", json_string(rngs[r->rng]));
+    if (r->cuda_multiprocessors > 0)
+        json_object_set_new(object, "cuda_sm_count",
+                            json_integer(r->cuda_multiprocessors));
+}
+
+/* All that decides what the film is, but for the pictures. */
+static json_t *parameters_json(const film_sink *sink, const pf_engine *engine,
+                               const pf_request *r)
+{
     const pf_model_info *info = pf_engine_info(engine);
     const char *slash = strrchr(info->path, '/');
     json_t *p = json_pack(
-        "{s:s, s:s, s:s*, s:s*, s:i, s:i, s:i, s:f, s:i, s:f, s:b}", "phonofilm",
-        pf_version(), "model", slash && slash[1] ? slash + 1 : info->path, "prompt",
+        "{s:s, s:s, s:s, s:s*, s:s*, s:i, s:i, s:i, s:f, s:i, s:f, s:b}", "phonofilm",
+        pf_version(), "precision", sink->precision, "isa", info->isa, "prompt",
         r->prompt, "negative_prompt", r->negative_prompt, "height", r->height,
         "width", r->width, "num_frames", r->num_frames, "fps", r->fps,
         "num_inference_steps", r->num_inference_steps, "guidance_scale",
         r->guidance_scale, "t2va", r->text_only);
+    /* A folder's name need not be UTF-8; then it is left out. */
+    json_object_set_new(p, "model",
+                        json_string(slash && slash[1] ? slash + 1 : info->path));
     set_if(p, "guidance_scale_2", r->guidance_scale_2);
     set_if(p, "bridge_guidance_scale", r->bridge_guidance_scale);
     set_if(p, "visual_shift", r->visual_shift);
     set_if(p, "audio_shift", r->audio_shift);
     if (r->guidance_rescale > 0)
         set_if(p, "guidance_rescale", r->guidance_rescale);
-    if (r->resume)
-        return p;
-    json_object_set_new(p, "seed", json_integer((json_int_t)r->seed));
-    json_object_set_new(p, "rng", json_string(rngs[r->rng]));
+    if (r->vae_tile > 0) {
+        json_object_set_new(p, "vae_tile", json_integer(r->vae_tile));
+        json_object_set_new(p, "vae_tile_stride", json_integer(r->vae_tile_stride));
+    }
+    if (!r->resume)
+        set_noise(p, r);
     return p;
 }
 
-static void fill_parameters(film_sink *sink, const pf_engine *engine,
-                            const pf_request *request)
+/* The beginning of the prompt, cut between characters. */
+static void fill_title(const char *prompt, char out[TITLE_BYTES + 1])
 {
-    json_t *parameters = parameters_json(engine, request);
-    size_t room = sizeof sink->parameters - 1;
-    size_t bytes = json_dumpb(parameters, sink->parameters, room, JSON_COMPACT);
-    if (bytes > room) {
-        /* A very long prompt: everything else is kept. */
-        json_object_del(parameters, "prompt");
-        json_object_del(parameters, "negative_prompt");
-        bytes = json_dumpb(parameters, sink->parameters, room, JSON_COMPACT);
+    size_t bytes = strlen(prompt);
+    if (bytes > TITLE_BYTES) {
+        bytes = TITLE_BYTES;
+        while (bytes > 0 && ((unsigned char)prompt[bytes] & 0xC0) == 0x80)
+            bytes--;
     }
-    sink->parameters[bytes <= room ? bytes : 0] = '\0';
-    json_decref(parameters);
+    memcpy(out, prompt, bytes);
+    out[bytes] = '\0';
 }
 
 /* --- opening and closing ----------------------------------------------------------- */
@@ -132,14 +88,22 @@ pf_status film_sink_open(film_sink *sink, const pf_engine *engine,
 {
     const pf_model_info *info = pf_engine_info(engine);
     double samples = info->sample_rate * (double)request->num_frames / request->fps;
-    fill_parameters(sink, engine, request);
-    snprintf(sink->encoder, sizeof sink->encoder, "phonofilm %s", pf_version());
+    char title[TITLE_BYTES + 1], encoder[32];
+    json_t *json = parameters_json(sink, engine, request);
+    char *parameters = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    json_decref(json);
+    if (!parameters) {
+        snprintf(error->message, sizeof error->message, "out of memory: metadata");
+        return error->status = PF_E_MEMORY;
+    }
+    fill_title(request->prompt ? request->prompt : "phonofilm", title);
+    snprintf(encoder, sizeof encoder, "phonofilm %s", pf_version());
     const pf_film_tag tags[] = {
-        {"title", request->prompt ? request->prompt : "phonofilm"},
-        {"comment", sink->parameters},
-        {"encoder", sink->encoder},
+        {"title", title},
+        {"comment", parameters},
+        {"encoder", encoder},
     };
-    return pf_film_open(
+    pf_status status = pf_film_open(
         &(pf_film_options){
             .path = path,
             .video = !request->no_video_output,
@@ -155,6 +119,8 @@ pf_status film_sink_open(film_sink *sink, const pf_engine *engine,
             .tag_count = (int)(sizeof tags / sizeof tags[0]),
         },
         &sink->film, error);
+    free(parameters);
+    return status;
 }
 
 pf_status film_sink_close(film_sink *sink, pf_error *error)

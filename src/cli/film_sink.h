@@ -5,18 +5,11 @@
 #include "media/film.h"
 #include "phonofilm.h"
 
-enum { FILM_METADATA_BYTES = 4096 };
-
 typedef struct film_sink {
     pf_film *film;
-    const char *save_latents;           /* or NULL */
-    char parameters[FILM_METADATA_BYTES];   /* JSON of the request */
-    char encoder[32];                   /* "phonofilm 0.1.0" */
+    const char *save_latents;           /* or NULL; set before opening, as is */
+    const char *precision;              /* its name, for the metadata */
 } film_sink;
-
-/* The film's path from the three flags (each may be NULL); makes the folder.  NULL
- * after a message; otherwise free() it. */
-char *film_path_choose(const char *output, const char *folder, const char *name);
 
 /* `quality` below 0 and `sheet` NULL are "not given".  Abort after any failure. */
 pf_status film_sink_open(film_sink *sink, const pf_engine *engine,

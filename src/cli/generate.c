@@ -2,6 +2,7 @@
  *
  * Uses the public header and media/ only.
  */
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "cli/default_model.h"
 #include "cli/film_sink.h"
 #include "cli/report.h"
+#include "cli/targets.h"
 #include "media/film.h"
 #include "media/picture.h"
 
@@ -46,7 +48,7 @@ static const cli_option options[] = {
     {CLI_TEXT, "image-path", 'i', "FILE", AT(image_path), 0, 0, NULL,
      "First frame: PNG, JPEG or WebP; cropped and scaled to the film"},
     {CLI_TEXT, "last-image-path", 0, "FILE", AT(last_image_path), 0, 0, NULL,
-     "Last frame"},
+     "Last frame, treated like the first (default: the film ends freely)"},
     {CLI_SWITCH, "t2va", 0, NULL, AT(t2va), 0, 0, NULL,
      "No picture: the film begins with a white frame"},
     {CLI_GROUP, "Size and length", 0, NULL, 0, 0, 0, NULL, NULL},
@@ -54,28 +56,37 @@ static const cli_option options[] = {
      "A multiple of 16 (default: the model's)"},
     {CLI_INTEGER, "width", 0, "PIXELS", AT(width), 1, 16384, NULL,
      "A multiple of 16 (default: the model's)"},
-    {CLI_INTEGER, "num-frames", 0, "N", AT(num_frames), 0, 100000, NULL,
+    {CLI_INTEGER, "num-frames", 0, "N", AT(num_frames), -CLI_UNBOUNDED, CLI_UNBOUNDED,
+     NULL,
      "4k + 1 (default: the model's)"},
     {CLI_SWITCH, "adjust-frames", 0, NULL, AT(adjust_frames), 0, 0, NULL,
      "Round --num-frames up to the next 4k + 1"},
-    {CLI_REAL, "fps", 0, "RATE", AT(fps), 0, 1000, NULL,
+    {CLI_REAL, "fps", 0, "RATE", AT(fps), -CLI_UNBOUNDED, CLI_UNBOUNDED, NULL,
      "Frames a second, 1 to 120 (default: the model's)"},
     {CLI_GROUP, "How to make it", 0, NULL, 0, 0, 0, NULL, NULL},
-    {CLI_INTEGER, "num-inference-steps", 's', "N", AT(num_inference_steps), 0,
-     100000, NULL, "Denoising steps, 1 to 1000 (default: the model's)"},
-    {CLI_REAL, "guidance-scale", 'g', "X", AT(guidance_scale), -1e6, 1e6, NULL,
-     "How strongly the prompt pulls, 0 to 100; 1 switches guidance off"},
-    {CLI_REAL, "guidance-scale-2", 0, "X", AT(guidance_scale_2), -1e6, 1e6, NULL,
-     "The same from the low-noise expert on (default: --guidance-scale)"},
-    {CLI_REAL, "bridge-guidance-scale", 0, "X", AT(bridge_guidance_scale), -1e6,
-     1e6, NULL, "Dual guidance: how strongly picture and sound pull each other, "
+    {CLI_INTEGER, "num-inference-steps", 's', "N", AT(num_inference_steps),
+     -CLI_UNBOUNDED, CLI_UNBOUNDED, NULL,
+     "Denoising steps, 1 to 1000 (default: the model's)"},
+    {CLI_REAL, "guidance-scale", 'g', "X", AT(guidance_scale), -CLI_UNBOUNDED,
+     CLI_UNBOUNDED, NULL,
+     "How strongly the prompt pulls, 0 to 100; 1 switches guidance off (default: the "
+     "model's)"},
+    {CLI_REAL, "guidance-scale-2", 0, "X", AT(guidance_scale_2), -CLI_UNBOUNDED,
+     CLI_UNBOUNDED, NULL,
+     "--guidance-scale from the low-noise expert on, 0 to 100 (default: the same)"},
+    {CLI_REAL, "bridge-guidance-scale", 0, "X", AT(bridge_guidance_scale), -CLI_UNBOUNDED,
+     CLI_UNBOUNDED, NULL,
+     "Dual guidance: how strongly picture and sound pull each other, "
      "0 to 100; 1 is plain guidance (default: off)"},
-    {CLI_REAL, "guidance-rescale", 0, "X", AT(guidance_rescale), -1e6, 1e6, NULL,
+    {CLI_REAL, "guidance-rescale", 0, "X", AT(guidance_rescale), -CLI_UNBOUNDED,
+     CLI_UNBOUNDED, NULL,
      "Keeps the contrast of strong guidance, 0 to 1 (default: 0, off)"},
-    {CLI_REAL, "visual-shift", 0, "X", AT(visual_shift), -1e6, 1e6, NULL,
+    {CLI_REAL, "visual-shift", 0, "X", AT(visual_shift), -CLI_UNBOUNDED,
+     CLI_UNBOUNDED, NULL,
      "Shift of the video timesteps; with --audio-shift (default: the model's)"},
-    {CLI_REAL, "audio-shift", 0, "X", AT(audio_shift), -1e6, 1e6, NULL,
-     "Shift of the audio timesteps"},
+    {CLI_REAL, "audio-shift", 0, "X", AT(audio_shift), -CLI_UNBOUNDED,
+     CLI_UNBOUNDED, NULL,
+     "Shift of the audio timesteps; with --visual-shift (default: the model's)"},
     {CLI_SEED, "seed", 0, "N", AT(seed), 0, 0, NULL, "Noise seed (default: 42)"},
     {CLI_CHOICE, "rng", 0, "KIND", AT(rng), 0, 0, "own|torch-cpu|torch-cuda",
      "Noise stream: own (default), torch-cpu or torch-cuda"},
@@ -88,7 +99,8 @@ static const cli_option options[] = {
     {CLI_TEXT, "output-path", 0, "FOLDER", AT(output_path), 0, 0, NULL,
      "Folder of the film, made if missing"},
     {CLI_TEXT, "output-file-name", 0, "NAME", AT(output_file_name), 0, 0, NULL,
-     "Name in that folder (default: film.mp4)"},
+     "Name in the folder of --output-path (default: film.mp4, or the next free "
+     "number)"},
     {CLI_INTEGER, "quality", 0, "CRF", AT(quality), 0, 51, NULL,
      "Constant rate factor of the picture, 0 (best) to 51 (default: 5)"},
     {CLI_SWITCH, "no-audio-output", 0, NULL, AT(no_audio_output), 0, 0, NULL,
@@ -125,13 +137,14 @@ static const cli_option options[] = {
      NULL, "Distance of the tiles (default: three quarters of --vae-tile)"},
     {CLI_GROUP, "This run", 0, NULL, 0, 0, 0, NULL, NULL},
     {CLI_TEXT, "config", 0, "FILE.json", AT(config), 0, 0, NULL,
-     "Settings from a file: names as here, with _ for -; flags win"},
+     "Settings from a JSON object: names as here, with _ for -; flags win; paths are "
+     "relative to the working folder"},
     {CLI_SWITCH, "dry-run", 0, NULL, AT(dry_run), 0, 0, NULL,
      "Check everything, print what the film needs, and stop"},
     {CLI_SWITCH, "profile", 0, NULL, AT(profile), 0, 0, NULL,
      "Print a table of stages and steps at the end"},
     {CLI_TEXT, "perf-dump-path", 0, "FILE", AT(perf_dump_path), 0, 0, NULL,
-     "Write the same as JSON"},
+     "Write the profile as JSON"},
     {CLI_SWITCH, "quiet", 'q', NULL, AT(quiet), 0, 0, NULL,
      "Print nothing but errors"},
 };
@@ -147,25 +160,35 @@ typedef struct generation {
     pf_job *job;
     pf_request request;
     char *film_path;
+    pf_film_kind kind;
     film_sink sink;
 } generation;
 
 /* --- Ctrl-C ------------------------------------------------------------------- */
 
 static pf_job *volatile running;
+static volatile sig_atomic_t cancelled;
 
 static void on_signal(int number)
 {
+    cancelled = 1;
     if (running)
         pf_job_cancel(running);
     signal(number, SIG_DFL);            /* the second one ends the program */
 }
 
+/* From here on files are half written: no signal may end the program at once.  A
+ * reader that goes away and a limit of file sizes become errors of writing; a closed
+ * terminal cancels, unless nohup wants it otherwise. */
 static void catch_signals(pf_job *job)
 {
     running = job;
-    signal(SIGINT, job ? on_signal : SIG_DFL);
-    signal(SIGTERM, job ? on_signal : SIG_DFL);
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    if (signal(SIGHUP, on_signal) == SIG_IGN)
+        signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 /* --- from flags to a request ---------------------------------------------------- */
@@ -176,13 +199,21 @@ static int complain(const char *text)
     return EXIT_WRONG;
 }
 
+static int fail_memory(const char *what)
+{
+    fprintf(stderr, "phonofilm: out of memory: %s\n", what);
+    return EXIT_FAILED;
+}
+
 static int read_prompt(generation *g)
 {
     if (!g->s.prompt || strcmp(g->s.prompt, "-") != 0)
         return EXIT_DONE;
+    if (isatty(STDIN_FILENO) && !g->s.quiet)
+        fputs("phonofilm: type the prompt; Ctrl-D on an empty line ends it\n", stderr);
     g->prompt_text = malloc(MAX_PROMPT_INPUT + 1);
     if (!g->prompt_text)
-        return complain("out of memory: prompt");
+        return fail_memory("prompt");
     size_t bytes = fread(g->prompt_text, 1, MAX_PROMPT_INPUT, stdin);
     if (ferror(stdin))
         return complain("cannot read the prompt from standard input");
@@ -195,25 +226,31 @@ static int read_prompt(generation *g)
     return EXIT_DONE;
 }
 
-/* Flags that mean nothing when finished latents are only decoded. */
+static int complain_idle(const char *flag, const char *reason)
+{
+    fprintf(stderr, "phonofilm: --%s has no effect %s; leave it out\n", flag, reason);
+    return EXIT_WRONG;
+}
+
+/* Flags that mean nothing when latents are taken from a file: the first ones always,
+ * the others when they are finished and only decoded. */
 static int check_latents_flags(const generation *g)
 {
     static const char *const idle[] = {
         "height", "width", "num-frames", "adjust-frames", "fps", "seed", "rng",
-        "cuda-sm-count", "num-inference-steps", "guidance-scale",
-        "guidance-scale-2", "bridge-guidance-scale", "guidance-rescale",
-        "visual-shift", "audio-shift", "save-latents", "bridge-inv-freq",
+        "cuda-sm-count", "num-inference-steps",
+        "guidance-scale", "guidance-scale-2", "bridge-guidance-scale",
+        "guidance-rescale", "visual-shift", "audio-shift", "save-latents",
+        "bridge-inv-freq", "prompt", "negative-prompt", "image-path",
+        "last-image-path", "t2va",
     };
+    enum { ALWAYS = 9 };
     bool finished = g->resume.step >= g->resume.steps;
-    size_t count = sizeof idle / sizeof idle[0];
-    for (size_t i = 0; i < (finished ? count : 8); i++) {
-        bool applies = !finished && strcmp(idle[i], "fps") == 0;
-        if (applies || !cli_given(&g->parser, idle[i]))
-            continue;
-        fprintf(stderr, "phonofilm: --%s has no effect with --from-latents; leave "
-                "it out\n", idle[i]);
-        return EXIT_WRONG;
-    }
+    size_t count = finished ? sizeof idle / sizeof idle[0] : ALWAYS;
+    for (size_t i = 0; i < count; i++)
+        if (cli_given(&g->parser, idle[i]))
+            return complain_idle(idle[i], finished ? "on finished latents"
+                                                   : "with --from-latents");
     return EXIT_DONE;
 }
 
@@ -320,33 +357,104 @@ static void fill_request(generation *g)
 
 /* --- output ------------------------------------------------------------------- */
 
+/* In the words of the command line; latents may do without. */
+static int check_prompt(generation *g)
+{
+    if (g->s.prompt || g->s.from_latents)
+        return EXIT_DONE;
+    return complain("--prompt is missing: say what is to be seen and heard, or - to read "
+                    "it from standard input");
+}
+
+static int check_picture(const generation *g)
+{
+    if (g->s.image_path || g->request.text_only || g->s.from_latents)
+        return EXIT_DONE;
+    return complain("--image-path is missing: give the first frame, or --t2va to begin "
+                    "with a white one");
+}
+
+/* Flags that mean nothing for this kind of film. */
+static int check_output_flags(const generation *g)
+{
+    const settings *s = &g->s;
+    bool sound_only = g->kind == PF_FILM_WAV || s->no_video_output;
+    bool finished = s->from_latents && g->resume.step >= g->resume.steps;
+    if (g->kind == PF_FILM_WAV && s->no_audio_output)
+        return complain("a .wav file holds sound alone; leave out "
+                        "--no-audio-output");
+    if (g->kind == PF_FILM_PNG && s->no_video_output)
+        return complain("a .png file holds no sound; leave out --no-video-output");
+    if (sound_only && s->sheet)
+        return complain_idle("contact-sheet", "on sound alone");
+    if ((sound_only || g->kind == PF_FILM_PNG) && cli_given(&g->parser, "quality"))
+        return complain_idle("quality", sound_only ? "on sound alone" : "on .png files");
+    if (sound_only && finished && cli_given(&g->parser, "vae-tile"))
+        return complain_idle("vae-tile", "when only sound is decoded");
+    if (s->adjust_frames && !cli_given(&g->parser, "num-frames"))
+        return complain_idle("adjust-frames", "without --num-frames");
+    return EXIT_DONE;
+}
+
+static int check_places(const generation *g)
+{
+    const settings *s = &g->s;
+    const named_file files[] = {
+        /* The folder of --output-path is made later. */
+        {s->output ? "-o" : "the film", s->output_path ? NULL : g->film_path},
+        {"--contact-sheet", s->sheet},
+        {"--save-latents", s->save_latents},
+        {"--perf-dump-path", s->perf_dump_path},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        int code = targets_check_place(&files[i]);
+        if (code != EXIT_DONE)
+            return code;
+    }
+    return EXIT_DONE;
+}
+
 /* The kind of file decides what is decoded at all. */
 static int choose_output(generation *g)
 {
     settings *s = &g->s;
+    pf_error error = {0};
     if (s->output && (s->output_path || s->output_file_name))
         return complain("-o and --output-path/--output-file-name both name the "
                         "film; choose one");
-    g->film_path = film_path_choose(s->output, s->output_path, s->output_file_name);
+    g->film_path = targets_film_path(s->output, s->output_path, s->output_file_name);
     if (!g->film_path)
-        return EXIT_FAILED;
-    pf_film_kind kind = PF_FILM_MP4;
-    pf_error error = {0};
-    pf_status status = pf_film_kind_of(g->film_path, &kind, &error);
+        return EXIT_WRONG;
+    pf_status status = pf_film_kind_of(g->film_path, &g->kind, &error);
     if (status != PF_OK)
         return cli_fail(status, &error);
-    bool sound_only = kind == PF_FILM_WAV, silent = kind == PF_FILM_PNG;
-    if (sound_only && s->no_audio_output)
-        return complain("a .wav file holds sound alone; leave out "
-                        "--no-audio-output");
-    if (silent && s->no_video_output)
-        return complain("a .png file holds no sound; leave out --no-video-output");
-    if (sound_only && (s->sheet || cli_given(&g->parser, "quality")))
-        return complain("--contact-sheet and --quality have no effect on a .wav "
-                        "file");
-    s->no_video_output |= sound_only;
-    s->no_audio_output |= silent;
-    return EXIT_DONE;
+    int code = check_output_flags(g);
+    s->no_video_output |= g->kind == PF_FILM_WAV;
+    s->no_audio_output |= g->kind == PF_FILM_PNG;
+    return code == EXIT_DONE ? check_places(g) : code;
+}
+
+/* After the request is filled: a film of pictures has as many files as frames. */
+static int check_distinct(const generation *g)
+{
+    const settings *s = &g->s;
+    const named_file outputs[] = {{"--contact-sheet", s->sheet},
+                                  {"--save-latents", s->save_latents},
+                                  {"--perf-dump-path", s->perf_dump_path}};
+    const named_file inputs[] = {{"--image-path", s->image_path},
+                                 {"--last-image-path", s->last_image_path},
+                                 {"--from-latents", s->from_latents},
+                                 {"--config", s->config}};
+    const run_files files = {
+        .film = {"the film", g->film_path},
+        .kind = g->kind,
+        .frames = g->request.num_frames,
+        .outputs = outputs,
+        .output_count = (int)(sizeof outputs / sizeof outputs[0]),
+        .inputs = inputs,
+        .input_count = (int)(sizeof inputs / sizeof inputs[0]),
+    };
+    return targets_check_distinct(&files);
 }
 
 /* --- running ------------------------------------------------------------------ */
@@ -370,6 +478,28 @@ static int open_engine(generation *g)
     return status == PF_OK ? EXIT_DONE : cli_fail(status, &error);
 }
 
+/* Runs the job while signals are caught, and publishes the film. */
+static pf_status make_film(generation *g, pf_error *error)
+{
+    static const char *const precisions[] = {"fast", "f32", "ref"};
+    g->sink.save_latents = g->s.save_latents;
+    g->sink.precision = precisions[g->s.precision];
+    catch_signals(g->job);
+    pf_status status = film_sink_open(&g->sink, g->engine, &g->request, g->film_path,
+                                      g->s.sheet, g->s.quality, error);
+    if (status == PF_OK)
+        status = pf_job_run(g->job, error);
+    if (status == PF_OK && cancelled) {
+        *error = (pf_error){PF_E_CANCELLED, "cancelled"};
+        status = PF_E_CANCELLED;
+    }
+    cli_end_progress();
+    if (status == PF_OK)
+        return film_sink_close(&g->sink, error);
+    film_sink_abort(&g->sink);
+    return status;
+}
+
 static int run_job(generation *g)
 {
     pf_error error = {0};
@@ -377,21 +507,27 @@ static int run_job(generation *g)
     sinks.progress = g->s.quiet ? NULL : cli_show_progress;
     pf_status status =
         pf_job_create(g->engine, &g->request, &sinks, &g->job, &error);
-    if (status == PF_OK)
-        status = film_sink_open(&g->sink, g->engine, &g->request, g->film_path,
-                                g->s.sheet, g->s.quality, &error);
-    g->sink.save_latents = g->s.save_latents;
-    if (status == PF_OK) {
-        catch_signals(g->job);
-        status = pf_job_run(g->job, &error);
-        catch_signals(NULL);
-    }
-    cli_end_progress();
-    if (status == PF_OK)
-        status = film_sink_close(&g->sink, &error);
-    else
-        film_sink_abort(&g->sink);
+    if (status != PF_OK)
+        return cli_fail(status, &error);
+    int code = g->s.output_path ? targets_make_folder(g->s.output_path) : EXIT_DONE;
+    if (code != EXIT_DONE)
+        return code;
+    status = make_film(g, &error);
     return status == PF_OK ? EXIT_DONE : cli_fail(status, &error);
+}
+
+/* The name, or the first and the last of a film of pictures. */
+static void print_path(const generation *g)
+{
+    char first[PATH_MAX], last[PATH_MAX];
+    if (g->kind != PF_FILM_PNG ||
+        !pf_film_frame_path(g->film_path, 1, first, sizeof first) ||
+        !pf_film_frame_path(g->film_path, g->request.num_frames, last, sizeof last))
+        printf("%s\n", g->film_path);
+    else if (g->request.num_frames == 1)
+        printf("%s\n", first);
+    else
+        printf("%s ... %s\n", first, last);
 }
 
 static int report(generation *g)
@@ -408,7 +544,7 @@ static int report(generation *g)
             return cli_fail(status, &error);
     }
     if (!g->s.quiet)
-        printf("%s\n", g->film_path);
+        print_path(g);
     return EXIT_DONE;
 }
 
@@ -426,8 +562,8 @@ static int check_only(generation *g)
 
 static int generate(generation *g)
 {
-    int (*const steps[])(generation *) = {read_prompt, load_latents, choose_output,
-                                          open_engine};
+    int (*const steps[])(generation *) = {check_prompt, read_prompt, load_latents,
+                                          choose_output, open_engine};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         int code = steps[i](g);
         if (code != EXIT_DONE)
@@ -435,9 +571,13 @@ static int generate(generation *g)
     }
     pf_request_init(g->engine, &g->request);
     fill_request(g);
-    int code = load_picture(g->s.image_path, &g->first, &g->request.first_frame);
+    int code = check_picture(g);
+    if (code == EXIT_DONE)
+        code = load_picture(g->s.image_path, &g->first, &g->request.first_frame);
     if (code == EXIT_DONE)
         code = load_picture(g->s.last_image_path, &g->last, &g->request.last_frame);
+    if (code == EXIT_DONE)
+        code = check_distinct(g);
     if (code == EXIT_DONE && g->s.dry_run)
         return check_only(g);
     if (code == EXIT_DONE)
@@ -456,6 +596,7 @@ static void clean_up(generation *g)
     pf_state_free(&g->resume);
     free(g->film_path);
     free(g->prompt_text);
+    cli_parser_close(&g->parser);
 }
 
 int cli_generate(int argc, char **argv)

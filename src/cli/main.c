@@ -1,4 +1,5 @@
 /* phonofilm: the program.  Sub-commands are in files of their own. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,7 +54,7 @@ void cli_warn(void *user, const char *line)
     fprintf(stderr, "phonofilm: warning: %s\n", line);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         fputs(help, stderr);
@@ -78,4 +79,14 @@ int main(int argc, char **argv)
     fprintf(stderr, "phonofilm: there is no command '%s'; try phonofilm --help\n",
             argv[1]);
     return EXIT_WRONG;
+}
+
+/* What was printed must have arrived, or the exit code says so. */
+int main(int argc, char **argv)
+{
+    int code = run(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "phonofilm: cannot write standard output: %s\n", strerror(errno));
+    return code == EXIT_DONE ? EXIT_FAILED : code;
 }

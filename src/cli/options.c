@@ -2,9 +2,10 @@
 #include <argp.h>
 #include <errno.h>
 #include <jansson.h>
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
 
@@ -24,12 +25,22 @@ static int choice_index(const char *choices, const char *text)
     return -1;
 }
 
+/* strtod without what else it takes: white space, hexadecimal, words. */
+static double parse_number(const char *text, char **end)
+{
+    size_t length = strspn(text, "0123456789+-.eE");
+    double value = strtod(text, end);
+    if (*end > text + length || length == 0)
+        *end = (char *)(uintptr_t)text;
+    return value;
+}
+
 /* "8G" to bytes; negative when it is no such thing. */
 static double parse_bytes(const char *text)
 {
     char *end;
-    double value = strtod(text, &end);
-    if (end == text || !isfinite(value) || value < 0)
+    double value = parse_number(text, &end);
+    if (end == text || value < 1)
         return -1;
     const char *units = "KMGT";
     const char *unit = *end ? strchr(units, *end) : NULL;
@@ -40,22 +51,28 @@ static double parse_bytes(const char *text)
     return value < 9e18 ? value : -1;
 }
 
+static void describe_number(const cli_option *option, char *out, size_t bytes)
+{
+    const char *kind = option->kind == CLI_INTEGER ? "a whole number" : "a number";
+    if (option->high < CLI_UNBOUNDED)
+        snprintf(out, bytes, "%s from %.0f to %.0f", kind, option->low, option->high);
+    else
+        snprintf(out, bytes, "%s", kind);
+}
+
 /* What a value may be, for the message. */
 static void describe(const cli_option *option, char *out, size_t bytes)
 {
     switch (option->kind) {
     case CLI_INTEGER:
-        snprintf(out, bytes, "a whole number from %.0f to %.0f", option->low,
-                 option->high);
-        break;
     case CLI_REAL:
-        snprintf(out, bytes, "a number from %g to %g", option->low, option->high);
+        describe_number(option, out, bytes);
         break;
     case CLI_SEED:
         snprintf(out, bytes, "a whole number from 0 to 18446744073709551615");
         break;
     case CLI_BYTES:
-        snprintf(out, bytes, "a size such as 8G, 500M or a number of bytes");
+        snprintf(out, bytes, "a size such as 8G, 500M or a number of bytes, not 0");
         break;
     case CLI_SWITCH:
         snprintf(out, bytes, "true or false");
@@ -72,14 +89,22 @@ static bool store_number(const cli_option *option, void *place, double value)
 {
     if (!(value >= option->low && value <= option->high))
         return false;
-    if (option->kind == CLI_REAL) {
+    if (option->kind == CLI_REAL)
         *(double *)place = value;
-        return true;
-    }
-    if (value != floor(value))
-        return false;
-    *(int *)place = (int)value;
+    else
+        *(int *)place = (int)value;
     return true;
+}
+
+/* Whole numbers are written with digits alone. */
+static bool store_number_text(const cli_option *option, void *place, const char *text)
+{
+    char *end = NULL;
+    bool whole = option->kind == CLI_INTEGER;
+    double value = parse_number(text, &end);
+    if (end == text || *end != '\0' || (whole && strpbrk(text, ".eE")))
+        return false;
+    return store_number(option, place, value);
 }
 
 /* Stores a value given as text; false when it is not acceptable. */
@@ -109,10 +134,8 @@ static bool store(const cli_option *option, void *place, const char *text)
         *(int64_t *)place = (int64_t)bytes;
         return bytes >= 0;
     }
-    default: {
-        double value = strtod(text, &end);
-        return end != text && *end == '\0' && store_number(option, place, value);
-    }
+    default:
+        return store_number_text(option, place, text);
     }
 }
 
@@ -143,7 +166,7 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
         if (!store(option, place_of(parser, i), text)) {
             char wanted[160];
             describe(option, wanted, sizeof wanted);
-            argp_failure(state, EXIT_WRONG, 0, "--%s is %s, but must be %s",
+            argp_failure(state, EXIT_WRONG, 0, "--%s is '%s', but must be %s",
                          option->name, text, wanted);
         }
         parser->given[i] = true;
@@ -194,12 +217,21 @@ static bool store_json(const cli_option *option, void *place, const json_t *valu
 {
     switch (option->kind) {
     case CLI_INTEGER:
+        return json_is_integer(value) &&
+               store_number(option, place, json_number_value(value));
     case CLI_REAL:
         return json_is_number(value) &&
                store_number(option, place, json_number_value(value));
-    case CLI_SEED:
+    case CLI_SEED:                      /* jansson's integers end at 2^63 - 1 */
+        if (json_is_string(value))
+            return store(option, place, json_string_value(value));
         *(uint64_t *)place = (uint64_t)json_integer_value(value);
         return json_is_integer(value) && json_integer_value(value) >= 0;
+    case CLI_BYTES:
+        if (json_is_string(value))
+            return store(option, place, json_string_value(value));
+        *(int64_t *)place = json_integer_value(value);
+        return json_is_integer(value) && json_integer_value(value) > 0;
     case CLI_SWITCH:
         *(bool *)place = json_is_true(value);
         return json_is_boolean(value);
@@ -240,14 +272,22 @@ static int take_member(cli_parser *parser, const char *path, const char *key,
 int cli_parse_config(cli_parser *parser, const char *path)
 {
     json_error_t detail;
-    /* Strings of the settings point into it, so it is never released. */
-    static json_t *config;
-    config = json_load_file(path, JSON_REJECT_DUPLICATES, &detail);
-    if (!json_is_object(config)) {
-        fprintf(stderr, "phonofilm: --config %s: %s\n", path,
-                config ? "not a JSON object" : detail.text);
+    struct stat info;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        fprintf(stderr, "phonofilm: --config %s: it is a folder\n", path);
         return EXIT_WRONG;
     }
+    json_t *config = json_load_file(path, JSON_REJECT_DUPLICATES, &detail);
+    json_decref(parser->config);
+    parser->config = config;
+    if (!config && detail.line > 0)
+        fprintf(stderr, "phonofilm: --config %s, line %d: %s\n", path, detail.line,
+                detail.text);
+    else if (!json_is_object(config))
+        fprintf(stderr, "phonofilm: --config %s: %s\n", path,
+                config ? "not a JSON object" : detail.text);
+    if (!json_is_object(config))
+        return EXIT_WRONG;
     const char *key;
     json_t *value;
     json_object_foreach(config, key, value) {
@@ -256,6 +296,12 @@ int cli_parse_config(cli_parser *parser, const char *path)
             return code;
     }
     return EXIT_DONE;
+}
+
+void cli_parser_close(cli_parser *parser)
+{
+    json_decref(parser->config);
+    parser->config = NULL;
 }
 
 bool cli_given(const cli_parser *parser, const char *name)

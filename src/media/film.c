@@ -1,4 +1,5 @@
-/* Films.  See film.h; the writers are in film_mux.c, film_wav.c and film_png.c.
+/* Films.  See film.h; docs/model/image.md#films.  The writers are in film_mux.c,
+ * film_wav.c and film_png.c.
  *
  * The caller copies frames into a ring of a few; a thread takes them out, hands them
  * to the writer, and after each one as much sound as belongs beside it: so the two

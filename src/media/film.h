@@ -8,20 +8,21 @@
  * The name's ending says what the file is:
  *   .mp4   H.264 (libx264) and AAC at 192 kbit/s; playable while it loads
  *   .webm  VP9 and Opus
- *   .wav   16-bit PCM, the sound alone
+ *   .wav   16-bit PCM, the sound alone (title, comment and encoder of the tags)
  *   .png   one picture a frame, without sound: NAME-0001.png, NAME-0002.png ...;
  *          if the name holds %d or %04d, the frame's number goes there
  *
  * A thread of the film encodes while the caller makes the next frames; its failures
  * come back from the next call.  Everything is written under a temporary name
- * (PATH.part) and renamed by pf_film_close: until then PATH is untouched, and after
- * a failure or pf_film_abort nothing is left.  Sound is cut to the length of the
- * picture.  A film is used from one thread at a time.
+ * (PATH.part, or PATH.part2 ... if that is taken) and renamed by pf_film_close: until
+ * then PATH is untouched, and after a failure or pf_film_abort nothing is left.  Sound
+ * is cut to the length of the picture.  A film is used from one thread at a time.
  */
 #ifndef PF_MEDIA_FILM_H
 #define PF_MEDIA_FILM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -37,6 +38,10 @@ typedef enum pf_film_kind {
 
 /* The kind by the name's ending, in any case; PF_E_ARGUMENT lists what there is. */
 pf_status pf_film_kind_of(const char *path, pf_film_kind *out, pf_error *error);
+
+/* The file of frame `number`, from 1 on, of a .png film called `path`; false when it is
+ * longer than `bytes` hold. */
+bool pf_film_frame_path(const char *path, int64_t number, char *out, size_t bytes);
 
 /* One piece of metadata.  Every kind keeps "title" and "comment". */
 typedef struct pf_film_tag {

@@ -1,4 +1,4 @@
-/* MP4 and WebM through libavformat and libavcodec.
+/* MP4 and WebM through libavformat and libavcodec.  docs/model/image.md#films.
  *
  * The muxer writes into our own file descriptor.  "faststart" moves the index to the
  * front at the end, for which libavformat opens its output a second time: it gets a

@@ -4,6 +4,7 @@
  * first one carries the metadata.  Files of an earlier, longer film stay.
  */
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -12,8 +13,6 @@
 
 typedef struct png_film {
     const pf_film_options *options;
-    char *before, *after;               /* of the number in the name */
-    int digits;
     pf_part_file *files;                /* [capacity], `count` in use */
     int64_t count, capacity;
 } png_film;
@@ -40,20 +39,25 @@ static bool find_number(const char *name, const char **begin, const char **end,
     return false;
 }
 
-/* Cuts the path in two, around the number. */
-static pf_status split_path(png_film *film, pf_error *error)
+/* snprintf with the number in its place; bytes may be 0. */
+static int print_path(const char *path, int64_t number, char *out, size_t bytes)
 {
-    const char *path = film->options->path, *slash = strrchr(path, '/');
+    const char *slash = strrchr(path, '/');
     const char *begin, *end, *dash = "";
-    if (!find_number(slash ? slash + 1 : path, &begin, &end, &film->digits)) {
+    int digits;
+    if (!find_number(slash ? slash + 1 : path, &begin, &end, &digits)) {
         begin = end = strrchr(path, '.');
         dash = "-";
-        film->digits = 4;
+        digits = 4;
     }
-    film->before = pf_format("%.*s%s", (int)(begin - path), path, dash);
-    film->after = pf_strdup(end);
-    return film->before && film->after ? PF_OK
-                                       : pf_fail_memory(error, path, strlen(path));
+    return snprintf(out, bytes, "%.*s%s%0*lld%s", (int)(begin - path), path, dash,
+                    digits, (long long)number, end);
+}
+
+bool pf_film_frame_path(const char *path, int64_t number, char *out, size_t bytes)
+{
+    int length = print_path(path, number, out, bytes);
+    return length >= 0 && (size_t)length < bytes;
 }
 
 /* --- frames ---------------------------------------------------------------------- */
@@ -79,10 +83,11 @@ static pf_status write_frame(void *self, const uint8_t *rgb, pf_error *error)
     pf_png png = {rgb, options->width, options->height, options->tags,
                   film->count == 0 ? options->tag_count : 0};
     PF_TRY(grow(film, error));
-    char *path = pf_format("%s%0*lld%s", film->before, film->digits,
-                           (long long)film->count + 1, film->after);
+    size_t bytes = (size_t)print_path(options->path, film->count + 1, NULL, 0) + 1;
+    char *path = pf_alloc(bytes);
     if (!path)
-        return pf_fail_memory(error, options->path, strlen(options->path));
+        return pf_fail_memory(error, options->path, bytes);
+    print_path(options->path, film->count + 1, path, bytes);
     pf_status status = pf_png_write(path, &png, &film->files[film->count], error);
     pf_free(path);
     if (status == PF_OK)
@@ -100,8 +105,6 @@ static void destroy(void *self)
     for (int64_t i = 0; i < film->count; i++)
         pf_part_discard(&film->files[i]);
     pf_free(film->files);
-    pf_free(film->before);
-    pf_free(film->after);
     pf_free(film);
 }
 
@@ -112,11 +115,9 @@ static pf_status open_png(const pf_film_options *options, void **self, pf_error 
     if (!film)
         return pf_fail_memory(error, options->path, sizeof *film);
     film->options = options;
-    pf_status status = split_path(film, error);
     /* A folder that cannot be written to is known now, not after the first frame. */
     pf_part_file probe;
-    if (status == PF_OK)
-        status = pf_part_open(options->path, &probe, error);
+    pf_status status = pf_part_open(options->path, &probe, error);
     if (status != PF_OK) {
         destroy(film);
         return status;

@@ -1,4 +1,4 @@
-/* The sound alone: RIFF/WAVE, 16-bit PCM, mono.
+/* The sound alone: RIFF/WAVE, 16-bit PCM, mono.  docs/model/image.md#sound.
  *
  * Samples are clipped to -1..1, multiplied with 32767 and truncated toward zero, as
  * the reference does.  Metadata is a LIST INFO chunk before the samples.
@@ -11,7 +11,7 @@
 #include "media/film_parts.h"
 #include "media/part_file.h"
 
-enum { BLOCK = 4096, MAX_HEADER = 1 << 16 };
+enum { BLOCK = 4096 };
 
 typedef struct wav {
     const pf_film_options *options;
@@ -41,7 +41,7 @@ static const char *info_name(const char *key)
 {
     static const char *const names[][2] = {
         {"title", "INAM"}, {"comment", "ICMT"}, {"artist", "IART"},
-        {"date", "ICRD"}, {"software", "ISFT"},
+        {"date", "ICRD"}, {"encoder", "ISFT"},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(key, names[i][0]) == 0)
@@ -140,10 +140,6 @@ static pf_status open_file(wav *w, pf_error *error)
 {
     size_t info = info_bytes(w->options);
     w->header_bytes = 44 + (info > 0 ? 12 + info : 0);
-    if (w->header_bytes > MAX_HEADER)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "the film's metadata has %zu bytes, but a .wav file takes %d",
-                       w->header_bytes, MAX_HEADER);
     w->header = pf_alloc(w->header_bytes);
     if (!w->header)
         return pf_fail_memory(error, w->options->path, w->header_bytes);

@@ -1,5 +1,7 @@
-/* RGB to the samples that video codecs take.  16-bit fixed point; the weights of
- * each chroma row add up to zero, so that grey stays grey. */
+/* RGB to the samples that video codecs take.  docs/model/image.md#films.
+ *
+ * 16-bit fixed point; the weights of each chroma row add up to zero, so that grey stays
+ * grey. */
 #include "media/film_parts.h"
 
 enum { LUMA_BITS = 16, CHROMA_BITS = 16 + 3 };  /* chroma: a sum of eight pixels */

@@ -11,6 +11,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 
+enum { NAMES_TRIED = 100 };
+
 static pf_status fail_write(const pf_part_file *file, pf_error *error)
 {
     return pf_fail_errno(error, errno, "cannot write %s", file->path);
@@ -25,27 +27,39 @@ static bool is_injected(void)
     return true;
 }
 
+/* Creates the file under the first name that is free: another process may be writing
+ * the same film, or a killed one may have left its part behind. */
+static pf_status create(pf_part_file *file, pf_error *error)
+{
+    for (int i = 1; i <= NAMES_TRIED; i++) {
+        pf_free(file->part);
+        file->part = i == 1 ? pf_format("%s.part", file->path)
+                            : pf_format("%s.part%d", file->path, i);
+        if (!file->part)
+            return pf_fail_memory(error, file->path, strlen(file->path));
+        file->fd = is_injected() ? -1
+                                 : open(file->part,
+                                        O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (file->fd >= 0) {
+            file->exists = true;
+            return PF_OK;
+        }
+        if (errno != EEXIST)
+            break;
+    }
+    return fail_write(file, error);
+}
+
 pf_status pf_part_open(const char *path, pf_part_file *out, pf_error *error)
 {
     *out = (pf_part_file){.fd = -1};
-    if (pf_path_is_folder(path))
-        return pf_fail(error, PF_E_IO, "cannot write %s: it is a folder", path);
+    PF_TRY(pf_path_check_target(path, error));
     out->path = pf_strdup(path);
-    out->part = out->path ? pf_format("%s.part", path) : NULL;
-    if (!out->part) {
+    pf_status status = out->path ? create(out, error)
+                                 : pf_fail_memory(error, path, strlen(path));
+    if (status != PF_OK)
         pf_part_discard(out);
-        return pf_fail_memory(error, path, strlen(path));
-    }
-    out->fd = is_injected()
-                  ? -1
-                  : open(out->part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (out->fd < 0) {
-        pf_status status = fail_write(out, error);
-        pf_part_discard(out);
-        return status;
-    }
-    out->exists = true;
-    return PF_OK;
+    return status;
 }
 
 pf_status pf_part_write(pf_part_file *file, const void *data, size_t bytes,

@@ -11,12 +11,13 @@
  * (then it only frees).  Zero-initialised it is empty. */
 typedef struct pf_part_file {
     char *path;                 /* the name that it will have */
-    char *part;                 /* the name that it has: PATH.part */
+    char *part;                 /* the name that it has: PATH.part, or PATH.part2 ... */
     int fd;                     /* open for reading and writing, or -1 */
     bool exists;                /* under `part` */
 } pf_part_file;
 
-/* Creates PATH.part.  A folder called PATH is an error now, not at the end. */
+/* Creates a new file beside PATH.  If PATH is there and no regular file, that is an
+ * error now, not at the end. */
 pf_status pf_part_open(const char *path, pf_part_file *out, pf_error *error);
 
 /* Writes all bytes at the current position. */
@@ -26,13 +27,13 @@ pf_status pf_part_write(pf_part_file *file, const void *data, size_t bytes,
 /* Syncs and closes. */
 pf_status pf_part_finish(pf_part_file *file, pf_error *error);
 
-/* Renames PATH.part to PATH. */
+/* Gives it its name. */
 pf_status pf_part_publish(pf_part_file *file, pf_error *error);
 
 /* Removes a published PATH again, because what belongs to it failed. */
 void pf_part_withdraw(pf_part_file *file);
 
-/* Closes, removes PATH.part and frees the names. */
+/* Closes, removes what has not got its name, and frees the names. */
 void pf_part_discard(pf_part_file *file);
 
 #endif

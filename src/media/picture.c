@@ -1,7 +1,7 @@
 /* Picture files to RGB.  See picture.h; docs/model/image.md#decoding.
  *
- * Exactly one of three decoders of libavcodec is opened, chosen by the first bytes;
- * no demuxer and no protocol of FFmpeg is involved.
+ * JPEG is libjpeg's, PNG and WebP are decoders of libavcodec; which one is decided by
+ * the first bytes.  No demuxer and no protocol of FFmpeg is involved.
  */
 #include "media/picture.h"
 
@@ -22,24 +22,23 @@ static pf_status fail_decoding(pf_error *error, int code, const char *name)
 static pf_status open_decoder(pf_picture_kind kind, AVCodecContext **out,
                               pf_error *error)
 {
-    static const char *const names[] = {"png", "mjpeg", "webp"};
-    const AVCodec *codec = avcodec_find_decoder_by_name(names[kind]);
+    const char *name = kind == PF_PICTURE_PNG ? "png" : "webp";
+    const AVCodec *codec = avcodec_find_decoder_by_name(name);
     if (!codec)
         return pf_fail(error, PF_E_UNSUPPORTED,
-                       "this FFmpeg has no decoder \"%s\"", names[kind]);
+                       "this FFmpeg has no decoder \"%s\"", name);
     AVCodecContext *decoder = avcodec_alloc_context3(codec);
     if (!decoder)
         return pf_fail_memory(error, "picture decoder", sizeof *decoder);
     decoder->thread_count = 1;
     decoder->max_pixels = PF_PICTURE_MAX_PIXELS;
-    decoder->idct_algo = FF_IDCT_FAAN;      /* nearest to libjpeg's */
     decoder->err_recognition =
         AV_EF_EXPLODE | AV_EF_CRCCHECK | AV_EF_BITSTREAM | AV_EF_BUFFER;
     int code = avcodec_open2(decoder, codec, NULL);
     if (code < 0) {
         avcodec_free_context(&decoder);
         return pf_libav_fail(error, PF_E_UNSUPPORTED, code,
-                             "the decoder \"%s\" does not open", names[kind]);
+                             "the decoder \"%s\" does not open", name);
     }
     *out = decoder;
     return PF_OK;
@@ -79,20 +78,20 @@ static pf_status decode_frame(const uint8_t *data, const pf_picture_header *head
     return PF_OK;
 }
 
-static pf_status take_frame(const AVFrame *frame, const pf_picture_header *header,
-                            const char *name, pf_picture *out, pf_error *error)
+static pf_status decode_others(const uint8_t *data, const pf_picture_header *header,
+                               const char *name, uint8_t *rgb, pf_error *error)
 {
-    size_t bytes = 3 * (size_t)header->width * (size_t)header->height;
-    uint8_t *rgb = pf_alloc(bytes);
-    if (!rgb)
-        return pf_fail_memory(error, name, bytes);
-    pf_status status = pf_picture_convert(frame, header, name, rgb, error);
-    if (status != PF_OK) {
-        pf_free(rgb);
-        return status;
-    }
-    *out = (pf_picture){rgb, header->width, header->height};
-    return PF_OK;
+    if (header->kind == PF_PICTURE_PNG)
+        PF_TRY(pf_picture_check_png(data, header, name, error));
+    pf_libav_quiet();
+    AVFrame *frame = av_frame_alloc();
+    if (!frame)
+        return pf_fail_memory(error, name, sizeof *frame);
+    pf_status status = decode_frame(data, header, name, frame, error);
+    if (status == PF_OK)
+        status = pf_picture_convert(frame, name, rgb, error);
+    av_frame_free(&frame);
+    return status;
 }
 
 pf_status pf_picture_decode(const uint8_t *data, size_t bytes, const char *name,
@@ -105,15 +104,19 @@ pf_status pf_picture_decode(const uint8_t *data, size_t bytes, const char *name,
                        "%s has %zu bytes, more than the limit of %d", name, bytes,
                        PF_PICTURE_MAX_BYTES);
     PF_TRY(pf_picture_parse(data, bytes, name, &header, error));
-    pf_libav_quiet();
-    AVFrame *frame = av_frame_alloc();
-    if (!frame)
-        return pf_fail_memory(error, name, sizeof *frame);
-    pf_status status = decode_frame(data, &header, name, frame, error);
-    if (status == PF_OK)
-        status = take_frame(frame, &header, name, out, error);
-    av_frame_free(&frame);
-    return status;
+    size_t size = 3 * (size_t)header.width * (size_t)header.height;
+    uint8_t *rgb = pf_alloc(size);
+    if (!rgb)
+        return pf_fail_memory(error, name, size);
+    pf_status status = header.kind == PF_PICTURE_JPEG
+                           ? pf_picture_decode_jpeg(data, &header, name, rgb, error)
+                           : decode_others(data, &header, name, rgb, error);
+    if (status != PF_OK) {
+        pf_free(rgb);
+        return status;
+    }
+    *out = (pf_picture){rgb, header.width, header.height};
+    return PF_OK;
 }
 
 pf_status pf_picture_read(const char *path, pf_picture *out, pf_error *error)

@@ -1,5 +1,5 @@
 /* Picture files: PNG, JPEG and WebP to 8-bit RGB, as Pillow's convert("RGB") gives
- * it.  docs/model/image.md#decoding.
+ * it.  docs/model/image.md#decoding and #colours.
  *
  * The kind is told by the first bytes alone, never by the name.  Alpha is dropped,
  * 16-bit samples keep their high byte, EXIF orientation and colour profiles are

@@ -91,14 +91,9 @@ static pf_status parse_png(const source *s, pf_picture_header *out)
 enum {
     JPEG_SOF0 = 0xC0, JPEG_SOF2 = 0xC2, JPEG_DHT = 0xC4, JPEG_JPG = 0xC8,
     JPEG_DAC = 0xCC, JPEG_SOF15 = 0xCF, JPEG_RST0 = 0xD0, JPEG_RST7 = 0xD7,
-    JPEG_SOI = 0xD8, JPEG_EOI = 0xD9, JPEG_APP0 = 0xE0, JPEG_APP14 = 0xEE,
-    JPEG_TEM = 0x01
+    JPEG_SOI = 0xD8, JPEG_EOI = 0xD9, JPEG_SOS = 0xDA, JPEG_TEM = 0x01,
+    JPEG_MAX_SCANS = 100        /* each takes as long as a picture; 10 are usual */
 };
-
-typedef struct jpeg_walk {
-    bool has_frame, has_jfif, has_adobe, ids_are_rgb;
-    int components, adobe_transform;
-} jpeg_walk;
 
 static bool is_frame_marker(int marker)
 {
@@ -108,53 +103,25 @@ static bool is_frame_marker(int marker)
 
 /* A frame header; `body` is what follows its length. */
 static pf_status parse_jpeg_frame(const source *s, int marker, const uint8_t *body,
-                                  size_t length, jpeg_walk *walk,
-                                  pf_picture_header *out)
+                                  size_t length, pf_picture_header *out)
 {
     if (marker > JPEG_SOF2)
         return fail_unsupported(s, marker > JPEG_JPG ? "an arithmetic-coded JPEG"
                                                      : "a lossless or layered JPEG",
                                 "save it as a baseline or progressive one");
-    if (length < 6 || length < 6 + 3 * (size_t)body[5] || walk->has_frame)
+    if (length < 6 || length < 6 + 3 * (size_t)body[5] || out->width > 0)
         return fail_damaged(s, "its frame header is wrong");
     if (body[0] != 8)
         return fail_unsupported(s, "a JPEG of more than 8 bits a sample",
                                 "save it with 8");
-    walk->has_frame = true;
-    walk->components = body[5];
     out->height = big16(body + 1);
     out->width = big16(body + 3);
-    if (walk->components == 4)
+    if (body[5] == 4)
         return fail_unsupported(s, "a CMYK JPEG", "convert it to RGB");
-    if (walk->components != 1 && walk->components != 3)
+    if (body[5] != 1 && body[5] != 3)
         return fail_unsupported(s, "neither a grey nor a colour JPEG",
                                 "convert it to RGB");
-    walk->ids_are_rgb = walk->components == 3 && body[6] == 'R' && body[9] == 'G' &&
-                        body[12] == 'B';
-    return PF_OK;
-}
-
-static pf_status parse_jpeg_segment(const source *s, int marker, const uint8_t *body,
-                                    size_t length, jpeg_walk *walk,
-                                    pf_picture_header *out)
-{
-    if (is_frame_marker(marker))
-        return parse_jpeg_frame(s, marker, body, length, walk, out);
-    if (marker == JPEG_APP0 && length >= 5 && memcmp(body, "JFIF", 5) == 0)
-        walk->has_jfif = true;
-    if (marker == JPEG_APP14 && length >= 12 && memcmp(body, "Adobe", 5) == 0) {
-        walk->has_adobe = true;
-        walk->adobe_transform = body[11];
-    }
-    return PF_OK;
-}
-
-/* What libjpeg takes three components for. */
-static bool is_jpeg_rgb(const jpeg_walk *walk)
-{
-    if (walk->components != 3 || walk->has_jfif)
-        return false;
-    return walk->has_adobe ? walk->adobe_transform == 0 : walk->ids_are_rgb;
+    return out->width > 0 ? PF_OK : fail_damaged(s, "its width is 0");
 }
 
 static bool has_no_body(int marker)
@@ -163,30 +130,40 @@ static bool has_no_body(int marker)
            (marker >= JPEG_RST0 && marker <= JPEG_RST7);
 }
 
-/* Coded data between the segments is skipped: in it 0xFF is followed by 0 or a
- * restart marker. */
+/* The next marker at or after *at, which moves behind it; -1 at the end.  Coded data
+ * is skipped: in it 0xFF is followed by 0 or a restart marker. */
+static int next_marker(const source *s, size_t *at)
+{
+    while (s->bytes - *at >= 2) {
+        int marker = s->data[*at + 1];
+        bool is_marker = s->data[*at] == 0xFF && marker != 0xFF && !has_no_body(marker);
+        *at += s->data[*at] == 0xFF && marker != 0xFF ? 2 : 1;
+        if (is_marker)
+            return marker;
+    }
+    return -1;
+}
+
 static pf_status parse_jpeg(const source *s, pf_picture_header *out)
 {
-    jpeg_walk walk = {0};
     size_t at = 2;
+    int marker, scans = 0;
     out->kind = PF_PICTURE_JPEG;
-    while (s->bytes - at >= 2) {
-        int marker = s->data[at + 1];
-        bool is_marker = s->data[at] == 0xFF && marker != 0xFF;
-        at += is_marker ? 2 : 1;
-        if (!is_marker || has_no_body(marker))
-            continue;
+    while ((marker = next_marker(s, &at)) >= 0) {
         if (marker == JPEG_EOI) {
             out->bytes = at;
-            out->is_rgb = is_jpeg_rgb(&walk);
-            return walk.has_frame ? PF_OK : fail_damaged(s, "it holds no picture");
+            return scans > 0 && out->width > 0 ? PF_OK
+                                               : fail_damaged(s, "it holds no picture");
         }
         if (s->bytes - at < 2 || big16(s->data + at) > s->bytes - at)
             return fail_short(s);
         size_t length = big16(s->data + at);
         if (length < 2)
             return fail_damaged(s, "a segment has no length");
-        PF_TRY(parse_jpeg_segment(s, marker, s->data + at + 2, length - 2, &walk, out));
+        if (marker == JPEG_SOS && ++scans > JPEG_MAX_SCANS)
+            return fail_damaged(s, "it has more than 100 scans");
+        if (is_frame_marker(marker))
+            PF_TRY(parse_jpeg_frame(s, marker, s->data + at + 2, length - 2, out));
         at += length;
     }
     return fail_short(s);
@@ -196,17 +173,30 @@ static pf_status parse_jpeg(const source *s, pf_picture_header *out)
 
 enum { WEBP_ANIMATED = 0x02 };
 
-/* The first chunk tells the size; `body` holds at least 10 bytes. */
-static pf_status parse_webp_first(const source *s, const uint8_t *type,
-                                  const uint8_t *body, pf_picture_header *out)
+/* A key frame of a known version that is shown, and whose first part is inside. */
+static bool is_vp8_picture(const uint8_t *body, size_t length)
 {
+    uint32_t tag = little24(body);
+    return (tag & 1) == 0 && (tag >> 1 & 7) <= 3 && (tag >> 4 & 1) == 1 &&
+           tag >> 5 < length - 10 && little24(body + 3) == 0x2A019D;
+}
+
+/* The first chunk tells the size; `body` holds `length`, at least 10 bytes. */
+static pf_status parse_webp_first(const source *s, const uint8_t *type, size_t length,
+                                  pf_picture_header *out)
+{
+    const uint8_t *body = type + 8;
     if (memcmp(type, "VP8 ", 4) == 0) {
+        if (!is_vp8_picture(body, length))
+            return fail_damaged(s, "its frame header is wrong");
         out->width = (body[6] | body[7] << 8) & 0x3FFF;
         out->height = (body[8] | body[9] << 8) & 0x3FFF;
         return PF_OK;
     }
     if (memcmp(type, "VP8L", 4) == 0) {
         uint32_t bits = little32(body + 1);
+        if (body[0] != 0x2F || bits >> 29 != 0)
+            return fail_damaged(s, "its frame header is wrong");
         out->width = (bits & 0x3FFF) + 1;
         out->height = (bits >> 14 & 0x3FFF) + 1;
         return PF_OK;
@@ -233,7 +223,7 @@ static pf_status parse_webp(const source *s, pf_picture_header *out)
         if (at == 12 && length < 10)
             return fail_damaged(s, "its first chunk is too small");
         if (at == 12)
-            PF_TRY(parse_webp_first(s, s->data + at, s->data + at + 8, out));
+            PF_TRY(parse_webp_first(s, s->data + at, length, out));
         if (memcmp(s->data + at, "ANMF", 4) == 0)
             return fail_unsupported(s, "an animated WebP", "give a still picture");
         at += 8 + length + (length & 1);

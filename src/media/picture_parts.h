@@ -1,5 +1,5 @@
-/* The parts of picture.c: reading headers, and conversion to RGB.  For
- * picture*.c alone. */
+/* The parts of picture.c: reading headers, checking, JPEG, and conversion to
+ * RGB.  For picture*.c alone. */
 #ifndef PF_MEDIA_PICTURE_PARTS_H
 #define PF_MEDIA_PICTURE_PARTS_H
 
@@ -19,7 +19,6 @@ typedef struct pf_picture_header {
     pf_picture_kind kind;
     int64_t width, height;
     size_t bytes;               /* of the picture; what follows is ignored */
-    bool is_rgb;                /* JPEG: the components are R, G, B */
 } pf_picture_header;
 
 /* Walks the file's structure: the kind, the size, that the end is there, and that
@@ -27,8 +26,16 @@ typedef struct pf_picture_header {
 pf_status pf_picture_parse(const uint8_t *data, size_t bytes, const char *name,
                            pf_picture_header *out, pf_error *error);
 
-/* A decoded frame to rgb [height][width][3]. */
-pf_status pf_picture_convert(const AVFrame *frame, const pf_picture_header *header,
-                             const char *name, uint8_t *rgb, pf_error *error);
+/* That the compressed data of a PNG is whole. */
+pf_status pf_picture_check_png(const uint8_t *data, const pf_picture_header *header,
+                               const char *name, pf_error *error);
+
+/* The whole way of a JPEG, to rgb [height][width][3]. */
+pf_status pf_picture_decode_jpeg(const uint8_t *data, const pf_picture_header *header,
+                                 const char *name, uint8_t *rgb, pf_error *error);
+
+/* A frame that libavcodec decoded to rgb [height][width][3]. */
+pf_status pf_picture_convert(const AVFrame *frame, const char *name, uint8_t *rgb,
+                             pf_error *error);
 
 #endif

@@ -279,6 +279,10 @@ static pf_status check_output(const pf_request *r, pf_error *error)
                        "to deliver");
     if (r->vae_tile == 0 && r->vae_tile_stride == 0)
         return PF_OK;
+    if (r->vae_tile == 0)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "vae_tile_stride is %d, but has no effect without vae_tile",
+                       r->vae_tile_stride);
     if (r->vae_tile < 64 || r->vae_tile > 4096 || r->vae_tile % 16 != 0)
         return pf_fail(error, PF_E_ARGUMENT,
                        "vae_tile is %d, but must be 0 or a multiple of 16 from 64 to "

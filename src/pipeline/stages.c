@@ -245,7 +245,7 @@ static float *denormalized_latents(const pf_job *job)
     return out;
 }
 
-/* -1..1 to 0..255, halves to even: [3, n, H, W] to [n, H, W, 3]. */
+/* -1..1 to 0..255, halves to even, NaN to 0: [3, n, H, W] to [n, H, W, 3]. */
 static void frames_to_rgb(const float *frames, int64_t count, int64_t plane,
                           uint8_t *rgb)
 {
@@ -253,7 +253,7 @@ static void frames_to_rgb(const float *frames, int64_t count, int64_t plane,
         for (int64_t i = 0; i < plane; i++)
             for (int64_t c = 0; c < 3; c++) {
                 float v = frames[(c * count + n) * plane + i] * 0.5f + 0.5f;
-                v = v < 0.0f ? 0.0f : v > 1.0f ? 1.0f : v;
+                v = v > 0.0f ? v < 1.0f ? v : 1.0f : 0.0f;
                 rgb[(n * plane + i) * 3 + c] = (uint8_t)rintf(v * 255.0f);
             }
 }

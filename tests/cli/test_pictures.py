@@ -1,0 +1,210 @@
+"""Picture files: what is refused, and what Pillow makes of the same file.
+
+Fixed pictures with Pillow's pixels are in tests/fixtures/pictures (tests/unit); here
+are those that are made on the spot, and, where Pillow is installed, comparisons.
+"""
+import os
+import random
+import shutil
+import struct
+import subprocess
+import zlib
+
+import pytest
+
+from conftest import BUILD, ROOT
+
+FIXTURES = ROOT / "tests" / "fixtures" / "pictures"
+needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"),
+                                  reason="ffmpeg is not installed")
+
+
+def decode(path, *size):
+    """(width, height, RGB bytes), or the message of the refusal."""
+    done = subprocess.run([str(BUILD / "tests" / "decode_picture"), str(path),
+                           *map(str, size)], capture_output=True, timeout=20)
+    if done.returncode == 1:
+        return done.stderr.decode().strip()
+    assert done.returncode == 0, done
+    line, pixels = done.stdout.split(b"\n", 1)
+    width, height = map(int, line.split())
+    return width, height, pixels
+
+
+def chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(
+        ">I", zlib.crc32(kind + body))
+
+
+def png(width=20, height=18, depth=8, colour=2, rows=None, data=None, before=b"",
+        form=b"\0\0\0"):
+    """A PNG, black unless told otherwise."""
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 1)
+    if data is None:
+        rows = rows or (b"\0" + bytes((width * bits + 7) // 8)) * height
+        data = zlib.compress(rows)
+    header = struct.pack(">IIBB", width, height, depth, colour) + form
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before
+            + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+
+
+def jpeg_header(kind=0xC0, width=64, height=64, components=3, bits=8):
+    body = struct.pack(">BHHB", bits, height, width, components) + b"".join(
+        bytes([i + 1, 0x11, 0]) for i in range(components))
+    return (b"\xff\xd8\xff" + bytes([kind]) + struct.pack(">H", 2 + len(body)) + body
+            + b"\xff\xda\x00\x02\xff\xd9")
+
+
+GOOD = zlib.compress((b"\0" + bytes(60)) * 18)
+
+REFUSED = {
+    "nothing": (b"", "no picture"),
+    "text": (b"This is no picture.\n", "PNG, JPEG or WebP"),
+    "gif": (b"GIF89a\x10\0\x10\0\0\0\0;", "PNG, JPEG or WebP"),
+    "bmp": (b"BM" + bytes(60), "PNG, JPEG or WebP"),
+    "png of 1x1": (png(1, 1), "1x1"),
+    "png of 15 rows": (png(20, 15), "20x15"),
+    "png of 0 columns": (png(0, 16, data=GOOD), "0x16"),
+    "png of 30000x30000": (png(30000, 30000, data=GOOD), "30000x30000"),
+    "png of 16384x16384": (png(16384, 16384, data=GOOD), "16384x16384"),
+    "png of 2^32-1": (png(2**32 - 1, 2**32 - 1, data=GOOD), "4294967295"),
+    "png of 3 bits": (png(depth=3, colour=0, data=GOOD), "header"),
+    "png of colour type 1": (png(colour=1, data=GOOD), "header"),
+    "png of 16-bit palette": (png(depth=16, colour=3, data=GOOD), "header"),
+    "png of interlace 2": (png(form=b"\0\0\2"), "header"),
+    "png without the last row": (png(rows=(b"\0" + bytes(60)) * 17), "rows"),
+    "png without the last byte": (png(rows=((b"\0" + bytes(60)) * 18)[:-1]), "rows"),
+    "png with half its data": (png(data=GOOD[:len(GOOD) // 2]), "rows"),
+    "png with a wrong checksum of its data":
+        (png(data=GOOD[:-1] + bytes([GOOD[-1] ^ 1])), "compressed"),
+    "png that inflates to 64 MB": (png(rows=bytes(1 << 26)), "longer"),
+    "png with filter 5": (png(rows=(b"\5" + bytes(60)) * 18), "filter"),
+    "png without data": (png(data=b""), "rows"),
+    "png without end": (png()[:-12], "cut short"),
+    "png with a wrong checksum": (png()[:-20] + b"\0\0\0\0" + png()[-16:], "damaged"),
+    "animated png": (png(before=chunk(b"acTL", struct.pack(">II", 2, 0))), "animated"),
+    "png interlaced without its last pass":
+        (png(16, 16, 8, 0, rows=b"".join((b"\0" + bytes(w)) * h for w, h in (
+            (2, 2), (2, 2), (4, 2), (4, 4), (8, 4), (8, 8))), form=b"\0\0\1"), "rows"),
+    "cmyk jpeg": (jpeg_header(components=4), "CMYK"),
+    "jpeg of two components": (jpeg_header(components=2), "colour"),
+    "arithmetic jpeg": (jpeg_header(kind=0xC9), "arithmetic"),
+    "lossless jpeg": (jpeg_header(kind=0xC3), "lossless"),
+    "12-bit jpeg": (jpeg_header(bits=12), "8 bits"),
+    "jpeg of 65535x65535": (jpeg_header(width=65535, height=65535), "65535x65535"),
+    "jpeg of no rows": (jpeg_header(height=0), "64x0"),
+    "jpeg of no columns": (jpeg_header(width=0), "width"),
+    "jpeg without tables": (jpeg_header(), "damaged"),
+    "jpeg of nothing": (b"\xff\xd8\xff\xd9", "holds no picture"),
+    "jpeg with 101 scans":
+        (jpeg_header()[:-2] + b"\xff\xda\x00\x02" * 101 + b"\xff\xd9", "scans"),
+    "webp of nothing": (b"RIFF\0\0\0\0WEBP", "cut short"),
+    "webp with an unknown chunk":
+        (b"RIFF" + struct.pack("<I", 32) + b"WEBPVP9 " + struct.pack("<I", 20)
+         + bytes(20), "damaged"),
+    "animated webp":
+        (b"RIFF" + struct.pack("<I", 30) + b"WEBPVP8X" + struct.pack("<I", 10)
+         + b"\2\0\0\0\x3f\0\0\x3f\0\0" + b"ANIM\0\0\0\0", "animated"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(tmp_path, name):
+    data, word = REFUSED[name]
+    path = tmp_path / "picture.png"
+    path.write_bytes(data)
+    message = decode(path)
+    assert isinstance(message, str), "it was taken"
+    assert str(path) in message and word in message, message
+    assert "\n" not in message
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path, word in ((tmp_path / "pipe.png", "regular"), (tmp_path, "regular"),
+                       (tmp_path / "none.png", "No such file"), ("/dev/zero", "regular")):
+        assert word in decode(path)
+
+
+def test_what_is_odd_but_whole_is_taken(tmp_path):
+    path = tmp_path / "picture"
+    plain = png()
+    for data in (plain, plain + b"trailing garbage" * 20,
+                 png(before=chunk(b"tEXt", b"a\0b") + chunk(b"quXx", b"?")),
+                 png(rows=(b"\0" + bytes(60)) * 18 + b"more"), png(data=GOOD[:-4]),
+                 plain[:33] + b"".join(chunk(b"IDAT", GOOD[i:i + 3]) for i in
+                                       range(0, len(GOOD), 3)) + plain[-12:]):
+        path.write_bytes(data)
+        assert decode(path) == (20, 18, bytes(3 * 20 * 18))
+    for name in ("420.jpg", "lossy.webp"):
+        data = (FIXTURES / name).read_bytes()
+        path.write_bytes(data + b"\xff\xd8 trailing garbage")
+        assert decode(path) == decode(FIXTURES / name)
+
+
+def test_jpeg_with_a_hole_is_refused(tmp_path):
+    """The end is there, but coded data is missing."""
+    data = (FIXTURES / "420.jpg").read_bytes()
+    path = tmp_path / "picture.jpg"
+    for part in (0.7, 0.8, 0.9):
+        path.write_bytes(data[:int(part * len(data))] + b"\xff\xd9")
+        assert "damaged" in decode(path)
+
+
+def test_orientation_is_not_applied():
+    assert decode(FIXTURES / "turned.jpg")[:2] == (35, 19)
+
+
+# --- against Pillow -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pillow():
+    return pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+
+
+def noisy(pillow, width, height, seed):
+    rng = random.Random(seed)
+    small = pillow.frombytes("RGB", (width // 3 + 1, height // 3 + 1), rng.randbytes(
+        3 * (width // 3 + 1) * (height // 3 + 1)))
+    return small.resize((width, height))
+
+
+def difference(a, b):
+    return max(abs(x - y) for x, y in zip(a, b))
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("form", ["yuvj420p", "yuvj422p", "yuvj440p", "yuvj444p",
+                                  "yuvj411p"])
+def test_jpeg_of_every_sampling(pillow, tmp_path, form):
+    for size in ((97, 61), (16, 17), (64, 48)):
+        noisy(pillow, *size, seed=1).save(tmp_path / "in.png")
+        subprocess.run(["ffmpeg", "-y", "-v", "error", "-i", "in.png", "-pix_fmt", form,
+                        "-strict", "-1", "-q:v", "3", "out.jpg"], cwd=tmp_path,
+                       check=True)
+        wanted = pillow.open(tmp_path / "out.jpg").convert("RGB")
+        width, height, pixels = decode(tmp_path / "out.jpg")
+        assert (width, height) == wanted.size
+        assert difference(pixels, wanted.tobytes()) <= 1
+
+
+def test_crop_and_resize(pillow, tmp_path):
+    path, rng = tmp_path / "in.png", random.Random(2)
+    sizes = [(353, 643, 352, 640), (108, 192, 64, 32), (192, 108, 64, 32),
+             (64, 32, 64, 32), (16, 16, 160, 32), (300, 16, 16, 96)]
+    sizes += [(rng.randrange(16, 200), rng.randrange(16, 200), 16 * rng.randrange(1, 9),
+               16 * rng.randrange(1, 9)) for _ in range(20)]
+    for number, (iw, ih, width, height) in enumerate(sizes):
+        image = noisy(pillow, iw, ih, number)
+        image.save(path)
+        if ih / iw < height / width:
+            cut = int(ih / height * width)
+            left = (iw - cut) // 2
+            image = image.crop((left, 0, left + cut, ih))
+        else:
+            cut = int(iw / width * height)
+            top = (ih - cut) // 2
+            image = image.crop((0, top, iw, top + cut))
+        wanted = image.resize((width, height))
+        assert decode(path, width, height) == (width, height, wanted.tobytes())
