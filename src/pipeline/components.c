@@ -289,6 +289,8 @@ pf_status pf_components_open(pf_engine *engine, pf_error *error)
     for (int c = 0; c < PF_COMPONENTS; c++) {
         PF_TRY(open_component(engine, (pf_component)c, error));
         engine->params[c] = params_of(engine, (pf_component)c);
+        pf_params_round(engine->params[c],
+                        pf_engine_numerics(engine, (pf_component)c).round_bf16);
         pf_weights_warn_unused(pf_params_weights(engine->params[c]), &engine->log);
         describe(engine, (pf_component)c);
     }
