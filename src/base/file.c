@@ -12,13 +12,14 @@
 #include "base/fault.h"
 #include "base/memory.h"
 
-/* Opens a regular file and tells its size. */
+/* Opens a regular file and tells its size.  Without O_NONBLOCK a pipe would be waited
+ * for before it could be refused. */
 static pf_status open_regular(const char *path, int *out_fd, size_t *out_bytes,
                               pf_error *error)
 {
     struct stat info;
     int fd = pf_fault_hit(PF_FAULT_READ) ? (errno = EIO, -1)
-                                         : open(path, O_RDONLY | O_CLOEXEC);
+                                         : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return pf_fail_errno(error, errno, "cannot open %s", path);
     if (fstat(fd, &info) != 0) {
