@@ -266,6 +266,7 @@ static pf_status check_fit(pf_engine *engine, pf_error *error)
     const pf_tower_info *video = pf_tower_get_info(engine->expert[0]);
     const pf_tower_info *low = pf_tower_get_info(engine->expert[1]);
     const pf_tower_info *audio = pf_tower_get_info(engine->audio_dit);
+    const pf_bridge_info *bridge = pf_bridge_get_info(engine->bridge);
     int z = pf_video_vae_get_info(engine->video_vae)->latent_channels;
     int width = (int)pf_umt5_width(engine->text_encoder);
     const match list[] = {
@@ -280,6 +281,12 @@ static pf_status check_fit(pf_engine *engine, pf_error *error)
         {"audio_dit in_dim", audio->in_dim, "audio_vae latent_dim",
          pf_audio_vae_get_info(engine->audio_vae)->latent_channels},
         {"audio_dit out_dim", audio->out_dim, "audio_dit in_dim", audio->in_dim},
+        {"dual_tower_bridge visual_layers", bridge->video_layers,
+         "video_dit num_layers", video->layers},
+        {"dual_tower_bridge visual_layers", bridge->video_layers,
+         "video_dit_2 num_layers", low->layers},
+        {"dual_tower_bridge audio_layers", bridge->audio_layers,
+         "audio_dit num_layers", audio->layers},
         {"audio_dit patch_size", audio->patch[0], "the only one supported,", 1},
     };
     PF_TRY(check_matches(list, (int)(sizeof list / sizeof list[0]), error));
