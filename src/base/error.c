@@ -32,6 +32,14 @@ int pf_status_http(pf_status status)
     return status_http[status];
 }
 
+/* A message may quote somebody's file: it stays one line, and harmless to terminals. */
+static void keep_printable(char *message)
+{
+    for (; *message; message++)
+        if ((unsigned char)*message < 0x20 || *message == 0x7f)
+            *message = '?';
+}
+
 pf_status pf_fail(pf_error *error, pf_status status, const char *format, ...)
 {
     if (error) {
@@ -39,6 +47,7 @@ pf_status pf_fail(pf_error *error, pf_status status, const char *format, ...)
         va_start(args, format);
         vsnprintf(error->message, sizeof error->message, format, args);
         va_end(args);
+        keep_printable(error->message);
         error->status = status;
     }
     return status;
@@ -69,6 +78,7 @@ pf_status pf_fail_errno(pf_error *error, int error_number,
         va_end(args);
         const char *text = strerror_r(error_number, buffer, sizeof buffer);
         snprintf(error->message, sizeof error->message, "%s: %s", what, text);
+        keep_printable(error->message);
         error->status = status;
     }
     return status;

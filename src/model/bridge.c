@@ -87,8 +87,8 @@ static pf_status read_strategy(pf_bridge *b, const json_t *json, const char *nam
             return PF_OK;
         }
     return pf_fail(error, PF_E_UNSUPPORTED,
-                   "%s: Unknown interaction strategy: %s; known are full, "
-                   "shallow_focus, distributed, progressive and custom", name, text);
+                   "%s: interaction_strategy is %.100s, but must be full, "
+                   "shallow_focus, distributed, progressive or custom", name, text);
 }
 
 static pf_status read_sizes(pf_bridge *b, const json_t *json, const char *name,

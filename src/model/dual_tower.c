@@ -23,10 +23,6 @@ pf_status pf_dual_tower_check(const pf_dual_tower *towers, pf_error *error)
     const pair pairs[] = {
         {"bridge visual_hidden_dim", bridge->video_dim, "video dim", video->dim},
         {"bridge audio_hidden_dim", bridge->audio_dim, "audio dim", audio->dim},
-        {"bridge visual_layers", bridge->video_layers, "video num_layers",
-         video->layers},
-        {"bridge audio_layers", bridge->audio_layers, "audio num_layers",
-         audio->layers},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         if (pairs[i].a != pairs[i].b)
@@ -76,7 +72,8 @@ static float effective_scale(const forward_run *r, float own)
         return own;
     if (!isnan(r->in->scales.both))
         return r->in->scales.both;
-    return pf_bridge_scale(r->towers->bridge);
+    float scale = pf_bridge_scale(r->towers->bridge);
+    return r->ops->numerics.round_bf16 ? pf_round_bf16(scale) : scale;
 }
 
 /* x <- r(x + r(y * scale)) */
@@ -120,10 +117,11 @@ static pf_status run_layer(const forward_run *r, int layer)
                              in->tables->video_sin};
     pf_block_inputs audio = {in->audio_time, in->audio_text, in->tables->audio_cos,
                              in->tables->audio_sin};
-    if (!in->bridge_off && pf_bridge_interacts(r->towers->bridge, layer))
+    bool paired = layer < pf_tower_get_info(r->towers->audio)->layers;
+    if (!in->bridge_off && paired && pf_bridge_interacts(r->towers->bridge, layer))
         PF_TRY(interact(r, layer));
     PF_TRY(pf_tower_run_block(r->towers->video, r->ops, layer, &video, &r->xv));
-    if (layer >= pf_tower_get_info(r->towers->audio)->layers)
+    if (!paired)
         return PF_OK;
     return pf_tower_run_block(r->towers->audio, r->ops, layer, &audio, &r->xa);
 }

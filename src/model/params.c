@@ -17,6 +17,7 @@ typedef struct slot {
     pf_tensor source;                   /* as stored */
     pf_weight *weight;                  /* SLOT_WEIGHT */
     pf_tensor *vector;                  /* SLOT_VECTOR: [count] F32 */
+    void *rounded;                      /* bf16 copy while loaded, or NULL */
 } slot;
 
 struct pf_params {
@@ -28,6 +29,7 @@ struct pf_params {
     pf_platform *platform;              /* while loaded */
     char *vectors;                      /* device memory of all vectors */
     int64_t prepared;                   /* slots whose weight is prepared */
+    bool round_bf16;
 };
 
 pf_status pf_params_open(pf_weights *weights, pf_params **out, pf_error *error)
@@ -52,6 +54,11 @@ void pf_params_close(pf_params *params)
     pf_free(params->slots);
     pf_weights_close(params->weights);
     pf_free(params);
+}
+
+void pf_params_round(pf_params *params, bool to_bf16)
+{
+    params->round_bf16 = to_bf16;
 }
 
 pf_weights *pf_params_weights(pf_params *params)
@@ -242,6 +249,8 @@ static pf_status upload_vector(pf_params *params, const slot *s, char *place,
     if (!values)
         return pf_fail_memory(error, "parameters", bytes);
     pf_to_f32(s->source.data, s->source.dtype, count, values);
+    for (int64_t i = 0; params->round_bf16 && i < count; i++)
+        values[i] = pf_round_bf16(values[i]);
     pf_status status = params->platform->table.upload(
         params->platform, place, values, (int64_t)bytes, error);
     pf_free(values);
@@ -268,18 +277,48 @@ static pf_status load_vectors(pf_params *params, pf_error *error)
     return PF_OK;
 }
 
+/* Does loading make a bf16 copy of this weight? */
+static bool is_rounded(const pf_params *params, const slot *s)
+{
+    return params->round_bf16 && s->source.dtype != PF_BF16;
+}
+
+/* The weight as bf16: a copy that lives until unloading, for kernels may use it in
+ * place. */
+static pf_status round_weight(slot *s, pf_tensor *source, pf_error *error)
+{
+    int64_t count = pf_tensor_count(source);
+    size_t width = pf_dtype_bytes(source->dtype);
+    const char *from = source->data;
+    uint16_t *to = pf_alloc((size_t)count * sizeof *to);
+    if (!to)
+        return pf_fail_memory(error, "rounded weight", (size_t)count * sizeof *to);
+    for (int64_t i = 0; i < count; i++) {
+        float value;
+        pf_to_f32(from + (size_t)i * width, source->dtype, 1, &value);
+        to[i] = pf_f32_to_bf16(value);
+    }
+    s->rounded = to;
+    source->data = to;
+    source->dtype = PF_BF16;
+    return PF_OK;
+}
+
 static pf_status load_weights(pf_params *params, pf_math math, pf_error *error)
 {
     pf_platform *platform = params->platform;
     for (int64_t i = 0; i < params->count; i++) {
-        const slot *s = &params->slots[i];
+        slot *s = &params->slots[i];
         params->prepared = i + 1;
         if (s->kind != SLOT_WEIGHT)
             continue;
         pf_weight ready;
         pf_tensor source = s->weight->source;
-        pf_status status = platform->table.weight_prepare(
-            platform, s->weight->kind, math, &source, &ready, error);
+        pf_status status =
+            is_rounded(params, s) ? round_weight(s, &source, error) : PF_OK;
+        if (status == PF_OK)
+            status = platform->table.weight_prepare(
+                platform, s->weight->kind, math, &source, &ready, error);
         if (status != PF_OK) {
             params->prepared = i;
             return status;
@@ -312,11 +351,13 @@ void pf_params_unload(pf_params *params)
         slot *s = &params->slots[i];
         if (s->kind == SLOT_VECTOR)
             s->vector->data = s->source.data;
-        if (s->kind != SLOT_WEIGHT || i >= params->prepared)
-            continue;
-        pf_weight_kind kind = s->weight->kind;
-        platform->table.weight_release(platform, s->weight);
-        *s->weight = (pf_weight){.kind = kind, .source = s->source};
+        if (s->kind == SLOT_WEIGHT && i < params->prepared) {
+            pf_weight_kind kind = s->weight->kind;
+            platform->table.weight_release(platform, s->weight);
+            *s->weight = (pf_weight){.kind = kind, .source = s->source};
+        }
+        pf_free(s->rounded);
+        s->rounded = NULL;
     }
     platform->table.release(platform, params->vectors);
     params->vectors = NULL;
@@ -341,10 +382,14 @@ pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
             size.table_bytes += bytes;
         if (s->kind != SLOT_WEIGHT)
             continue;
-        int64_t prepared = platform->table.weight_bytes(
-            platform, s->weight->kind, math, &s->weight->source);
-        size.device_bytes += prepared;
-        if (prepared == 0)
+        pf_tensor source = s->weight->source;
+        bool rounded = is_rounded(params, s);
+        if (rounded)
+            source.dtype = PF_BF16;
+        int64_t prepared = platform->table.weight_bytes(platform, s->weight->kind,
+                                                        math, &source);
+        size.device_bytes += prepared + (rounded ? pf_tensor_bytes(&source) : 0);
+        if (prepared == 0 && !rounded)
             size.mapped_bytes += bytes;
     }
     return size;

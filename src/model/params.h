@@ -74,6 +74,10 @@ pf_status pf_params_layer_from(pf_params *params, pf_layer *layer,
 pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
                                 const pf_tensor *source, pf_error *error);
 
+/* From the next loading on, weights and vectors that are not stored as bf16 are
+ * rounded to it: what a bf16 pipeline does to a model when it opens it. */
+void pf_params_round(pf_params *params, bool to_bf16);
+
 /* Prepares every weight and uploads every vector; loading twice is fine. */
 pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_math math,
                          pf_error *error);

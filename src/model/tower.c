@@ -15,6 +15,7 @@ enum { MAX_DIM = 65536, MAX_LAYERS = 512, MAX_HEAD_DIM = 256 };
 static const char *const unsupported[] = {
     "has_image_input", "has_image_pos_emb", "has_ref_conv", "add_control_adapter",
     "fuse_vae_embedding_in_latents", "require_clip_embedding",
+    "seperated_timestep",               /* a time a token; so spelt */
 };
 
 static pf_status refuse_unsupported(const json_t *json, const char *name,

@@ -159,25 +159,38 @@ static pf_status make_keys(const pf_tower *t, pf_ops *ops, const pf_tensor *cont
     return PF_OK;
 }
 
+/* Memory for the keys and values of `rows` rows, of which the last may stand for
+ * all that follow. */
+static pf_status new_text(const pf_tower *t, pf_ops *ops, int64_t rows,
+                          pf_tower_text *out)
+{
+    int64_t shape[3] = {t->info.layers, rows, t->info.dim};
+    *out = (pf_tower_text){.rows = rows};
+    PF_TRY(pf_ops_tensor(ops, 3, shape, &out->keys));
+    PF_TRY(pf_ops_tensor(ops, 3, shape, &out->values));
+    return rows < PF_CONTEXT_ROWS ? make_key_bias(ops, rows, &out->key_bias) : PF_OK;
+}
+
 pf_status pf_tower_embed_text(pf_tower *tower, pf_ops *ops,
                               const pf_tensor *text, int64_t rows,
                               pf_tower_text *out)
 {
     bool shared = !ops->numerics.round_bf16 && rows + 1 < PF_CONTEXT_ROWS;
-    int64_t dim = tower->info.dim;
-    *out = (pf_tower_text){.rows = shared ? rows + 1 : PF_CONTEXT_ROWS};
-    int64_t shape[3] = {tower->info.layers, out->rows, dim};
-    PF_TRY(pf_ops_tensor(ops, 3, shape, &out->keys));
-    PF_TRY(pf_ops_tensor(ops, 3, shape, &out->values));
-    if (shared)
-        PF_TRY(make_key_bias(ops, out->rows, &out->key_bias));
+    PF_TRY(new_text(tower, ops, shared ? rows + 1 : PF_CONTEXT_ROWS, out));
     pf_mark mark = pf_ops_mark(ops);
     pf_tensor context, used = pf_tensor_slice(*text, 0, 0, out->rows);
-    PF_TRY(pf_ops_matrix(ops, out->rows, dim, &context));
+    PF_TRY(pf_ops_matrix(ops, out->rows, tower->info.dim, &context));
     PF_TRY(embed_context(tower, ops, &used, &context));
     PF_TRY(make_keys(tower, ops, &context, out));
     pf_ops_rewind(ops, mark);
     return PF_OK;
+}
+
+pf_status pf_tower_use_context(const pf_tower *tower, pf_ops *ops,
+                               const pf_tensor *context, pf_tower_text *out)
+{
+    PF_TRY(new_text(tower, ops, PF_CONTEXT_ROWS, out));
+    return make_keys(tower, ops, context, out);
 }
 
 /* --- rotary tables ------------------------------------------------------------------ */

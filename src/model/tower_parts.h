@@ -36,6 +36,10 @@ pf_status pf_tower_rope(const pf_tower *tower, pf_ops *ops,
 pf_status pf_tower_patchify(const pf_tower *tower, pf_ops *ops,
                             const pf_tensor *input, const pf_tensor *tokens);
 
+/* Keys and values of a context [512, dim] that is there already. */
+pf_status pf_tower_use_context(const pf_tower *tower, pf_ops *ops,
+                               const pf_tensor *context, pf_tower_text *out);
+
 /* What a block needs beside its tokens. */
 typedef struct pf_block_inputs {
     const pf_tower_time *time;

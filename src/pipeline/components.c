@@ -12,16 +12,20 @@ enum { MAX_CONFIG_BYTES = 4 << 20 };
 typedef struct component_file {
     const char *folder;
     const char *stem;
+    const char *class_name;             /* of the only class that is implemented */
 } component_file;
 
+static const char diffusers_stem[] = "diffusion_pytorch_model";
+
 static const component_file files[PF_COMPONENTS] = {
-    [PF_TEXT_ENCODER] = {"text_encoder", "model"},
-    [PF_VIDEO_VAE] = {"video_vae", "diffusion_pytorch_model"},
-    [PF_AUDIO_VAE] = {"audio_vae", "diffusion_pytorch_model"},
-    [PF_VIDEO_DIT] = {"video_dit", "diffusion_pytorch_model"},
-    [PF_VIDEO_DIT_2] = {"video_dit_2", "diffusion_pytorch_model"},
-    [PF_AUDIO_DIT] = {"audio_dit", "diffusion_pytorch_model"},
-    [PF_DUAL_TOWER_BRIDGE] = {"dual_tower_bridge", "diffusion_pytorch_model"},
+    [PF_TEXT_ENCODER] = {"text_encoder", "model", NULL},
+    [PF_VIDEO_VAE] = {"video_vae", diffusers_stem, "AutoencoderKLWan"},
+    [PF_AUDIO_VAE] = {"audio_vae", diffusers_stem, "DAC"},
+    [PF_VIDEO_DIT] = {"video_dit", diffusers_stem, "WanModel"},
+    [PF_VIDEO_DIT_2] = {"video_dit_2", diffusers_stem, "WanModel"},
+    [PF_AUDIO_DIT] = {"audio_dit", diffusers_stem, "WanAudioModel"},
+    [PF_DUAL_TOWER_BRIDGE] = {"dual_tower_bridge", diffusers_stem,
+                              "DualTowerConditionalBridge"},
 };
 
 /* Reads FOLDER/NAME as JSON; with `optional` a missing file gives NULL. */
@@ -45,6 +49,19 @@ static pf_status load_json(const char *folder, const char *name, bool optional,
     else
         pf_free(path);
     return status;
+}
+
+/* A configuration of another class would be read with the wrong meaning. */
+static pf_status check_class(const json_t *config, const char *path,
+                             const char *expected, pf_error *error)
+{
+    const char *found = expected;
+    PF_TRY(pf_json_string(config, path, "_class_name", &found, error));
+    if (!expected || strcmp(found, expected) == 0)
+        return PF_OK;
+    return pf_fail(error, PF_E_UNSUPPORTED,
+                   "%s: _class_name is %.100s, but only %s is supported", path, found,
+                   expected);
 }
 
 /* Hands configuration and weights to the component's own open function. */
@@ -76,7 +93,10 @@ static pf_status open_in(pf_engine *engine, pf_component which,
     char *config_path = NULL;
     pf_weights *weights = NULL;
     PF_TRY(load_json(folder, "config.json", false, &config, &config_path, error));
-    pf_status status = pf_weights_open(folder, files[which].stem, &weights, error);
+    pf_status status =
+        check_class(config, config_path, files[which].class_name, error);
+    if (status == PF_OK)
+        status = pf_weights_open(folder, files[which].stem, &weights, error);
     if (status == PF_OK)
         status = open_parsed(engine, which, config, config_path, weights, error);
     json_decref(config);
@@ -163,8 +183,9 @@ static pf_status read_scheduler(pf_engine *engine, pf_error *error)
     char *path = NULL;
     PF_TRY(load_json(engine->model_path, "scheduler/scheduler_config.json", true,
                      &config, &path, error));
-    pf_status status =
-        pf_scheduler_read_config(config, path, &engine->scheduler, error);
+    pf_status status = check_class(config, path, "FlowMatchPairScheduler", error);
+    if (status == PF_OK)
+        status = pf_scheduler_read_config(config, path, &engine->scheduler, error);
     json_decref(config);
     pf_free(path);
     return status;
@@ -246,6 +267,7 @@ static pf_status check_fit(pf_engine *engine, pf_error *error)
     const pf_tower_info *video = pf_tower_get_info(engine->expert[0]);
     const pf_tower_info *low = pf_tower_get_info(engine->expert[1]);
     const pf_tower_info *audio = pf_tower_get_info(engine->audio_dit);
+    const pf_bridge_info *bridge = pf_bridge_get_info(engine->bridge);
     int z = pf_video_vae_get_info(engine->video_vae)->latent_channels;
     int width = (int)pf_umt5_width(engine->text_encoder);
     const match list[] = {
@@ -260,6 +282,12 @@ static pf_status check_fit(pf_engine *engine, pf_error *error)
         {"audio_dit in_dim", audio->in_dim, "audio_vae latent_dim",
          pf_audio_vae_get_info(engine->audio_vae)->latent_channels},
         {"audio_dit out_dim", audio->out_dim, "audio_dit in_dim", audio->in_dim},
+        {"dual_tower_bridge visual_layers", bridge->video_layers,
+         "video_dit num_layers", video->layers},
+        {"dual_tower_bridge visual_layers", bridge->video_layers,
+         "video_dit_2 num_layers", low->layers},
+        {"dual_tower_bridge audio_layers", bridge->audio_layers,
+         "audio_dit num_layers", audio->layers},
         {"audio_dit patch_size", audio->patch[0], "the only one supported,", 1},
     };
     PF_TRY(check_matches(list, (int)(sizeof list / sizeof list[0]), error));
@@ -290,6 +318,8 @@ pf_status pf_components_open(pf_engine *engine, pf_error *error)
     for (int c = 0; c < PF_COMPONENTS; c++) {
         PF_TRY(open_component(engine, (pf_component)c, error));
         engine->params[c] = params_of(engine, (pf_component)c);
+        pf_params_round(engine->params[c],
+                        pf_engine_numerics(engine, (pf_component)c).round_bf16);
         pf_weights_warn_unused(pf_params_weights(engine->params[c]), &engine->log);
         describe(engine, (pf_component)c);
     }

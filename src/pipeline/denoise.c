@@ -177,6 +177,10 @@ static pf_status publish(denoiser *d, int step)
     pf_job *job = d->job;
     PF_TRY(pf_ops_download(d->ops, job->video, &d->video));
     PF_TRY(pf_ops_download(d->ops, job->audio, &d->audio));
+    PF_TRY(pf_job_check_finite("video latents", job->video,
+                               pf_plan_video_count(&job->plan), d->ops->error));
+    PF_TRY(pf_job_check_finite("audio latents", job->audio,
+                               pf_plan_audio_count(&job->plan), d->ops->error));
     job->step = step + 1;
     char name[32];
     snprintf(name, sizeof name, "latents.video.%d", step);

@@ -2,6 +2,7 @@
  * residency and working memory.  DESIGN "One request, start to end". */
 #include "pipeline/job.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -96,6 +97,18 @@ void pf_job_see(pf_job *job, const char *name, const float *values, int64_t coun
 {
     if (job->tap.see)
         job->tap.see(job->tap.user, name, values, count);
+}
+
+pf_status pf_job_check_finite(const char *what, const float *values, int64_t count,
+                              pf_error *error)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return pf_fail(error, PF_E_MODEL,
+                           "the %s became %g, but must stay finite: the model's "
+                           "weights hold such values or lead to them", what,
+                           (double)values[i]);
+    return PF_OK;
 }
 
 /* Share of the whole work that is done, by predicted FLOPs. */

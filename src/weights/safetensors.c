@@ -78,7 +78,8 @@ static pf_status read_shape(const pf_safetensors *file, const char *name,
         uint64_t extent;
         if (!read_count(json_array_get(shape, i), &extent))
             return bad(file, name, "has a shape that is not made of counts", error);
-        if (extent != 0 && *elements > ((uint64_t)1 << 58) / extent)
+        /* 64 bits each must still fit 64 bits. */
+        if (extent != 0 && *elements > ((uint64_t)1 << 57) / extent)
             return bad(file, name, "has a shape that is too large", error);
         *elements *= extent;
         extents[i] = (int64_t)extent;
@@ -130,8 +131,8 @@ static pf_status read_entry(const pf_safetensors *file, const char *name,
                        (unsigned long long)(bits / 8));
     entry->dtype_name = type->name;
     entry->tensor.dtype = type->dtype;
-    entry->known = entry->tensor.rank == json_rank(value) &&
-                   (type->usable || type->dtype != PF_F32);
+    entry->fits = entry->tensor.rank == json_rank(value);
+    entry->known = entry->fits && (type->usable || type->dtype != PF_F32);
     entry->usable = entry->known && type->usable;
     entry->name = pf_strdup(name);
     return entry->name ? PF_OK : pf_fail_memory(error, file->path, strlen(name));

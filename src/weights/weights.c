@@ -57,13 +57,19 @@ static item *find_item(const pf_weights *w, const char *name)
                                    sizeof key, by_name);
 }
 
-/* Does `map` (the index, or NULL) put this tensor into this file? */
-static bool belongs(const json_t *map, const char *name, const char *file_name)
+/* Is this tensor of a file listed?  Without an index all are; what an index does not
+ * name is none of ours; a copy in another shard than the one it names is refused. */
+static pf_status belongs(const pf_weights *w, const json_t *map, const char *name,
+                         const char *file_name, pf_error *error)
 {
     if (!map)
-        return true;
+        return PF_OK;
     const char *mapped = json_string_value(json_object_get(map, name));
-    return mapped && strcmp(mapped, file_name) == 0;
+    if (!mapped || strcmp(mapped, file_name) == 0)
+        return PF_OK;
+    return pf_fail(error, PF_E_MODEL,
+                   "%s: tensor %.200s is in %.200s, but the index puts it into %.200s",
+                   w->path, name, file_name, mapped);
 }
 
 static const char *base_name(const char *path)
@@ -86,8 +92,9 @@ static pf_status list_items(pf_weights *w, const json_t *map, const char *prefix
     for (int f = 0; f < w->file_count; f++)
         for (int64_t i = 0; i < w->files[f].count; i++) {
             const pf_entry *entry = &w->files[f].entries[i];
+            PF_TRY(belongs(w, map, entry->name, base_name(w->files[f].path), error));
             if (strncmp(entry->name, prefix, skip) != 0 ||
-                !belongs(map, entry->name, base_name(w->files[f].path)))
+                (map && !json_object_get(map, entry->name)))
                 continue;
             w->items[w->count++] = (item){.name = entry->name + skip,
                                           .entry = entry,
@@ -353,6 +360,10 @@ static pf_status missing(const pf_weights *w, const char *name, pf_error *error)
 
 static pf_status refuse_dtype(const item *it, pf_error *error)
 {
+    if (!it->entry->fits)
+        return pf_fail(error, PF_E_MODEL,
+                       "%s: tensor %.200s has more than %d axes", it->file->path,
+                       it->name, PF_MAX_RANK);
     return pf_fail(error, PF_E_MODEL,
                    "%s: tensor %.200s is %s, but must be F32, F16 or BF16",
                    it->file->path, it->name, it->entry->dtype_name);

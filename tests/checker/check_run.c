@@ -79,6 +79,21 @@ static pf_status read_noise(run *r, pf_error *error)
     return PF_OK;
 }
 
+/* The reference ignores what has no effect; we refuse it, so it is left out here. */
+static void drop_without_effect(const run *r, pf_request *q)
+{
+    double second = q->guidance_scale_2;
+    if (json_is_null(json_object_get(r->meta, "switch_step")))
+        second = q->guidance_scale_2 = PF_UNSET;
+    bool plain = q->guidance_scale == 1.0 && (!pf_is_set(second) || second == 1.0) &&
+                 (!pf_is_set(q->bridge_guidance_scale) ||
+                  q->bridge_guidance_scale == 1.0);
+    if (!plain)
+        return;
+    q->negative_prompt = NULL;
+    q->guidance_rescale = 0;
+}
+
 static pf_status read_request(run *r, pf_error *error)
 {
     pf_request *q = &r->request;
@@ -96,6 +111,7 @@ static pf_status read_request(run *r, pf_error *error)
     q->guidance_scale_2 = meta_number(r, "guidance_scale_2", PF_UNSET);
     q->bridge_guidance_scale = meta_number(r, "bridge_guidance_scale", PF_UNSET);
     q->guidance_rescale = meta_number(r, "guidance_rescale", 0);
+    drop_without_effect(r, q);
     q->visual_shift = meta_number(r, "visual_shift", PF_UNSET);
     q->audio_shift = meta_number(r, "audio_shift", PF_UNSET);
     if (!q->text_only)

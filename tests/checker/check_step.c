@@ -135,8 +135,10 @@ static pf_status open_towers(step_case *s, pf_error *error)
     pf_params *const params[] = {pf_tower_params(s->towers.video),
                                  pf_tower_params(s->towers.audio),
                                  pf_bridge_params(s->towers.bridge)};
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
+        pf_params_round(params[i], s->ref);
         PF_TRY(pf_params_load(params[i], s->check->platform, PF_MATH_F32, error));
+    }
     return PF_OK;
 }
 
@@ -265,7 +267,7 @@ static pf_status golden_tokens(step_case *s, int tower, pf_tensor *x)
         return PF_OK;
     PF_TRY(upload(s, bridges[tower], &y));
     if (isnan(scale))
-        scale = pf_bridge_scale(s->towers.bridge);
+        scale = pf_round_bf16(pf_bridge_scale(s->towers.bridge));
     PF_TRY(pf_op_unary(&s->ops, &(pf_unary_args){
         .kind = PF_UNARY_AFFINE, .a = scale, .x = y, .y = y}));
     return pf_op_binary(&s->ops, &(pf_binary_args){
@@ -277,17 +279,21 @@ static pf_status golden_tokens(step_case *s, int tower, pf_tensor *x)
 static pf_status check_block(step_case *s, int tower)
 {
     static const char *const times[2] = {"video.time_mod", "audio.time_mod"};
+    static const char *const contexts[2] = {"video.text", "audio.text"};
     static const char *const blocks[2] = {"video.block0", "audio.block0"};
+    pf_tower *used = tower == 0 ? s->towers.video : s->towers.audio;
     pf_tower_time time;
-    pf_tensor x;
+    pf_tower_text text;
+    pf_tensor x, context;
     PF_TRY(golden_time(s, tower, times[tower], &time));
     PF_TRY(golden_tokens(s, tower, &x));
+    PF_TRY(upload(s, contexts[tower], &context));
+    PF_TRY(pf_tower_use_context(used, &s->ops, &context, &text));
     pf_block_inputs inputs = {
-        &time, &s->text[tower],
+        &time, &text,
         tower == 0 ? s->tables.video_cos : s->tables.audio_cos,
         tower == 0 ? s->tables.video_sin : s->tables.audio_sin};
-    PF_TRY(pf_tower_run_block(tower == 0 ? s->towers.video : s->towers.audio, &s->ops,
-                              0, &inputs, &x));
+    PF_TRY(pf_tower_run_block(used, &s->ops, 0, &inputs, &x));
     count_equal(s, blocks[tower], &x);
     return PF_OK;
 }

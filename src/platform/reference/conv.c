@@ -1,5 +1,5 @@
-/* Reference platform: convolutions.  docs/model/video-vae.md#convolution and
- * docs/model/audio-vae.md#convolution.
+/* Reference platform: convolutions.  docs/model/video-vae.md#2-layers and
+ * docs/model/audio-vae.md#2-layers.
  *
  * Outputs are made in runs along the last axis: each weight is multiplied with a
  * whole run of inputs.  Weights are summed in pieces, and the pieces added up,
