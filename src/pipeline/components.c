@@ -320,11 +320,14 @@ pf_status pf_components_open(pf_engine *engine, pf_error *error)
         engine->params[c] = params_of(engine, (pf_component)c);
         pf_params_round(engine->params[c],
                         pf_engine_numerics(engine, (pf_component)c).round_bf16);
-        pf_weights_warn_unused(pf_params_weights(engine->params[c]), &engine->log);
         describe(engine, (pf_component)c);
     }
     PF_TRY(open_tokenizer(engine, error));
-    return check_fit(engine, error);
+    PF_TRY(check_fit(engine, error));
+    /* Now that the model is not refused: a refusal is one sentence. */
+    for (int c = 0; c < PF_COMPONENTS; c++)
+        pf_weights_warn_unused(pf_params_weights(engine->params[c]), &engine->log);
+    return PF_OK;
 }
 
 void pf_components_close(pf_engine *engine)
