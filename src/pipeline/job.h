@@ -48,6 +48,8 @@ struct pf_job {
     float *video, *audio;               /* latents [z, T, h, w], [C, L] */
     bool has_latents;
     int step;                           /* denoising steps that are done */
+    float *preview_velocity;            /* [z, T, h, w]; NULL: nobody looks */
+    uint8_t *preview_rgb;               /* [T][h][w][3] */
 
     /* the runner's */
     bool ran;
@@ -78,6 +80,10 @@ void pf_job_progress(pf_job *job, int step, int steps);
 /* Adds a profile row for a denoising step. */
 void pf_job_profile_step(pf_job *job, int step, double seconds, const pf_cost *cost);
 void pf_job_see(pf_job *job, const char *name, const float *values, int64_t count);
+
+/* Shows the sink what the latents will become; preview_velocity is that of denoising
+ * step `step`, which is done (preview.c). */
+void pf_job_preview(pf_job *job, int step);
 
 /* Checks the request and makes the plan (request.c). */
 pf_status pf_request_plan(pf_engine *engine, const pf_request *request,
