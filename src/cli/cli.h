@@ -17,12 +17,17 @@ enum {
 int cli_generate(int argc, char **argv);
 int cli_info(int argc, char **argv);
 int cli_bench(int argc, char **argv);
+int cli_serve(int argc, char **argv);
 
 /* Prints "phonofilm: MESSAGE" and gives the exit code for the status. */
 int cli_fail(pf_status status, const pf_error *error);
 
 /* pf_engine_options.warn: one line on standard error. */
 void cli_warn(void *user, const char *line);
+
+/* The model that is used when none is named: the folder in the environment variable
+ * PHONOFILM_MODEL, or NULL. */
+const char *cli_default_model(void);
 
 /* --- options ------------------------------------------------------------------
  * One table describes every flag: the parser, --help and --config read it.

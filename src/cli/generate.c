@@ -102,7 +102,7 @@ static const cli_option options[] = {
      "Decode saved latents, or go on from unfinished ones"},
     {CLI_GROUP, "Model and machine", 0, NULL, 0, 0, 0, NULL, NULL},
     {CLI_TEXT, "model-path", 'm', "FOLDER", AT(model_path), 0, 0, NULL,
-     "Model folder"},
+     "Model folder (default: PHONOFILM_MODEL)"},
     {CLI_CHOICE, "precision", 0, "KIND", AT(precision), 0, 0, "fast|f32|ref",
      "fast (default), f32, or ref: the roundings of the Python reference"},
     {CLI_CHOICE, "bridge-inv-freq", 0, "KIND", AT(bridge_inv_freq), 0, 0,
@@ -467,6 +467,8 @@ int cli_generate(int argc, char **argv)
     int code = cli_parse(&g.parser, argc, argv);
     if (code == EXIT_DONE && g.s.config)
         code = cli_parse_config(&g.parser, g.s.config);
+    if (code == EXIT_DONE && !g.s.model_path)
+        g.s.model_path = cli_default_model();
     if (code == EXIT_DONE && !g.s.model_path)
         code = complain("--model-path is missing: give a model folder");
     if (code == EXIT_DONE)

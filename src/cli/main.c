@@ -1,5 +1,6 @@
 /* phonofilm: the program.  Sub-commands are in files of their own. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -10,6 +11,7 @@ static const char help[] =
     "\n"
     "Commands:\n"
     "  generate   make a film\n"
+    "  serve      make films for others: a page and the /v1/videos interface\n"
     "  info       tell what a model holds and what a film of it needs\n"
     "  bench      measure the kernels on this machine\n"
     "\n"
@@ -23,6 +25,7 @@ typedef struct command {
 
 static const command commands[] = {
     {"generate", cli_generate},
+    {"serve", cli_serve},
     {"info", cli_info},
     {"bench", cli_bench},
 };
@@ -45,6 +48,12 @@ int cli_fail(pf_status status, const pf_error *error)
     default:
         return EXIT_FAILED;
     }
+}
+
+const char *cli_default_model(void)
+{
+    const char *path = getenv("PHONOFILM_MODEL");
+    return path && *path ? path : NULL;
 }
 
 void cli_warn(void *user, const char *line)
