@@ -45,36 +45,63 @@ static bool is_text(const char *value, size_t bytes)
     return true;
 }
 
-/* Whole, shortest sequences of code points, no surrogates. */
-static bool is_utf8(const unsigned char *s, size_t bytes)
+/* --- UTF-8 --------------------------------------------------------------------------- */
+
+/* The bytes of the character at s: a whole, shortest sequence, and no surrogate; 0
+ * when there is none. */
+static size_t character(const unsigned char *s, size_t bytes)
 {
     static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-    for (size_t i = 0; i < bytes; i++) {
-        unsigned c = s[i];
-        int more = c < 0x80 ? 0 : c >> 5 == 6 ? 1 : c >> 4 == 14 ? 2 : c >> 3 == 30 ? 3 : -1;
-        if (more < 0 || (size_t)more >= bytes - i)
+    unsigned c = s[0];
+    int more = c < 0x80 ? 0 : c >> 5 == 6 ? 1 : c >> 4 == 14 ? 2 : c >> 3 == 30 ? 3 : -1;
+    if (more < 0 || (size_t)more >= bytes)
+        return 0;
+    uint32_t point = more ? c & (0x3fu >> more) : c;
+    for (int k = 1; k <= more; k++) {
+        if (s[k] >> 6 != 2)
+            return 0;
+        point = point << 6 | (s[k] & 0x3fu);
+    }
+    bool sound = point >= least[more] && point <= 0x10ffff &&
+                 (point < 0xd800 || point >= 0xe000);
+    return sound ? (size_t)more + 1 : 0;
+}
+
+bool pf_utf8_is_valid(const char *text, size_t bytes)
+{
+    for (size_t at = 0; at < bytes;) {
+        size_t length = character((const unsigned char *)text + at, bytes - at);
+        if (length == 0)
             return false;
-        uint32_t point = more ? c & (0x3fu >> more) : c;
-        for (int k = 0; k < more; k++) {
-            if (s[++i] >> 6 != 2)
-                return false;
-            point = point << 6 | (s[i] & 0x3fu);
-        }
-        if (point < least[more] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
-            return false;
+        at += length;
     }
     return true;
 }
 
-static pf_status check(const pf_fields *fields, const pf_field *field, size_t max_file,
+void pf_utf8_repair(char *text)
+{
+    size_t bytes = strlen(text);
+    for (size_t at = 0; at < bytes;) {
+        size_t length = character((const unsigned char *)text + at, bytes - at);
+        if (length == 0)
+            text[at] = '?';
+        at += length ? length : 1;
+    }
+}
+
+/* --- checks -------------------------------------------------------------------------- */
+
+static pf_status check(pf_fields *fields, const pf_field *field, size_t max_file,
                        pf_error *error)
 {
     size_t most = field->is_file || is_data_uri(field) ? max_file : PF_FIELD_TEXT_BYTES;
     size_t name_bytes = strlen(field->name);
+    fields->wrong[0] = '\0';
     if (name_bytes == 0 || !is_text(field->name, name_bytes) ||
-        !is_utf8((const unsigned char *)field->name, name_bytes))
+        !pf_utf8_is_valid(field->name, name_bytes))
         return pf_fail(error, PF_E_ARGUMENT,
                        "a field has a name that is empty or no text");
+    memcpy(fields->wrong, field->name, sizeof field->name);
     if (pf_fields_find(fields, field->name))
         return pf_fail(error, PF_E_ARGUMENT, "%s is given twice", field->name);
     if (fields->count == PF_FIELDS_MAX)
@@ -84,7 +111,7 @@ static pf_status check(const pf_fields *fields, const pf_field *field, size_t ma
         return pf_fail(error, PF_E_ARGUMENT,
                        "%s has %zu bytes, but must have at most %zu", field->name,
                        field->bytes, most);
-    if (!field->is_file && !is_utf8((const unsigned char *)field->value, field->bytes))
+    if (!field->is_file && !pf_utf8_is_valid(field->value, field->bytes))
         return pf_fail(error, PF_E_ARGUMENT, "%s is not valid UTF-8", field->name);
     if (!field->is_file && !is_text(field->value, field->bytes))
         return pf_fail(error, PF_E_ARGUMENT,
@@ -109,7 +136,6 @@ pf_status pf_fields_add(pf_fields *fields, const pf_field *field, size_t max_fil
 {
     pf_field added = *field;
     dissolve(added.name);
-    memcpy(fields->wrong, added.name, sizeof added.name);
     PF_TRY(check(fields, &added, max_file, error));
     if (!added.is_file) {
         pf_status status = copy_value(&added, error);

@@ -64,13 +64,12 @@ void pf_http_reply_error(pf_http_request *request, const pf_http_fault *fault,
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
+    pf_utf8_repair(message);            /* a value may have been cut */
     const char *type = fault->status == 401   ? "authentication_error"
                        : fault->status == 429 ? "rate_limit_error"
                        : fault->status >= 500 ? "server_error"
                                               : "invalid_request_error";
-    json_t *text = json_string(message);
-    json_t *object = json_pack("{s:{s:o, s:s, s:s?, s:s?}}", "error", "message",
-                               text ? text : json_string("the message is no text"),
+    json_t *object = json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", message,
                                "type", type, "param", fault->param, "code",
                                fault->code);
     request->reply.header_count = 0;

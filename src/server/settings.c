@@ -359,17 +359,19 @@ static pf_status frames_of_seconds(const reading *r)
     int multiple = pf_engine_info(r->engine)->frame_multiple;
     if (!seconds)
         return PF_OK;
-    if (json_object_get(settings, "num_frames")) {
+    double fps = json_number_value(json_object_get(settings, "fps"));
+    double least = strtod(json_string_value(seconds), NULL) * fps - 1e-6;
+    int64_t groups = least > 1 ? (int64_t)ceil((least - 1) / multiple) : 0;
+    int64_t frames = groups * multiple + 1;
+    if (json_object_get(settings, "num_frames") &&
+        whole(settings, "num_frames") != frames) {
         snprintf(r->order->wrong, sizeof r->order->wrong, "seconds");
         return pf_fail(r->error, PF_E_ARGUMENT,
-                       "seconds and num_frames both say how long the film is; leave "
-                       "one out");
+                       "seconds is %s, which at fps %g is num_frames %lld, but num_frames "
+                       "is %d; leave one out", json_string_value(seconds), fps,
+                       (long long)frames, whole(settings, "num_frames"));
     }
-    double fps = json_number_value(json_object_get(settings, "fps"));
-    double frames = strtod(json_string_value(seconds), NULL) * fps - 1e-6;
-    int64_t groups = (int64_t)ceil((frames - 1) / multiple);
-    json_object_set_new(settings, "num_frames",
-                        json_integer((groups < 0 ? 0 : groups) * multiple + 1));
+    json_object_set_new(settings, "num_frames", json_integer(frames));
     return PF_OK;
 }
 

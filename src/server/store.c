@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 
-enum { BUSY_MS = 5000, SCHEMA_VERSION = 1 };
+enum { BUSY_MS = 2000, SCHEMA_VERSION = 1 };
 
 struct pf_store {
     sqlite3 *db;
@@ -36,6 +36,9 @@ static const char schema[] =
 static pf_status fail(pf_store *store, pf_error *error)
 {
     int code = sqlite3_errcode(store->db);
+    if (code == SQLITE_BUSY)
+        return pf_fail(error, PF_E_IO,
+                       "the job store is in use by another server; give each its folder");
     if (code == SQLITE_NOMEM)
         return pf_fail_memory(error, "job store", 1);
     return pf_fail(error, code == SQLITE_FULL ? PF_E_NO_SPACE : PF_E_IO,
