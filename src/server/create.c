@@ -433,26 +433,34 @@ void pf_api_sync(pf_http_request *request)
 
 /* --- remix ------------------------------------------------------------------------ */
 
-/* The original's settings with another prompt. */
+/* The original's settings with another prompt, and perhaps another seed. */
 static bool take_remix(creation *c)
 {
     const pf_field *prompt = pf_fields_find(&c->fields, "prompt");
-    for (int i = 0; i < c->fields.count; i++)
-        if (&c->fields.list[i] != prompt) {
-            const char *name = c->fields.list[i].name;
-            pf_http_reply_error(c->request, &(pf_http_fault){400, "unknown", name, 0},
-                                "%s is not a field of a remix, which takes prompt alone",
-                                name);
-            return false;
-        }
+    const pf_field *seed = pf_fields_find(&c->fields, "seed");
+    for (int i = 0; i < c->fields.count; i++) {
+        const pf_field *field = &c->fields.list[i];
+        if ((field == prompt || field == seed) && !field->is_file)
+            continue;
+        pf_http_reply_error(c->request, &(pf_http_fault){400, "unknown", field->name, 0},
+                            "%s is not a field of a remix, which takes prompt and seed",
+                            field->name);
+        return false;
+    }
     if (!prompt) {
         pf_http_reply_error(c->request, &(pf_http_fault){400, "missing", "prompt", 0},
                             "prompt is missing: say what the remix is to show");
         return false;
     }
-    c->order.settings = json_copy(c->original->settings);
-    json_object_set_new(c->order.settings, "prompt",
-                        json_stringn(prompt->value, prompt->bytes));
+    /* Read alone, they are checked as those of a new film are. */
+    if (!read_order(c))
+        return false;
+    json_t *settings = json_copy(c->original->settings);
+    json_object_set(settings, "prompt", json_object_get(c->order.settings, "prompt"));
+    if (seed)
+        json_object_set(settings, "seed", json_object_get(c->order.settings, "seed"));
+    json_decref(c->order.settings);
+    c->order.settings = settings;
     return true;
 }
 

@@ -281,7 +281,11 @@ def test_remix(server):
     same = server.post(path, {"prompt": QUICK["prompt"]}).json
     server.wait(same["id"])
     assert server.film(same["id"]) == server.film(first["id"])
-    assert server.request("POST", path, {"prompt": "x", "seed": 3}).error[
+    take = server.request("POST", path, {"prompt": QUICK["prompt"], "seed": 8}).json
+    assert take["settings"] == {**first["settings"], "seed": 8}
+    assert server.request("POST", path, {"prompt": "x", "fps": 3}).error[
+        "param"] == "fps"
+    assert server.request("POST", path, {"prompt": "x", "seed": "y"}).error[
         "param"] == "seed"
     assert server.request("POST", path, {}).error["param"] == "prompt"
 
