@@ -89,6 +89,7 @@ class Server:
         if not found:
             raise AssertionError("no start: " + self.process.stderr.read())
         self.port = int(found.group(1))
+        self.command[self.command.index("--port") + 1] = str(self.port)
         os.set_blocking(self.process.stderr.fileno(), False)
 
     def stop(self, number=signal.SIGTERM):

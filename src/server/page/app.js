@@ -280,13 +280,13 @@ function follow() {
 // The newest films, and whether those that are going still are.
 async function refresh() {
   clearTimeout(pollTimer);
-  let wait = 15000;
+  let wait = 8000;
   try {
     const page = await request(`/v1/videos?limit=${PAGE}`);
     merge(page);
     follow();
     const going = [...cards.values()].some((c) => c.video.status === "queued" || c.video.status === "in_progress");
-    wait = going ? 2500 : 15000;
+    wait = going ? 2500 : 8000;
   } catch (error) {
     wait = error instanceof Refusal ? 10000 : 3000;
   }
