@@ -252,11 +252,17 @@ static bool read_argument(void *user, const char *name, const char *value)
 static json_t *list_json(pf_server *server, pf_video *const *page, int count, bool more)
 {
     json_t *data = json_array();
+    bool complete = true;
     pthread_mutex_lock(&server->videos.lock);
-    for (int i = 0; i < count; i++)
-        json_array_append_new(data, pf_video_json(page[i], server->model_name,
-                                                  server->options.retention));
+    for (int i = 0; i < count && complete; i++)
+        complete = json_array_append_new(
+                       data, pf_video_json(page[i], server->model_name,
+                                           server->options.retention)) == 0;
     pthread_mutex_unlock(&server->videos.lock);
+    if (!complete) {
+        json_decref(data);
+        return NULL;
+    }
     return json_pack("{s:s, s:o, s:s?, s:s?, s:b}", "object", "list", "data", data,
                      "first_id", count ? page[0]->id : NULL, "last_id",
                      count ? page[count - 1]->id : NULL, "has_more", more);

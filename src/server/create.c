@@ -370,11 +370,29 @@ static void create(pf_http_request *request)
     clean_up(c);
 }
 
+/* What was accepted is answered 200, whatever happens: when there is no memory for
+ * the whole answer, with what a client needs to ask again. */
+static void reply_accepted(pf_http_request *request)
+{
+    const pf_video *v = request->video;
+    pf_api_reply_video(request, 200);
+    if (request->reply.status == 200)
+        return;
+    int bytes = snprintf(
+        request->spare, sizeof request->spare,
+        "{\"id\":\"%s\",\"object\":\"video\",\"model\":\"%s\",\"status\":\"queued\","
+        "\"progress\":0,\"created_at\":%lld,\"completed_at\":null,\"expires_at\":null,"
+        "\"seconds\":\"\",\"size\":\"\",\"prompt\":null,"
+        "\"remixed_from_video_id\":null,\"error\":null,\"settings\":{}}",
+        v->id, pf_server_of(request)->model_name, (long long)v->created);
+    pf_http_reply_data(request, 200, "application/json", request->spare, (size_t)bytes);
+}
+
 static void create_work(pf_http_request *request)
 {
     create(request);
     if (request->reply.status == 0)
-        pf_api_reply_video(request, 200);
+        reply_accepted(request);
 }
 
 void pf_api_create(pf_http_request *request)
@@ -461,7 +479,12 @@ static bool take_remix(creation *c)
         json_object_set(settings, "seed", json_object_get(c->order.settings, "seed"));
     json_decref(c->order.settings);
     c->order.settings = settings;
-    return true;
+    if (pf_settings_are_complete(settings))
+        return true;
+    pf_error error = {0};
+    pf_fail_memory(&error, "settings", 1);
+    pf_api_reply_failure(c->request, &error);
+    return false;
 }
 
 static bool take_pictures(creation *c)
@@ -493,7 +516,7 @@ static void remix_work(pf_http_request *request)
     clean_up(c);
     pf_videos_release(&pf_server_of(request)->videos, original);
     if (request->reply.status == 0)
-        pf_api_reply_video(request, 200);
+        reply_accepted(request);
 }
 
 void pf_api_remix(pf_http_request *request)

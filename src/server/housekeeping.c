@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "server/server_parts.h"
 
-enum { EVERY_SPACE = 5, EVERY_RETENTION = 5, EVERY_SIGN = 15 };
+enum { EVERY_RETENTION = 5, EVERY_SIGN = 15 };
 
 /* --- retention -------------------------------------------------------------------- */
 
@@ -86,8 +86,7 @@ void *pf_housekeeping_run(void *argument)
         pf_http_watch(server->http);
         if (second % EVERY_RETENTION == 0)
             expire(server);
-        if (second % EVERY_SPACE == 0)
-            look_for_space(server);
+        look_for_space(server);
         if (second % EVERY_SIGN == EVERY_SIGN - 1)
             give_sign(server);
         pf_server_pause(server, 1.0);

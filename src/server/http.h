@@ -75,6 +75,7 @@ struct pf_request_http {
     char *pending;                      /* of a stream; free() */
     size_t pending_bytes, pending_sent;
     bool last;                          /* nothing follows `pending` */
+    char spare[640];                    /* a reply that needs no memory */
 
     bool handed;
     pf_http_handler deferred;

@@ -385,6 +385,20 @@ static void name_seconds(json_t *settings)
     set_default(settings, "seconds", json_string(text));
 }
 
+/* Has every member that a film needs, or memory ran out on the way. */
+bool pf_settings_are_complete(const json_t *settings)
+{
+    static const char *const members[] = {
+        "prompt", "width", "height", "fps", "num_frames", "seconds",
+        "num_inference_steps", "guidance_scale", "rng", "generate_sound", "format",
+        "picture", "last_picture", "seed",
+    };
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+        if (!json_object_get(settings, members[i]))
+            return false;
+    return true;
+}
+
 static pf_status draw_seed(const reading *r)
 {
     uint32_t seed;
@@ -426,7 +440,8 @@ static pf_status fill_in(const reading *r)
     set_default(s, "format", json_string("mp4"));
     json_object_set_new(s, "picture", json_boolean(r->order->first.field));
     json_object_set_new(s, "last_picture", json_boolean(r->order->last.field));
-    return draw_seed(r);
+    PF_TRY(draw_seed(r));
+    return pf_settings_are_complete(s) ? PF_OK : pf_fail_memory(r->error, "settings", 1);
 }
 
 pf_status pf_order_read(const pf_fields *fields, const pf_engine *engine,

@@ -31,6 +31,7 @@ typedef struct pf_order {
 /* Reads fields.  A field that is unknown or has no effect is PF_E_ARGUMENT. */
 pf_status pf_order_read(const pf_fields *fields, const pf_engine *engine,
                         const char *model_name, pf_order *out, pf_error *error);
+bool pf_settings_are_complete(const json_t *settings);
 void pf_order_free(pf_order *order);
 
 /* The request without its pictures; strings point into `settings`. */

@@ -70,15 +70,16 @@ bool pf_video_id_is_sound(const char *id)
 
 /* --- as JSON ---------------------------------------------------------------------- */
 
-static void set_time(json_t *object, const char *key, double time)
+/* Sets a member; *complete becomes false when there is no memory for it. */
+static void set(json_t *object, const char *key, json_t *value, bool *complete)
 {
-    json_object_set_new(object, key, time > 0 ? json_integer((json_int_t)time)
-                                              : json_null());
+    if (json_object_set_new(object, key, value) != 0)
+        *complete = false;
 }
 
-static void set_text(json_t *object, const char *key, const char *text)
+static json_t *time_json(double time)
 {
-    json_object_set_new(object, key, text[0] ? json_string(text) : json_null());
+    return time > 0 ? json_integer((json_int_t)time) : json_null();
 }
 
 static int progress_of(const pf_video *video)
@@ -89,19 +90,18 @@ static int progress_of(const pf_video *video)
     return percent < 0 ? 0 : percent > 99 ? 99 : percent;
 }
 
-static void set_live(json_t *object, const pf_video *video)
+static void set_live(json_t *o, const pf_video *video, bool *complete)
 {
     if (video->status == PF_VIDEO_QUEUED)
-        json_object_set_new(object, "queue_position", json_integer(video->position));
+        set(o, "queue_position", json_integer(video->position), complete);
     if (video->status != PF_VIDEO_RUNNING)
         return;
-    json_object_set_new(object, "stage",
-                        json_string(video->stage[0] ? video->stage : "waiting"));
-    json_object_set_new(object, "step", json_integer(video->step));
-    json_object_set_new(object, "steps", json_integer(video->steps));
-    json_object_set_new(object, "seconds_left",
-                        video->seconds_left >= 0 ? json_real(video->seconds_left)
-                                                 : json_null());
+    set(o, "stage", json_string(video->stage[0] ? video->stage : "waiting"), complete);
+    set(o, "step", json_integer(video->step), complete);
+    set(o, "steps", json_integer(video->steps), complete);
+    set(o, "seconds_left",
+        video->seconds_left >= 0 ? json_real(video->seconds_left) : json_null(),
+        complete);
 }
 
 static json_t *error_json(const pf_video *video)
@@ -112,30 +112,42 @@ static json_t *error_json(const pf_video *video)
                      video->error_message);
 }
 
+static void set_past(json_t *o, const pf_video *video, double retention, bool *complete)
+{
+    bool done = video->status >= PF_VIDEO_COMPLETED;
+    double expires = done && retention > 0 ? video->completed + retention : 0;
+    set(o, "created_at", time_json(video->created), complete);
+    set(o, "started_at", time_json(video->started), complete);
+    set(o, "completed_at", time_json(video->completed), complete);
+    set(o, "expires_at", time_json(expires), complete);
+    set(o, "remixed_from_video_id",
+        video->remixed_from[0] ? json_string(video->remixed_from) : json_null(),
+        complete);
+    set(o, "error", error_json(video), complete);
+    if (done)
+        set(o, "inference_time_s", json_real(video->run_seconds), complete);
+}
+
 json_t *pf_video_json(const pf_video *video, const char *model_name, double retention)
 {
     static const char *const names[] = {"queued", "in_progress", "completed", "failed"};
-    const json_t *s = video->settings;
+    json_t *s = video->settings;
     char size[32];
+    bool complete = true;
     snprintf(size, sizeof size, "%dx%d",
              (int)json_integer_value(json_object_get(s, "width")),
              (int)json_integer_value(json_object_get(s, "height")));
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:O, s:s, s:O}", "id", video->id, "object", "video",
-        "model", model_name, "status", names[video->status], "progress",
+        "{s:s, s:s, s:s, s:s, s:i, s:O, s:s, s:O, s:O}", "id", video->id, "object",
+        "video", "model", model_name, "status", names[video->status], "progress",
         progress_of(video), "seconds", json_object_get(s, "seconds"), "size", size,
-        "prompt", json_object_get(s, "prompt"));
-    bool done = video->status >= PF_VIDEO_COMPLETED;
-    set_time(object, "created_at", video->created);
-    set_time(object, "started_at", video->started);
-    set_time(object, "completed_at", video->completed);
-    set_time(object, "expires_at",
-             done && retention > 0 ? video->completed + retention : 0);
-    set_text(object, "remixed_from_video_id", video->remixed_from);
-    json_object_set_new(object, "error", error_json(video));
-    json_object_set(object, "settings", (json_t *)(uintptr_t)s);
-    if (done)
-        json_object_set_new(object, "inference_time_s", json_real(video->run_seconds));
-    set_live(object, video);
-    return object;
+        "prompt", json_object_get(s, "prompt"), "settings", s);
+    if (!object)
+        return NULL;
+    set_past(object, video, retention, &complete);
+    set_live(object, video, &complete);
+    if (complete)
+        return object;
+    json_decref(object);
+    return NULL;
 }

@@ -63,8 +63,8 @@ typedef struct pf_video {
 /* Zeroed, with one reference; NULL when out of memory. */
 pf_video *pf_video_new(void);
 
-/* The API's object of a video.  The caller holds the table's lock, if the video is
- * in the table. */
+/* The API's object of a video, whole, or NULL when out of memory.  The caller holds
+ * the table's lock, if the video is in the table. */
 json_t *pf_video_json(const pf_video *video, const char *model_name, double retention);
 
 /* OUTPUT/videos/ID, and a file in it; pf_free, NULL when out of memory. */

@@ -21,7 +21,8 @@
 #include "server/stills.h"
 
 enum { SAVE_SHARE = 100, TRANSIENT_STARTS = 3, COMMENT_BYTES = 4096 };
-static const double progress_seconds = 0.2, preview_seconds = 0.7;
+static const double progress_seconds = 0.2, preview_seconds = 0.7,
+                    retry_seconds = 0.3;
 
 /* One run of one video. */
 typedef struct run {
@@ -397,7 +398,7 @@ static void conclude(run *r, pf_status status, const pf_error *error)
         pf_videos_put_back(&server->videos, r->video);
     } else if (is_transient(r, status)) {
         pf_server_log(server, "%s is tried again: %s", r->video->id, error->message);
-        pf_server_pause(server, 1.0);
+        pf_server_pause(server, retry_seconds);
         pf_videos_put_back(&server->videos, r->video);
     } else {
         finish(r, code_of(status), error->message);
