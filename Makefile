@@ -14,7 +14,8 @@ demo:
 
 test: all
 	@meson test -C $(BUILD) --print-errorlogs
-	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/cli tests/unit tests/server
+	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/cli tests/unit
+	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/server
 
 crash: all
 	@/usr/bin/python3 tests/server/crash.py

@@ -72,6 +72,15 @@ static bool matches(const char *pattern, const char *path, char id[PF_VIDEO_ID_B
     return true;
 }
 
+/* A path of its own, such as /v1/videos/sync, is no id. */
+static bool is_literal(const char *path)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        if (strcmp(routes[i].pattern, path) == 0)
+            return true;
+    return false;
+}
+
 static const char *method_of(const pf_http_request *request)
 {
     return strcmp(request->method, "HEAD") == 0 ? "GET" : request->method;
@@ -81,9 +90,11 @@ static const char *method_of(const pf_http_request *request)
 static const route *find_route(pf_http_request *request)
 {
     char allowed[64] = "", id[PF_VIDEO_ID_BYTES];
+    bool literal = is_literal(request->path);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         id[0] = '\0';
-        if (!matches(routes[i].pattern, request->path, id))
+        if (!matches(routes[i].pattern, request->path, id) ||
+            (literal && strchr(routes[i].pattern, '*')))
             continue;
         if (strcmp(routes[i].method, method_of(request)) == 0) {
             memcpy(request->video_id, id, sizeof id);

@@ -72,8 +72,8 @@ class Reply:
 
 
 class Server:
-    def __init__(self, model, folder, *flags, key=None, environment=None):
-        self.command = [str(PROGRAM), "serve", "--model-path", str(model), "--port", "0",
+    def __init__(self, model, folder, *flags, key=None, environment=None, before=()):
+        self.command = [*before, str(PROGRAM), "serve", "--model-path", str(model), "--port", "0",
                         "--output-dir", str(folder), "--threads", "2", *map(str, flags)]
         self.folder = pathlib.Path(folder)
         self.key = key
