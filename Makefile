@@ -15,6 +15,13 @@ demo:
 test: all
 	@meson test -C $(BUILD) --print-errorlogs
 	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/cli tests/unit
+	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/server
+
+crash: all
+	@/usr/bin/python3 tests/server/crash.py
+
+load: all
+	@/usr/bin/python3 bench/server/load.py
 
 bench: all
 	@$(BUILD)/phonofilm bench
@@ -58,10 +65,12 @@ help:
 	@echo 'make demo         make a film'
 	@echo 'make test         run every test'
 	@echo 'make bench        measure the kernels of this machine'
+	@echo 'make crash        kill a server fifty times and count what is lost'
+	@echo 'make load         a thousand connections to a server'
 	@echo 'make install      install into PREFIX (/usr/local)'
 	@echo 'make lint         check the rules of the house'
 	@echo 'make fuzz         run the fuzz targets (needs clang)'
 	@echo 'make asan ubsan tsan   test under a sanitizer'
 	@echo 'make clean        remove what was built'
 
-.PHONY: all demo test bench install lint fuzz asan ubsan tsan clean help
+.PHONY: all demo test crash load bench install lint fuzz asan ubsan tsan clean help

@@ -237,6 +237,16 @@ typedef struct pf_progress {
     double seconds_left;        /* estimate; negative while unknown */
 } pf_progress;
 
+/* What the film will probably look like, seen through a linear map from latents to
+ * colours: one small picture a latent frame, rough early on and close at the end.
+ * The map is the model's preview.json (docs/model/pipeline.md); models with the
+ * 16 latent channels of Wan's VAE have one without it. */
+typedef struct pf_preview {
+    int step, steps;            /* denoising steps that are done, of all */
+    int64_t frames, height, width;  /* of the video latents */
+    const uint8_t *rgb;         /* [frames][height][width][3] */
+} pf_preview;
+
 /* All are called from the thread that runs the job; NULL members are skipped. */
 typedef struct pf_sinks {
     void *user;
@@ -250,6 +260,9 @@ typedef struct pf_sinks {
     /* After every denoising step.  Pointers are valid during the call. */
     pf_status (*state)(void *user, const pf_state *state, pf_error *error);
     void (*progress)(void *user, const pf_progress *progress);
+    /* After every denoising step, if there is a map for the model.  Costs nothing
+     * that could be measured beside the step. */
+    void (*preview)(void *user, const pf_preview *preview);
 } pf_sinks;
 
 /* Checks the request (as pf_request_check does) and copies it. */

@@ -3,8 +3,10 @@
 
 packages_build="gcc libc6-dev meson pkg-config
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev
-  libjpeg-dev zlib1g-dev libjansson-dev libutf8proc-dev"
-packages_test="libcmocka-dev python3-pytest ffmpeg"
+  libjpeg-dev zlib1g-dev libjansson-dev libutf8proc-dev
+  libmicrohttpd-dev libsqlite3-dev libcurl4-gnutls-dev xxd"
+packages_test="libcmocka-dev python3-pytest ffmpeg openssl
+  python3-selenium chromium chromium-driver"
 
 # Runs a command as root: directly, or through sudo.
 as_root() {

@@ -17,6 +17,7 @@ enum {
 int cli_generate(int argc, char **argv);
 int cli_info(int argc, char **argv);
 int cli_bench(int argc, char **argv);
+int cli_serve(int argc, char **argv);
 
 /* Prints "phonofilm: MESSAGE" and gives the exit code for the status. */
 int cli_fail(pf_status status, const pf_error *error);

@@ -1,4 +1,4 @@
-/* Finding the model in the box.  See default_model.h. */
+/* Finding the model that is used when none is named.  See default_model.h. */
 #include "cli/default_model.h"
 
 #include <limits.h>
@@ -31,6 +31,9 @@ const char *cli_default_model(void)
 {
     static char found[PATH_MAX];
     char folder[PATH_MAX], path[PATH_MAX], index[PATH_MAX];
+    const char *chosen = getenv("PHONOFILM_MODEL");
+    if (chosen && *chosen)
+        return chosen;
     if (!program_folder(folder))
         return NULL;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {

@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/default_model.h"
 #include "cli/film_sink.h"
+#include "cli/remote.h"
 #include "cli/report.h"
 #include "cli/targets.h"
 #include "media/film.h"
@@ -26,6 +27,7 @@ typedef struct settings {
     const char *prompt, *negative_prompt, *image_path, *last_image_path;
     const char *output, *output_path, *output_file_name;
     const char *save_latents, *from_latents, *perf_dump_path, *sheet;
+    const char *server, *key_file;
     int precision, rng, bridge_inv_freq;
     int threads, height, width, num_frames, num_inference_steps;
     int cuda_sm_count, vae_tile, vae_tile_stride, quality;
@@ -135,6 +137,12 @@ static const cli_option options[] = {
      "Decode and encode in tiles of this side; saves memory (usual: 256)"},
     {CLI_INTEGER, "vae-tile-stride", 0, "PIXELS", AT(vae_tile_stride), 0, 16384,
      NULL, "Distance of the tiles (default: three quarters of --vae-tile)"},
+    {CLI_GROUP, "By a server (phonofilm serve) instead of this machine", 0, NULL, 0, 0, 0,
+     NULL, NULL},
+    {CLI_TEXT, "server", 0, "URL", AT(server), 0, 0, NULL,
+     "Its address, such as http://127.0.0.1:8000"},
+    {CLI_TEXT, "api-key-file", 0, "FILE", AT(key_file), 0, 0, NULL,
+     "Its API key (default: PHONOFILM_API_KEY)"},
     {CLI_GROUP, "This run", 0, NULL, 0, 0, 0, NULL, NULL},
     {CLI_TEXT, "config", 0, "FILE.json", AT(config), 0, 0, NULL,
      "Settings from a JSON object: names as here, with _ for -; flags win; paths are "
@@ -560,6 +568,143 @@ static int check_only(generation *g)
     return EXIT_DONE;
 }
 
+/* --- by a server ---------------------------------------------------------------- */
+
+/* Flags and the fields that they become. */
+typedef struct remote_flag {
+    const char *flag, *field;
+} remote_flag;
+
+static const remote_flag remote_flags[] = {
+    {"height", "height"}, {"width", "width"}, {"num-frames", "num_frames"},
+    {"fps", "fps"}, {"num-inference-steps", "num_inference_steps"},
+    {"guidance-scale", "guidance_scale"}, {"guidance-scale-2", "guidance_scale_2"},
+    {"bridge-guidance-scale", "bridge_guidance_scale"},
+    {"guidance-rescale", "guidance_rescale"}, {"visual-shift", "visual_shift"},
+    {"audio-shift", "audio_shift"}, {"seed", "seed"}, {"rng", "rng"},
+    {"cuda-sm-count", "cuda_multiprocessors"}, {"vae-tile", "vae_tile"},
+    {"vae-tile-stride", "vae_tile_stride"}, {"quality", "quality"},
+};
+enum { REMOTE_FLAGS = sizeof remote_flags / sizeof remote_flags[0], REMOTE_EXTRA = 6 };
+
+/* Those that choose the film, its pictures and its words. */
+static const char *const remote_others[] = {
+    "prompt", "negative-prompt", "image-path", "last-image-path", "t2va", "output",
+    "output-path", "output-file-name", "no-audio-output", "server", "api-key-file",
+    "config", "quiet",
+};
+
+static bool goes_to_server(const char *name)
+{
+    for (size_t i = 0; i < sizeof remote_others / sizeof remote_others[0]; i++)
+        if (strcmp(remote_others[i], name) == 0)
+            return true;
+    for (int i = 0; i < REMOTE_FLAGS; i++)
+        if (strcmp(remote_flags[i].flag, name) == 0)
+            return true;
+    return false;
+}
+
+/* Without --server its key has no effect; with it many flags have none. */
+static int check_remote_flags(const generation *g)
+{
+    if (!g->s.server)
+        return g->s.key_file ? complain("--api-key-file has no effect without --server")
+                             : EXIT_DONE;
+    for (int i = 0; i < g->parser.count; i++) {
+        if (options[i].kind == CLI_GROUP || !g->parser.given[i] ||
+            goes_to_server(options[i].name))
+            continue;
+        fprintf(stderr, "phonofilm: --%s has no effect with --server; leave it out\n",
+                options[i].name);
+        return EXIT_WRONG;
+    }
+    if (g->s.t2va && g->s.image_path)
+        return complain("--t2va makes a film without a picture; leave --image-path out");
+    return g->s.prompt ? EXIT_DONE : complain("--prompt is missing");
+}
+
+static void print_value(const generation *g, const cli_option *option, remote_field *out)
+{
+    static const char *const rngs[] = {"own", "torch-cpu", "torch-cuda"};
+    const char *place = (const char *)&g->s + option->offset;
+    size_t room = sizeof out->value;
+    uint64_t seed;
+    double real;
+    int whole;
+    switch (option->kind) {
+    case CLI_SEED:
+        memcpy(&seed, place, sizeof seed);
+        snprintf(out->value, room, "%llu", (unsigned long long)seed);
+        break;
+    case CLI_REAL:
+        memcpy(&real, place, sizeof real);
+        snprintf(out->value, room, "%.17g", real);
+        break;
+    default:
+        memcpy(&whole, place, sizeof whole);
+        if (option->kind == CLI_CHOICE)
+            snprintf(out->value, room, "%s", rngs[whole]);
+        else
+            snprintf(out->value, room, "%d", whole);
+    }
+}
+
+static const cli_option *option_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        if (options[i].kind != CLI_GROUP && strcmp(options[i].name, name) == 0)
+            return &options[i];
+    return NULL;
+}
+
+static int fill_fields(const generation *g, pf_film_kind kind, remote_field *out)
+{
+    const settings *s = &g->s;
+    int count = 0;
+    out[count++] = (remote_field){.name = "prompt", .text = s->prompt};
+    out[count++] = (remote_field){.name = "format",
+                                  .text = kind == PF_FILM_WEBM ? "webm" : "mp4"};
+    if (s->negative_prompt)
+        out[count++] = (remote_field){.name = "negative_prompt",
+                                      .text = s->negative_prompt};
+    if (s->image_path)
+        out[count++] = (remote_field){.name = "input_reference", .text = s->image_path,
+                                      .is_file = true};
+    if (s->last_image_path)
+        out[count++] = (remote_field){.name = "last_image", .text = s->last_image_path,
+                                      .is_file = true};
+    if (s->no_audio_output)
+        out[count++] = (remote_field){.name = "generate_sound", .text = "false"};
+    for (int i = 0; i < REMOTE_FLAGS; i++) {
+        if (!cli_given(&g->parser, remote_flags[i].flag))
+            continue;
+        out[count] = (remote_field){.name = remote_flags[i].field};
+        print_value(g, option_of(remote_flags[i].flag), &out[count++]);
+    }
+    return count;
+}
+
+static int generate_remotely(generation *g)
+{
+    remote_field fields[REMOTE_FLAGS + REMOTE_EXTRA];
+    pf_film_kind kind = PF_FILM_MP4;
+    int code = read_prompt(g);
+    if (code == EXIT_DONE)
+        code = choose_output(g);
+    if (code != EXIT_DONE)
+        return code;
+    pf_film_kind_of(g->film_path, &kind, NULL);
+    if (kind != PF_FILM_MP4 && kind != PF_FILM_WEBM)
+        return complain("a server makes films that end in .mp4 or .webm");
+    return remote_generate(&(remote_request){
+        .server = g->s.server, .key_file = g->s.key_file, .fields = fields,
+        .field_count = fill_fields(g, kind, fields), .film_path = g->film_path,
+        .quiet = g->s.quiet});
+}
+
+/* --- on this machine --------------------------------------------------------------- */
+
 static int generate(generation *g)
 {
     int (*const steps[])(generation *) = {check_prompt, read_prompt, load_latents,
@@ -616,12 +761,14 @@ int cli_generate(int argc, char **argv)
     int code = cli_parse(&g.parser, argc, argv);
     if (code == EXIT_DONE && g.s.config)
         code = cli_parse_config(&g.parser, g.s.config);
-    if (code == EXIT_DONE && !g.s.model_path)
+    if (code == EXIT_DONE)
+        code = check_remote_flags(&g);
+    if (code == EXIT_DONE && !g.s.server && !g.s.model_path)
         g.s.model_path = cli_default_model();
-    if (code == EXIT_DONE && !g.s.model_path)
+    if (code == EXIT_DONE && !g.s.server && !g.s.model_path)
         code = complain("--model-path is missing: give a model folder");
     if (code == EXIT_DONE)
-        code = generate(&g);
+        code = g.s.server ? generate_remotely(&g) : generate(&g);
     clean_up(&g);
     return code;
 }

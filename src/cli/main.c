@@ -1,6 +1,7 @@
 /* phonofilm: the program.  Sub-commands are in files of their own. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
@@ -11,6 +12,7 @@ static const char help[] =
     "\n"
     "Commands:\n"
     "  generate   make a film\n"
+    "  serve      make films for others: a page and the /v1/videos interface\n"
     "  info       tell what a model holds and what a film of it needs\n"
     "  bench      measure the kernels on this machine\n"
     "\n"
@@ -24,6 +26,7 @@ typedef struct command {
 
 static const command commands[] = {
     {"generate", cli_generate},
+    {"serve", cli_serve},
     {"info", cli_info},
     {"bench", cli_bench},
 };

@@ -232,6 +232,17 @@ static pf_status read_defaults(pf_engine *engine, pf_error *error)
     return status;
 }
 
+static pf_status read_preview(pf_engine *engine, pf_error *error)
+{
+    json_t *config = NULL;
+    char *path = NULL;
+    PF_TRY(load_json(engine->model_path, "preview.json", true, &config, &path, error));
+    pf_status status = pf_preview_read(engine, config, path, error);
+    json_decref(config);
+    pf_free(path);
+    return status;
+}
+
 static pf_status open_tokenizer(pf_engine *engine, pf_error *error)
 {
     char *path = pf_path_join(engine->model_path, "tokenizer/tokenizer.json");
@@ -322,6 +333,7 @@ pf_status pf_components_open(pf_engine *engine, pf_error *error)
                         pf_engine_numerics(engine, (pf_component)c).round_bf16);
         describe(engine, (pf_component)c);
     }
+    PF_TRY(read_preview(engine, error));
     PF_TRY(open_tokenizer(engine, error));
     PF_TRY(check_fit(engine, error));
     /* Now that the model is not refused: a refusal is one sentence. */

@@ -171,6 +171,16 @@ static pf_status advance(denoiser *d, int step)
         .delta = pf_scheduler_delta(scheduler, step, 1)});
 }
 
+static pf_status preview(denoiser *d, int step)
+{
+    if (!d->job->preview_velocity)
+        return PF_OK;
+    PF_TRY(pf_ops_download(d->ops, d->job->preview_velocity,
+                           &d->video_v[BRANCH_POSITIVE]));
+    pf_job_preview(d->job, step);
+    return PF_OK;
+}
+
 /* Brings the latents to the host and shows them. */
 static pf_status publish(denoiser *d, int step)
 {
@@ -187,6 +197,7 @@ static pf_status publish(denoiser *d, int step)
     pf_job_see(job, name, job->video, pf_plan_video_count(&job->plan));
     snprintf(name, sizeof name, "latents.audio.%d", step);
     pf_job_see(job, name, job->audio, pf_plan_audio_count(&job->plan));
+    PF_TRY(preview(d, step));
     pf_state state;
     if (!job->sinks.state || !pf_job_state(job, &state))
         return PF_OK;

@@ -85,6 +85,7 @@ pf_status pf_engine_open(const pf_engine_options *options, pf_engine **out,
     if (!engine)
         return pf_fail_memory(error, "engine", sizeof *engine);
     pthread_mutex_init(&engine->busy, NULL);
+    pthread_mutex_init(&engine->speed, NULL);
     pthread_rwlock_init(&engine->residency, NULL);
     engine->precision = options->precision;
     engine->round_bridge_frequencies = wants_rounded_frequencies(options);
@@ -107,6 +108,7 @@ void pf_engine_close(pf_engine *engine)
     pf_components_close(engine);
     pf_platform_close(engine->platform);
     pthread_rwlock_destroy(&engine->residency);
+    pthread_mutex_destroy(&engine->speed);
     pthread_mutex_destroy(&engine->busy);
     pf_free(engine->model_path);
     pf_free(engine);

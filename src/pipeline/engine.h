@@ -34,6 +34,14 @@ typedef struct pf_defaults {
     bool text_only;                     /* when no picture is given */
 } pf_defaults;
 
+enum { PF_PREVIEW_CHANNELS = 64 };      /* latent channels that a map may have */
+
+/* Colours from normalised latents: rgb = latents * factors + bias, -1..1. */
+typedef struct pf_preview_map {
+    bool known;
+    float factors[PF_PREVIEW_CHANNELS][3], bias[3];
+} pf_preview_map;
+
 struct pf_engine {
     char *model_path;
     pf_platform *platform;
@@ -54,12 +62,15 @@ struct pf_engine {
     pf_scheduler_config scheduler;
     double boundary_ratio;
     pf_defaults defaults;
+    pf_preview_map preview;
 
     pf_component_info component_info[PF_COMPONENTS];
     pf_model_info info;
     pthread_mutex_t busy;               /* one job at a time */
     pthread_rwlock_t residency;         /* written while components come and go, read
                                          * by dry runs beside a running job */
+    pthread_mutex_t speed;              /* guards the next member alone: predictions
+                                         * never wait for a running job */
     double flops_per_second;            /* measured when first asked for; 0: not yet */
 };
 
@@ -84,5 +95,10 @@ int64_t pf_residency_bytes(pf_engine *engine, pf_component_set set,
 
 pf_status pf_components_open(pf_engine *engine, pf_error *error);
 void pf_components_close(pf_engine *engine);
+
+/* The map for previews from preview.json (`config`, NULL if there is none), once the
+ * components are open (preview.c). */
+pf_status pf_preview_read(pf_engine *engine, const json_t *config, const char *name,
+                          pf_error *error);
 
 #endif

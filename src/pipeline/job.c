@@ -304,6 +304,13 @@ static pf_status allocate_values(pf_job *job, pf_error *error)
                            "condition", error));
     PF_TRY(allocate_floats(&job->video, pf_plan_video_count(p), "latents", error));
     PF_TRY(allocate_floats(&job->audio, pf_plan_audio_count(p), "latents", error));
+    if (job->sinks.preview && job->engine->preview.known) {
+        PF_TRY(allocate_floats(&job->preview_velocity, pf_plan_video_count(p),
+                               "preview", error));
+        job->preview_rgb = pf_calloc((size_t)plane, 3);
+        if (!job->preview_rgb)
+            return pf_fail_memory(error, "preview", (unsigned long long)plane * 3);
+    }
     job->profile = pf_calloc((size_t)(PF_STAGES + p->steps), sizeof *job->profile);
     if (!job->profile)
         return pf_fail_memory(error, "profile", sizeof *job->profile);
@@ -398,6 +405,8 @@ void pf_job_destroy(pf_job *job)
     for (int i = 0; i < PROMPTS; i++)
         pf_free(job->text[i]);
     pf_free(job->condition);
+    pf_free(job->preview_velocity);
+    pf_free(job->preview_rgb);
     pf_free(job->video);
     pf_free(job->audio);
     pf_free(job->profile);

@@ -48,6 +48,8 @@ struct pf_job {
     float *video, *audio;               /* latents [z, T, h, w], [C, L] */
     bool has_latents;
     int step;                           /* denoising steps that are done */
+    float *preview_velocity;            /* [z, T, h, w]; NULL: nobody looks */
+    uint8_t *preview_rgb;               /* [T][h][w][3] */
 
     /* the runner's */
     bool ran;
@@ -81,6 +83,10 @@ void pf_job_see(pf_job *job, const char *name, const float *values, int64_t coun
 /* Refuses values that are not finite: weights may hold what they like, results not. */
 pf_status pf_job_check_finite(const char *what, const float *values, int64_t count,
                               pf_error *error);
+
+/* Shows the sink what the latents will become; preview_velocity is that of denoising
+ * step `step`, which is done (preview.c). */
+void pf_job_preview(pf_job *job, int step);
 
 /* Checks the request and makes the plan (request.c). */
 pf_status pf_request_plan(pf_engine *engine, const pf_request *request,

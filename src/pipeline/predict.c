@@ -81,7 +81,7 @@ static pf_status run_dry(pf_job *job, double *flops, int64_t *launches,
 static pf_status measure_speed(pf_engine *engine, double *out, pf_error *error)
 {
     pf_ceilings ceilings = {0};
-    pthread_mutex_lock(&engine->busy);
+    pthread_mutex_lock(&engine->speed);
     pf_status status = PF_OK;
     if (engine->flops_per_second == 0.0) {
         pf_platform *platform = engine->platform;
@@ -94,7 +94,7 @@ static pf_status measure_speed(pf_engine *engine, double *out, pf_error *error)
             1e9 * (best > slowest ? share_of_ceiling * best : slowest);
     }
     *out = engine->flops_per_second;
-    pthread_mutex_unlock(&engine->busy);
+    pthread_mutex_unlock(&engine->speed);
     return status;
 }
 

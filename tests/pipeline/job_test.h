@@ -91,7 +91,8 @@ static inline void kept_free(kept *k)
 
 static inline pf_sinks kept_sinks(kept *k)
 {
-    return (pf_sinks){k, keep_frames, keep_audio, keep_state, keep_progress};
+    return (pf_sinks){.user = k, .frames = keep_frames, .audio = keep_audio,
+                      .state = keep_state, .progress = keep_progress};
 }
 
 /* 9 frames of 48x32 in 4 steps, both experts. */

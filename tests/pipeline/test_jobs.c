@@ -354,6 +354,155 @@ static void test_jobs_of_several_threads_take_turns(void **state)
     pf_engine_close(engine);
 }
 
+/* --- previews ------------------------------------------------------------------- */
+
+typedef struct seen {
+    uint8_t *first, *last;              /* previews after the first and last step */
+    size_t bytes;
+    int count, steps;
+} seen;
+
+static void see_preview(void *user, const pf_preview *preview)
+{
+    seen *s = user;
+    s->bytes = (size_t)(3 * preview->frames * preview->height * preview->width);
+    uint8_t **slot = s->count++ == 0 ? &s->first : &s->last;
+    free(*slot);
+    *slot = malloc(s->bytes);
+    memcpy(*slot, preview->rgb, s->bytes);
+    assert_int_equal(preview->step, s->count);
+    s->steps = preview->steps;
+}
+
+static seen preview_film(pf_engine *engine, int steps, kept *k)
+{
+    seen s = {0};
+    pf_error error = {0};
+    pf_job *job;
+    pf_request request = small_request(engine);
+    request.num_inference_steps = steps;
+    pf_sinks sinks = {.user = &s, .preview = see_preview};
+    assert_int_equal(pf_job_create(engine, &request, &sinks, &job, &error), PF_OK);
+    if (pf_job_run(job, &error) != PF_OK)
+        fail_msg("%s", error.message);
+    pf_state end;
+    assert_true(pf_job_state(job, &end));
+    assert_int_equal(keep_state(k, &end, &error), PF_OK);
+    pf_job_destroy(job);
+    return s;
+}
+
+/* The look ahead after the first of four steps is the end of a film of one step. */
+static void test_previews_look_ahead(void **state)
+{
+    (void)state;
+    kept a = {0}, b = {0};
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    seen one = preview_film(engine, 1, &a), four = preview_film(engine, 4, &b);
+    assert_int_equal(one.count, 1);
+    assert_int_equal(four.count, 4);
+    assert_int_equal(four.steps, 4);
+    assert_int_equal(one.bytes, four.bytes);
+    for (size_t i = 0; i < one.bytes; i++)
+        assert_true(abs(one.first[i] - four.first[i]) <= 1);
+    assert_true(memcmp(four.first, four.last, four.bytes) != 0);
+    free(one.first);
+    free(four.first);
+    free(four.last);
+    kept_free(&a);
+    kept_free(&b);
+    pf_engine_close(engine);
+}
+
+/* After the last step it is the map of the latents themselves. */
+static void test_the_last_preview_is_the_map_of_the_latents(void **state)
+{
+    (void)state;
+    kept k = {0};
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    seen s = preview_film(engine, 2, &k);
+    const pf_preview_map *map = &engine->preview;
+    int channels = engine->info.latent_channels;
+    int64_t plane = k.latent_count / channels;
+    assert_int_equal(s.bytes, (size_t)(3 * plane));
+    for (int64_t i = 0; i < plane; i++)
+        for (int c = 0; c < 3; c++) {
+            double value = (double)map->bias[c];
+            for (int z = 0; z < channels; z++)
+                value += (double)k.latents[z * plane + i] * (double)map->factors[z][c];
+            double byte = fmin(fmax((value * 0.5 + 0.5) * 255.0, 0.0), 255.0);
+            assert_true(fabs(byte - s.last[3 * i + c]) <= 1.0);
+        }
+    free(s.first);
+    free(s.last);
+    kept_free(&k);
+    pf_engine_close(engine);
+}
+
+/* --- predictions beside a running job --------------------------------------------- */
+
+typedef struct beside {
+    pf_engine *engine;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool running, checked;
+} beside;
+
+static pf_status wait_for_check(void *user, const pf_state *state, pf_error *error)
+{
+    beside *b = user;
+    struct timespec end;
+    (void)state;
+    (void)error;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += 60;
+    pthread_mutex_lock(&b->lock);
+    b->running = true;
+    pthread_cond_broadcast(&b->changed);
+    while (!b->checked && pthread_cond_timedwait(&b->changed, &b->lock, &end) == 0)
+        continue;
+    pf_status status = b->checked ? PF_OK : PF_E_INTERNAL;
+    pthread_mutex_unlock(&b->lock);
+    return status;
+}
+
+static void *run_waiting(void *argument)
+{
+    beside *b = argument;
+    pf_job *job;
+    pf_request request = small_request(b->engine);
+    pf_sinks sinks = {.user = b, .state = wait_for_check};
+    pf_status status = pf_job_create(b->engine, &request, &sinks, &job, NULL);
+    if (status == PF_OK)
+        status = pf_job_run(job, NULL);
+    pf_job_destroy(job);
+    return status == PF_OK ? b : NULL;
+}
+
+static void test_a_check_does_not_wait_for_a_job(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    void *result;
+    beside b = {.engine = open_with(2, PF_PRECISION_FAST)};
+    pthread_mutex_init(&b.lock, NULL);
+    pthread_cond_init(&b.changed, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, run_waiting, &b), 0);
+    pthread_mutex_lock(&b.lock);
+    while (!b.running)
+        pthread_cond_wait(&b.changed, &b.lock);
+    pthread_mutex_unlock(&b.lock);
+    pf_request request = small_request(b.engine);
+    assert_int_equal(pf_request_check(b.engine, &request, NULL, NULL), PF_OK);
+    pthread_mutex_lock(&b.lock);
+    b.checked = true;
+    pthread_cond_broadcast(&b.changed);
+    pthread_mutex_unlock(&b.lock);
+    pthread_join(thread, &result);
+    assert_non_null(result);
+    pf_engine_close(b.engine);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +517,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_dry_run_counts_the_real_work),
         cmocka_unit_test(test_prediction_and_limits),
         cmocka_unit_test(test_a_job_runs_once),
+        cmocka_unit_test(test_previews_look_ahead),
+        cmocka_unit_test(test_the_last_preview_is_the_map_of_the_latents),
+        cmocka_unit_test(test_a_check_does_not_wait_for_a_job),
         cmocka_unit_test(test_jobs_of_several_threads_take_turns),
     };
     if (argc != 2)

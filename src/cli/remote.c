@@ -1,0 +1,391 @@
+/* A film by a running server.  See remote.h. */
+#include "cli/remote.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "media/part_file.h"
+
+enum {
+    MAX_REPLY = 4 << 20,
+    MAX_KEY = 512,
+    CONNECT_SECONDS = 10,
+    PATIENCE_SECONDS = 60,              /* for a server that does not answer */
+    POLL_MS = 400
+};
+
+/* A conversation with the server. */
+typedef struct session {
+    const remote_request *request;
+    CURL *curl;
+    struct curl_slist *headers;
+    char base[512];
+    char key[MAX_KEY];
+    char id[64];                        /* of the video */
+    char *reply;                        /* [reply_bytes] and a NUL */
+    size_t reply_bytes;
+    long status;                        /* HTTP; 0: no answer */
+    char why[CURL_ERROR_SIZE];
+    pf_part_file film;
+    pf_error film_error;
+} session;
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = number;
+    signal(number, SIG_DFL);            /* the second one ends the program */
+}
+
+static void complain(const char *text)
+{
+    cli_end_progress();
+    fprintf(stderr, "phonofilm: %s\n", text);
+}
+
+/* --- one request ------------------------------------------------------------------ */
+
+static size_t keep_reply(char *data, size_t size, size_t count, void *user)
+{
+    session *s = user;
+    size_t bytes = size * count;
+    char *grown = s->reply_bytes + bytes > MAX_REPLY
+                      ? NULL
+                      : realloc(s->reply, s->reply_bytes + bytes + 1);
+    if (!grown)
+        return 0;
+    memcpy(grown + s->reply_bytes, data, bytes);
+    s->reply = grown;
+    s->reply_bytes += bytes;
+    s->reply[s->reply_bytes] = '\0';
+    return bytes;
+}
+
+/* An error reply goes to `reply`, a film to its file. */
+static size_t keep_film(char *data, size_t size, size_t count, void *user)
+{
+    session *s = user;
+    long status = 0;
+    curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200)
+        return keep_reply(data, size, count, user);
+    bool kept = pf_part_write(&s->film, data, size * count, &s->film_error) == PF_OK;
+    return kept ? size * count : 0;
+}
+
+static int stop_early(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    (void)user;
+    (void)a;
+    (void)b;
+    (void)c;
+    (void)d;
+    return interrupted != 0;
+}
+
+/* METHOD on PATH; true when there was an answer, whatever it says. */
+static bool call(session *s, const char *method, const char *path, curl_mime *body)
+{
+    char url[1024];
+    free(s->reply);
+    s->reply = NULL;
+    s->reply_bytes = 0;
+    s->status = 0;
+    s->why[0] = '\0';
+    snprintf(url, sizeof url, "%s%s", s->base, path);
+    curl_easy_setopt(s->curl, CURLOPT_URL, url);
+    curl_easy_setopt(s->curl, CURLOPT_HTTPGET, 1L);
+    if (body)
+        curl_easy_setopt(s->curl, CURLOPT_MIMEPOST, body);
+    else if (strcmp(method, "POST") == 0)
+        curl_easy_setopt(s->curl, CURLOPT_POSTFIELDS, "");
+    CURLcode code = curl_easy_perform(s->curl);
+    if (code != CURLE_OK) {
+        if (!s->why[0])
+            snprintf(s->why, sizeof s->why, "%s", curl_easy_strerror(code));
+        return false;
+    }
+    curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &s->status);
+    return true;
+}
+
+/* The server's own sentence, and an exit code. */
+static int refuse(session *s)
+{
+    json_t *root = s->reply ? json_loads(s->reply, 0, NULL) : NULL;
+    const char *message =
+        json_string_value(json_object_get(json_object_get(root, "error"), "message"));
+    char text[700];
+    if (s->status == 0)
+        snprintf(text, sizeof text, "the server %.200s does not answer: %s", s->base, s->why);
+    else
+        snprintf(text, sizeof text, "the server refuses: %s",
+                 message ? message : "it gives no reason");
+    complain(text);
+    json_decref(root);
+    return s->status >= 400 && s->status < 500 && s->status != 429 ? EXIT_WRONG
+                                                                   : EXIT_FAILED;
+}
+
+/* --- asking ----------------------------------------------------------------------- */
+
+static bool add_field(curl_mime *form, const remote_field *field)
+{
+    const char *value = field->text ? field->text : field->value;
+    curl_mimepart *part = curl_mime_addpart(form);
+    if (!part || curl_mime_name(part, field->name) != CURLE_OK)
+        return false;
+    if (field->is_file)
+        return curl_mime_filedata(part, value) == CURLE_OK;
+    return curl_mime_data(part, value, CURL_ZERO_TERMINATED) == CURLE_OK;
+}
+
+static bool take_id(session *s)
+{
+    json_t *root = s->reply ? json_loads(s->reply, 0, NULL) : NULL;
+    const char *id = json_string_value(json_object_get(root, "id"));
+    bool sound = id && strlen(id) < sizeof s->id &&
+                 strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(id);
+    if (sound)
+        snprintf(s->id, sizeof s->id, "%s", id);
+    json_decref(root);
+    return sound;
+}
+
+static int ask(session *s)
+{
+    const remote_request *r = s->request;
+    curl_mime *form = curl_mime_init(s->curl);
+    bool complete = form != NULL;
+    for (int i = 0; complete && i < r->field_count; i++) {
+        complete = add_field(form, &r->fields[i]);
+        if (!complete)
+            fprintf(stderr, "phonofilm: cannot read %s\n",
+                    r->fields[i].text ? r->fields[i].text : r->fields[i].name);
+    }
+    int code = complete ? EXIT_DONE : EXIT_WRONG;
+    if (complete && (!call(s, "POST", "/v1/videos", form) || s->status != 200))
+        code = refuse(s);
+    curl_mime_free(form);
+    if (code == EXIT_DONE && !take_id(s)) {
+        complain("the server's answer is no video; is the address right?");
+        return EXIT_FAILED;
+    }
+    return code;
+}
+
+/* --- Ctrl-C ----------------------------------------------------------------------- */
+
+/* Whether the server is to stop, too; without a terminal it is. */
+static bool wants_to_cancel(void)
+{
+    char answer[16] = "";
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return true;
+    fprintf(stderr, "Cancel the film on the server, too? [y/N] ");
+    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static int leave(session *s)
+{
+    char path[128];
+    cli_end_progress();
+    interrupted = 0;
+    if (wants_to_cancel()) {
+        snprintf(path, sizeof path, "/v1/videos/%s/cancel", s->id);
+        call(s, "POST", path, NULL);
+        fprintf(stderr, "phonofilm: cancelled\n");
+    } else {
+        fprintf(stderr, "phonofilm: the server goes on with it; later: %s/v1/videos/%s/"
+                "content\n", s->base, s->id);
+    }
+    return EXIT_CANCELLED;
+}
+
+/* --- following -------------------------------------------------------------------- */
+
+static void show(const json_t *video)
+{
+    char stage[64];
+    int position = (int)json_integer_value(json_object_get(video, "queue_position"));
+    const char *name = json_string_value(json_object_get(video, "stage"));
+    const json_t *left = json_object_get(video, "seconds_left");
+    if (position > 0)
+        snprintf(stage, sizeof stage, "number %d in the queue", position);
+    else
+        snprintf(stage, sizeof stage, "%s", name ? name : "waiting");
+    cli_show_progress(NULL, &(pf_progress){
+        .stage = stage,
+        .step = (int)json_integer_value(json_object_get(video, "step")),
+        .steps = (int)json_integer_value(json_object_get(video, "steps")),
+        .fraction =
+            (double)json_integer_value(json_object_get(video, "progress")) / 100.0,
+        .seconds_left = json_is_number(left) ? json_number_value(left) : -1.0,
+    });
+}
+
+typedef enum state { GOING, DONE, FAILED } state;
+
+static state read_state(session *s)
+{
+    json_t *video = s->reply ? json_loads(s->reply, 0, NULL) : NULL;
+    const char *status = json_string_value(json_object_get(video, "status"));
+    const char *message = json_string_value(
+        json_object_get(json_object_get(video, "error"), "message"));
+    state now = status && strcmp(status, "completed") == 0 ? DONE
+                : status && strcmp(status, "failed") == 0  ? FAILED
+                                                           : GOING;
+    if (now == GOING && !s->request->quiet)
+        show(video);
+    if (now == FAILED) {
+        char text[700];
+        snprintf(text, sizeof text, "the film failed: %s", message ? message : "?");
+        complain(text);
+    }
+    json_decref(video);
+    return now;
+}
+
+/* A server that is gone for a moment may be starting anew: the job is not lost. */
+static int follow(session *s)
+{
+    char path[128];
+    time_t last_answer = time(NULL);
+    snprintf(path, sizeof path, "/v1/videos/%s", s->id);
+    for (;;) {
+        if (interrupted)
+            return leave(s);
+        bool answered = call(s, "GET", path, NULL) && s->status < 500;
+        if (answered && s->status != 200)
+            return refuse(s);
+        if (answered) {
+            last_answer = time(NULL);
+            state now = read_state(s);
+            if (now != GOING)
+                return now == DONE ? EXIT_DONE : EXIT_FAILED;
+        } else if (!interrupted && time(NULL) - last_answer > PATIENCE_SECONDS) {
+            return refuse(s);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000L * 1000L}, NULL);
+    }
+}
+
+static int fetch(session *s)
+{
+    char path[128];
+    pf_error error = {0};
+    pf_status status = pf_part_open(s->request->film_path, &s->film, &error);
+    if (status != PF_OK)
+        return cli_fail(status, &error);
+    snprintf(path, sizeof path, "/v1/videos/%s/content", s->id);
+    curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, keep_film);
+    bool whole = call(s, "GET", path, NULL) && s->status == 200;
+    curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, keep_reply);
+    if (interrupted)
+        return leave(s);
+    if (s->film_error.status != PF_OK)
+        return cli_fail(s->film_error.status, &s->film_error);
+    if (!whole)
+        return refuse(s);
+    status = pf_part_finish(&s->film, &error);
+    if (status == PF_OK)
+        status = pf_part_publish(&s->film, &error);
+    return status == PF_OK ? EXIT_DONE : cli_fail(status, &error);
+}
+
+/* --- beginning -------------------------------------------------------------------- */
+
+/* From the file, or from the environment; without one there is none. */
+static int read_key(session *s)
+{
+    const char *path = s->request->key_file, *given = getenv("PHONOFILM_API_KEY");
+    char line[MAX_KEY - 32] = "";
+    if (path) {
+        FILE *file = fopen(path, "r");
+        if (!file || !fgets(line, sizeof line, file)) {
+            fprintf(stderr, "phonofilm: cannot read an API key from %s\n", path);
+            if (file)
+                fclose(file);
+            return EXIT_WRONG;
+        }
+        fclose(file);
+    } else if (given) {
+        snprintf(line, sizeof line, "%s", given);
+    }
+    line[strcspn(line, "\r\n")] = '\0';
+    /* A line of the server's own file is NAME:KEY. */
+    const char *colon = strchr(line, ':');
+    if (line[0])
+        snprintf(s->key, sizeof s->key, "Authorization: Bearer %s",
+                 colon ? colon + 1 : line);
+    return EXIT_DONE;
+}
+
+static int open_session(session *s)
+{
+    const char *server = s->request->server;
+    size_t length = strlen(server);
+    while (length > 0 && server[length - 1] == '/')
+        length--;
+    if ((strncmp(server, "http://", 7) != 0 && strncmp(server, "https://", 8) != 0) ||
+        length >= sizeof s->base) {
+        fprintf(stderr, "phonofilm: --server is %s, but must be an address such as "
+                "http://127.0.0.1:8000\n", server);
+        return EXIT_WRONG;
+    }
+    snprintf(s->base, sizeof s->base, "%.*s", (int)length, server);
+    int code = read_key(s);
+    if (code != EXIT_DONE)
+        return code;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    s->curl = curl_easy_init();
+    if (!s->curl) {
+        complain("out of memory");
+        return EXIT_FAILED;
+    }
+    if (s->key[0])
+        s->headers = curl_slist_append(NULL, s->key);
+    curl_easy_setopt(s->curl, CURLOPT_HTTPHEADER, s->headers);
+    curl_easy_setopt(s->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(s->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(s->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
+    curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, keep_reply);
+    curl_easy_setopt(s->curl, CURLOPT_WRITEDATA, s);
+    curl_easy_setopt(s->curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(s->curl, CURLOPT_XFERINFOFUNCTION, stop_early);
+    curl_easy_setopt(s->curl, CURLOPT_ERRORBUFFER, s->why);
+    curl_easy_setopt(s->curl, CURLOPT_USERAGENT, "phonofilm");
+    return EXIT_DONE;
+}
+
+int remote_generate(const remote_request *request)
+{
+    session s = {.request = request, .film = {.fd = -1}};
+    int code = open_session(&s);
+    if (code == EXIT_DONE) {
+        signal(SIGINT, on_signal);
+        signal(SIGTERM, on_signal);
+        code = ask(&s);
+    }
+    if (code == EXIT_DONE)
+        code = follow(&s);
+    cli_end_progress();
+    if (code == EXIT_DONE)
+        code = fetch(&s);
+    pf_part_discard(&s.film);
+    curl_slist_free_all(s.headers);
+    if (s.curl)
+        curl_easy_cleanup(s.curl);
+    free(s.reply);
+    if (code == EXIT_DONE && !request->quiet)
+        printf("%s\n", request->film_path);
+    return code;
+}

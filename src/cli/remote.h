@@ -1,0 +1,28 @@
+/* generate --server: a film by a running server. */
+#ifndef PF_CLI_REMOTE_H
+#define PF_CLI_REMOTE_H
+
+#include <stdbool.h>
+
+/* One field of the request (docs/server.md); `value` is a file's path if `is_file`. */
+typedef struct remote_field {
+    const char *name;
+    char value[64];
+    const char *text;                   /* instead of `value`, or NULL */
+    bool is_file;
+} remote_field;
+
+typedef struct remote_request {
+    const char *server;                 /* "http://127.0.0.1:8000" */
+    const char *key_file;               /* an API key, or NULL: PHONOFILM_API_KEY */
+    const remote_field *fields;
+    int field_count;
+    const char *film_path;
+    bool quiet;
+} remote_request;
+
+/* Asks for the film, shows its progress and fetches it.  Ctrl-C asks whether the
+ * server is to stop, too.  An exit code, after a message if it is not EXIT_DONE. */
+int remote_generate(const remote_request *request);
+
+#endif

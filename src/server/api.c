@@ -1,0 +1,395 @@
+/* Reading the API: retrieve, list, content, models; delete and cancel.  Creating is in
+ * create.c, the stream of events in events.c.  docs/server.md. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "server/server_parts.h"
+
+/* --- replies that several share --------------------------------------------------- */
+
+/* Milliseconds until it is worth asking again. */
+static int poll_after(const pf_video *video)
+{
+    double wait = video->status == PF_VIDEO_RUNNING && video->seconds_left >= 0
+                      ? video->seconds_left * 50.0
+                      : 1000.0 * video->position;
+    return wait < 500.0 ? 500 : wait > 10000.0 ? 10000 : (int)wait;
+}
+
+void pf_api_reply_video(pf_http_request *request, int status)
+{
+    pf_server *server = pf_server_of(request);
+    const pf_video *video = request->video;
+    pthread_mutex_lock(&server->videos.lock);
+    bool pending = video->status < PF_VIDEO_COMPLETED;
+    int wait = poll_after(video);
+    pf_http_reply_json(request, status,
+                       pf_video_json(video, server->model_name,
+                                     server->options.retention));
+    pthread_mutex_unlock(&server->videos.lock);
+    if (pending)
+        pf_http_set(request, "openai-poll-after-ms", "%d", wait);
+}
+
+bool pf_api_find(pf_http_request *request)
+{
+    pf_server *server = pf_server_of(request);
+    if (pf_video_id_is_sound(request->video_id))
+        request->video =
+            pf_videos_find(&server->videos, request->video_id, request->owner);
+    if (request->video)
+        return true;
+    pf_http_reply_error(request, &(pf_http_fault){404, "video_not_found", "video_id", 0},
+                        "there is no video \"%s\"", request->video_id);
+    return false;
+}
+
+void pf_api_reply_failure(pf_http_request *request, const pf_error *error)
+{
+    int status = pf_status_http(error->status);
+    const char *code = error->status == PF_E_NO_SPACE ? "no_space"
+                       : error->status == PF_E_MEMORY ? "out_of_memory"
+                                                      : "server_error";
+    pf_http_reply_error(request, &(pf_http_fault){status < 500 ? 500 : status, code, NULL,
+                                                  status == 503 ? 5 : 0},
+                        "%s", error->message);
+}
+
+/* --- one video -------------------------------------------------------------------- */
+
+void pf_api_retrieve(pf_http_request *request)
+{
+    if (pf_api_find(request))
+        pf_api_reply_video(request, 200);
+}
+
+static void delete_work(pf_http_request *request)
+{
+    pf_server *server = pf_server_of(request);
+    pf_error error = {0};
+    bool running = false;
+    if (pf_videos_remove(&server->videos, request->video, &running, &error) != PF_OK) {
+        pf_api_reply_failure(request, &error);
+        return;
+    }
+    if (!running)
+        pf_video_remove_files(server->output_dir, request->video->id);
+    pf_http_reply_json(request, 200,
+                       json_pack("{s:s, s:s, s:b}", "id", request->video->id, "object",
+                                 "video.deleted", "deleted", 1));
+}
+
+void pf_api_delete(pf_http_request *request)
+{
+    if (pf_api_find(request))
+        pf_http_defer(request, PF_LANE_EDIT, delete_work);
+}
+
+static void cancel_work(pf_http_request *request)
+{
+    pf_server *server = pf_server_of(request);
+    pf_error error = {0};
+    bool stops = pf_videos_cancel(&server->videos, request->video, &error);
+    if (error.status != PF_OK)
+        pf_api_reply_failure(request, &error);
+    else if (stops)
+        pf_api_reply_video(request, 200);
+    else
+        pf_http_reply_error(request, &(pf_http_fault){409, "already_done", NULL, 0},
+                            "the video is at its end and cannot be cancelled");
+}
+
+void pf_api_cancel(pf_http_request *request)
+{
+    if (pf_api_find(request))
+        pf_http_defer(request, PF_LANE_EDIT, cancel_work);
+}
+
+/* --- content ---------------------------------------------------------------------- */
+
+typedef struct variant {
+    const char *name, *file, *type;     /* file NULL: the film */
+} variant;
+
+static const variant variants[] = {
+    {"video", NULL, NULL},
+    {"thumbnail", "thumbnail.webp", "image/webp"},
+    {"spritesheet", "spritesheet.webp", "image/webp"},
+};
+
+static bool only_variant(void *user, const char *name, const char *value)
+{
+    const char **unknown = user;
+    (void)value;
+    if (strcmp(name, "variant") != 0)
+        *unknown = name;
+    return *unknown == NULL;
+}
+
+static const variant *find_variant(pf_http_request *request)
+{
+    const char *unknown = NULL, *wanted = pf_http_query(request, "variant");
+    pf_http_each_query(request, only_variant, &unknown);
+    if (unknown) {
+        pf_http_reply_error(request, &(pf_http_fault){400, "unknown", unknown, 0},
+                            "%.60s is not a parameter of content; there is variant",
+                            unknown);
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
+        if (strcmp(wanted ? wanted : "video", variants[i].name) == 0)
+            return &variants[i];
+    pf_http_reply_error(request, &(pf_http_fault){400, "invalid", "variant", 0},
+                        "variant is \"%.60s\", but must be video, thumbnail or "
+                        "spritesheet", wanted);
+    return NULL;
+}
+
+static bool is_ready(pf_http_request *request)
+{
+    pf_server *server = pf_server_of(request);
+    pthread_mutex_lock(&server->videos.lock);
+    pf_video_status status = request->video->status;
+    pthread_mutex_unlock(&server->videos.lock);
+    if (status == PF_VIDEO_COMPLETED)
+        return true;
+    bool failed = status == PF_VIDEO_FAILED;
+    pf_http_reply_error(
+        request,
+        &(pf_http_fault){404, failed ? "video_failed" : "video_not_ready", NULL, 0},
+        failed ? "the video failed and has no content"
+               : "the video is still being made; ask for its status first");
+    return false;
+}
+
+static void reply_content(pf_http_request *request, const variant *v)
+{
+    pf_server *server = pf_server_of(request);
+    const char *film = pf_video_film_name(request->video);
+    const char *ending = strrchr(film, '.');
+    char *path = pf_video_file(server->output_dir, request->video->id,
+                               v->file ? v->file : film);
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    int reason = errno;
+    pf_free(path);
+    if (fd < 0) {
+        bool gone = reason == ENOENT;
+        pf_http_reply_error(request,
+                            &(pf_http_fault){gone ? 404 : 503, gone ? "gone" : "busy",
+                                             NULL, gone ? 0 : 2},
+                            gone ? "the file is no longer there"
+                                 : "the file cannot be opened now");
+        return;
+    }
+    pf_http_set(request, "Cache-Control", "private, max-age=3600");
+    pf_http_set(request, "Content-Disposition", "inline; filename=\"%s%s\"",
+                request->video->id, v->file ? ".webp" : ending);
+    const char *film_type = strcmp(ending, ".webm") == 0 ? "video/webm" : "video/mp4";
+    pf_http_reply_file(request, fd, v->type ? v->type : film_type);
+}
+
+void pf_api_content(pf_http_request *request)
+{
+    if (!pf_api_find(request))
+        return;
+    const variant *v = find_variant(request);
+    if (v && is_ready(request))
+        reply_content(request, v);
+}
+
+/* --- lists ------------------------------------------------------------------------ */
+
+typedef struct list_reading {
+    pf_page_query query;
+    pf_http_request *request;
+} list_reading;
+
+static bool refuse_list(list_reading *r, const char *name, const char *value,
+                        const char *wanted)
+{
+    pf_http_reply_error(r->request, &(pf_http_fault){400, "invalid", name, 0},
+                        "%s is \"%.60s\", but must be %s", name, value, wanted);
+    return false;
+}
+
+static bool read_limit(list_reading *r, const char *value)
+{
+    char *end = NULL;
+    long limit = strtol(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end || limit < 1 || limit > PF_PAGE_MAX)
+        return refuse_list(r, "limit", value, "a whole number from 1 to 100");
+    r->query.limit = (int)limit;
+    return true;
+}
+
+static bool read_argument(void *user, const char *name, const char *value)
+{
+    list_reading *r = user;
+    value = value ? value : "";
+    if (strcmp(name, "limit") == 0)
+        return read_limit(r, value);
+    if (strcmp(name, "order") == 0) {
+        r->query.ascending = strcmp(value, "asc") == 0;
+        return r->query.ascending || strcmp(value, "desc") == 0 ||
+               refuse_list(r, "order", value, "asc or desc");
+    }
+    bool after = strcmp(name, "after") == 0;
+    if (after || strcmp(name, "before") == 0) {
+        *(after ? &r->query.after : &r->query.before) = value;
+        return pf_video_id_is_sound(value) ||
+               refuse_list(r, after ? "after" : "before", value, "the id of a video");
+    }
+    pf_http_reply_error(r->request, &(pf_http_fault){400, "unknown", name, 0},
+                        "%.60s is not a parameter of the list; there are after, before, "
+                        "limit and order", name);
+    return false;
+}
+
+static json_t *list_json(pf_server *server, pf_video *const *page, int count, bool more)
+{
+    json_t *data = json_array();
+    bool complete = true;
+    pthread_mutex_lock(&server->videos.lock);
+    for (int i = 0; i < count && complete; i++)
+        complete = json_array_append_new(
+                       data, pf_video_json(page[i], server->model_name,
+                                           server->options.retention)) == 0;
+    pthread_mutex_unlock(&server->videos.lock);
+    if (!complete) {
+        json_decref(data);
+        return NULL;
+    }
+    return json_pack("{s:s, s:o, s:s?, s:s?, s:b}", "object", "list", "data", data,
+                     "first_id", count ? page[0]->id : NULL, "last_id",
+                     count ? page[count - 1]->id : NULL, "has_more", more);
+}
+
+void pf_api_list(pf_http_request *request)
+{
+    pf_server *server = pf_server_of(request);
+    pf_video *page[PF_PAGE_MAX];
+    bool more = false;
+    list_reading r = {.query = {request->owner, "", "", false, 20}, .request = request};
+    pf_http_each_query(request, read_argument, &r);
+    if (request->reply.status != 0)
+        return;
+    int count = pf_videos_page(&server->videos, &r.query, page, &more);
+    pf_http_reply_json(request, 200, list_json(server, page, count, more));
+    for (int i = 0; i < count; i++)
+        pf_videos_release(&server->videos, page[i]);
+}
+
+/* --- models ----------------------------------------------------------------------- */
+
+/* With what the page needs to offer sensible choices. */
+static json_t *model_json(const pf_server *server)
+{
+    pf_request d;
+    const pf_model_info *info = pf_engine_info(server->engine);
+    pf_request_init(server->engine, &d);
+    json_t *defaults = json_pack(
+        "{s:i, s:i, s:i, s:f, s:i, s:f}", "width", d.width, "height", d.height,
+        "num_frames", d.num_frames, "fps", d.fps, "num_inference_steps",
+        d.num_inference_steps, "guidance_scale", d.guidance_scale);
+    return json_pack("{s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:I, s:o}", "id",
+                     server->model_name, "object", "model", "created",
+                     (json_int_t)server->opened, "owned_by", "phonofilm",
+                     "size_multiple", info->size_multiple, "frame_multiple",
+                     info->frame_multiple, "sample_rate", info->sample_rate,
+                     "max_upload_bytes", (json_int_t)server->options.max_upload,
+                     "defaults", defaults);
+}
+
+void pf_api_models(pf_http_request *request)
+{
+    pf_http_reply_json(request, 200,
+                       json_pack("{s:s, s:[o]}", "object", "list", "data",
+                                 model_json(pf_server_of(request))));
+}
+
+void pf_api_model(pf_http_request *request)
+{
+    const pf_server *server = pf_server_of(request);
+    const char *name = request->path + strlen("/v1/models/");
+    if (strcmp(name, server->model_name) == 0)
+        pf_http_reply_json(request, 200, model_json(server));
+    else
+        pf_http_reply_error(request, &(pf_http_fault){404, "model_not_found", "model", 0},
+                            "there is no model \"%.60s\"; this server has \"%s\"", name,
+                            server->model_name);
+}
+
+/* --- metrics ---------------------------------------------------------------------- */
+
+typedef struct text {
+    char *data;
+    size_t bytes;
+} text;
+
+static void add(FILE *out, const char *name, const char *kind, const char *help)
+{
+    fprintf(out, "# HELP phonofilm_%s %s\n# TYPE phonofilm_%s %s\n", name, help, name,
+            kind);
+}
+
+static void print_videos(FILE *out, pf_server *server)
+{
+    pf_videos *v = &server->videos;
+    pthread_mutex_lock(&v->lock);
+    add(out, "videos_total", "counter", "Films by outcome since the start.");
+    fprintf(out, "phonofilm_videos_total{outcome=\"accepted\"} %lld\n"
+                 "phonofilm_videos_total{outcome=\"completed\"} %lld\n"
+                 "phonofilm_videos_total{outcome=\"failed\"} %lld\n"
+                 "phonofilm_videos_total{outcome=\"cancelled\"} %lld\n"
+                 "phonofilm_videos_total{outcome=\"refused\"} %lld\n",
+            (long long)v->accepted, (long long)v->completed, (long long)v->failed,
+            (long long)v->cancelled, (long long)v->refused);
+    add(out, "queue_length", "gauge", "Films that wait.");
+    fprintf(out, "phonofilm_queue_length %d\n", v->queued);
+    add(out, "running", "gauge", "1 while a film is being made.");
+    fprintf(out, "phonofilm_running %d\n", v->running != NULL);
+    add(out, "paused", "gauge", "1 while the queue stands still for want of space.");
+    fprintf(out, "phonofilm_paused %d\n", v->paused[0] != '\0');
+    add(out, "stored_videos", "gauge", "Videos that are known.");
+    fprintf(out, "phonofilm_stored_videos %d\n", v->count);
+    add(out, "film_seconds", "gauge", "Time that a film takes, lately.");
+    fprintf(out, "phonofilm_film_seconds %.3f\n", v->mean_seconds);
+    pthread_mutex_unlock(&v->lock);
+}
+
+static void print_http(FILE *out, pf_server *server)
+{
+    pf_http_counters c;
+    pf_http_count(server->http, &c);
+    add(out, "http_connections", "gauge", "Open connections.");
+    fprintf(out, "phonofilm_http_connections %lld\n", (long long)c.connections);
+    add(out, "http_dropped_total", "counter", "Connections dropped for being slow.");
+    fprintf(out, "phonofilm_http_dropped_total %lld\n", (long long)c.dropped);
+    add(out, "http_replies_total", "counter", "Replies by class of status.");
+    for (int i = 2; i < 6; i++)
+        fprintf(out, "phonofilm_http_replies_total{class=\"%dxx\"} %lld\n", i,
+                (long long)c.replies[i]);
+    add(out, "uptime_seconds", "gauge", "Since the start.");
+    fprintf(out, "phonofilm_uptime_seconds %.0f\n", pf_now() - server->opened);
+}
+
+void pf_api_metrics(pf_http_request *request)
+{
+    pf_server *server = pf_server_of(request);
+    text page = {0};
+    FILE *out = open_memstream(&page.data, &page.bytes);
+    if (out) {
+        print_videos(out, server);
+        print_http(out, server);
+        if (fclose(out) != 0) {
+            free(page.data);
+            page.data = NULL;
+        }
+    }
+    pf_http_reply_text(request, 200, "text/plain; version=0.0.4; charset=utf-8",
+                       page.data);
+}

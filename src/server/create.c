@@ -1,0 +1,526 @@
+/* Creating videos: POST /v1/videos, /v1/videos/sync and /v1/videos/{id}/remix.
+ *
+ * Runs in the create lane: it may wait for the engine's check and for the disk.  The
+ * answer comes when the job and its pictures are on disk, so that a client that has
+ * it can rely on it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "media/picture.h"
+#include "server/outbound.h"
+#include "server/server_parts.h"
+
+/* A creation on its way. */
+typedef struct creation {
+    pf_http_request *request;
+    pf_server *server;
+    pf_fields fields;
+    pf_order order;
+    pf_video *original;                 /* of a remix */
+    char hash[PF_DIGEST_HEX];
+    double predicted_seconds;
+} creation;
+
+static void refuse(creation *c, int status, const char *code, const pf_error *error,
+                   const char *param)
+{
+    pf_http_reply_error(c->request,
+                        &(pf_http_fault){status, code, param && param[0] ? param : NULL,
+                                         0},
+                        "%s", error->message);
+}
+
+/* --- before anything is read ------------------------------------------------------ */
+
+static bool may_create(creation *c)
+{
+    pf_server *server = c->server;
+    int wait = pf_keys_take(&server->keys, c->request->owner, server->options.rate);
+    if (wait > 0) {
+        pf_http_reply_error(c->request,
+                            &(pf_http_fault){429, "rate_limit_exceeded", NULL, wait},
+                            "this key may make %d films a minute; try again in %d s",
+                            server->options.rate, wait);
+        return false;
+    }
+    if (atomic_load(&server->closing)) {
+        pf_http_reply_error(c->request, &(pf_http_fault){503, "closing", NULL, 5},
+                            "the server is stopping");
+        return false;
+    }
+    if (pf_server_disk_is_full(server)) {
+        pf_http_reply_error(c->request, &(pf_http_fault){507, "no_space", NULL, 0},
+                            "the disk of the server is nearly full; films are taken "
+                            "again when there is room");
+        return false;
+    }
+    return true;
+}
+
+static bool has_room(creation *c)
+{
+    pf_error error = {0};
+    int retry = 0;
+    if (pf_videos_check_room(&c->server->videos, &retry, &error) == PF_OK)
+        return true;
+    pf_http_reply_error(c->request, &(pf_http_fault){429, "queue_full", NULL, retry},
+                        "%s", error.message);
+    return false;
+}
+
+/* --- the fields ------------------------------------------------------------------- */
+
+static bool read_fields(creation *c)
+{
+    pf_http_request *r = c->request;
+    pf_error error = {0};
+    pf_status status;
+    const char *type = pf_http_header(r, "Content-Type");
+    size_t most = (size_t)c->server->options.max_upload;
+    const char *body = r->body ? r->body : "";
+    if (type && strncasecmp(type, "multipart/form-data", 19) == 0) {
+        status = pf_fields_from_multipart(body, r->body_bytes, type, most, &c->fields,
+                                          &error);
+    } else if (type && strncasecmp(type, "application/json", 16) == 0) {
+        /* In Base64 a picture is a third longer. */
+        status = pf_fields_from_json(body, r->body_bytes, most / 3 * 4 + 4096,
+                                     &c->fields, &error);
+    } else {
+        pf_http_reply_error(r, &(pf_http_fault){415, "media_type", "Content-Type", 0},
+                            "Content-Type is \"%.80s\", but must be multipart/form-data "
+                            "or application/json", type ? type : "");
+        return false;
+    }
+    if (status == PF_OK)
+        return true;
+    if (status == PF_E_MEMORY)
+        pf_api_reply_failure(r, &error);
+    else
+        refuse(c, 400, "invalid", &error, c->fields.wrong);
+    return false;
+}
+
+/* --- Idempotency-Key -------------------------------------------------------------- */
+
+/* True when the request was made before, or is wrong: there is a reply then. */
+static bool is_repeated(creation *c)
+{
+    pf_http_request *r = c->request;
+    uint8_t digest[PF_DIGEST_BYTES];
+    const char *key = pf_http_header(r, "Idempotency-Key");
+    if (!key)
+        return false;
+    if (key[0] == '\0' || strlen(key) >= PF_IDEMPOTENCY_BYTES) {
+        pf_http_reply_error(r, &(pf_http_fault){400, "invalid", "Idempotency-Key", 0},
+                            "Idempotency-Key must have 1 to %d characters",
+                            PF_IDEMPOTENCY_BYTES - 1);
+        return true;
+    }
+    pf_fields_digest(&c->fields, digest);
+    pf_hex_encode(digest, sizeof digest, c->hash);
+    r->video = pf_videos_find_idempotent(&c->server->videos, r->owner, key);
+    if (!r->video)
+        return false;
+    if (strcmp(r->video->idempotency_hash, c->hash) == 0)
+        pf_api_reply_video(r, 200);
+    else
+        pf_http_reply_error(r, &(pf_http_fault){409, "idempotency_mismatch",
+                                                "Idempotency-Key", 0},
+                            "this Idempotency-Key came with another request before");
+    return true;
+}
+
+/* --- pictures --------------------------------------------------------------------- */
+
+static pf_status fetch(creation *c, pf_picture_source *source, pf_error *error)
+{
+    const char *hosts = c->server->picture_hosts;
+    char *data = NULL;
+    if (!source->url)
+        return PF_OK;
+    if (!hosts)
+        return pf_fail(error, PF_E_INPUT,
+                       "%s is an address, but this server fetches no pictures; send "
+                       "the file, or a data: URI", source->field);
+    PF_TRY(pf_outbound_get(hosts, source->url, (size_t)c->server->options.max_upload,
+                           &data, &source->bytes, error));
+    source->owned = (uint8_t *)data;
+    source->data = source->owned;
+    return PF_OK;
+}
+
+/* Bytes of a picture that are not those of the request: a remix keeps the files. */
+static pf_status read_original(creation *c, const char *name, pf_picture_source *source,
+                               pf_error *error)
+{
+    char *data = NULL;
+    char *path = pf_video_file(c->server->output_dir, c->original->id, name);
+    if (!path)
+        return pf_fail_memory(error, name, 1);
+    pf_status status = pf_read_file(path, PF_PICTURE_MAX_BYTES, &data, &source->bytes,
+                                    error);
+    pf_free(path);
+    source->owned = (uint8_t *)data;
+    source->data = source->owned;
+    return status;
+}
+
+static pf_status decode(const pf_picture_source *source, pf_picture *picture,
+                        pf_image *image, pf_error *error)
+{
+    if (!source->data)
+        return PF_OK;
+    PF_TRY(pf_picture_decode(source->data, source->bytes,
+                             source->field ? source->field : "the picture", picture,
+                             error));
+    *image = (pf_image){picture->rgb, picture->width, picture->height,
+                        3 * picture->width};
+    return PF_OK;
+}
+
+/* --- the check -------------------------------------------------------------------- */
+
+static pf_status check_with_engine(creation *c, pf_error *error)
+{
+    pf_request request;
+    pf_prediction prediction;
+    pf_picture first = {0}, last = {0};
+    pf_settings_request(c->order.settings, c->server->engine, &request);
+    pf_status status = decode(&c->order.first, &first, &request.first_frame, error);
+    if (status != PF_OK && c->order.first.field)
+        snprintf(c->order.wrong, sizeof c->order.wrong, "%s", c->order.first.field);
+    if (status == PF_OK) {
+        status = decode(&c->order.last, &last, &request.last_frame, error);
+        if (status != PF_OK && c->order.last.field)
+            snprintf(c->order.wrong, sizeof c->order.wrong, "%s", c->order.last.field);
+    }
+    if (status == PF_OK) {
+        status = pf_request_check(c->server->engine, &request, &prediction, error);
+        c->predicted_seconds = prediction.seconds;
+        if (status != PF_OK)
+            pf_settings_blame(&c->fields, error->message, c->order.wrong);
+    }
+    pf_picture_free(&first);
+    pf_picture_free(&last);
+    return status;
+}
+
+static bool webhook_is_allowed(creation *c)
+{
+    const char *url =
+        json_string_value(json_object_get(c->order.settings, "webhook_url"));
+    if (!url || pf_outbound_allows(c->server->webhook_hosts, url))
+        return true;
+    pf_http_reply_error(c->request, &(pf_http_fault){400, "invalid", "webhook_url", 0},
+                        "webhook_url is on a host that this server sends no webhooks to");
+    return false;
+}
+
+static bool order_is_sound(creation *c)
+{
+    pf_error error = {0};
+    pf_status status = fetch(c, &c->order.first, &error);
+    if (status != PF_OK)
+        snprintf(c->order.wrong, sizeof c->order.wrong, "%s", c->order.first.field);
+    if (status == PF_OK) {
+        status = fetch(c, &c->order.last, &error);
+        if (status != PF_OK)
+            snprintf(c->order.wrong, sizeof c->order.wrong, "%s", c->order.last.field);
+    }
+    if (status == PF_OK)
+        status = check_with_engine(c, &error);
+    if (status == PF_OK)
+        return webhook_is_allowed(c);
+    /* A film that needs more memory than there is will need it tomorrow, too. */
+    if (status == PF_E_MEMORY && strncmp(error.message, "the film needs", 14) == 0)
+        refuse(c, 400, "too_large", &error, c->order.wrong);
+    else if (pf_status_http(status) == 400)
+        refuse(c, 400, "invalid", &error, c->order.wrong);
+    else
+        pf_api_reply_failure(c->request, &error);
+    return false;
+}
+
+/* --- to the disk ------------------------------------------------------------------ */
+
+static pf_status write_picture(creation *c, const char *id, const char *name,
+                               const pf_picture_source *source, pf_error *error)
+{
+    if (!source->data)
+        return PF_OK;
+    char *path = pf_video_file(c->server->output_dir, id, name);
+    if (!path)
+        return pf_fail_memory(error, name, 1);
+    pf_status status = pf_write_file(path, source->data, source->bytes, error);
+    pf_free(path);
+    return status;
+}
+
+static pf_status write_files(creation *c, const char *id, pf_error *error)
+{
+    char *folder = pf_video_folder(c->server->output_dir, id);
+    if (!folder)
+        return pf_fail_memory(error, "folder", 1);
+    pf_status status = PF_OK;
+    if (mkdir(folder, 0700) != 0)
+        status = pf_fail_errno(error, errno, "cannot make the folder of the video");
+    pf_free(folder);
+    PF_TRY(status);
+    PF_TRY(write_picture(c, id, "first", &c->order.first, error));
+    return write_picture(c, id, "last", &c->order.last, error);
+}
+
+static pf_video *make_video(creation *c)
+{
+    const char *key = pf_http_header(c->request, "Idempotency-Key");
+    pf_video *video = pf_video_new();
+    if (!video || !pf_videos_new_id(&c->server->videos, video->id)) {
+        pf_free(video);
+        return NULL;
+    }
+    snprintf(video->owner, sizeof video->owner, "%s", c->request->owner);
+    snprintf(video->idempotency_key, sizeof video->idempotency_key, "%s", key ? key : "");
+    memcpy(video->idempotency_hash, c->hash, sizeof c->hash);
+    if (c->original)
+        memcpy(video->remixed_from, c->original->id, sizeof video->remixed_from);
+    video->settings = json_incref(c->order.settings);
+    video->created = pf_now();
+    video->predicted_seconds = c->predicted_seconds;
+    return video;
+}
+
+static void accept_video(creation *c)
+{
+    pf_error error = {0};
+    pf_video *video = make_video(c);
+    if (!video) {
+        pf_fail_memory(&error, "video", sizeof *video);
+        pf_api_reply_failure(c->request, &error);
+        return;
+    }
+    char id[PF_VIDEO_ID_BYTES];
+    memcpy(id, video->id, sizeof id);
+    video->references++;                /* the request's, and the table's */
+    pf_status status = write_files(c, id, &error);
+    if (status == PF_OK)
+        status = pf_videos_add(&c->server->videos, video, &error);
+    if (status == PF_OK) {
+        c->request->video = video;
+        return;
+    }
+    pf_video_remove_files(c->server->output_dir, id);
+    json_decref(video->settings);
+    pf_free(video);
+    pf_api_reply_failure(c->request, &error);
+}
+
+/* --- the three ways --------------------------------------------------------------- */
+
+static void clean_up(creation *c)
+{
+    pf_order_free(&c->order);
+    pf_fields_free(&c->fields);
+    pf_free(c);
+}
+
+static creation *begin(pf_http_request *request)
+{
+    creation *c = pf_calloc(1, sizeof *c);
+    pf_error error = {0};
+    if (!c) {
+        pf_fail_memory(&error, "request", sizeof *c);
+        pf_api_reply_failure(request, &error);
+        return NULL;
+    }
+    c->request = request;
+    c->server = pf_server_of(request);
+    return c;
+}
+
+static bool read_order(creation *c)
+{
+    pf_error error = {0};
+    pf_status status = pf_order_read(&c->fields, c->server->engine, c->server->model_name,
+                                     &c->order, &error);
+    if (status == PF_OK)
+        return true;
+    if (status == PF_E_ARGUMENT)
+        refuse(c, 400, "invalid", &error, c->order.wrong);
+    else
+        pf_api_reply_failure(c->request, &error);
+    return false;
+}
+
+/* Leaves a reply, or the accepted video in the request. */
+static void create(pf_http_request *request)
+{
+    creation *c = begin(request);
+    if (!c)
+        return;
+    if (may_create(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
+        read_order(c) && order_is_sound(c))
+        accept_video(c);
+    clean_up(c);
+}
+
+/* What was accepted is answered 200, whatever happens: when there is no memory for
+ * the whole answer, with what a client needs to ask again. */
+static void reply_accepted(pf_http_request *request)
+{
+    const pf_video *v = request->video;
+    pf_api_reply_video(request, 200);
+    if (request->reply.status == 200)
+        return;
+    int bytes = snprintf(
+        request->spare, sizeof request->spare,
+        "{\"id\":\"%s\",\"object\":\"video\",\"model\":\"%s\",\"status\":\"queued\","
+        "\"progress\":0,\"created_at\":%lld,\"completed_at\":null,\"expires_at\":null,"
+        "\"seconds\":\"\",\"size\":\"\",\"prompt\":null,"
+        "\"remixed_from_video_id\":null,\"error\":null,\"settings\":{}}",
+        v->id, pf_server_of(request)->model_name, (long long)v->created);
+    pf_http_reply_data(request, 200, "application/json", request->spare, (size_t)bytes);
+}
+
+static void create_work(pf_http_request *request)
+{
+    create(request);
+    if (request->reply.status == 0)
+        reply_accepted(request);
+}
+
+void pf_api_create(pf_http_request *request)
+{
+    pf_http_defer(request, PF_LANE_CREATE, create_work);
+}
+
+/* --- sync ------------------------------------------------------------------------- */
+
+/* Called again with every change of the video. */
+static void wait_for_film(pf_http_request *request)
+{
+    pf_server *server = pf_server_of(request);
+    pf_video *video = request->video;
+    char message[sizeof video->error_message], code[sizeof video->error_code];
+    pf_video_status status;
+    bool closing;
+    do {
+        pthread_mutex_lock(&server->videos.lock);
+        status = video->status;
+        closing = server->videos.closing || video->deleted;
+        request->seen_version = video->version;
+        memcpy(message, video->error_message, sizeof message);
+        memcpy(code, video->error_code, sizeof code);
+        pthread_mutex_unlock(&server->videos.lock);
+        if (status >= PF_VIDEO_COMPLETED || closing)
+            break;
+    } while (!pf_http_sleep(request, &server->videos));
+    if (status == PF_VIDEO_COMPLETED) {
+        memcpy(request->video_id, video->id, sizeof request->video_id);
+        pf_videos_release(&server->videos, video);
+        request->video = NULL;
+        pf_api_content(request);
+        pf_http_set(request, "x-video-id", "%s", request->video_id);
+    } else if (status == PF_VIDEO_FAILED) {
+        bool cancelled = strcmp(code, "cancelled") == 0;
+        pf_http_reply_error(request, &(pf_http_fault){cancelled ? 409 : 500, code, NULL, 0},
+                            "%s", message);
+    } else if (closing) {
+        pf_http_reply_error(request, &(pf_http_fault){503, "closing", NULL, 0},
+                            "the server is stopping; %s goes on when it is back",
+                            video->id);
+    }
+}
+
+static void sync_work(pf_http_request *request)
+{
+    create(request);
+    request->handler = wait_for_film;
+}
+
+void pf_api_sync(pf_http_request *request)
+{
+    pf_http_defer(request, PF_LANE_CREATE, sync_work);
+}
+
+/* --- remix ------------------------------------------------------------------------ */
+
+/* The original's settings with another prompt, and perhaps another seed. */
+static bool take_remix(creation *c)
+{
+    const pf_field *prompt = pf_fields_find(&c->fields, "prompt");
+    const pf_field *seed = pf_fields_find(&c->fields, "seed");
+    for (int i = 0; i < c->fields.count; i++) {
+        const pf_field *field = &c->fields.list[i];
+        if ((field == prompt || field == seed) && !field->is_file)
+            continue;
+        pf_http_reply_error(c->request, &(pf_http_fault){400, "unknown", field->name, 0},
+                            "%s is not a field of a remix, which takes prompt and seed",
+                            field->name);
+        return false;
+    }
+    if (!prompt) {
+        pf_http_reply_error(c->request, &(pf_http_fault){400, "missing", "prompt", 0},
+                            "prompt is missing: say what the remix is to show");
+        return false;
+    }
+    /* Read alone, they are checked as those of a new film are. */
+    if (!read_order(c))
+        return false;
+    json_t *settings = json_copy(c->original->settings);
+    json_object_set(settings, "prompt", json_object_get(c->order.settings, "prompt"));
+    if (seed)
+        json_object_set(settings, "seed", json_object_get(c->order.settings, "seed"));
+    json_decref(c->order.settings);
+    c->order.settings = settings;
+    if (pf_settings_are_complete(settings))
+        return true;
+    pf_error error = {0};
+    pf_fail_memory(&error, "settings", 1);
+    pf_api_reply_failure(c->request, &error);
+    return false;
+}
+
+static bool take_pictures(creation *c)
+{
+    pf_error error = {0};
+    pf_status status = PF_OK;
+    const json_t *settings = c->order.settings;
+    if (json_is_true(json_object_get(settings, "picture")))
+        status = read_original(c, "first", &c->order.first, &error);
+    if (status == PF_OK && json_is_true(json_object_get(settings, "last_picture")))
+        status = read_original(c, "last", &c->order.last, &error);
+    if (status == PF_OK)
+        return true;
+    pf_api_reply_failure(c->request, &error);
+    return false;
+}
+
+static void remix_work(pf_http_request *request)
+{
+    creation *c = begin(request);
+    if (!c)
+        return;
+    pf_video *original = request->video;
+    request->video = NULL;
+    c->original = original;
+    if (may_create(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
+        take_remix(c) && take_pictures(c) && order_is_sound(c))
+        accept_video(c);
+    clean_up(c);
+    pf_videos_release(&pf_server_of(request)->videos, original);
+    if (request->reply.status == 0)
+        reply_accepted(request);
+}
+
+void pf_api_remix(pf_http_request *request)
+{
+    if (pf_api_find(request))
+        pf_http_defer(request, PF_LANE_CREATE, remix_work);
+}

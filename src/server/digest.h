@@ -1,0 +1,42 @@
+/* SHA-256 (FIPS 180-4), HMAC (RFC 2104), Base64 (RFC 4648) and unguessable names. */
+#ifndef PF_SERVER_DIGEST_H
+#define PF_SERVER_DIGEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PF_DIGEST_BYTES = 32, PF_DIGEST_HEX = 2 * PF_DIGEST_BYTES + 1 };
+
+typedef struct pf_digest {
+    uint32_t state[8];
+    uint64_t length;                    /* bytes so far */
+    uint8_t block[64];
+} pf_digest;
+
+void pf_digest_begin(pf_digest *digest);
+void pf_digest_add(pf_digest *digest, const void *data, size_t bytes);
+/* The length goes in before the bytes, so that pieces cannot be shifted. */
+void pf_digest_add_piece(pf_digest *digest, const void *data, size_t bytes);
+void pf_digest_end(pf_digest *digest, uint8_t out[PF_DIGEST_BYTES]);
+
+void pf_digest_of(const void *data, size_t bytes, uint8_t out[PF_DIGEST_BYTES]);
+void pf_digest_hmac(const uint8_t *key, size_t key_bytes, const void *data, size_t bytes,
+                    uint8_t out[PF_DIGEST_BYTES]);
+
+/* Time does not depend on where they differ. */
+bool pf_digest_equal(const uint8_t a[PF_DIGEST_BYTES], const uint8_t b[PF_DIGEST_BYTES]);
+
+/* Lower-case hexadecimal with a NUL: out[2 * bytes + 1]. */
+void pf_hex_encode(const uint8_t *data, size_t bytes, char *out);
+
+/* Base64 with padding, in fresh memory (pf_free); NULL when out of memory. */
+char *pf_base64_encode(const void *data, size_t bytes);
+/* Strict: no white space, padding may be missing.  `out` has room for
+ * bytes / 4 * 3 + 3.  Returns the length, or -1 when it is no Base64. */
+int64_t pf_base64_decode(const char *text, size_t bytes, uint8_t *out);
+
+/* From the system's generator; false when it fails. */
+bool pf_random_bytes(void *out, size_t bytes);
+
+#endif

@@ -1,0 +1,95 @@
+/* The stream of a video's events (text/event-stream).
+ *
+ * An event is what the video is now, not what has happened: a reader that is slow, or
+ * that comes back after a break, misses nothing that still matters, and nothing is
+ * queued for it.
+ *     event: status    the video's object
+ *     event: preview   {"step", "frames", "width", "height", "image"}: a strip of
+ *                      small pictures, side by side, as a data: URI
+ * The stream ends after the status completed or failed, or with
+ *     event: deleted   {"id"}
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "server/server_parts.h"
+
+static void set_pending(pf_http_request *request, char *text)
+{
+    free(request->pending);
+    request->pending = text;
+    request->pending_bytes = text ? strlen(text) : 0;
+    request->pending_sent = 0;
+}
+
+/* free()-able text of an event; NULL when out of memory. */
+static char *event_text(const char *name, uint64_t version, const char *data)
+{
+    char *text = NULL;
+    if (!data || asprintf(&text, "id: %llu\nevent: %s\ndata: %s\n\n",
+                          (unsigned long long)version, name, data) < 0)
+        return NULL;
+    return text;
+}
+
+/* Locked: the next event, or NULL when there is nothing new. */
+static char *next_event(pf_http_request *request)
+{
+    pf_server *server = pf_server_of(request);
+    const pf_video *video = request->video;
+    if (video->preview && video->preview_version != request->seen_preview &&
+        video->status == PF_VIDEO_RUNNING) {
+        request->seen_preview = video->preview_version;
+        return event_text("preview", video->version, video->preview);
+    }
+    if (video->version == request->seen_version)
+        return NULL;
+    request->seen_version = video->version;
+    request->last = video->deleted || video->status >= PF_VIDEO_COMPLETED;
+    json_t *object = video->deleted
+                         ? json_pack("{s:s}", "id", video->id)
+                         : pf_video_json(video, server->model_name,
+                                         server->options.retention);
+    char *data = json_dumps(object, JSON_COMPACT);
+    char *text = event_text(video->deleted ? "deleted" : "status", video->version, data);
+    free(data);
+    json_decref(object);
+    return text;
+}
+
+/* Locked inside: fills `pending`; false at the end of the stream. */
+static bool refill(pf_http_request *request)
+{
+    pf_server *server = pf_server_of(request);
+    if (request->last)
+        return false;
+    pthread_mutex_lock(&server->videos.lock);
+    bool closing = server->videos.closing;
+    set_pending(request, next_event(request));
+    pthread_mutex_unlock(&server->videos.lock);
+    return request->pending || !closing;
+}
+
+static ssize_t pull_event(pf_http_request *request, char *out, size_t room)
+{
+    while (request->pending_sent == request->pending_bytes) {
+        if (!refill(request))
+            return -1;
+        if (!request->pending && pf_http_sleep(request, &pf_server_of(request)->videos))
+            return 0;
+    }
+    size_t left = request->pending_bytes - request->pending_sent;
+    size_t bytes = left < room ? left : room;
+    memcpy(out, request->pending + request->pending_sent, bytes);
+    request->pending_sent += bytes;
+    return (ssize_t)bytes;
+}
+
+void pf_api_events(pf_http_request *request)
+{
+    if (!pf_api_find(request))
+        return;
+    pf_http_reply_stream(request, "text/event-stream", pull_event);
+    pf_http_set(request, "X-Accel-Buffering", "no");
+}

@@ -1,0 +1,268 @@
+/* Fields of a request body.  See fields.h. */
+#include "server/fields.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+
+/* --- the list --------------------------------------------------------------------- */
+
+/* extra_params[seed] is seed; input_reference[image_url] stays what it is. */
+static void dissolve(char name[PF_FIELD_NAME_BYTES])
+{
+    static const char *const shells[] = {"extra_body", "extra_json", "extra_params"};
+    for (size_t i = 0; i < sizeof shells / sizeof shells[0]; i++) {
+        size_t length = strlen(shells[i]);
+        if (strncmp(name, shells[i], length) != 0 || name[length] != '[')
+            continue;
+        char *close = strchr(name + length, ']');
+        if (!close)
+            return;
+        size_t inner = (size_t)(close - name) - length - 1;
+        char rest[PF_FIELD_NAME_BYTES];
+        snprintf(rest, sizeof rest, "%.*s%s", (int)inner, name + length + 1, close + 1);
+        memcpy(name, rest, sizeof rest);
+        i = (size_t)-1;                 /* there may be a shell within */
+    }
+}
+
+static bool is_data_uri(const pf_field *field)
+{
+    return field->bytes > 5 && memcmp(field->value, "data:", 5) == 0;
+}
+
+/* Control characters other than white space have no place in a text. */
+static bool is_text(const char *value, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if ((c < 32 && c != '\n' && c != '\t' && c != '\r') || c == 127)
+            return false;
+    }
+    return true;
+}
+
+/* --- UTF-8 --------------------------------------------------------------------------- */
+
+/* The bytes of the character at s: a whole, shortest sequence, and no surrogate; 0
+ * when there is none. */
+static size_t character(const unsigned char *s, size_t bytes)
+{
+    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+    unsigned c = s[0];
+    int more = c < 0x80 ? 0 : c >> 5 == 6 ? 1 : c >> 4 == 14 ? 2 : c >> 3 == 30 ? 3 : -1;
+    if (more < 0 || (size_t)more >= bytes)
+        return 0;
+    uint32_t point = more ? c & (0x3fu >> more) : c;
+    for (int k = 1; k <= more; k++) {
+        if (s[k] >> 6 != 2)
+            return 0;
+        point = point << 6 | (s[k] & 0x3fu);
+    }
+    bool sound = point >= least[more] && point <= 0x10ffff &&
+                 (point < 0xd800 || point >= 0xe000);
+    return sound ? (size_t)more + 1 : 0;
+}
+
+bool pf_utf8_is_valid(const char *text, size_t bytes)
+{
+    for (size_t at = 0; at < bytes;) {
+        size_t length = character((const unsigned char *)text + at, bytes - at);
+        if (length == 0)
+            return false;
+        at += length;
+    }
+    return true;
+}
+
+void pf_utf8_repair(char *text)
+{
+    size_t bytes = strlen(text);
+    for (size_t at = 0; at < bytes;) {
+        size_t length = character((const unsigned char *)text + at, bytes - at);
+        if (length == 0)
+            text[at] = '?';
+        at += length ? length : 1;
+    }
+}
+
+/* --- checks -------------------------------------------------------------------------- */
+
+static pf_status check(pf_fields *fields, const pf_field *field, size_t max_file,
+                       pf_error *error)
+{
+    size_t most = field->is_file || is_data_uri(field) ? max_file : PF_FIELD_TEXT_BYTES;
+    size_t name_bytes = strlen(field->name);
+    fields->wrong[0] = '\0';
+    if (name_bytes == 0 || !is_text(field->name, name_bytes) ||
+        !pf_utf8_is_valid(field->name, name_bytes))
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "a field has a name that is empty or no text");
+    memcpy(fields->wrong, field->name, sizeof field->name);
+    if (pf_fields_find(fields, field->name))
+        return pf_fail(error, PF_E_ARGUMENT, "%s is given twice", field->name);
+    if (fields->count == PF_FIELDS_MAX)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "the request has more than %d fields", PF_FIELDS_MAX);
+    if (field->bytes > most)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "%s has %zu bytes, but must have at most %zu", field->name,
+                       field->bytes, most);
+    if (!field->is_file && !pf_utf8_is_valid(field->value, field->bytes))
+        return pf_fail(error, PF_E_ARGUMENT, "%s is not valid UTF-8", field->name);
+    if (!field->is_file && !is_text(field->value, field->bytes))
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "%s holds control characters, but must be UTF-8 text",
+                       field->name);
+    return PF_OK;
+}
+
+static pf_status copy_value(pf_field *field, pf_error *error)
+{
+    field->owned = pf_alloc(field->bytes + 1);
+    if (!field->owned)
+        return pf_fail_memory(error, field->name, field->bytes);
+    memcpy(field->owned, field->value, field->bytes);
+    field->owned[field->bytes] = '\0';
+    field->value = field->owned;
+    return PF_OK;
+}
+
+pf_status pf_fields_add(pf_fields *fields, const pf_field *field, size_t max_file,
+                        pf_error *error)
+{
+    pf_field added = *field;
+    dissolve(added.name);
+    PF_TRY(check(fields, &added, max_file, error));
+    if (!added.is_file) {
+        pf_status status = copy_value(&added, error);
+        if (status != PF_OK) {
+            pf_free(added.owned);
+            return status;
+        }
+    }
+    fields->list[fields->count++] = added;
+    fields->wrong[0] = '\0';
+    return PF_OK;
+}
+
+void pf_fields_free(pf_fields *fields)
+{
+    for (int i = 0; i < fields->count; i++)
+        pf_free(fields->list[i].owned);
+    fields->count = 0;
+}
+
+const pf_field *pf_fields_find(const pf_fields *fields, const char *name)
+{
+    for (int i = 0; i < fields->count; i++)
+        if (strcmp(fields->list[i].name, name) == 0)
+            return &fields->list[i];
+    return NULL;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const pf_field *const *left = a, *const *right = b;
+    return strcmp((*left)->name, (*right)->name);
+}
+
+void pf_fields_digest(const pf_fields *fields, uint8_t out[PF_DIGEST_BYTES])
+{
+    const pf_field *sorted[PF_FIELDS_MAX];
+    pf_digest digest;
+    for (int i = 0; i < fields->count; i++)
+        sorted[i] = &fields->list[i];
+    qsort(sorted, (size_t)fields->count, sizeof *sorted, by_name);
+    pf_digest_begin(&digest);
+    for (int i = 0; i < fields->count; i++) {
+        pf_digest_add_piece(&digest, sorted[i]->name, strlen(sorted[i]->name));
+        pf_digest_add_piece(&digest, sorted[i]->value, sorted[i]->bytes);
+    }
+    pf_digest_end(&digest, out);
+}
+
+/* --- JSON ------------------------------------------------------------------------- */
+
+typedef struct reader {
+    pf_fields *fields;
+    size_t max_file;
+    pf_error *error;
+} reader;
+
+static pf_status add_text(const reader *r, const char *name, const char *text,
+                          size_t bytes)
+{
+    pf_field field = {.value = text, .bytes = bytes};
+    size_t length = strlen(name);
+    if (length >= sizeof field.name)
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "a field has a name of %zu bytes, but at most %zu are taken",
+                       length, sizeof field.name - 1);
+    memcpy(field.name, name, length + 1);
+    return pf_fields_add(r->fields, &field, r->max_file, r->error);
+}
+
+static pf_status add_value(const reader *r, const char *name, json_t *value, int depth);
+
+static pf_status add_members(const reader *r, const char *name, json_t *object,
+                             int depth)
+{
+    const char *key;
+    json_t *member;
+    if (depth > PF_FIELD_DEPTH)
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "%s is nested more than %d deep", name, PF_FIELD_DEPTH);
+    json_object_foreach(object, key, member) {
+        char *full = name ? pf_format("%s[%s]", name, key) : pf_strdup(key);
+        if (!full)
+            return pf_fail_memory(r->error, "field", 1);
+        pf_status status = add_value(r, full, member, depth + 1);
+        pf_free(full);
+        if (status != PF_OK)
+            return status;
+    }
+    return PF_OK;
+}
+
+static pf_status add_value(const reader *r, const char *name, json_t *value, int depth)
+{
+    if (json_is_null(value))
+        return PF_OK;
+    if (json_is_object(value))
+        return add_members(r, name, value, depth);
+    if (json_is_string(value))
+        return add_text(r, name, json_string_value(value), json_string_length(value));
+    if (json_is_array(value)) {
+        snprintf(r->fields->wrong, sizeof r->fields->wrong, "%s", name);
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "%s is an array, but no field of a film is one",
+                       r->fields->wrong);
+    }
+    char text[64];
+    size_t bytes = json_dumpb(value, text, sizeof text, JSON_ENCODE_ANY);
+    return add_text(r, name, text, bytes < sizeof text ? bytes : 0);
+}
+
+pf_status pf_fields_from_json(const char *body, size_t bytes, size_t max_file,
+                              pf_fields *out, pf_error *error)
+{
+    json_t *root = NULL;
+    pf_error inner = {0};
+    out->count = 0;
+    out->wrong[0] = '\0';
+    pf_status status = pf_json_parse(body, bytes, "the body", &root, &inner);
+    if (status != PF_OK)
+        return pf_fail(error, status == PF_E_MEMORY ? status : PF_E_ARGUMENT, "%s",
+                       inner.message);
+    const reader r = {out, max_file, error};
+    if (json_is_object(root))
+        status = add_members(&r, NULL, root, 0);
+    else
+        status = pf_fail(error, PF_E_ARGUMENT, "the body must be a JSON object");
+    json_decref(root);
+    return status;
+}

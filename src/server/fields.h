@@ -1,0 +1,64 @@
+/* The fields of a request body: one list, whether they came as multipart/form-data
+ * or as JSON.
+ *
+ * Names keep their brackets: "input_reference[image_url]".  Members of JSON objects
+ * get such names, null members are left out, numbers and booleans become their text.
+ * "extra_body", "extra_json" and "extra_params" are dissolved: extra_params[seed] is
+ * seed.  Every limit is checked here.
+ */
+#ifndef PF_SERVER_FIELDS_H
+#define PF_SERVER_FIELDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "server/digest.h"
+
+enum {
+    PF_FIELDS_MAX = 64,                 /* fields of a body */
+    PF_FIELD_NAME_BYTES = 96,           /* with the NUL */
+    PF_FIELD_TEXT_BYTES = 64 << 10,     /* of a value, unless it is a file */
+    PF_FIELD_DEPTH = 4                  /* of JSON objects */
+};
+
+typedef struct pf_field {
+    char name[PF_FIELD_NAME_BYTES];
+    bool is_file;                       /* multipart, with a filename */
+    const char *value;                  /* `bytes` bytes and a NUL, or for a file
+                                         * bytes of the body without one */
+    size_t bytes;
+    char *owned;                        /* the value's memory, or NULL */
+} pf_field;
+
+typedef struct pf_fields {
+    pf_field list[PF_FIELDS_MAX];
+    int count;
+    char wrong[PF_FIELD_NAME_BYTES];    /* the field that a failure is about, or "" */
+} pf_fields;
+
+/* Both leave *out to be released with pf_fields_free, also on failure, which is
+ * PF_E_ARGUMENT or PF_E_MEMORY.  Files point into `body`.  `max_file` bytes is for
+ * files and for text that holds a data: URI. */
+pf_status pf_fields_from_multipart(const char *body, size_t bytes,
+                                   const char *content_type, size_t max_file,
+                                   pf_fields *out, pf_error *error);
+pf_status pf_fields_from_json(const char *body, size_t bytes, size_t max_file,
+                              pf_fields *out, pf_error *error);
+void pf_fields_free(pf_fields *fields);
+
+const pf_field *pf_fields_find(const pf_fields *fields, const char *name);
+
+/* The same for the same fields, in whatever order and form they came. */
+void pf_fields_digest(const pf_fields *fields, uint8_t out[PF_DIGEST_BYTES]);
+
+bool pf_utf8_is_valid(const char *text, size_t bytes);
+/* Bytes that belong to no character become '?'. */
+void pf_utf8_repair(char *text);
+
+/* Adds a field; for the two readers.  `file` values are not copied. */
+pf_status pf_fields_add(pf_fields *fields, const pf_field *field, size_t max_file,
+                        pf_error *error);
+
+#endif

@@ -1,0 +1,747 @@
+/* HTTP over libmicrohttpd.  See http.h.
+ *
+ * Ahead of what the library checks: one Host, one Content-Length, no Content-Length
+ * beside Transfer-Encoding (two readers of such a request would see two different
+ * ones), and a deadline for heads and bodies (the library's own time-out starts anew
+ * with every byte).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/memory.h"
+#include "server/http.h"
+
+enum {
+    POOL_THREADS = 3,
+    CONNECTION_BYTES = 24 << 10,        /* a request's head, and its reply's */
+    SPILL_BYTES = 64 << 10,             /* a longer body goes to a file */
+    IDLE_SECONDS = 60,                  /* without a byte in either direction */
+    BODY_RATE = 8 << 10,                /* bytes a second, on average, after a grace */
+    STREAM_BLOCK = 16 << 10
+};
+
+typedef enum phase { HEAD, BODY, REPLY } phase;
+
+/* One connection, as the watchdog sees it. */
+typedef struct peer {
+    int fd;
+    phase phase;
+    double since;                       /* when the phase began */
+    uint64_t bytes;                     /* of the body so far */
+    bool dropped;
+    struct peer *next, *previous;
+} peer;
+
+typedef struct lane {
+    pf_http *http;
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pf_http_request *first, *last;
+    bool closing;
+} lane;
+
+struct pf_http {
+    pf_http_options options;
+    struct MHD_Daemon *daemon;
+    lane lanes[PF_LANES];
+    pthread_mutex_t lock;               /* guards what follows */
+    peer *peers;
+    pf_http_counters counters;
+};
+
+/* --- connections ------------------------------------------------------------------ */
+
+static void peer_enters(pf_http *http, struct MHD_Connection *connection, void **context)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    peer *p = pf_calloc(1, sizeof *p);
+    *context = p;
+    if (!p)
+        return;                         /* served, but not watched */
+    p->fd = info->connect_fd;
+    p->since = pf_seconds();
+    pthread_mutex_lock(&http->lock);
+    p->next = http->peers;
+    if (p->next)
+        p->next->previous = p;
+    http->peers = p;
+    http->counters.connections++;
+    pthread_mutex_unlock(&http->lock);
+}
+
+static void peer_leaves(pf_http *http, peer *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&http->lock);
+    if (p->previous)
+        p->previous->next = p->next;
+    else
+        http->peers = p->next;
+    if (p->next)
+        p->next->previous = p->previous;
+    http->counters.connections--;
+    pthread_mutex_unlock(&http->lock);
+    pf_free(p);
+}
+
+static void on_connection(void *user, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        peer_enters(user, connection, context);
+    else
+        peer_leaves(user, *context);
+}
+
+static peer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void enter_phase(pf_http *http, struct MHD_Connection *connection, phase next)
+{
+    peer *p = peer_of(connection);
+    if (!p)
+        return;
+    pthread_mutex_lock(&http->lock);
+    p->phase = next;
+    p->since = pf_seconds();
+    p->bytes = 0;
+    pthread_mutex_unlock(&http->lock);
+}
+
+/* The library notices the shutdown and closes. */
+void pf_http_watch(pf_http *http)
+{
+    double now = pf_seconds(), grace = http->options.header_seconds;
+    pthread_mutex_lock(&http->lock);
+    for (peer *p = http->peers; p; p = p->next) {
+        double age = now - p->since;
+        bool late = (p->phase == HEAD && age > grace) ||
+                    (p->phase == BODY && age > grace + (double)p->bytes / BODY_RATE);
+        if (!late || p->dropped)
+            continue;
+        p->dropped = true;
+        http->counters.dropped++;
+        shutdown(p->fd, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&http->lock);
+}
+
+void pf_http_count(pf_http *http, pf_http_counters *out)
+{
+    pthread_mutex_lock(&http->lock);
+    *out = http->counters;
+    pthread_mutex_unlock(&http->lock);
+}
+
+/* --- requests --------------------------------------------------------------------- */
+
+static void wake(pf_waiter *waiter)
+{
+    pf_http_request *request =
+        (pf_http_request *)((char *)waiter - offsetof(pf_http_request, waiter));
+    MHD_resume_connection(request->connection);
+}
+
+static void fall_asleep(pf_waiter *waiter)
+{
+    pf_http_request *request =
+        (pf_http_request *)((char *)waiter - offsetof(pf_http_request, waiter));
+    MHD_suspend_connection(request->connection);
+}
+
+static pf_http_request *new_request(pf_http *http, struct MHD_Connection *connection)
+{
+    uint8_t noise[12];
+    pf_http_request *request = pf_calloc(1, sizeof *request);
+    if (!request)
+        return NULL;
+    if (!pf_random_bytes(noise, sizeof noise))
+        memset(noise, 0, sizeof noise);
+    memcpy(request->id, "req_", 4);
+    pf_hex_encode(noise, sizeof noise, request->id + 4);
+    request->app = http->options.app;
+    request->http = http;
+    request->connection = connection;
+    request->waiter = (pf_waiter){fall_asleep, wake, NULL};
+    request->body_fd = -1;
+    request->reply.fd = -1;
+    return request;
+}
+
+static void free_request(pf_http_request *request)
+{
+    if (request->body_mapped)
+        munmap(request->body, request->body_bytes);
+    else
+        pf_free(request->body);
+    if (request->body_fd >= 0)
+        close(request->body_fd);
+    if (request->reply.fd >= 0)
+        close(request->reply.fd);
+    free(request->reply.owned);
+    free(request->pending);
+    pf_free(request);
+}
+
+static void on_completed(void *user, struct MHD_Connection *connection, void **context,
+                         enum MHD_RequestTerminationCode code)
+{
+    pf_http *http = user;
+    pf_http_request *request = *context;
+    (void)code;
+    *context = NULL;
+    enter_phase(http, connection, HEAD);
+    if (!request)
+        return;
+    http->options.done(request);
+    free_request(request);
+}
+
+/* --- the head --------------------------------------------------------------------- */
+
+typedef struct head_counts {
+    int hosts, lengths, encodings;
+} head_counts;
+
+static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    head_counts *counts = user;
+    (void)kind;
+    (void)value;
+    counts->hosts += strcasecmp(name, "Host") == 0;
+    counts->lengths += strcasecmp(name, "Content-Length") == 0;
+    counts->encodings += strcasecmp(name, "Transfer-Encoding") == 0;
+    return MHD_YES;
+}
+
+static bool head_is_sound(pf_http_request *request)
+{
+    head_counts counts = {0};
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_header,
+                              &counts);
+    const char *what = counts.hosts != 1     ? "exactly one Host header"
+                       : counts.lengths > 1  ? "at most one Content-Length header"
+                       : counts.encodings > 1 ? "at most one Transfer-Encoding header"
+                       : counts.lengths && counts.encodings
+                           ? "Content-Length or Transfer-Encoding, not both"
+                           : NULL;
+    if (!what)
+        return true;
+    pf_http_reply_error(request, &(pf_http_fault){400, "malformed_request", NULL, 0},
+                        "a request must have %s", what);
+    request->reply.close = true;
+    return false;
+}
+
+static bool length_is_sound(pf_http_request *request)
+{
+    const char *text = pf_http_header(request, "Content-Length");
+    unsigned long long length = text ? strtoull(text, NULL, 10) : 0;
+    if (length <= request->body_limit)
+        return true;
+    pf_http_reply_error(request, &(pf_http_fault){413, "too_large", NULL, 0},
+                        "the body has %llu bytes, but this request takes at most %zu",
+                        length, request->body_limit);
+    request->reply.close = true;
+    return false;
+}
+
+static bool has_body(const pf_http_request *request)
+{
+    const char *length = pf_http_header(request, "Content-Length");
+    return pf_http_header(request, "Transfer-Encoding") ||
+           (length && strtoull(length, NULL, 10) > 0);
+}
+
+static void check_head(pf_http *http, pf_http_request *request)
+{
+    if (head_is_sound(request))
+        http->options.route(request);
+    if (request->reply.status == 0)
+        length_is_sound(request);
+    if (request->reply.status != 0 && has_body(request))
+        request->reply.close = true;    /* its body is never read */
+}
+
+/* --- the body --------------------------------------------------------------------- */
+
+static int open_spool(const char *folder)
+{
+    int fd = pf_fault_hit(PF_FAULT_WRITE)
+                 ? (errno = ENOSPC, -1)
+                 : open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+        return fd;
+    char *path = pf_format("%s/body-XXXXXX", folder);
+    fd = path ? mkostemp(path, O_CLOEXEC) : -1;
+    if (fd >= 0)
+        unlink(path);
+    pf_free(path);
+    return fd;
+}
+
+static bool write_body(pf_http_request *request, const char *data, size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t put = pf_fault_hit(PF_FAULT_WRITE) ? (errno = ENOSPC, -1)
+                                                   : write(request->body_fd, data, bytes);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return false;
+        data += put;
+        bytes -= (size_t)put;
+    }
+    return true;
+}
+
+static bool spill(pf_http_request *request)
+{
+    request->body_fd = open_spool(request->http->options.spool);
+    if (request->body_fd < 0 || !write_body(request, request->body, request->body_bytes))
+        return false;
+    pf_free(request->body);
+    request->body = NULL;
+    return true;
+}
+
+static bool grow_body(pf_http_request *request, size_t bytes)
+{
+    size_t room = request->body_room ? request->body_room : 4096;
+    while (room < bytes + 1)
+        room *= 2;
+    if (room == request->body_room)
+        return true;
+    char *grown = pf_realloc(request->body, room);
+    if (!grown) {
+        errno = ENOMEM;
+        return false;
+    }
+    request->body = grown;
+    request->body_room = room;
+    return true;
+}
+
+/* Keeps a piece; after a failure the rest is only counted. */
+static void take_body(pf_http_request *request, const char *data, size_t bytes)
+{
+    size_t total = request->body_bytes + bytes;
+    if (total > request->body_limit)
+        request->body_error = EFBIG;
+    if (request->body_error == 0 && request->body_fd < 0 && total > SPILL_BYTES &&
+        !spill(request))
+        request->body_error = errno;
+    if (request->body_error == 0) {
+        bool kept = request->body_fd >= 0 ? write_body(request, data, bytes)
+                                          : grow_body(request, total);
+        if (!kept)
+            request->body_error = errno;
+        else if (request->body_fd < 0)
+            memcpy(request->body + request->body_bytes, data, bytes);
+    }
+    request->body_bytes = total;
+}
+
+static void reply_body_error(pf_http_request *request)
+{
+    request->reply.close = true;
+    if (request->body_error == EFBIG)
+        pf_http_reply_error(request, &(pf_http_fault){413, "too_large", NULL, 0},
+                            "the body has more than the %zu bytes that this request "
+                            "takes", request->body_limit);
+    else if (request->body_error == ENOSPC || request->body_error == EDQUOT)
+        pf_http_reply_error(request, &(pf_http_fault){507, "no_space", NULL, 0},
+                            "the disk of the server is full");
+    else
+        pf_http_reply_error(request, &(pf_http_fault){503, "busy", NULL, 2},
+                            "the body cannot be kept: %s",
+                            strerrordesc_np(request->body_error));
+}
+
+static void finish_body(pf_http_request *request)
+{
+    if (request->body_error == 0 && request->body_fd >= 0) {
+        void *map = mmap(NULL, request->body_bytes, PROT_READ, MAP_PRIVATE,
+                         request->body_fd, 0);
+        if (map == MAP_FAILED)
+            request->body_error = errno;
+        else
+            request->body = map;
+        request->body_mapped = map != MAP_FAILED;
+    }
+    if (request->body_error != 0)
+        reply_body_error(request);
+}
+
+/* --- replies ---------------------------------------------------------------------- */
+
+static ssize_t pull_stream(void *user, uint64_t position, char *out, size_t room)
+{
+    pf_http_request *request = user;
+    (void)position;
+    ssize_t bytes = request->reply.pull(request, out, room);
+    return bytes >= 0 ? bytes : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static struct MHD_Response *make_response(pf_http_request *request)
+{
+    pf_reply *reply = &request->reply;
+    if (reply->pull)
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
+                                                 pull_stream, request, NULL);
+    if (reply->fd >= 0) {
+        struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(
+            reply->bytes, reply->fd, (uint64_t)reply->offset);
+        if (response)
+            reply->fd = -1;             /* it is the response's now */
+        return response;
+    }
+    /* The request lives until the reply is sent. */
+    return MHD_create_response_from_buffer(reply->bytes,
+                                           (void *)(uintptr_t)reply->data,
+                                           MHD_RESPMEM_PERSISTENT);
+}
+
+static void add_headers(const pf_http_request *request, struct MHD_Response *response)
+{
+    const pf_reply *reply = &request->reply;
+    bool cached = false;
+    MHD_add_response_header(response, "Content-Type", reply->type);
+    MHD_add_response_header(response, "x-request-id", request->id);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    for (int i = 0; i < reply->header_count; i++) {
+        MHD_add_response_header(response, reply->headers[i].name,
+                                reply->headers[i].value);
+        cached = cached || strcmp(reply->headers[i].name, "Cache-Control") == 0;
+    }
+    if (!cached)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (reply->close)
+        MHD_add_response_header(response, "Connection", "close");
+}
+
+static enum MHD_Result send_reply(pf_http *http, pf_http_request *request)
+{
+    struct MHD_Response *response = make_response(request);
+    if (!response)
+        return MHD_NO;
+    add_headers(request, response);
+    enum MHD_Result queued = MHD_queue_response(
+        request->connection, (unsigned)request->reply.status, response);
+    MHD_destroy_response(response);
+    enter_phase(http, request->connection, REPLY);
+    pthread_mutex_lock(&http->lock);
+    http->counters.replies[request->reply.status / 100 % 6]++;
+    pthread_mutex_unlock(&http->lock);
+    return queued;
+}
+
+static enum MHD_Result handle(pf_http *http, pf_http_request *request)
+{
+    if (!request->handed) {
+        request->handed = true;
+        enter_phase(http, request->connection, REPLY);
+        finish_body(request);
+    }
+    if (request->reply.status == 0)
+        request->handler(request);
+    /* Without a reply the connection sleeps now and comes here again. */
+    return request->reply.status != 0 ? send_reply(http, request) : MHD_YES;
+}
+
+static void count_body(pf_http *http, struct MHD_Connection *connection, size_t bytes)
+{
+    peer *p = peer_of(connection);
+    pthread_mutex_lock(&http->lock);
+    if (p)
+        p->bytes += bytes;
+    pthread_mutex_unlock(&http->lock);
+}
+
+static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
+                                  const char *url, const char *method,
+                                  const char *version, const char *data, size_t *bytes,
+                                  void **context)
+{
+    pf_http *http = user;
+    pf_http_request *request = *context;
+    (void)version;
+    if (!request) {
+        *context = request = new_request(http, connection);
+        if (!request)
+            return MHD_NO;
+        enter_phase(http, connection, BODY);
+        request->method = method;
+        request->path = url;
+        check_head(http, request);
+        return request->reply.status != 0 ? send_reply(http, request) : MHD_YES;
+    }
+    if (*bytes > 0) {
+        count_body(http, connection, *bytes);
+        take_body(request, data, *bytes);
+        *bytes = 0;
+        /* One that keeps sending what is not wanted is cut off. */
+        return request->body_bytes > 2 * request->body_limit + SPILL_BYTES ? MHD_NO
+                                                                           : MHD_YES;
+    }
+    return handle(http, request);
+}
+
+/* --- lanes ------------------------------------------------------------------------ */
+
+static pf_http_request *next_in_lane(lane *l)
+{
+    pthread_mutex_lock(&l->lock);
+    while (!l->first && !l->closing)
+        pthread_cond_wait(&l->changed, &l->lock);
+    pf_http_request *request = l->first;
+    if (request)
+        l->first = request->next;
+    if (!l->first)
+        l->last = NULL;
+    pthread_mutex_unlock(&l->lock);
+    return request;
+}
+
+static void *run_lane(void *argument)
+{
+    lane *l = argument;
+    pf_http_request *request;
+    while ((request = next_in_lane(l)) != NULL) {
+        request->deferred(request);
+        MHD_resume_connection(request->connection);
+    }
+    return NULL;
+}
+
+void pf_http_defer(pf_http_request *request, pf_lane which, pf_http_handler work)
+{
+    lane *l = &request->http->lanes[which];
+    request->deferred = work;
+    request->next = NULL;
+    pthread_mutex_lock(&l->lock);
+    if (l->closing) {
+        pthread_mutex_unlock(&l->lock);
+        pf_http_reply_error(request, &(pf_http_fault){503, "closing", NULL, 5},
+                            "the server is stopping");
+        return;
+    }
+    MHD_suspend_connection(request->connection);
+    if (l->last)
+        l->last->next = request;
+    else
+        l->first = request;
+    l->last = request;
+    pthread_cond_signal(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+}
+
+bool pf_http_sleep(pf_http_request *request, pf_videos *videos)
+{
+    return pf_videos_wait(videos, request->video, request->seen_version,
+                          &request->waiter);
+}
+
+/* --- what handlers read ----------------------------------------------------------- */
+
+const char *pf_http_header(const pf_http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *pf_http_query(const pf_http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+typedef struct query_seer {
+    bool (*see)(void *user, const char *name, const char *value);
+    void *user;
+} query_seer;
+
+static enum MHD_Result see_argument(void *user, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    const query_seer *seer = user;
+    (void)kind;
+    return seer->see(seer->user, name, value) ? MHD_YES : MHD_NO;
+}
+
+void pf_http_each_query(const pf_http_request *request,
+                        bool (*see)(void *user, const char *name, const char *value),
+                        void *user)
+{
+    query_seer seer = {see, user};
+    MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, see_argument,
+                              &seer);
+}
+
+/* --- opening and closing ---------------------------------------------------------- */
+
+static pf_status open_socket(const pf_http_options *o, int *out, pf_error *error)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found = NULL;
+    char port[12];
+    snprintf(port, sizeof port, "%d", o->port);
+    int code = getaddrinfo(o->host, port, &hints, &found);
+    if (code != 0)
+        return pf_fail(error, PF_E_ARGUMENT, "host is \"%s\", but must be an address: %s",
+                       o->host, gai_strerror(code));
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int on = 1, reason = 0;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, 1024) != 0)
+        reason = errno;
+    freeaddrinfo(found);
+    if (reason == 0) {
+        *out = fd;
+        return PF_OK;
+    }
+    if (fd >= 0)
+        close(fd);
+    return pf_fail_errno(error, reason, "cannot listen on %s port %d", o->host, o->port);
+}
+
+static struct MHD_Daemon *start_daemon(pf_http *http, int fd)
+{
+    const pf_http_options *o = &http->options;
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->tls_cert},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->tls_key},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+    if (o->tls_cert)
+        flags |= MHD_USE_TLS;
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)POOL_THREADS,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_ARRAY,
+        o->tls_cert ? tls : none, MHD_OPTION_END);
+}
+
+static pf_status start_lanes(pf_http *http, pf_error *error)
+{
+    for (int i = 0; i < PF_LANES; i++) {
+        lane *l = &http->lanes[i];
+        l->http = http;
+        pthread_mutex_init(&l->lock, NULL);
+        pthread_cond_init(&l->changed, NULL);
+        l->started = !pf_fault_hit(PF_FAULT_THREAD) &&
+                     pthread_create(&l->thread, NULL, run_lane, l) == 0;
+        if (!l->started)
+            return pf_fail(error, PF_E_MEMORY, "a thread of the server does not start");
+    }
+    return PF_OK;
+}
+
+pf_status pf_http_open(const pf_http_options *options, pf_http **out, pf_error *error)
+{
+    int fd = -1;
+    *out = NULL;
+    pf_http *http = pf_calloc(1, sizeof *http);
+    if (!http)
+        return pf_fail_memory(error, "http", sizeof *http);
+    http->options = *options;
+    pthread_mutex_init(&http->lock, NULL);
+    pf_status status = open_socket(options, &fd, error);
+    if (status == PF_OK)
+        status = start_lanes(http, error);
+    if (status == PF_OK && !(http->daemon = start_daemon(http, fd)))
+        status = pf_fail(error, PF_E_IO, "the web server does not start%s",
+                         options->tls_cert ? "; are certificate and key right?" : "");
+    if (status != PF_OK) {
+        if (fd >= 0)
+            close(fd);
+        pf_http_close(http, 0);
+        return status;
+    }
+    *out = http;
+    return PF_OK;
+}
+
+int pf_http_port(const pf_http *http)
+{
+    struct sockaddr_storage address;
+    socklen_t bytes = sizeof address;
+    char port[12];
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_LISTEN_FD);
+    if (!info || getsockname(info->listen_fd, (struct sockaddr *)&address, &bytes) != 0 ||
+        getnameinfo((struct sockaddr *)&address, bytes, NULL, 0, port, sizeof port,
+                    NI_NUMERICSERV) != 0)
+        return http->options.port;
+    return (int)strtol(port, NULL, 10);
+}
+
+static void close_lanes(pf_http *http)
+{
+    for (int i = 0; i < PF_LANES; i++) {
+        lane *l = &http->lanes[i];
+        if (!l->started)
+            continue;
+        pthread_mutex_lock(&l->lock);
+        l->closing = true;
+        pthread_cond_signal(&l->changed);
+        pthread_mutex_unlock(&l->lock);
+        pthread_join(l->thread, NULL);
+    }
+}
+
+/* Connections that are in the middle of a reply. */
+static int replies_under_way(pf_http *http)
+{
+    int count = 0;
+    pthread_mutex_lock(&http->lock);
+    for (peer *p = http->peers; p; p = p->next)
+        count += p->phase == REPLY;
+    pthread_mutex_unlock(&http->lock);
+    return count;
+}
+
+void pf_http_close(pf_http *http, double seconds)
+{
+    double end = pf_seconds() + seconds;
+    int fd = http->daemon ? MHD_quiesce_daemon(http->daemon) : -1;
+    close_lanes(http);
+    while (replies_under_way(http) > 0 && pf_seconds() < end)
+        nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+    if (http->daemon)
+        MHD_stop_daemon(http->daemon);
+    if (fd >= 0)
+        close(fd);
+    for (int i = 0; i < PF_LANES; i++) {
+        pthread_cond_destroy(&http->lanes[i].changed);
+        pthread_mutex_destroy(&http->lanes[i].lock);
+    }
+    pthread_mutex_destroy(&http->lock);
+    pf_free(http);
+}

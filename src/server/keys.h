@@ -1,0 +1,43 @@
+/* Who may use the server: keys, sessions of browsers, and how often. */
+#ifndef PF_SERVER_KEYS_H
+#define PF_SERVER_KEYS_H
+
+#include <pthread.h>
+
+#include "server/digest.h"
+#include "server/video.h"
+
+enum { PF_SESSION_BYTES = PF_OWNER_BYTES + PF_DIGEST_HEX + 1 };
+
+typedef struct pf_key {
+    char name[PF_OWNER_BYTES];
+    uint8_t digest[PF_DIGEST_BYTES];    /* of the key */
+    double tokens, refilled;            /* of the rate limit */
+} pf_key;
+
+typedef struct pf_keys {
+    pf_key *list;
+    int count;                          /* 0: nobody needs one */
+    uint8_t secret[PF_DIGEST_BYTES];    /* signs sessions */
+    pf_key anyone;                      /* the rate limit without keys */
+    pthread_mutex_t lock;               /* guards the rates */
+} pf_keys;
+
+/* Reads NAME:KEY lines; empty lines and those that begin with # are skipped.  Names
+ * are letters, digits, - and _; keys have 16 characters or more.  NULL: no keys. */
+pf_status pf_keys_open(pf_keys *keys, const char *path,
+                       const uint8_t secret[PF_DIGEST_BYTES], pf_error *error);
+void pf_keys_close(pf_keys *keys);
+
+/* The name that belongs to a key, or NULL; in the same time for all keys. */
+const char *pf_keys_check(const pf_keys *keys, const char *key);
+
+/* A session for a name that pf_keys_check gave, and back. */
+void pf_keys_make_session(const pf_keys *keys, const char *name,
+                          char out[PF_SESSION_BYTES]);
+const char *pf_keys_check_session(const pf_keys *keys, const char *session);
+
+/* Takes one of `rate` a minute; otherwise the seconds until there is one. */
+int pf_keys_take(pf_keys *keys, const char *name, int rate);
+
+#endif

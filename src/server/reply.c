@@ -1,0 +1,137 @@
+/* Replies: bodies, errors, files.  See http.h. */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "server/http.h"
+#include "server/range.h"
+
+void pf_http_set(pf_http_request *request, const char *name, const char *format, ...)
+{
+    pf_reply *reply = &request->reply;
+    va_list args;
+    if (reply->header_count == PF_HTTP_HEADERS)
+        return;
+    reply->headers[reply->header_count].name = name;
+    va_start(args, format);
+    vsnprintf(reply->headers[reply->header_count].value,
+              sizeof reply->headers[0].value, format, args);
+    va_end(args);
+    reply->header_count++;
+}
+
+void pf_http_reply_data(pf_http_request *request, int status, const char *type,
+                        const void *data, size_t bytes)
+{
+    request->reply.status = status;
+    request->reply.type = type;
+    request->reply.data = data;
+    request->reply.bytes = bytes;
+}
+
+void pf_http_reply_text(pf_http_request *request, int status, const char *type,
+                        char *text)
+{
+    static const char no_memory[] =
+        "{\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\","
+        "\"param\":null,\"code\":\"out_of_memory\"}}";
+    if (!text) {
+        pf_http_reply_data(request, 503, "application/json", no_memory,
+                           sizeof no_memory - 1);
+        return;
+    }
+    pf_http_reply_data(request, status, type, text, strlen(text));
+    request->reply.owned = text;
+}
+
+void pf_http_reply_json(pf_http_request *request, int status, json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    pf_http_reply_text(request, status, "application/json", text);
+}
+
+void pf_http_reply_error(pf_http_request *request, const pf_http_fault *fault,
+                         const char *format, ...)
+{
+    char message[640];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    pf_utf8_repair(message);            /* a value may have been cut */
+    const char *type = fault->status == 401   ? "authentication_error"
+                       : fault->status == 429 ? "rate_limit_error"
+                       : fault->status >= 500 ? "server_error"
+                                              : "invalid_request_error";
+    json_t *object = json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", message,
+                               "type", type, "param", fault->param, "code",
+                               fault->code);
+    request->reply.header_count = 0;
+    if (fault->retry_after > 0)
+        pf_http_set(request, "Retry-After", "%d", fault->retry_after);
+    else if (fault->status == 409 || fault->status >= 500)
+        pf_http_set(request, "x-should-retry", "false");
+    if (fault->status == 401)
+        pf_http_set(request, "WWW-Authenticate", "Bearer");
+    pf_http_reply_json(request, fault->status, object);
+}
+
+/* A part of the file, or all of it. */
+static void choose_range(pf_http_request *request, int64_t file_bytes)
+{
+    pf_reply *reply = &request->reply;
+    pf_range range;
+    const char *header = pf_http_header(request, "Range");
+    switch (pf_range_parse(header, file_bytes, &range)) {
+    case PF_RANGE_PART:
+        reply->status = 206;
+        pf_http_set(request, "Content-Range", "bytes %lld-%lld/%lld",
+                    (long long)range.offset,
+                    (long long)(range.offset + range.length - 1),
+                    (long long)file_bytes);
+        break;
+    case PF_RANGE_OUTSIDE:
+        close(reply->fd);
+        reply->fd = -1;
+        pf_http_reply_error(request, &(pf_http_fault){416, "range", "Range", 0},
+                            "the range \"%.40s\" is outside the file's %lld bytes",
+                            header, (long long)file_bytes);
+        pf_http_set(request, "Content-Range", "bytes */%lld", (long long)file_bytes);
+        return;
+    default:
+        break;
+    }
+    reply->offset = range.offset;
+    reply->bytes = (size_t)range.length;
+}
+
+void pf_http_reply_file(pf_http_request *request, int fd, const char *type)
+{
+    struct stat info;
+    pf_reply *reply = &request->reply;
+    if (fstat(fd, &info) != 0) {
+        close(fd);
+        pf_http_reply_error(request, &(pf_http_fault){500, "io", NULL, 0},
+                            "the file cannot be read");
+        return;
+    }
+    reply->status = 200;
+    reply->type = type;
+    reply->fd = fd;
+    pf_http_set(request, "Accept-Ranges", "bytes");
+    choose_range(request, info.st_size);
+}
+
+void pf_http_reply_stream(pf_http_request *request, const char *type,
+                          ssize_t (*pull)(pf_http_request *, char *, size_t))
+{
+    request->reply.status = 200;
+    request->reply.type = type;
+    request->reply.pull = pull;
+}

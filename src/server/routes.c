@@ -1,0 +1,319 @@
+/* From the head of a request to its handler: paths, keys, origins.  docs/server.md. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "server/assets.h"
+#include "server/server_parts.h"
+
+enum { SMALL_BODY = 64 << 10 };
+
+typedef enum access { OPEN, KEYED } access_kind;
+
+typedef struct route {
+    const char *method;
+    const char *pattern;                /* a * stands for the id of a video */
+    pf_http_handler handler;
+    access_kind access;
+    bool film;                          /* its body may hold pictures */
+} route;
+
+static void handle_asset(pf_http_request *request);
+static void handle_health(pf_http_request *request);
+static void handle_ready(pf_http_request *request);
+static void handle_sign_in(pf_http_request *request);
+static void handle_sign_out(pf_http_request *request);
+static void handle_session(pf_http_request *request);
+
+static const route routes[] = {
+    {"GET", "/", handle_asset, OPEN, false},
+    {"GET", "/style.css", handle_asset, OPEN, false},
+    {"GET", "/app.js", handle_asset, OPEN, false},
+    {"GET", "/icon.svg", handle_asset, OPEN, false},
+    {"GET", "/openapi.json", handle_asset, OPEN, false},
+    {"GET", "/health", handle_health, OPEN, false},
+    {"GET", "/ready", handle_ready, OPEN, false},
+    {"GET", "/metrics", pf_api_metrics, KEYED, false},
+    {"GET", "/session", handle_session, OPEN, false},
+    {"POST", "/session", handle_sign_in, OPEN, false},
+    {"DELETE", "/session", handle_sign_out, OPEN, false},
+    {"GET", "/v1/models", pf_api_models, KEYED, false},
+    {"GET", "/v1/models/*", pf_api_model, KEYED, false},
+    {"POST", "/v1/videos", pf_api_create, KEYED, true},
+    {"GET", "/v1/videos", pf_api_list, KEYED, false},
+    {"POST", "/v1/videos/sync", pf_api_sync, KEYED, true},
+    {"GET", "/v1/videos/*", pf_api_retrieve, KEYED, false},
+    {"DELETE", "/v1/videos/*", pf_api_delete, KEYED, false},
+    {"GET", "/v1/videos/*/content", pf_api_content, KEYED, false},
+    {"GET", "/v1/videos/*/events", pf_api_events, KEYED, false},
+    {"POST", "/v1/videos/*/cancel", pf_api_cancel, KEYED, false},
+    {"POST", "/v1/videos/*/remix", pf_api_remix, KEYED, false},
+};
+
+/* --- paths ------------------------------------------------------------------------ */
+
+/* Copies what stands for the *; what does not fit becomes an id that nothing has. */
+static bool matches(const char *pattern, const char *path, char id[PF_VIDEO_ID_BYTES])
+{
+    const char *star = strchr(pattern, '*');
+    if (!star)
+        return strcmp(pattern, path) == 0;
+    size_t head = (size_t)(star - pattern);
+    if (strncmp(pattern, path, head) != 0)
+        return false;
+    size_t length = strcspn(path + head, "/");
+    if (length == 0 || strcmp(path + head + length, star + 1) != 0)
+        return false;
+    snprintf(id, PF_VIDEO_ID_BYTES, "%.*s",
+             length < PF_VIDEO_ID_BYTES ? (int)length : 1, path + head);
+    return true;
+}
+
+/* A path of its own, such as /v1/videos/sync, is no id. */
+static bool is_literal(const char *path)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        if (strcmp(routes[i].pattern, path) == 0)
+            return true;
+    return false;
+}
+
+static const char *method_of(const pf_http_request *request)
+{
+    return strcmp(request->method, "HEAD") == 0 ? "GET" : request->method;
+}
+
+/* NULL after a 404 or 405. */
+static const route *find_route(pf_http_request *request)
+{
+    char allowed[64] = "", id[PF_VIDEO_ID_BYTES];
+    bool literal = is_literal(request->path);
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        id[0] = '\0';
+        if (!matches(routes[i].pattern, request->path, id) ||
+            (literal && strchr(routes[i].pattern, '*')))
+            continue;
+        if (strcmp(routes[i].method, method_of(request)) == 0) {
+            memcpy(request->video_id, id, sizeof id);
+            return &routes[i];
+        }
+        size_t used = strlen(allowed);
+        snprintf(allowed + used, sizeof allowed - used, "%s%s", used ? ", " : "",
+                 routes[i].method);
+    }
+    if (allowed[0]) {
+        pf_http_reply_error(request, &(pf_http_fault){405, "method", NULL, 0},
+                            "%.20s is not a method of %.200s, which takes %s",
+                            request->method, request->path, allowed);
+        pf_http_set(request, "Allow", "%s", allowed);
+    } else {
+        pf_http_reply_error(request, &(pf_http_fault){404, "not_found", NULL, 0},
+                            "there is nothing at %.200s", request->path);
+    }
+    return NULL;
+}
+
+/* --- keys ------------------------------------------------------------------------- */
+
+/* The value of our cookie, in `out`; false when there is none. */
+static bool read_cookie(const pf_http_request *request, char out[PF_SESSION_BYTES])
+{
+    static const char name[] = "phonofilm_session=";
+    const char *header = pf_http_header(request, "Cookie");
+    while (header && *header) {
+        header += strspn(header, " ;");
+        size_t length = strcspn(header, ";");
+        if (strncmp(header, name, sizeof name - 1) == 0) {
+            size_t value = length - (sizeof name - 1);
+            if (value >= PF_SESSION_BYTES)
+                return false;
+            memcpy(out, header + sizeof name - 1, value);
+            out[value] = '\0';
+            return true;
+        }
+        header += length;
+    }
+    return false;
+}
+
+/* The name of who asks, or NULL. */
+static const char *identify(const pf_http_request *request)
+{
+    const pf_server *server = pf_server_of(request);
+    const char *header = pf_http_header(request, "Authorization");
+    char session[PF_SESSION_BYTES];
+    if (server->keys.count == 0)
+        return "";
+    if (header)
+        return strncasecmp(header, "Bearer ", 7) == 0
+                   ? pf_keys_check(&server->keys, header + 7)
+                   : NULL;
+    return read_cookie(request, session) ? pf_keys_check_session(&server->keys, session)
+                                         : NULL;
+}
+
+static void check_key(pf_http_request *request)
+{
+    const char *name = identify(request);
+    if (name) {
+        snprintf(request->owner, sizeof request->owner, "%s", name);
+        return;
+    }
+    bool given = pf_http_header(request, "Authorization") != NULL;
+    pf_http_reply_error(request, &(pf_http_fault){401, "invalid_api_key", NULL, 0},
+                        given ? "the API key is not one of this server's"
+                              : "an API key is missing: send Authorization: Bearer KEY");
+}
+
+/* --- origins ---------------------------------------------------------------------- */
+
+/* "localhost:8000" is "localhost", "[::1]:8000" is "[::1]". */
+static size_t name_length(const char *host)
+{
+    return host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+}
+
+static bool is_local_name(const pf_server *server, const char *host)
+{
+    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+    size_t length = name_length(host);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i]) == length && strncasecmp(names[i], host, length) == 0)
+            return true;
+    return strlen(server->host) == length && strncmp(server->host, host, length) == 0;
+}
+
+/* A page of somebody else must not use the server through its visitor's browser:
+ * neither by a form or a script (Origin), nor by a name of its own that it lets
+ * resolve to this machine (Host; with keys that is harmless). */
+static void check_origin(pf_http_request *request)
+{
+    const pf_server *server = pf_server_of(request);
+    const char *host = pf_http_header(request, "Host");
+    const char *origin = pf_http_header(request, "Origin");
+    if (server->loopback && server->keys.count == 0 && !is_local_name(server, host)) {
+        pf_http_reply_error(request, &(pf_http_fault){403, "wrong_host", NULL, 0},
+                            "this server is reached as localhost, not as %.100s", host);
+        return;
+    }
+    if (!origin || strcmp(method_of(request), "GET") == 0)
+        return;
+    const char *slashes = strstr(origin, "://");
+    if (!slashes || strcasecmp(slashes + 3, host) != 0)
+        pf_http_reply_error(request, &(pf_http_fault){403, "wrong_origin", NULL, 0},
+                            "pages of %.100s may not use this server", origin);
+}
+
+/* --- choosing --------------------------------------------------------------------- */
+
+/* Two pictures, as Base64 in the worst case, and the other fields. */
+static size_t film_body(const pf_server *server)
+{
+    return (size_t)server->options.max_upload / 3 * 8 + (1 << 20);
+}
+
+void pf_routes_choose(pf_http_request *request)
+{
+    const pf_server *server = pf_server_of(request);
+    const route *found = find_route(request);
+    if (!found)
+        return;
+    check_origin(request);
+    if (request->reply.status == 0 && found->access == KEYED)
+        check_key(request);
+    request->handler = found->handler;
+    request->body_limit = found->film ? film_body(server) : SMALL_BODY;
+}
+
+void pf_routes_done(pf_http_request *request)
+{
+    pf_videos_release(&pf_server_of(request)->videos, request->video);
+}
+
+/* --- small handlers --------------------------------------------------------------- */
+
+static void handle_asset(pf_http_request *request)
+{
+    const pf_asset *asset = pf_asset_find(request->path);
+    pf_http_reply_data(request, 200, asset->type, asset->data, asset->bytes);
+    pf_http_set(request, "Cache-Control", "no-cache");
+    pf_http_set(request, "Content-Security-Policy",
+                "default-src 'none'; script-src 'self'; style-src 'self'; "
+                "img-src 'self' data: blob:; media-src 'self' blob:; "
+                "connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                "frame-ancestors 'none'");
+}
+
+static void handle_health(pf_http_request *request)
+{
+    pf_http_reply_json(request, 200, json_pack("{s:s, s:s}", "status", "ok", "version",
+                                               pf_version()));
+}
+
+static void handle_ready(pf_http_request *request)
+{
+    pf_server *server = pf_server_of(request);
+    pthread_mutex_lock(&server->videos.lock);
+    bool closing = server->videos.closing;
+    char why[sizeof server->videos.paused];
+    memcpy(why, server->videos.paused, sizeof why);
+    pthread_mutex_unlock(&server->videos.lock);
+    if (closing || why[0])
+        pf_http_reply_error(request,
+                            &(pf_http_fault){503, closing ? "closing" : "paused", NULL, 5},
+                            "%s", closing ? "the server is stopping" : why);
+    else
+        pf_http_reply_json(request, 200, json_pack("{s:s}", "status", "ready"));
+}
+
+static void set_cookie(pf_http_request *request, const char *value, long seconds)
+{
+    bool secure = pf_server_of(request)->options.tls_cert != NULL;
+    pf_http_set(request, "Set-Cookie",
+                "phonofilm_session=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%ld%s",
+                value, seconds, secure ? "; Secure" : "");
+}
+
+static void handle_sign_in(pf_http_request *request)
+{
+    pf_server *server = pf_server_of(request);
+    json_t *body = NULL;
+    char session[PF_SESSION_BYTES];
+    pf_json_parse(request->body ? request->body : "", request->body_bytes, "the body",
+                  &body, NULL);
+    const char *key = json_string_value(json_object_get(body, "key"));
+    const char *name = key ? pf_keys_check(&server->keys, key) : NULL;
+    bool asked = key != NULL;
+    json_decref(body);
+    if (!asked) {
+        pf_http_reply_error(request, &(pf_http_fault){400, "missing", "key", 0},
+                            "the body must be {\"key\": \"...\"}");
+        return;
+    }
+    if (!name) {
+        pf_http_reply_error(request, &(pf_http_fault){401, "invalid_api_key", "key", 0},
+                            "the API key is not one of this server's");
+        return;
+    }
+    pf_keys_make_session(&server->keys, name, session);
+    pf_http_reply_json(request, 200, json_pack("{s:s}", "name", name));
+    set_cookie(request, session, 30L * 24 * 3600);
+}
+
+static void handle_sign_out(pf_http_request *request)
+{
+    pf_http_reply_json(request, 200, json_pack("{s:b}", "signed_in", 0));
+    set_cookie(request, "", 0);
+}
+
+static void handle_session(pf_http_request *request)
+{
+    const char *name = identify(request);
+    pf_http_reply_json(
+        request, 200,
+        json_pack("{s:b, s:b, s:s?}", "needs_key", pf_server_of(request)->keys.count > 0,
+                  "signed_in", name != NULL, "name", name));
+}

@@ -1,0 +1,373 @@
+/* The server: opening, threads, closing.  See server.h and server_parts.h. */
+#include "server/server.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <dirent.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "server/server_parts.h"
+
+enum { MAX_PEM = 1 << 20, MAX_SECRET = 4096, SPARE_FILES = 256 };
+static const double drain_seconds = 5.0;
+
+/* --- small things ----------------------------------------------------------------- */
+
+void pf_server_log(const pf_server *server, const char *format, ...)
+{
+    char line[1024];
+    va_list args;
+    if (!server->options.log)
+        return;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    server->options.log(server->options.log_user, line);
+}
+
+bool pf_server_pause(pf_server *server, double seconds)
+{
+    struct timespec end;
+    double until = pf_now() + seconds;
+    end.tv_sec = (time_t)until;
+    end.tv_nsec = (long)((until - (double)end.tv_sec) * 1e9);
+    pthread_mutex_lock(&server->tick);
+    if (seconds > 0 && !atomic_load(&server->closing))
+        pthread_cond_timedwait(&server->ticked, &server->tick, &end);
+    pthread_mutex_unlock(&server->tick);
+    return atomic_load(&server->closing);
+}
+
+void pf_server_poke(pf_server *server)
+{
+    pthread_mutex_lock(&server->tick);
+    pthread_cond_broadcast(&server->ticked);
+    pthread_mutex_unlock(&server->tick);
+}
+
+bool pf_server_disk_is_full(const pf_server *server)
+{
+    struct statvfs disk;
+    if (statvfs(server->output_dir, &disk) != 0)
+        return true;
+    double free_bytes = (double)disk.f_bavail * (double)disk.f_frsize;
+    return free_bytes < (double)server->options.min_free;
+}
+
+int pf_server_port(const pf_server *server)
+{
+    return pf_http_port(server->http);
+}
+
+/* --- options ---------------------------------------------------------------------- */
+
+/* Is the address of this machine alone? */
+static pf_status find_scope(pf_server *server, const char *host, pf_error *error)
+{
+    struct addrinfo *found = NULL;
+    int code = getaddrinfo(host, NULL, NULL, &found);
+    if (code != 0)
+        return pf_fail(error, PF_E_ARGUMENT, "host is \"%s\", but must be an address: %s",
+                       host, gai_strerror(code));
+    if (found->ai_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, found->ai_addr, sizeof v4);
+        server->loopback = ntohl(v4.sin_addr.s_addr) >> 24 == 127;
+    } else if (found->ai_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, found->ai_addr, sizeof v6);
+        server->loopback = IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+    }
+    freeaddrinfo(found);
+    return PF_OK;
+}
+
+static pf_status check_options(pf_server *server, pf_error *error)
+{
+    const pf_server_options *o = &server->options;
+    PF_TRY(find_scope(server, o->host, error));
+    if (!server->loopback && !o->key_file && !o->no_auth)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "host is %s, which others can reach: give a file of API keys, or "
+                       "say no_auth to let everybody in", o->host);
+    if (o->key_file && o->no_auth)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "no_auth has no effect with a file of API keys; leave one out");
+    if (!o->tls_cert != !o->tls_key)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "tls_cert and tls_key must be given together");
+    if (!o->webhook_hosts != !o->webhook_secret_file)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "webhook_hosts and webhook_secret_file must be given together");
+    if (o->port < 0 || o->port > 65535)
+        return pf_fail(error, PF_E_ARGUMENT, "port is %d, but must be 0 to 65535",
+                       o->port);
+    return PF_OK;
+}
+
+static pf_status copy_text(char **out, const char *text, pf_error *error)
+{
+    *out = text ? pf_strdup(text) : NULL;
+    return !text || *out ? PF_OK : pf_fail_memory(error, "options", strlen(text));
+}
+
+static void name_model(pf_server *server)
+{
+    const char *path = pf_engine_info(server->engine)->path;
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    if (server->options.model_name)
+        snprintf(server->model_name, sizeof server->model_name, "%s",
+                 server->options.model_name);
+    else
+        snprintf(server->model_name, sizeof server->model_name, "%.*s",
+                 (int)(end - begin), path + begin);
+}
+
+static pf_status read_webhook_secret(pf_server *server, pf_error *error)
+{
+    const char *path = server->options.webhook_secret_file;
+    char *text = NULL;
+    if (!path)
+        return PF_OK;
+    PF_TRY(pf_read_file(path, MAX_SECRET, &text, NULL, error));
+    text[strcspn(text, "\r\n")] = '\0';
+    bool encoded = strncmp(text, "whsec_", 6) == 0;
+    size_t bytes = strlen(text);
+    server->webhook_secret = pf_alloc(bytes + 3);
+    int64_t length = -1;
+    if (server->webhook_secret && encoded) {
+        length = pf_base64_decode(text + 6, bytes - 6, server->webhook_secret);
+    } else if (server->webhook_secret) {
+        memcpy(server->webhook_secret, text, bytes);
+        length = (int64_t)bytes;
+    }
+    explicit_bzero(text, bytes);
+    pf_free(text);
+    server->webhook_secret_bytes = length > 0 ? (size_t)length : 0;
+    if (length >= 16)
+        return PF_OK;
+    return pf_fail(error, PF_E_INPUT,
+                   "%s must hold a secret of 16 bytes or more, or whsec_ and Base64",
+                   path);
+}
+
+/* --- folders ---------------------------------------------------------------------- */
+
+static pf_status make_folder(const char *path, pf_error *error)
+{
+    if (mkdir(path, 0750) == 0 || pf_path_is_folder(path))
+        return PF_OK;
+    if (errno == EEXIST)
+        return pf_fail(error, PF_E_IO, "%s is there, but is no folder", path);
+    return pf_fail_errno(error, errno, "cannot make the folder %s", path);
+}
+
+static pf_status make_folders(pf_server *server, pf_error *error)
+{
+    char *videos = pf_path_join(server->output_dir, "videos");
+    server->spool = pf_path_join(server->output_dir, "spool");
+    pf_status status = videos && server->spool ? PF_OK
+                                               : pf_fail_memory(error, "paths", 1);
+    if (status == PF_OK)
+        status = make_folder(server->output_dir, error);
+    if (status == PF_OK)
+        status = make_folder(videos, error);
+    if (status == PF_OK)
+        status = make_folder(server->spool, error);
+    pf_free(videos);
+    return status;
+}
+
+static bool is_known(pf_server *server, const char *id)
+{
+    bool known = false;
+    pthread_mutex_lock(&server->videos.lock);
+    for (int i = 0; i < server->videos.count && !known; i++)
+        known = strcmp(server->videos.list[i]->id, id) == 0;
+    pthread_mutex_unlock(&server->videos.lock);
+    return known;
+}
+
+/* Files of videos that were never accepted, or were deleted, when the process ended
+ * in between. */
+static void sweep(pf_server *server)
+{
+    char *path = pf_path_join(server->output_dir, "videos");
+    DIR *folder = path ? opendir(path) : NULL;
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder)) != NULL)
+        if (pf_video_id_is_sound(entry->d_name) && !is_known(server, entry->d_name))
+            pf_video_remove_files(server->output_dir, entry->d_name);
+    if (folder)
+        closedir(folder);
+    pf_free(path);
+}
+
+static pf_status open_store(pf_server *server, pf_error *error)
+{
+    uint8_t secret[PF_DIGEST_BYTES];
+    char *path = pf_path_join(server->output_dir, "phonofilm.db");
+    if (!path)
+        return pf_fail_memory(error, "paths", 1);
+    pf_status status = pf_store_open(path, &server->store, error);
+    pf_free(path);
+    PF_TRY(status);
+    PF_TRY(pf_store_secret(server->store, secret, error));
+    server->has_keys = true;
+    PF_TRY(pf_keys_open(&server->keys, server->options.key_file, secret, error));
+    PF_TRY(pf_videos_open(&server->videos, server->store, server->options.max_queue,
+                          error));
+    server->has_videos = true;
+    sweep(server);
+    return PF_OK;
+}
+
+/* --- threads ---------------------------------------------------------------------- */
+
+/* A connection is a file: as many as the system gives. */
+static void raise_file_limit(int connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)connections + SPARE_FILES;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static pf_status open_http(pf_server *server, pf_error *error)
+{
+    const pf_server_options *o = &server->options;
+    char *cert = NULL, *key = NULL;
+    pf_status status = PF_OK;
+    if (o->tls_cert)
+        status = pf_read_file(o->tls_cert, MAX_PEM, &cert, NULL, error);
+    if (status == PF_OK && o->tls_key)
+        status = pf_read_file(o->tls_key, MAX_PEM, &key, NULL, error);
+    if (status == PF_OK)
+        status = pf_http_open(
+            &(pf_http_options){
+                .host = server->host, .port = o->port, .tls_cert = cert, .tls_key = key,
+                .spool = server->spool, .connections = o->connections,
+                .header_seconds = o->header_seconds, .route = pf_routes_choose,
+                .done = pf_routes_done, .app = server},
+            &server->http, error);
+    if (key)
+        explicit_bzero(key, strlen(key));
+    pf_free(cert);
+    pf_free(key);
+    return status;
+}
+
+static pf_status start(pthread_t *thread, bool *started, void *(*run)(void *),
+                       pf_server *server, pf_error *error)
+{
+    *started = !pf_fault_hit(PF_FAULT_THREAD) &&
+               pthread_create(thread, NULL, run, server) == 0;
+    return *started ? PF_OK
+                    : pf_fail(error, PF_E_MEMORY, "a thread of the server does not start");
+}
+
+static pf_status open_parts(pf_server *server, pf_error *error)
+{
+    const pf_server_options *o = &server->options;
+    PF_TRY(check_options(server, error));
+    PF_TRY(copy_text(&server->output_dir, o->output_dir, error));
+    PF_TRY(copy_text(&server->host, o->host, error));
+    PF_TRY(copy_text(&server->webhook_hosts, o->webhook_hosts, error));
+    PF_TRY(copy_text(&server->picture_hosts, o->picture_hosts, error));
+    PF_TRY(read_webhook_secret(server, error));
+    PF_TRY(make_folders(server, error));
+    PF_TRY(open_store(server, error));
+    raise_file_limit(o->connections);
+    PF_TRY(open_http(server, error));
+    PF_TRY(start(&server->housekeeper, &server->has_housekeeper, pf_housekeeping_run,
+                 server, error));
+    if (o->webhook_hosts)
+        PF_TRY(start(&server->postman, &server->has_postman, pf_webhook_run, server,
+                     error));
+    return start(&server->worker, &server->has_worker, pf_worker_run, server, error);
+}
+
+pf_status pf_server_open(const pf_server_options *options, pf_engine *engine,
+                         pf_server **out, pf_error *error)
+{
+    *out = NULL;
+    pf_server *server = pf_calloc(1, sizeof *server);
+    if (!server)
+        return pf_fail_memory(error, "server", sizeof *server);
+    server->options = *options;
+    server->engine = engine;
+    server->opened = pf_now();
+    pthread_mutex_init(&server->tick, NULL);
+    pthread_cond_init(&server->ticked, NULL);
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    name_model(server);
+    pf_status status = open_parts(server, error);
+    if (status != PF_OK) {
+        pf_server_close(server);
+        return status;
+    }
+    *out = server;
+    return PF_OK;
+}
+
+static void join(pthread_t thread, bool started)
+{
+    if (started)
+        pthread_join(thread, NULL);
+}
+
+static void free_parts(pf_server *server)
+{
+    if (server->has_videos)
+        pf_videos_close(&server->videos);
+    if (server->has_keys)
+        pf_keys_close(&server->keys);
+    pf_store_close(server->store);
+    if (server->webhook_secret)
+        explicit_bzero(server->webhook_secret, server->webhook_secret_bytes);
+    pf_free(server->webhook_secret);
+    pf_free(server->output_dir);
+    pf_free(server->host);
+    pf_free(server->spool);
+    pf_free(server->webhook_hosts);
+    pf_free(server->picture_hosts);
+    pthread_cond_destroy(&server->ticked);
+    pthread_mutex_destroy(&server->tick);
+    pf_free(server);
+}
+
+void pf_server_close(pf_server *server)
+{
+    if (!server)
+        return;
+    atomic_store(&server->closing, true);
+    pf_server_poke(server);
+    if (server->has_videos)
+        pf_videos_shut(&server->videos);
+    join(server->housekeeper, server->has_housekeeper);
+    if (server->http)
+        pf_http_close(server->http, drain_seconds);
+    join(server->worker, server->has_worker);
+    join(server->postman, server->has_postman);
+    curl_global_cleanup();
+    free_parts(server);
+}

@@ -1,0 +1,87 @@
+/* Inside the server: what its files share.  For src/server alone. */
+#ifndef PF_SERVER_SERVER_PARTS_H
+#define PF_SERVER_SERVER_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "server/http.h"
+#include "server/keys.h"
+#include "server/server.h"
+#include "server/settings.h"
+
+struct pf_server {
+    pf_server_options options;          /* its strings are the caller's until open
+                                         * returns; the server keeps what follows */
+    char *output_dir, *host, *spool;
+    char *webhook_hosts, *picture_hosts;    /* or NULL */
+    uint8_t *webhook_secret;            /* or NULL */
+    size_t webhook_secret_bytes;
+    char model_name[128];
+    bool loopback;                      /* reachable from this machine alone */
+    double opened;                      /* Unix time */
+
+    pf_engine *engine;
+    pf_store *store;
+    pf_videos videos;
+    pf_keys keys;
+    pf_http *http;
+    bool has_videos, has_keys;
+
+    pthread_t worker, housekeeper, postman;
+    bool has_worker, has_housekeeper, has_postman;
+    atomic_bool closing;
+    pthread_mutex_t tick;               /* with `ticked`: wakes the two below */
+    pthread_cond_t ticked;
+};
+
+void pf_server_log(const pf_server *server, const char *format, ...) PF_PRINTF(2, 3);
+
+/* Sleeps, but not beyond the server's closing; true when it closes. */
+bool pf_server_pause(pf_server *server, double seconds);
+/* Wakes who sleeps there. */
+void pf_server_poke(pf_server *server);
+
+/* Less than min_free is left on the disk. */
+bool pf_server_disk_is_full(const pf_server *server);
+
+/* The threads (worker.c, housekeeping.c, webhook.c). */
+void *pf_worker_run(void *server);
+void *pf_housekeeping_run(void *server);
+void *pf_webhook_run(void *server);
+
+/* Stores a delivery of "video.completed" or "video.failed", if the job asked for one
+ * (webhook.c). */
+void pf_webhook_announce(pf_server *server, const pf_video *video, bool failed);
+
+/* From the head of a request to its handler (routes.c). */
+void pf_routes_choose(pf_http_request *request);
+void pf_routes_done(pf_http_request *request);
+
+/* Handlers. */
+void pf_api_create(pf_http_request *request);
+void pf_api_sync(pf_http_request *request);
+void pf_api_remix(pf_http_request *request);
+void pf_api_list(pf_http_request *request);
+void pf_api_retrieve(pf_http_request *request);
+void pf_api_delete(pf_http_request *request);
+void pf_api_cancel(pf_http_request *request);
+void pf_api_content(pf_http_request *request);
+void pf_api_events(pf_http_request *request);
+void pf_api_models(pf_http_request *request);
+void pf_api_model(pf_http_request *request);
+void pf_api_metrics(pf_http_request *request);
+
+/* Replies with a video, and when to ask again. */
+void pf_api_reply_video(pf_http_request *request, int status);
+/* Finds the video of the path; false after a 404. */
+bool pf_api_find(pf_http_request *request);
+/* A failure of store or disk. */
+void pf_api_reply_failure(pf_http_request *request, const pf_error *error);
+
+static inline pf_server *pf_server_of(const pf_http_request *request)
+{
+    return request->app;
+}
+
+#endif

@@ -1,0 +1,552 @@
+/* Settings of a film.  See settings.h. */
+#include "server/settings.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+typedef enum kind {
+    TEXT,
+    WHOLE,                              /* low..high */
+    REAL,
+    SWITCH,
+    SEED,
+    CHOICE,
+    SIZE,                               /* 640x352 */
+    SECONDS,
+    MODEL,
+    ONE,                                /* nothing but 1 is possible */
+    FIRST_PICTURE,
+    LAST_PICTURE,
+    WEBHOOK,
+    IDLE                                /* known elsewhere, without effect here */
+} kind;
+
+typedef struct known {
+    const char *name;
+    kind kind;
+    const char *member;                 /* of the settings */
+    double low, high;
+    const char *choices;
+} known;
+
+static const known table[] = {
+    {"prompt", TEXT, "prompt", 0, 0, NULL},
+    {"negative_prompt", TEXT, "negative_prompt", 0, 0, NULL},
+    {"model", MODEL, NULL, 0, 0, NULL},
+    {"size", SIZE, NULL, 0, 0, NULL},
+    {"width", WHOLE, "width", 1, 16384, NULL},
+    {"height", WHOLE, "height", 1, 16384, NULL},
+    {"seconds", SECONDS, NULL, 0, 0, NULL},
+    {"num_frames", WHOLE, "num_frames", 1, 100000, NULL},
+    {"fps", REAL, "fps", 1, 120, NULL},
+    {"seed", SEED, "seed", 0, 0, NULL},
+    {"num_inference_steps", WHOLE, "num_inference_steps", 1, 1000, NULL},
+    {"guidance_scale", REAL, "guidance_scale", 0, 100, NULL},
+    {"guidance_scale_2", REAL, "guidance_scale_2", 0, 100, NULL},
+    {"bridge_guidance_scale", REAL, "bridge_guidance_scale", 0, 100, NULL},
+    {"guidance_rescale", REAL, "guidance_rescale", 0, 1, NULL},
+    {"flow_shift", REAL, "visual_shift", 0, 1000, NULL},
+    {"visual_shift", REAL, "visual_shift", 0, 1000, NULL},
+    {"audio_flow_shift", REAL, "audio_shift", 0, 1000, NULL},
+    {"audio_shift", REAL, "audio_shift", 0, 1000, NULL},
+    {"rng", CHOICE, "rng", 0, 0, "own|torch-cpu|torch-cuda"},
+    {"cuda_multiprocessors", WHOLE, "cuda_multiprocessors", 1, 1024, NULL},
+    {"vae_tile", WHOLE, "vae_tile", 64, 4096, NULL},
+    {"vae_tile_stride", WHOLE, "vae_tile_stride", 16, 4096, NULL},
+    {"generate_sound", SWITCH, "generate_sound", 0, 0, NULL},
+    {"quality", WHOLE, "quality", 0, 51, NULL},
+    {"format", CHOICE, "format", 0, 0, "mp4|webm"},
+    {"n", ONE, NULL, 0, 0, NULL},
+    {"num_outputs_per_prompt", ONE, NULL, 0, 0, NULL},
+    {"input_reference", FIRST_PICTURE, NULL, 0, 0, NULL},
+    {"input_reference[image_url]", FIRST_PICTURE, NULL, 0, 0, NULL},
+    {"image_reference[image_url]", FIRST_PICTURE, NULL, 0, 0, NULL},
+    {"reference_url", FIRST_PICTURE, NULL, 0, 0, NULL},
+    {"last_image", LAST_PICTURE, NULL, 0, 0, NULL},
+    {"last_image[image_url]", LAST_PICTURE, NULL, 0, 0, NULL},
+    {"webhook_url", WEBHOOK, "webhook_url", 0, 0, NULL},
+    {"boundary_ratio", IDLE, NULL, 0, 0, NULL},
+    {"conditions", IDLE, NULL, 0, 0, NULL},
+    {"diffusers_kwargs", IDLE, NULL, 0, 0, NULL},
+    {"enable_frame_interpolation", IDLE, NULL, 0, 0, NULL},
+    {"enable_teacache", IDLE, NULL, 0, 0, NULL},
+    {"enable_upscaling", IDLE, NULL, 0, 0, NULL},
+    {"frame_interpolation_exp", IDLE, NULL, 0, 0, NULL},
+    {"frame_interpolation_model_path", IDLE, NULL, 0, 0, NULL},
+    {"frame_interpolation_scale", IDLE, NULL, 0, 0, NULL},
+    {"generator_device", IDLE, NULL, 0, 0, NULL},
+    {"input_reference[file_id]", IDLE, NULL, 0, 0, NULL},
+    {"lora", IDLE, NULL, 0, 0, NULL},
+    {"max_sequence_length", IDLE, NULL, 0, 0, NULL},
+    {"num_profiled_timesteps", IDLE, NULL, 0, 0, NULL},
+    {"output_compression", IDLE, NULL, 0, 0, NULL},
+    {"output_path", IDLE, NULL, 0, 0, NULL},
+    {"output_quality", IDLE, NULL, 0, 0, NULL},
+    {"perf_dump_path", IDLE, NULL, 0, 0, NULL},
+    {"profile", IDLE, NULL, 0, 0, NULL},
+    {"profile_all_stages", IDLE, NULL, 0, 0, NULL},
+    {"sound_duration", IDLE, NULL, 0, 0, NULL},
+    {"target", IDLE, NULL, 0, 0, NULL},
+    {"task", IDLE, NULL, 0, 0, NULL},
+    {"true_cfg_scale", IDLE, NULL, 0, 0, NULL},
+    {"upscaling_model_path", IDLE, NULL, 0, 0, NULL},
+    {"upscaling_scale", IDLE, NULL, 0, 0, NULL},
+    {"user", IDLE, NULL, 0, 0, NULL},
+    {"video_path", IDLE, NULL, 0, 0, NULL},
+    {"video_reference", IDLE, NULL, 0, 0, NULL},
+    {"video_url", IDLE, NULL, 0, 0, NULL},
+};
+
+static const known *find_known(const char *name)
+{
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+    return NULL;
+}
+
+/* A reading in progress. */
+typedef struct reading {
+    const pf_fields *fields;
+    const pf_engine *engine;
+    const char *model_name;
+    pf_order *order;
+    pf_error *error;
+} reading;
+
+static pf_status refuse(const reading *r, const pf_field *field, const char *wanted)
+{
+    int shown = field->bytes > 60 ? 60 : (int)field->bytes;
+    if (field->is_file)
+        return pf_fail(r->error, PF_E_ARGUMENT, "%s is a file, but must be %s",
+                       field->name, wanted);
+    return pf_fail(r->error, PF_E_ARGUMENT, "%s is \"%.*s\"%s, but must be %s",
+                   field->name, shown, field->value,
+                   field->bytes > 60 ? "..." : "", wanted);
+}
+
+/* Two names of one setting, such as flow_shift and visual_shift. */
+static pf_status put(const reading *r, const pf_field *field, const char *member,
+                     json_t *value)
+{
+    if (!value)
+        return pf_fail_memory(r->error, field->name, field->bytes);
+    if (json_object_get(r->order->settings, member)) {
+        json_decref(value);
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "%s says what another field has said already; leave one out",
+                       field->name);
+    }
+    return json_object_set_new(r->order->settings, member, value) == 0
+               ? PF_OK
+               : pf_fail_memory(r->error, field->name, field->bytes);
+}
+
+/* --- values ----------------------------------------------------------------------- */
+
+static bool read_number(const pf_field *field, double *out)
+{
+    char *end = NULL;
+    if (field->bytes == 0 || field->bytes > 40 ||
+        !strchr("+-.0123456789", field->value[0]))
+        return false;
+    *out = strtod(field->value, &end);
+    return end == field->value + field->bytes && isfinite(*out);
+}
+
+static pf_status read_whole(const reading *r, const pf_field *field, const known *k)
+{
+    double value;
+    char wanted[80];
+    snprintf(wanted, sizeof wanted, "a whole number from %.0f to %.0f", k->low, k->high);
+    if (!read_number(field, &value) || value != floor(value) || value < k->low ||
+        value > k->high)
+        return refuse(r, field, wanted);
+    return put(r, field, k->member, json_integer((json_int_t)value));
+}
+
+static pf_status read_real(const reading *r, const pf_field *field, const known *k)
+{
+    double value;
+    char wanted[80];
+    snprintf(wanted, sizeof wanted, "a number from %g to %g", k->low, k->high);
+    if (!read_number(field, &value) || value < k->low || value > k->high)
+        return refuse(r, field, wanted);
+    return put(r, field, k->member, json_real(value));
+}
+
+static bool is(const pf_field *field, const char *text)
+{
+    return field->bytes == strlen(text) && memcmp(field->value, text, field->bytes) == 0;
+}
+
+static pf_status read_switch(const reading *r, const pf_field *field, const known *k)
+{
+    bool on = is(field, "true") || is(field, "1");
+    if (!on && !is(field, "false") && !is(field, "0"))
+        return refuse(r, field, "true or false");
+    return put(r, field, k->member, json_boolean(on));
+}
+
+static pf_status read_seed(const reading *r, const pf_field *field, const known *k)
+{
+    char *end = NULL;
+    errno = 0;
+    bool digit = field->bytes > 0 && field->value[0] >= '0' && field->value[0] <= '9';
+    unsigned long long seed = digit ? strtoull(field->value, &end, 10) : 0;
+    if (!digit || end != field->value + field->bytes || errno != 0 || seed > INT64_MAX)
+        return refuse(r, field, "a whole number from 0 to 9223372036854775807");
+    return put(r, field, k->member, json_integer((json_int_t)seed));
+}
+
+static pf_status read_choice(const reading *r, const pf_field *field, const known *k)
+{
+    char wanted[80];
+    for (const char *at = k->choices; at;) {
+        const char *bar = strchr(at, '|');
+        size_t length = bar ? (size_t)(bar - at) : strlen(at);
+        if (length == field->bytes && memcmp(at, field->value, length) == 0)
+            return put(r, field, k->member, json_stringn(field->value, field->bytes));
+        at = bar ? bar + 1 : NULL;
+    }
+    snprintf(wanted, sizeof wanted, "one of %s", k->choices);
+    return refuse(r, field, wanted);
+}
+
+static pf_status read_size(const reading *r, const pf_field *field)
+{
+    int width = 0, height = 0, end = 0;
+    if (field->bytes > 12 ||
+        sscanf(field->value, "%5dx%5d%n", &width, &height, &end) != 2 ||
+        (size_t)end != field->bytes || width < 1 || height < 1)
+        return refuse(r, field, "WIDTHxHEIGHT in pixels, such as 640x352");
+    PF_TRY(put(r, field, "width", json_integer(width)));
+    return put(r, field, "height", json_integer(height));
+}
+
+/* Kept as it was given; the frames follow when fps is known. */
+static pf_status read_seconds(const reading *r, const pf_field *field)
+{
+    double value;
+    if (!read_number(field, &value) || value <= 0 || value > 3600)
+        return refuse(r, field, "a number above 0 and up to 3600");
+    return put(r, field, "seconds", json_stringn(field->value, field->bytes));
+}
+
+static pf_status read_webhook(const reading *r, const pf_field *field, const known *k)
+{
+    bool http = strncmp(field->value, "http://", 7) == 0;
+    if ((!http && strncmp(field->value, "https://", 8) != 0) || field->bytes > 2000)
+        return refuse(r, field, "an address that begins with http:// or https://");
+    return put(r, field, k->member, json_stringn(field->value, field->bytes));
+}
+
+/* --- pictures --------------------------------------------------------------------- */
+
+static pf_status read_data_uri(const reading *r, const pf_field *field,
+                               pf_picture_source *out)
+{
+    const char *comma = memchr(field->value, ',', field->bytes);
+    size_t head = comma ? (size_t)(comma - field->value) : 0;
+    if (head < 12 || memcmp(comma - 7, ";base64", 7) != 0)
+        return refuse(r, field, "a data: URI with ;base64, or a file");
+    size_t bytes = field->bytes - head - 1;
+    out->owned = pf_alloc(bytes / 4 * 3 + 3);
+    if (!out->owned)
+        return pf_fail_memory(r->error, field->name, bytes);
+    int64_t decoded = pf_base64_decode(comma + 1, bytes, out->owned);
+    if (decoded < 0)
+        return refuse(r, field, "a data: URI with valid Base64");
+    out->data = out->owned;
+    out->bytes = (size_t)decoded;
+    return PF_OK;
+}
+
+static pf_status read_picture(const reading *r, const pf_field *field,
+                              pf_picture_source *out)
+{
+    if (out->field)
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "%s and %s are the same picture; leave one out", out->field,
+                       field->name);
+    out->field = field->name;
+    if (field->is_file) {
+        out->data = (const uint8_t *)field->value;
+        out->bytes = field->bytes;
+        return PF_OK;
+    }
+    if (strncmp(field->value, "data:", 5) == 0)
+        return read_data_uri(r, field, out);
+    if (strncmp(field->value, "http://", 7) == 0 ||
+        strncmp(field->value, "https://", 8) == 0) {
+        out->url = field->value;
+        return PF_OK;
+    }
+    return refuse(r, field, "a picture file, or a data: URI");
+}
+
+/* --- one field -------------------------------------------------------------------- */
+
+static pf_status read_model(const reading *r, const pf_field *field)
+{
+    char wanted[160];
+    snprintf(wanted, sizeof wanted, "\"%s\", the model that is served here",
+             r->model_name);
+    return is(field, r->model_name) ? PF_OK : refuse(r, field, wanted);
+}
+
+static pf_status read_known(const reading *r, const pf_field *field, const known *k)
+{
+    bool picture = k->kind == FIRST_PICTURE || k->kind == LAST_PICTURE;
+    if (field->is_file && !picture && k->kind != IDLE)
+        return refuse(r, field, "text");
+    switch (k->kind) {
+    case TEXT: return put(r, field, k->member, json_stringn(field->value, field->bytes));
+    case WHOLE: return read_whole(r, field, k);
+    case REAL: return read_real(r, field, k);
+    case SWITCH: return read_switch(r, field, k);
+    case SEED: return read_seed(r, field, k);
+    case CHOICE: return read_choice(r, field, k);
+    case SIZE: return read_size(r, field);
+    case SECONDS: return read_seconds(r, field);
+    case MODEL: return read_model(r, field);
+    case ONE: return is(field, "1") ? PF_OK : refuse(r, field, "1: a job is one film");
+    case FIRST_PICTURE: return read_picture(r, field, &r->order->first);
+    case LAST_PICTURE: return read_picture(r, field, &r->order->last);
+    case WEBHOOK: return read_webhook(r, field, k);
+    default:
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "%s has no effect on this model; leave it out", field->name);
+    }
+}
+
+static pf_status read_field(const reading *r, const pf_field *field)
+{
+    const known *k = find_known(field->name);
+    memcpy(r->order->wrong, field->name, sizeof field->name);
+    if (!k)
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "%s is not a field of a film; see /openapi.json", field->name);
+    PF_TRY(read_known(r, field, k));
+    r->order->wrong[0] = '\0';
+    return PF_OK;
+}
+
+/* --- what was not said ------------------------------------------------------------ */
+
+static void set_default(json_t *settings, const char *member, json_t *value)
+{
+    if (json_object_get(settings, member))
+        json_decref(value);
+    else
+        json_object_set_new(settings, member, value);
+}
+
+static int whole(const json_t *settings, const char *member)
+{
+    return (int)json_integer_value(json_object_get(settings, member));
+}
+
+/* Frames of so many seconds: the next 4k + 1 that is not shorter. */
+static pf_status frames_of_seconds(const reading *r)
+{
+    json_t *settings = r->order->settings, *seconds = json_object_get(settings, "seconds");
+    int multiple = pf_engine_info(r->engine)->frame_multiple;
+    if (!seconds)
+        return PF_OK;
+    double fps = json_number_value(json_object_get(settings, "fps"));
+    double least = strtod(json_string_value(seconds), NULL) * fps - 1e-6;
+    int64_t groups = least > 1 ? (int64_t)ceil((least - 1) / multiple) : 0;
+    int64_t frames = groups * multiple + 1;
+    if (json_object_get(settings, "num_frames") &&
+        whole(settings, "num_frames") != frames) {
+        snprintf(r->order->wrong, sizeof r->order->wrong, "seconds");
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "seconds is %s, which at fps %g is num_frames %lld, but num_frames "
+                       "is %d; leave one out", json_string_value(seconds), fps,
+                       (long long)frames, whole(settings, "num_frames"));
+    }
+    json_object_set_new(settings, "num_frames", json_integer(frames));
+    return PF_OK;
+}
+
+/* "8", or "2.04" of a film whose length was given in frames. */
+static void name_seconds(json_t *settings)
+{
+    char text[32];
+    double fps = json_number_value(json_object_get(settings, "fps"));
+    snprintf(text, sizeof text, "%.10g",
+             round(whole(settings, "num_frames") / fps * 100.0) / 100.0);
+    set_default(settings, "seconds", json_string(text));
+}
+
+/* Has every member that a film needs, or memory ran out on the way. */
+bool pf_settings_are_complete(const json_t *settings)
+{
+    static const char *const members[] = {
+        "prompt", "width", "height", "fps", "num_frames", "seconds",
+        "num_inference_steps", "guidance_scale", "rng", "generate_sound", "format",
+        "picture", "last_picture", "seed",
+    };
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+        if (!json_object_get(settings, members[i]))
+            return false;
+    return true;
+}
+
+static pf_status draw_seed(const reading *r)
+{
+    uint32_t seed;
+    if (json_object_get(r->order->settings, "seed"))
+        return PF_OK;
+    if (!pf_random_bytes(&seed, sizeof seed))
+        return pf_fail(r->error, PF_E_IO, "the system gives no random numbers");
+    set_default(r->order->settings, "seed", json_integer(seed));
+    return PF_OK;
+}
+
+static pf_status fill_in(const reading *r)
+{
+    pf_request d;
+    json_t *s = r->order->settings;
+    pf_request_init(r->engine, &d);
+    if (!json_object_get(s, "width") != !json_object_get(s, "height")) {
+        bool width = json_object_get(s, "width");
+        snprintf(r->order->wrong, sizeof r->order->wrong, "%s",
+                 width ? "width" : "height");
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "width and height must be given together, or size");
+    }
+    if (!json_object_get(s, "prompt")) {
+        snprintf(r->order->wrong, sizeof r->order->wrong, "prompt");
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "prompt is missing: say what is to be seen and heard");
+    }
+    set_default(s, "width", json_integer(d.width));
+    set_default(s, "height", json_integer(d.height));
+    set_default(s, "fps", json_real(d.fps));
+    PF_TRY(frames_of_seconds(r));
+    set_default(s, "num_frames", json_integer(d.num_frames));
+    name_seconds(s);
+    set_default(s, "num_inference_steps", json_integer(d.num_inference_steps));
+    set_default(s, "guidance_scale", json_real(d.guidance_scale));
+    set_default(s, "rng", json_string("own"));
+    set_default(s, "generate_sound", json_true());
+    set_default(s, "format", json_string("mp4"));
+    json_object_set_new(s, "picture", json_boolean(r->order->first.field));
+    json_object_set_new(s, "last_picture", json_boolean(r->order->last.field));
+    PF_TRY(draw_seed(r));
+    return pf_settings_are_complete(s) ? PF_OK : pf_fail_memory(r->error, "settings", 1);
+}
+
+pf_status pf_order_read(const pf_fields *fields, const pf_engine *engine,
+                        const char *model_name, pf_order *out, pf_error *error)
+{
+    const reading r = {fields, engine, model_name, out, error};
+    *out = (pf_order){.settings = json_object()};
+    if (!out->settings)
+        return pf_fail_memory(error, "settings", 1);
+    for (int i = 0; i < fields->count; i++)
+        PF_TRY(read_field(&r, &fields->list[i]));
+    return fill_in(&r);
+}
+
+void pf_order_free(pf_order *order)
+{
+    json_decref(order->settings);
+    pf_free(order->first.owned);
+    pf_free(order->last.owned);
+    *order = (pf_order){0};
+}
+
+/* --- to a request ----------------------------------------------------------------- */
+
+static void take_real(const json_t *settings, const char *member, double *out)
+{
+    const json_t *value = json_object_get(settings, member);
+    if (value)
+        *out = json_number_value(value);
+}
+
+static pf_rng rng_of(const char *name)
+{
+    if (name && strcmp(name, "torch-cpu") == 0)
+        return PF_RNG_TORCH_CPU;
+    return name && strcmp(name, "torch-cuda") == 0 ? PF_RNG_TORCH_CUDA : PF_RNG_OWN;
+}
+
+void pf_settings_request(const json_t *s, const pf_engine *engine, pf_request *out)
+{
+    pf_request_init(engine, out);
+    out->prompt = json_string_value(json_object_get(s, "prompt"));
+    out->negative_prompt = json_string_value(json_object_get(s, "negative_prompt"));
+    out->text_only = !json_is_true(json_object_get(s, "picture"));
+    out->width = whole(s, "width");
+    out->height = whole(s, "height");
+    out->num_frames = whole(s, "num_frames");
+    out->num_inference_steps = whole(s, "num_inference_steps");
+    take_real(s, "fps", &out->fps);
+    take_real(s, "guidance_scale", &out->guidance_scale);
+    take_real(s, "guidance_scale_2", &out->guidance_scale_2);
+    take_real(s, "bridge_guidance_scale", &out->bridge_guidance_scale);
+    take_real(s, "guidance_rescale", &out->guidance_rescale);
+    take_real(s, "visual_shift", &out->visual_shift);
+    take_real(s, "audio_shift", &out->audio_shift);
+    out->seed = (uint64_t)json_integer_value(json_object_get(s, "seed"));
+    out->rng = rng_of(json_string_value(json_object_get(s, "rng")));
+    out->cuda_multiprocessors = whole(s, "cuda_multiprocessors");
+    out->vae_tile = whole(s, "vae_tile");
+    out->vae_tile_stride = whole(s, "vae_tile_stride");
+    out->no_audio_output = json_is_false(json_object_get(s, "generate_sound"));
+}
+
+/* --- whom to blame ---------------------------------------------------------------- */
+
+static bool blames(const pf_fields *fields, const char *name, const char *word,
+                   size_t length)
+{
+    const known *k = find_known(name);
+    if (!pf_fields_find(fields, name))
+        return false;
+    if (strcmp(name, "size") == 0)
+        return strncmp(word, "width", length) == 0 || strncmp(word, "height", length) == 0;
+    if (strcmp(name, "seconds") == 0)
+        return length == 10 && strncmp(word, "num_frames", length) == 0;
+    return k && k->member && strlen(k->member) == length &&
+           strncmp(k->member, word, length) == 0;
+}
+
+static bool is_picture_of(const char *name, const char *word, size_t length)
+{
+    const known *k = find_known(name);
+    if (!k)
+        return false;
+    return (k->kind == FIRST_PICTURE && length == 11 && !strncmp(word, "first_frame", 11)) ||
+           (k->kind == LAST_PICTURE && length == 10 && !strncmp(word, "last_frame", 10));
+}
+
+void pf_settings_blame(const pf_fields *fields, const char *message,
+                       char out[PF_FIELD_NAME_BYTES])
+{
+    size_t length = strcspn(message, " :");
+    out[0] = '\0';
+    for (int i = 0; i < fields->count; i++) {
+        const char *name = fields->list[i].name;
+        if (blames(fields, name, message, length) || is_picture_of(name, message, length)) {
+            memcpy(out, name, PF_FIELD_NAME_BYTES);
+            return;
+        }
+    }
+    if (length < 32) {
+        char word[32];
+        snprintf(word, sizeof word, "%.*s", (int)length, message);
+        const known *k = find_known(word);
+        if (k && k->kind != IDLE)
+            snprintf(out, PF_FIELD_NAME_BYTES, "%s", word);
+    }
+}

@@ -1,0 +1,368 @@
+/* The job store.  See store.h. */
+#include "server/store.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+
+enum { BUSY_MS = 2000, SCHEMA_VERSION = 1 };
+
+struct pf_store {
+    sqlite3 *db;
+    pthread_mutex_t lock;
+};
+
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS videos("
+    "  id TEXT PRIMARY KEY, owner TEXT NOT NULL, settings TEXT NOT NULL,"
+    "  created REAL NOT NULL, started REAL NOT NULL, completed REAL NOT NULL,"
+    "  status INTEGER NOT NULL, error_code TEXT NOT NULL, error_message TEXT NOT NULL,"
+    "  remixed_from TEXT NOT NULL, bytes INTEGER NOT NULL, run_seconds REAL NOT NULL,"
+    "  starts INTEGER NOT NULL, idempotency_key TEXT NOT NULL,"
+    "  idempotency_hash TEXT NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS deliveries("
+    "  id TEXT PRIMARY KEY, url TEXT NOT NULL, body TEXT NOT NULL,"
+    "  attempts INTEGER NOT NULL, next REAL NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS secrets("
+    "  name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;";
+
+/* --- SQLite's ways ---------------------------------------------------------------- */
+
+static pf_status fail(pf_store *store, pf_error *error)
+{
+    int code = sqlite3_errcode(store->db);
+    if (code == SQLITE_BUSY)
+        return pf_fail(error, PF_E_IO,
+                       "the job store is in use by another server; give each its folder");
+    if (code == SQLITE_NOMEM)
+        return pf_fail_memory(error, "job store", 1);
+    return pf_fail(error, code == SQLITE_FULL ? PF_E_NO_SPACE : PF_E_IO,
+                   "the job store fails: %s", sqlite3_errmsg(store->db));
+}
+
+/* Binds by format: s text, f double, i int64_t *. */
+static void bind(sqlite3_stmt *statement, int at, const char *text)
+{
+    sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
+}
+
+static pf_status prepare(pf_store *store, const char *sql, sqlite3_stmt **out,
+                         pf_error *error)
+{
+    return sqlite3_prepare_v2(store->db, sql, -1, out, NULL) == SQLITE_OK
+               ? PF_OK
+               : fail(store, error);
+}
+
+/* Runs a statement that gives no rows, and finishes it. */
+static pf_status run(pf_store *store, sqlite3_stmt *statement, pf_error *error)
+{
+    pf_status status = sqlite3_step(statement) == SQLITE_DONE ? PF_OK : fail(store, error);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static pf_status execute(pf_store *store, const char *sql, pf_error *error)
+{
+    return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK
+               ? PF_OK
+               : fail(store, error);
+}
+
+static void copy_column(sqlite3_stmt *row, int column, char *out, size_t room)
+{
+    const unsigned char *text = sqlite3_column_text(row, column);
+    snprintf(out, room, "%s", text ? (const char *)text : "");
+}
+
+/* --- opening ---------------------------------------------------------------------- */
+
+static pf_status check_version(pf_store *store, const char *path, pf_error *error)
+{
+    sqlite3_stmt *row;
+    PF_TRY(prepare(store, "PRAGMA user_version", &row, error));
+    int version = sqlite3_step(row) == SQLITE_ROW ? sqlite3_column_int(row, 0) : -1;
+    sqlite3_finalize(row);
+    if (version == 0 || version == SCHEMA_VERSION)
+        return PF_OK;
+    if (version < 0)
+        return fail(store, error);
+    return pf_fail(error, PF_E_UNSUPPORTED,
+                   "%s is of version %d, but this program knows version %d", path,
+                   version, SCHEMA_VERSION);
+}
+
+static pf_status set_up(pf_store *store, const char *path, pf_error *error)
+{
+    sqlite3_busy_timeout(store->db, BUSY_MS);
+    PF_TRY(check_version(store, path, error));
+    PF_TRY(execute(store, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                          "PRAGMA locking_mode=EXCLUSIVE; PRAGMA user_version=1;",
+                   error));
+    return execute(store, schema, error);
+}
+
+pf_status pf_store_open(const char *path, pf_store **out, pf_error *error)
+{
+    *out = NULL;
+    pf_store *store = pf_calloc(1, sizeof *store);
+    if (!store)
+        return pf_fail_memory(error, "job store", sizeof *store);
+    pthread_mutex_init(&store->lock, NULL);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    pf_status status = PF_OK;
+    if (sqlite3_open_v2(path, &store->db, flags, NULL) != SQLITE_OK)
+        status = pf_fail(error, PF_E_IO, "cannot open %s: %s", path,
+                         store->db ? sqlite3_errmsg(store->db) : "out of memory");
+    if (status == PF_OK)
+        status = set_up(store, path, error);
+    if (status != PF_OK) {
+        pf_store_close(store);
+        return status;
+    }
+    *out = store;
+    return PF_OK;
+}
+
+void pf_store_close(pf_store *store)
+{
+    if (!store)
+        return;
+    sqlite3_close(store->db);
+    pthread_mutex_destroy(&store->lock);
+    pf_free(store);
+}
+
+/* --- videos ----------------------------------------------------------------------- */
+
+static pf_status read_row(sqlite3_stmt *row, pf_video *video, pf_error *error)
+{
+    const char *settings = (const char *)sqlite3_column_text(row, 2);
+    size_t bytes = (size_t)sqlite3_column_bytes(row, 2);
+    copy_column(row, 0, video->id, sizeof video->id);
+    copy_column(row, 1, video->owner, sizeof video->owner);
+    if (!settings)
+        return pf_fail_memory(error, "job store", 1);
+    PF_TRY(pf_json_parse(settings, bytes, video->id, &video->settings, error));
+    video->created = sqlite3_column_double(row, 3);
+    video->started = sqlite3_column_double(row, 4);
+    video->completed = sqlite3_column_double(row, 5);
+    video->status = (pf_video_status)sqlite3_column_int(row, 6);
+    copy_column(row, 7, video->error_code, sizeof video->error_code);
+    copy_column(row, 8, video->error_message, sizeof video->error_message);
+    copy_column(row, 9, video->remixed_from, sizeof video->remixed_from);
+    video->bytes = sqlite3_column_int64(row, 10);
+    video->run_seconds = sqlite3_column_double(row, 11);
+    video->starts = sqlite3_column_int(row, 12);
+    copy_column(row, 13, video->idempotency_key, sizeof video->idempotency_key);
+    copy_column(row, 14, video->idempotency_hash, sizeof video->idempotency_hash);
+    return PF_OK;
+}
+
+static pf_status load_row(sqlite3_stmt *row, pf_status (*take)(void *user, pf_video *),
+                          void *user, pf_error *error)
+{
+    pf_video *video = pf_video_new();
+    if (!video)
+        return pf_fail_memory(error, "video", sizeof *video);
+    pf_status status = read_row(row, video, error);
+    if (status != PF_OK) {
+        json_decref(video->settings);
+        pf_free(video);
+        return status;
+    }
+    return take(user, video);
+}
+
+pf_status pf_store_load(pf_store *store, pf_status (*take)(void *user, pf_video *video),
+                        void *user, pf_error *error)
+{
+    sqlite3_stmt *rows;
+    PF_TRY(prepare(store, "SELECT * FROM videos ORDER BY id", &rows, error));
+    pf_status status = PF_OK;
+    int code = SQLITE_DONE;
+    while (status == PF_OK && (code = sqlite3_step(rows)) == SQLITE_ROW)
+        status = load_row(rows, take, user, error);
+    if (status == PF_OK && code != SQLITE_DONE)
+        status = fail(store, error);
+    sqlite3_finalize(rows);
+    return status;
+}
+
+static pf_status insert(pf_store *store, const pf_video *v, const char *settings,
+                        pf_error *error)
+{
+    sqlite3_stmt *s;
+    PF_TRY(prepare(store, "INSERT INTO videos VALUES"
+                          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", &s, error));
+    bind(s, 1, v->id);
+    bind(s, 2, v->owner);
+    bind(s, 3, settings);
+    sqlite3_bind_double(s, 4, v->created);
+    sqlite3_bind_double(s, 5, v->started);
+    sqlite3_bind_double(s, 6, v->completed);
+    sqlite3_bind_int(s, 7, (int)v->status);
+    bind(s, 8, v->error_code);
+    bind(s, 9, v->error_message);
+    bind(s, 10, v->remixed_from);
+    sqlite3_bind_int64(s, 11, v->bytes);
+    sqlite3_bind_double(s, 12, v->run_seconds);
+    sqlite3_bind_int(s, 13, v->starts);
+    bind(s, 14, v->idempotency_key);
+    bind(s, 15, v->idempotency_hash);
+    return run(store, s, error);
+}
+
+pf_status pf_store_insert(pf_store *store, const pf_video *video, pf_error *error)
+{
+    char *settings = json_dumps(video->settings, JSON_COMPACT);
+    if (!settings)
+        return pf_fail_memory(error, "settings", 1);
+    pthread_mutex_lock(&store->lock);
+    pf_status status = insert(store, video, settings, error);
+    pthread_mutex_unlock(&store->lock);
+    free(settings);
+    return status;
+}
+
+static pf_status update(pf_store *store, const pf_video *v, pf_error *error)
+{
+    sqlite3_stmt *s;
+    PF_TRY(prepare(store, "UPDATE videos SET started=?, completed=?, status=?,"
+                          " error_code=?, error_message=?, bytes=?, run_seconds=?,"
+                          " starts=? WHERE id=?", &s, error));
+    sqlite3_bind_double(s, 1, v->started);
+    sqlite3_bind_double(s, 2, v->completed);
+    sqlite3_bind_int(s, 3, (int)v->status);
+    bind(s, 4, v->error_code);
+    bind(s, 5, v->error_message);
+    sqlite3_bind_int64(s, 6, v->bytes);
+    sqlite3_bind_double(s, 7, v->run_seconds);
+    sqlite3_bind_int(s, 8, v->starts);
+    bind(s, 9, v->id);
+    return run(store, s, error);
+}
+
+pf_status pf_store_update(pf_store *store, const pf_video *video, pf_error *error)
+{
+    pthread_mutex_lock(&store->lock);
+    pf_status status = update(store, video, error);
+    pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
+static pf_status delete_from(pf_store *store, const char *sql, const char *id,
+                             pf_error *error)
+{
+    sqlite3_stmt *s;
+    pthread_mutex_lock(&store->lock);
+    pf_status status = prepare(store, sql, &s, error);
+    if (status == PF_OK) {
+        bind(s, 1, id);
+        status = run(store, s, error);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
+pf_status pf_store_delete(pf_store *store, const char *id, pf_error *error)
+{
+    return delete_from(store, "DELETE FROM videos WHERE id=?", id, error);
+}
+
+/* --- the secret ------------------------------------------------------------------- */
+
+static pf_status make_secret(pf_store *store, uint8_t out[PF_DIGEST_BYTES],
+                             pf_error *error)
+{
+    sqlite3_stmt *s;
+    if (!pf_random_bytes(out, PF_DIGEST_BYTES))
+        return pf_fail(error, PF_E_IO, "the system gives no random numbers");
+    PF_TRY(prepare(store, "INSERT INTO secrets VALUES('session', ?)", &s, error));
+    sqlite3_bind_blob(s, 1, out, PF_DIGEST_BYTES, SQLITE_TRANSIENT);
+    return run(store, s, error);
+}
+
+pf_status pf_store_secret(pf_store *store, uint8_t out[PF_DIGEST_BYTES], pf_error *error)
+{
+    sqlite3_stmt *row;
+    PF_TRY(prepare(store, "SELECT value FROM secrets WHERE name='session'", &row, error));
+    bool found = sqlite3_step(row) == SQLITE_ROW &&
+                 sqlite3_column_bytes(row, 0) == PF_DIGEST_BYTES;
+    if (found)
+        memcpy(out, sqlite3_column_blob(row, 0), PF_DIGEST_BYTES);
+    sqlite3_finalize(row);
+    return found ? PF_OK : make_secret(store, out, error);
+}
+
+/* --- deliveries ------------------------------------------------------------------- */
+
+static pf_status put_delivery(pf_store *store, const pf_delivery *d, pf_error *error)
+{
+    sqlite3_stmt *s;
+    PF_TRY(prepare(store, "INSERT OR REPLACE INTO deliveries VALUES(?,?,?,?,?)", &s,
+                   error));
+    bind(s, 1, d->id);
+    bind(s, 2, d->url);
+    bind(s, 3, d->body);
+    sqlite3_bind_int(s, 4, d->attempts);
+    sqlite3_bind_double(s, 5, d->next);
+    return run(store, s, error);
+}
+
+pf_status pf_store_delivery_put(pf_store *store, const pf_delivery *delivery,
+                                pf_error *error)
+{
+    pthread_mutex_lock(&store->lock);
+    pf_status status = put_delivery(store, delivery, error);
+    pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
+pf_status pf_store_delivery_delete(pf_store *store, const char *id, pf_error *error)
+{
+    return delete_from(store, "DELETE FROM deliveries WHERE id=?", id, error);
+}
+
+static pf_status next_delivery(pf_store *store, pf_delivery *out, pf_error *error)
+{
+    sqlite3_stmt *row;
+    PF_TRY(prepare(store, "SELECT * FROM deliveries ORDER BY next LIMIT 1", &row, error));
+    int code = sqlite3_step(row);
+    pf_status status = code == SQLITE_ROW || code == SQLITE_DONE ? PF_OK
+                                                                 : fail(store, error);
+    if (code == SQLITE_ROW) {
+        copy_column(row, 0, out->id, sizeof out->id);
+        out->url = pf_format("%s", (const char *)sqlite3_column_text(row, 1));
+        out->body = pf_format("%s", (const char *)sqlite3_column_text(row, 2));
+        out->attempts = sqlite3_column_int(row, 3);
+        out->next = sqlite3_column_double(row, 4);
+        if (!out->url || !out->body)
+            status = pf_fail_memory(error, "delivery", 1);
+    }
+    sqlite3_finalize(row);
+    return status;
+}
+
+pf_status pf_store_delivery_next(pf_store *store, pf_delivery *out, pf_error *error)
+{
+    *out = (pf_delivery){.url = NULL};
+    pthread_mutex_lock(&store->lock);
+    pf_status status = next_delivery(store, out, error);
+    pthread_mutex_unlock(&store->lock);
+    if (status != PF_OK)
+        pf_delivery_free(out);
+    return status;
+}
+
+void pf_delivery_free(pf_delivery *delivery)
+{
+    pf_free(delivery->url);
+    pf_free(delivery->body);
+    *delivery = (pf_delivery){.url = NULL};
+}

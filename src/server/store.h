@@ -1,0 +1,45 @@
+/* The job store: SQLite in WAL mode.  Films are files; the store holds what is known
+ * of them, and deliveries of webhooks that are still to be made.
+ *
+ * Every change is on disk (synchronous=FULL) when its call returns.  Calls may come
+ * from any thread.  Failures are PF_E_NO_SPACE when the disk is full, else PF_E_IO.
+ */
+#ifndef PF_SERVER_STORE_H
+#define PF_SERVER_STORE_H
+
+#include "server/video.h"
+
+typedef struct pf_store pf_store;
+
+pf_status pf_store_open(const char *path, pf_store **out, pf_error *error);
+void pf_store_close(pf_store *store);
+
+/* All videos by id; `take` owns each of them. */
+pf_status pf_store_load(pf_store *store, pf_status (*take)(void *user, pf_video *video),
+                        void *user, pf_error *error);
+
+pf_status pf_store_insert(pf_store *store, const pf_video *video, pf_error *error);
+/* Everything that may change. */
+pf_status pf_store_update(pf_store *store, const pf_video *video, pf_error *error);
+pf_status pf_store_delete(pf_store *store, const char *id, pf_error *error);
+
+/* A secret of this server, made when it is first asked for. */
+pf_status pf_store_secret(pf_store *store, uint8_t out[PF_DIGEST_BYTES],
+                          pf_error *error);
+
+typedef struct pf_delivery {
+    char id[PF_VIDEO_ID_BYTES];
+    char *url, *body;
+    int attempts;
+    double next;                        /* Unix time of the next attempt */
+} pf_delivery;
+
+pf_status pf_store_delivery_put(pf_store *store, const pf_delivery *delivery,
+                                pf_error *error);
+pf_status pf_store_delivery_delete(pf_store *store, const char *id, pf_error *error);
+/* The one that is due first; out->url is NULL when there is none.  Release with
+ * pf_delivery_free. */
+pf_status pf_store_delivery_next(pf_store *store, pf_delivery *out, pf_error *error);
+void pf_delivery_free(pf_delivery *delivery);
+
+#endif

@@ -1,0 +1,153 @@
+/* One video.  See video.h. */
+#include "server/video.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+double pf_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+pf_video *pf_video_new(void)
+{
+    pf_video *video = pf_calloc(1, sizeof *video);
+    if (video) {
+        video->references = 1;
+        video->version = 1;
+        video->seconds_left = -1;
+    }
+    return video;
+}
+
+/* --- files ------------------------------------------------------------------------ */
+
+char *pf_video_folder(const char *output_dir, const char *id)
+{
+    return pf_format("%s/videos/%s", output_dir, id);
+}
+
+char *pf_video_file(const char *output_dir, const char *id, const char *name)
+{
+    return pf_format("%s/videos/%s/%s", output_dir, id, name);
+}
+
+const char *pf_video_film_name(const pf_video *video)
+{
+    const char *format =
+        json_string_value(json_object_get(video->settings, "format"));
+    return format && strcmp(format, "webm") == 0 ? "film.webm" : "film.mp4";
+}
+
+void pf_video_remove_files(const char *output_dir, const char *id)
+{
+    char *folder = pf_video_folder(output_dir, id);
+    DIR *dir = folder ? opendir(folder) : NULL;
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+    if (folder)
+        rmdir(folder);
+    pf_free(folder);
+}
+
+bool pf_video_id_is_sound(const char *id)
+{
+    size_t length = strlen(id);
+    return length > 6 && length < PF_VIDEO_ID_BYTES && strncmp(id, "video_", 6) == 0 &&
+           strspn(id + 6, "0123456789abcdef") == length - 6;
+}
+
+/* --- as JSON ---------------------------------------------------------------------- */
+
+/* Sets a member; *complete becomes false when there is no memory for it. */
+static void set(json_t *object, const char *key, json_t *value, bool *complete)
+{
+    if (json_object_set_new(object, key, value) != 0)
+        *complete = false;
+}
+
+static json_t *time_json(double time)
+{
+    return time > 0 ? json_integer((json_int_t)time) : json_null();
+}
+
+static int progress_of(const pf_video *video)
+{
+    int percent = (int)(100.0 * video->fraction);
+    if (video->status == PF_VIDEO_COMPLETED)
+        return 100;
+    return percent < 0 ? 0 : percent > 99 ? 99 : percent;
+}
+
+static void set_live(json_t *o, const pf_video *video, bool *complete)
+{
+    if (video->status == PF_VIDEO_QUEUED)
+        set(o, "queue_position", json_integer(video->position), complete);
+    if (video->status != PF_VIDEO_RUNNING)
+        return;
+    set(o, "stage", json_string(video->stage[0] ? video->stage : "waiting"), complete);
+    set(o, "step", json_integer(video->step), complete);
+    set(o, "steps", json_integer(video->steps), complete);
+    set(o, "seconds_left",
+        video->seconds_left >= 0 ? json_real(video->seconds_left) : json_null(),
+        complete);
+}
+
+static json_t *error_json(const pf_video *video)
+{
+    if (video->status != PF_VIDEO_FAILED)
+        return json_null();
+    return json_pack("{s:s, s:s}", "code", video->error_code, "message",
+                     video->error_message);
+}
+
+static void set_past(json_t *o, const pf_video *video, double retention, bool *complete)
+{
+    bool done = video->status >= PF_VIDEO_COMPLETED;
+    double expires = done && retention > 0 ? video->completed + retention : 0;
+    set(o, "created_at", time_json(video->created), complete);
+    set(o, "started_at", time_json(video->started), complete);
+    set(o, "completed_at", time_json(video->completed), complete);
+    set(o, "expires_at", time_json(expires), complete);
+    set(o, "remixed_from_video_id",
+        video->remixed_from[0] ? json_string(video->remixed_from) : json_null(),
+        complete);
+    set(o, "error", error_json(video), complete);
+    if (done)
+        set(o, "inference_time_s", json_real(video->run_seconds), complete);
+}
+
+json_t *pf_video_json(const pf_video *video, const char *model_name, double retention)
+{
+    static const char *const names[] = {"queued", "in_progress", "completed", "failed"};
+    json_t *s = video->settings;
+    char size[32];
+    bool complete = true;
+    snprintf(size, sizeof size, "%dx%d",
+             (int)json_integer_value(json_object_get(s, "width")),
+             (int)json_integer_value(json_object_get(s, "height")));
+    json_t *object = json_pack(
+        "{s:s, s:s, s:s, s:s, s:i, s:O, s:s, s:O, s:O}", "id", video->id, "object",
+        "video", "model", model_name, "status", names[video->status], "progress",
+        progress_of(video), "seconds", json_object_get(s, "seconds"), "size", size,
+        "prompt", json_object_get(s, "prompt"), "settings", s);
+    if (!object)
+        return NULL;
+    set_past(object, video, retention, &complete);
+    set_live(object, video, &complete);
+    if (complete)
+        return object;
+    json_decref(object);
+    return NULL;
+}

@@ -1,0 +1,84 @@
+/* A video: one job of the server, from acceptance to deletion.
+ *
+ * The upper half is what the store keeps; the lower half lives as long as the
+ * process.  Everything but `id`, `owner`, `created` and `settings`, which never
+ * change, is guarded by the lock of the table (videos.h).
+ */
+#ifndef PF_SERVER_VIDEO_H
+#define PF_SERVER_VIDEO_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "phonofilm.h"
+#include "server/digest.h"
+
+enum {
+    PF_VIDEO_ID_BYTES = 48,
+    PF_OWNER_BYTES = 64,
+    PF_IDEMPOTENCY_BYTES = 256
+};
+
+typedef enum pf_video_status {
+    PF_VIDEO_QUEUED,
+    PF_VIDEO_RUNNING,
+    PF_VIDEO_COMPLETED,
+    PF_VIDEO_FAILED
+} pf_video_status;
+
+typedef struct pf_waiter pf_waiter;
+
+typedef struct pf_video {
+    char id[PF_VIDEO_ID_BYTES];         /* ordered by time: older ids are less */
+    char owner[PF_OWNER_BYTES];         /* the name of the key, "" without keys */
+    json_t *settings;                   /* settings.h */
+    double created, started, completed; /* Unix time; 0: not yet */
+    pf_video_status status;
+    char error_code[40];
+    char error_message[512];
+    char remixed_from[PF_VIDEO_ID_BYTES];
+    int64_t bytes;                      /* of all its files, once completed */
+    double run_seconds;                 /* of computing, over all runs */
+    int starts;                         /* runs since a step was last finished */
+    char idempotency_key[PF_IDEMPOTENCY_BYTES];
+    char idempotency_hash[PF_DIGEST_HEX];
+
+    int references;
+    bool cancel;                        /* somebody wants it to stop */
+    bool deleted;                       /* no longer in the table */
+    bool interrupted;                   /* was running when the server stopped */
+    uint64_t version;                   /* grows with every change that shows */
+    int position;                       /* in the queue, from 1; 0: not queued */
+    double predicted_seconds;
+    char stage[24];
+    int step, steps;
+    double fraction, seconds_left;      /* seconds_left below 0: unknown */
+    char *preview;                      /* JSON text of the latest one, or NULL */
+    uint64_t preview_version;
+    pf_job *job;                        /* while it runs */
+    pf_waiter *waiters;
+} pf_video;
+
+/* Zeroed, with one reference; NULL when out of memory. */
+pf_video *pf_video_new(void);
+
+/* The API's object of a video, whole, or NULL when out of memory.  The caller holds
+ * the table's lock, if the video is in the table. */
+json_t *pf_video_json(const pf_video *video, const char *model_name, double retention);
+
+/* OUTPUT/videos/ID, and a file in it; pf_free, NULL when out of memory. */
+char *pf_video_folder(const char *output_dir, const char *id);
+char *pf_video_file(const char *output_dir, const char *id, const char *name);
+/* "film.mp4" */
+const char *pf_video_film_name(const pf_video *video);
+/* Removes the folder and what is in it. */
+void pf_video_remove_files(const char *output_dir, const char *id);
+
+/* Is it an id that this server could have given?  Only such become paths. */
+bool pf_video_id_is_sound(const char *id);
+
+/* Unix time in seconds. */
+double pf_now(void);
+
+#endif

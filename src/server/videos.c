@@ -1,0 +1,592 @@
+/* The table of videos.  See videos.h. */
+#include "server/videos.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+enum { MAX_STARTS = 20, MIN_RETRY = 2, MAX_RETRY = 110 };
+
+/* --- references ------------------------------------------------------------------- */
+
+static void drop(pf_video *video)
+{
+    if (--video->references > 0)
+        return;
+    json_decref(video->settings);
+    free(video->preview);
+    pf_free(video);
+}
+
+void pf_videos_hold(pf_videos *videos, pf_video *video)
+{
+    pthread_mutex_lock(&videos->lock);
+    video->references++;
+    pthread_mutex_unlock(&videos->lock);
+}
+
+void pf_videos_release(pf_videos *videos, pf_video *video)
+{
+    if (!video)
+        return;
+    pthread_mutex_lock(&videos->lock);
+    drop(video);
+    pthread_mutex_unlock(&videos->lock);
+}
+
+/* --- who waits -------------------------------------------------------------------- */
+
+void pf_videos_touch(pf_video *video)
+{
+    video->version++;
+    while (video->waiters) {
+        pf_waiter *waiter = video->waiters;
+        video->waiters = waiter->next;
+        waiter->wake(waiter);
+    }
+}
+
+bool pf_videos_wait(pf_videos *videos, pf_video *video, uint64_t version,
+                    pf_waiter *waiter)
+{
+    pthread_mutex_lock(&videos->lock);
+    bool sleeps = video->version == version && !videos->closing;
+    if (sleeps) {
+        waiter->sleep(waiter);
+        waiter->next = video->waiters;
+        video->waiters = waiter;
+    }
+    pthread_mutex_unlock(&videos->lock);
+    return sleeps;
+}
+
+/* --- fair shares ------------------------------------------------------------------ */
+
+static pf_share *share_of(pf_videos *videos, const char *owner)
+{
+    for (int i = 0; i < videos->share_count; i++)
+        if (strcmp(videos->shares[i].owner, owner) == 0)
+            return &videos->shares[i];
+    return NULL;
+}
+
+static bool is_waiting(const pf_video *video)
+{
+    return video->status == PF_VIDEO_QUEUED || video->interrupted;
+}
+
+/* A newcomer starts level with the one who has had least and still waits. */
+static double least_share(const pf_videos *videos)
+{
+    double least = -1;
+    for (int i = 0; i < videos->count; i++) {
+        const pf_video *v = videos->list[i];
+        const pf_share *share = share_of((pf_videos *)(uintptr_t)videos, v->owner);
+        if (is_waiting(v) && share && (least < 0 || share->used < least))
+            least = share->used;
+    }
+    return least < 0 ? 0 : least;
+}
+
+static bool owner_waits(const pf_videos *videos, const char *owner)
+{
+    for (int i = 0; i < videos->count; i++)
+        if (is_waiting(videos->list[i]) && strcmp(videos->list[i]->owner, owner) == 0)
+            return true;
+    return false;
+}
+
+static pf_status ensure_share(pf_videos *videos, const char *owner, pf_error *error)
+{
+    double least = least_share(videos);
+    pf_share *share = share_of(videos, owner);
+    if (share) {
+        if (!owner_waits(videos, owner) && share->used < least)
+            share->used = least;
+        return PF_OK;
+    }
+    size_t bytes = (size_t)(videos->share_count + 1) * sizeof *videos->shares;
+    pf_share *grown = pf_realloc(videos->shares, bytes);
+    if (!grown)
+        return pf_fail_memory(error, "shares", bytes);
+    videos->shares = grown;
+    share = &grown[videos->share_count++];
+    *share = (pf_share){.used = least};
+    snprintf(share->owner, sizeof share->owner, "%s", owner);
+    return PF_OK;
+}
+
+static double expected_seconds(const pf_videos *videos, const pf_video *v)
+{
+    if (v->predicted_seconds > 0)
+        return v->predicted_seconds;
+    return videos->mean_seconds > 0 ? videos->mean_seconds : 1;
+}
+
+/* The oldest queued video, without a place yet, of the owner who has had least. */
+static pf_video *next_in_line(pf_videos *videos, const double *used)
+{
+    pf_video *best = NULL;
+    double least = 0;
+    for (int i = 0; i < videos->count; i++) {
+        pf_video *v = videos->list[i];
+        if (v->status != PF_VIDEO_QUEUED || v->position != 0)
+            continue;
+        double mine = used[share_of(videos, v->owner) - videos->shares];
+        if (!best || mine < least) {
+            best = v;
+            least = mine;
+        }
+    }
+    return best;
+}
+
+/* Gives every queued video its place, as if each took the time that it is expected
+ * to.  Without memory places stay what they were until next time. */
+static void reorder(pf_videos *videos)
+{
+    double *used = pf_alloc(((size_t)videos->share_count + 1) * sizeof *used);
+    if (!used)
+        return;
+    for (int i = 0; i < videos->share_count; i++)
+        used[i] = videos->shares[i].used;
+    if (videos->running)
+        used[share_of(videos, videos->running->owner) - videos->shares] +=
+            expected_seconds(videos, videos->running);
+    for (int i = 0; i < videos->count; i++)
+        videos->list[i]->position = 0;
+    pf_video *v;
+    for (int place = 1; (v = next_in_line(videos, used)) != NULL; place++) {
+        v->position = place;
+        used[share_of(videos, v->owner) - videos->shares] += expected_seconds(videos, v);
+        pf_videos_touch(v);
+    }
+    pf_free(used);
+}
+
+/* --- opening ---------------------------------------------------------------------- */
+
+static pf_status append(pf_videos *videos, pf_video *video, pf_error *error)
+{
+    PF_TRY(ensure_share(videos, video->owner, error));
+    if (videos->count == videos->capacity) {
+        int capacity = videos->capacity ? 2 * videos->capacity : 64;
+        size_t bytes = (size_t)capacity * sizeof *videos->list;
+        pf_video **grown = pf_realloc(videos->list, bytes);
+        if (!grown)
+            return pf_fail_memory(error, "videos", bytes);
+        videos->list = grown;
+        videos->capacity = capacity;
+    }
+    videos->list[videos->count++] = video;
+    return PF_OK;
+}
+
+static pf_status take_loaded(void *user, pf_video *video)
+{
+    pf_videos *videos = user;
+    unsigned long long milliseconds = 0;
+    pf_status status = append(videos, video, NULL);
+    if (status != PF_OK) {
+        drop(video);
+        return status;
+    }
+    video->interrupted = video->status == PF_VIDEO_RUNNING;
+    videos->queued += video->status == PF_VIDEO_QUEUED;
+    if (sscanf(video->id, "video_%12llx", &milliseconds) == 1)
+        videos->last_id = milliseconds;
+    return PF_OK;
+}
+
+pf_status pf_videos_open(pf_videos *videos, pf_store *store, int max_queue,
+                         pf_error *error)
+{
+    *videos = (pf_videos){.store = store, .max_queue = max_queue};
+    pthread_mutex_init(&videos->lock, NULL);
+    pthread_cond_init(&videos->changed, NULL);
+    pf_status status = pf_store_load(store, take_loaded, videos, error);
+    if (status == PF_OK)
+        reorder(videos);
+    else
+        pf_videos_close(videos);
+    return status;
+}
+
+void pf_videos_close(pf_videos *videos)
+{
+    for (int i = 0; i < videos->count; i++)
+        drop(videos->list[i]);
+    pf_free(videos->list);
+    pf_free(videos->shares);
+    pthread_cond_destroy(&videos->changed);
+    pthread_mutex_destroy(&videos->lock);
+}
+
+/* --- coming in -------------------------------------------------------------------- */
+
+bool pf_videos_new_id(pf_videos *videos, char out[PF_VIDEO_ID_BYTES])
+{
+    uint8_t noise[10];
+    char hex[2 * sizeof noise + 1];
+    if (!pf_random_bytes(noise, sizeof noise))
+        return false;
+    pf_hex_encode(noise, sizeof noise, hex);
+    uint64_t now = (uint64_t)(1000.0 * pf_now());
+    pthread_mutex_lock(&videos->lock);
+    videos->last_id = now > videos->last_id ? now : videos->last_id + 1;
+    snprintf(out, PF_VIDEO_ID_BYTES, "video_%012llx%s",
+             (unsigned long long)videos->last_id, hex);
+    pthread_mutex_unlock(&videos->lock);
+    return true;
+}
+
+/* Until there may be room again: what is left of the running film. */
+static int retry_after(const pf_videos *videos)
+{
+    double seconds = videos->mean_seconds;
+    if (videos->running && videos->running->seconds_left >= 0)
+        seconds = videos->running->seconds_left;
+    if (seconds < MIN_RETRY)
+        return MIN_RETRY;
+    return seconds > MAX_RETRY ? MAX_RETRY : (int)seconds + 1;
+}
+
+pf_status pf_videos_check_room(pf_videos *videos, int *seconds, pf_error *error)
+{
+    pf_status status = PF_OK;
+    pthread_mutex_lock(&videos->lock);
+    if (videos->queued >= videos->max_queue) {
+        videos->refused++;
+        *seconds = retry_after(videos);
+        status = pf_fail(error, PF_E_MEMORY,
+                         "the queue is full with %d films; try again in %d s",
+                         videos->queued, *seconds);
+    }
+    pthread_mutex_unlock(&videos->lock);
+    return status;
+}
+
+pf_status pf_videos_add(pf_videos *videos, pf_video *video, pf_error *error)
+{
+    PF_TRY(pf_store_insert(videos->store, video, error));
+    pthread_mutex_lock(&videos->lock);
+    pf_status status = append(videos, video, error);
+    if (status == PF_OK) {
+        videos->queued++;
+        videos->accepted++;
+        reorder(videos);
+        pthread_cond_broadcast(&videos->changed);
+    }
+    pthread_mutex_unlock(&videos->lock);
+    if (status != PF_OK)
+        pf_store_delete(videos->store, video->id, NULL);
+    return status;
+}
+
+/* --- looking up ------------------------------------------------------------------- */
+
+/* The place of the first id that is not less than `id`. */
+static int lower_bound(const pf_videos *videos, const char *id)
+{
+    int low = 0, high = videos->count;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (strcmp(videos->list[middle]->id, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+pf_video *pf_videos_find(pf_videos *videos, const char *id, const char *owner)
+{
+    pthread_mutex_lock(&videos->lock);
+    int at = lower_bound(videos, id);
+    pf_video *video = at < videos->count ? videos->list[at] : NULL;
+    if (video && (strcmp(video->id, id) != 0 || strcmp(video->owner, owner) != 0))
+        video = NULL;
+    if (video)
+        video->references++;
+    pthread_mutex_unlock(&videos->lock);
+    return video;
+}
+
+pf_video *pf_videos_find_idempotent(pf_videos *videos, const char *owner,
+                                    const char *key)
+{
+    pf_video *found = NULL;
+    pthread_mutex_lock(&videos->lock);
+    for (int i = 0; i < videos->count && !found; i++) {
+        pf_video *v = videos->list[i];
+        if (strcmp(v->idempotency_key, key) == 0 && strcmp(v->owner, owner) == 0)
+            found = v;
+    }
+    if (found)
+        found->references++;
+    pthread_mutex_unlock(&videos->lock);
+    return found;
+}
+
+/* Beyond the cursors of a page, in the direction of the page? */
+static bool is_in_page(const pf_video *v, const pf_page_query *q)
+{
+    int after = q->after[0] ? strcmp(v->id, q->after) : 1;
+    int before = q->before[0] ? strcmp(v->id, q->before) : -1;
+    if (!q->ascending) {
+        after = q->after[0] ? -after : 1;
+        before = q->before[0] ? -before : -1;
+    }
+    return after > 0 && before < 0 && strcmp(v->owner, q->owner) == 0;
+}
+
+/* With `before` alone the page is the one that ends there: it is gathered backwards. */
+int pf_videos_page(pf_videos *videos, const pf_page_query *q,
+                   pf_video *out[PF_PAGE_MAX], bool *more)
+{
+    int found = 0;
+    bool backwards = q->before[0] && !q->after[0];
+    bool upwards = q->ascending != backwards;
+    *more = false;
+    pthread_mutex_lock(&videos->lock);
+    for (int i = 0; i < videos->count && !*more; i++) {
+        pf_video *v = videos->list[upwards ? i : videos->count - 1 - i];
+        if (!is_in_page(v, q))
+            continue;
+        *more = found == q->limit;
+        if (!*more) {
+            v->references++;
+            out[found++] = v;
+        }
+    }
+    pthread_mutex_unlock(&videos->lock);
+    for (int i = 0; backwards && i < found / 2; i++) {
+        pf_video *other = out[i];
+        out[i] = out[found - 1 - i];
+        out[found - 1 - i] = other;
+    }
+    return found;
+}
+
+/* --- the worker's side ------------------------------------------------------------ */
+
+/* Locked: an interrupted one, or the first in the queue. */
+static pf_video *pick(const pf_videos *videos)
+{
+    pf_video *first = NULL;
+    for (int i = 0; i < videos->count; i++) {
+        pf_video *v = videos->list[i];
+        if (v->interrupted)
+            return v;
+        if (v->status == PF_VIDEO_QUEUED && v->position == 1)
+            first = v;
+    }
+    return first;
+}
+
+/* Locked. */
+static void begin(pf_videos *videos, pf_video *video)
+{
+    videos->queued -= video->status == PF_VIDEO_QUEUED;
+    video->status = PF_VIDEO_RUNNING;
+    video->interrupted = false;
+    video->position = 0;
+    video->starts++;
+    video->references++;
+    if (video->started == 0)
+        video->started = pf_now();
+    video->stage[0] = '\0';
+    video->seconds_left = -1;
+    videos->running = video;
+    reorder(videos);
+    pf_videos_touch(video);
+}
+
+/* A job that ends the process time and again must not do so for ever. */
+static bool is_hopeless(pf_videos *videos, pf_video *video)
+{
+    if (video->starts <= MAX_STARTS)
+        return false;
+    pf_videos_finish(videos, video, "gave_up",
+                     "the server stopped too often while this film was being made", 0);
+    pf_videos_release(videos, video);
+    return true;
+}
+
+pf_video *pf_videos_take(pf_videos *videos)
+{
+    for (;;) {
+        pf_video *video = NULL;
+        pthread_mutex_lock(&videos->lock);
+        while (!videos->closing &&
+               (videos->paused[0] || (video = pick(videos)) == NULL))
+            pthread_cond_wait(&videos->changed, &videos->lock);
+        if (videos->closing) {
+            pthread_mutex_unlock(&videos->lock);
+            return NULL;
+        }
+        begin(videos, video);
+        pthread_mutex_unlock(&videos->lock);
+        /* If this cannot be stored, a restart finds it queued: nothing is lost. */
+        pf_store_update(videos->store, video, NULL);
+        if (!is_hopeless(videos, video))
+            return video;
+    }
+}
+
+static void count_outcome(pf_videos *videos, const pf_video *video)
+{
+    if (video->status == PF_VIDEO_COMPLETED)
+        videos->completed++;
+    else if (strcmp(video->error_code, "cancelled") == 0)
+        videos->cancelled++;
+    else
+        videos->failed++;
+}
+
+/* Locked. */
+static void end_run(pf_videos *videos, pf_video *video)
+{
+    pf_share *share = share_of(videos, video->owner);
+    if (share)
+        share->used += video->run_seconds > 0 ? video->run_seconds : 1;
+    if (video->status == PF_VIDEO_COMPLETED)
+        videos->mean_seconds = videos->mean_seconds > 0
+                                   ? 0.7 * videos->mean_seconds + 0.3 * video->run_seconds
+                                   : video->run_seconds;
+    videos->running = NULL;
+}
+
+/* Locked: the end of a video that runs or is queued. */
+static void set_outcome(pf_videos *videos, pf_video *video, const char *code,
+                        const char *message)
+{
+    videos->queued -= video->status == PF_VIDEO_QUEUED;
+    video->status = code[0] ? PF_VIDEO_FAILED : PF_VIDEO_COMPLETED;
+    video->completed = pf_now();
+    video->interrupted = false;
+    snprintf(video->error_code, sizeof video->error_code, "%s", code);
+    snprintf(video->error_message, sizeof video->error_message, "%s", message);
+    count_outcome(videos, video);
+}
+
+/* The store says so before anybody is told; what it refuses is tried again by
+ * whoever finds the video running after a restart. */
+void pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
+                      const char *message, int64_t bytes)
+{
+    pthread_mutex_lock(&videos->lock);
+    pf_video copy = *video;
+    pthread_mutex_unlock(&videos->lock);
+    copy.status = code[0] ? PF_VIDEO_FAILED : PF_VIDEO_COMPLETED;
+    copy.completed = pf_now();
+    copy.bytes = bytes;
+    snprintf(copy.error_code, sizeof copy.error_code, "%s", code);
+    snprintf(copy.error_message, sizeof copy.error_message, "%s", message);
+    pf_store_update(videos->store, &copy, NULL);
+    pthread_mutex_lock(&videos->lock);
+    set_outcome(videos, video, code, message);
+    video->completed = copy.completed;
+    video->bytes = bytes;
+    video->job = NULL;
+    end_run(videos, video);
+    reorder(videos);
+    pf_videos_touch(video);
+    pthread_mutex_unlock(&videos->lock);
+}
+
+void pf_videos_put_back(pf_videos *videos, pf_video *video)
+{
+    pthread_mutex_lock(&videos->lock);
+    video->job = NULL;
+    video->interrupted = true;          /* it is the next one */
+    end_run(videos, video);
+    pf_videos_touch(video);
+    pthread_mutex_unlock(&videos->lock);
+}
+
+void pf_videos_pause(pf_videos *videos, const char *reason)
+{
+    pthread_mutex_lock(&videos->lock);
+    snprintf(videos->paused, sizeof videos->paused, "%s", reason);
+    pthread_cond_broadcast(&videos->changed);
+    pthread_mutex_unlock(&videos->lock);
+}
+
+/* --- ending early ----------------------------------------------------------------- */
+
+/* Locked. */
+static void stop_running(pf_video *video)
+{
+    video->cancel = true;
+    if (video->job)
+        pf_job_cancel(video->job);
+}
+
+bool pf_videos_cancel(pf_videos *videos, pf_video *video, pf_error *error)
+{
+    static const char message[] = "cancelled on request";
+    pthread_mutex_lock(&videos->lock);
+    bool waits = is_waiting(video), runs = video == videos->running;
+    if (runs)
+        stop_running(video);
+    if (waits && !runs) {
+        set_outcome(videos, video, "cancelled", message);
+        reorder(videos);
+    }
+    pf_video copy = *video;
+    pthread_mutex_unlock(&videos->lock);
+    if (waits && !runs) {
+        pf_store_update(videos->store, &copy, error);
+        pthread_mutex_lock(&videos->lock);
+        pf_videos_touch(video);
+        pthread_mutex_unlock(&videos->lock);
+    }
+    return waits || runs;
+}
+
+/* Locked. */
+static void take_out(pf_videos *videos, pf_video *video)
+{
+    int at = lower_bound(videos, video->id);
+    if (at >= videos->count || videos->list[at] != video)
+        return;
+    memmove(videos->list + at, videos->list + at + 1,
+            (size_t)(videos->count - at - 1) * sizeof *videos->list);
+    videos->count--;
+    videos->queued -= video->status == PF_VIDEO_QUEUED;
+    video->deleted = true;
+    pf_videos_touch(video);
+    drop(video);
+    reorder(videos);
+}
+
+pf_status pf_videos_remove(pf_videos *videos, pf_video *video, bool *running,
+                           pf_error *error)
+{
+    PF_TRY(pf_store_delete(videos->store, video->id, error));
+    pthread_mutex_lock(&videos->lock);
+    *running = video == videos->running;
+    if (*running)
+        stop_running(video);
+    take_out(videos, video);
+    pthread_mutex_unlock(&videos->lock);
+    return PF_OK;
+}
+
+void pf_videos_shut(pf_videos *videos)
+{
+    pthread_mutex_lock(&videos->lock);
+    videos->closing = true;
+    if (videos->running && videos->running->job)
+        pf_job_cancel(videos->running->job);
+    for (int i = 0; i < videos->count; i++)
+        pf_videos_touch(videos->list[i]);
+    if (videos->running)
+        pf_videos_touch(videos->running);
+    pthread_cond_broadcast(&videos->changed);
+    pthread_mutex_unlock(&videos->lock);
+}

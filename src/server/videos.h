@@ -1,0 +1,106 @@
+/* The table of all videos: the queue, who is next, who waits for what.
+ *
+ * What it says is in memory, so that reading never waits for a disk; what changes is
+ * in the store first.  Functions take the lock themselves, unless they say "locked".
+ * A video that a function returns carries a reference: pf_videos_release.
+ */
+#ifndef PF_SERVER_VIDEOS_H
+#define PF_SERVER_VIDEOS_H
+
+#include <pthread.h>
+
+#include "server/store.h"
+
+/* Somebody who sleeps until a video changes.  Both functions are called with the
+ * lock held, `wake` exactly once after `sleep`. */
+struct pf_waiter {
+    void (*sleep)(pf_waiter *waiter);
+    void (*wake)(pf_waiter *waiter);
+    pf_waiter *next;
+};
+
+/* How much of the machine an owner has had lately. */
+typedef struct pf_share {
+    char owner[PF_OWNER_BYTES];
+    double used;                        /* seconds of computing */
+} pf_share;
+
+typedef struct pf_videos {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;             /* there may be work */
+    pf_store *store;
+    pf_video **list;                    /* by id */
+    int count, capacity;
+    int queued, max_queue;
+    pf_share *shares;
+    int share_count;
+    uint64_t last_id;                   /* milliseconds; ids only grow */
+    bool closing;                       /* nothing new begins */
+    char paused[256];                   /* why the queue stands still, or "" */
+    pf_video *running;
+    double mean_seconds;                /* a film takes, lately; 0: unknown */
+    int64_t accepted, completed, failed, cancelled, refused;    /* since the start */
+} pf_videos;
+
+/* Loads what the store has. */
+pf_status pf_videos_open(pf_videos *videos, pf_store *store, int max_queue,
+                         pf_error *error);
+void pf_videos_close(pf_videos *videos);
+
+/* A fresh id, later than all others; false when the system gives no randomness. */
+bool pf_videos_new_id(pf_videos *videos, char out[PF_VIDEO_ID_BYTES]);
+
+/* PF_E_MEMORY with "the queue is full" when it is; *retry_after is then in seconds. */
+pf_status pf_videos_check_room(pf_videos *videos, int *retry_after, pf_error *error);
+
+/* Stores the video and queues it.  The table takes over the caller's reference when it
+ * succeeds; the caller takes one more with pf_videos_hold, if it needs it. */
+pf_status pf_videos_add(pf_videos *videos, pf_video *video, pf_error *error);
+
+/* By id, if `owner` may see it. */
+pf_video *pf_videos_find(pf_videos *videos, const char *id, const char *owner);
+pf_video *pf_videos_find_idempotent(pf_videos *videos, const char *owner,
+                                    const char *key);
+void pf_videos_hold(pf_videos *videos, pf_video *video);
+void pf_videos_release(pf_videos *videos, pf_video *video);
+
+/* A page of an owner's videos: up to `limit` after or before these ids (""), newest
+ * first or oldest first.  Returns how many; *more: there are others beyond. */
+typedef struct pf_page_query {
+    const char *owner;
+    const char *after, *before;
+    bool ascending;
+    int limit;                          /* 1 to PF_PAGE_MAX */
+} pf_page_query;
+enum { PF_PAGE_MAX = 100 };
+int pf_videos_page(pf_videos *videos, const pf_page_query *query,
+                   pf_video *out[PF_PAGE_MAX], bool *more);
+
+/* Waits for work; NULL when the server closes.  The video is running then. */
+pf_video *pf_videos_take(pf_videos *videos);
+/* The end of a run: sets status and times, stores, and tells everybody.  `code` is ""
+ * for a completed film. */
+void pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
+                      const char *message, int64_t bytes);
+/* The video goes back to the queue; its state is on disk. */
+void pf_videos_put_back(pf_videos *videos, pf_video *video);
+/* Stands the queue still, with a reason, or lets it go on ("" ). */
+void pf_videos_pause(pf_videos *videos, const char *reason);
+
+/* Asks for a queued or running video to stop.  False when it is at its end. */
+bool pf_videos_cancel(pf_videos *videos, pf_video *video, pf_error *error);
+/* Takes a video out of table and store; one that runs is stopped.  Its files are the
+ * caller's to remove, unless it was running: then the worker does.  *running tells. */
+pf_status pf_videos_remove(pf_videos *videos, pf_video *video, bool *running,
+                           pf_error *error);
+
+/* Sleeps until `version` is no longer the video's; false, without sleeping, when it
+ * is not now, or when the server closes. */
+bool pf_videos_wait(pf_videos *videos, pf_video *video, uint64_t version,
+                    pf_waiter *waiter);
+/* Locked: something of the video shows that did not before. */
+void pf_videos_touch(pf_video *video);
+/* No more work begins, the running job stops, and whoever sleeps is woken. */
+void pf_videos_shut(pf_videos *videos);
+
+#endif

@@ -1,0 +1,107 @@
+/* Webhooks: signed as the Standard Webhooks specification has it (and OpenAI's SDK
+ * checks), kept in the store until they are delivered or given up.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "server/outbound.h"
+#include "server/server_parts.h"
+
+enum { MAX_ATTEMPTS = 9 };
+static const double first_wait = 1.0, wait_growth = 4.0, idle_wait = 30.0;
+
+void pf_webhook_announce(pf_server *server, const pf_video *video, bool failed)
+{
+    const char *url = json_string_value(json_object_get(video->settings, "webhook_url"));
+    pf_delivery delivery = {.url = (char *)(uintptr_t)url, .next = pf_now()};
+    pf_error error = {0};
+    if (!url)
+        return;
+    snprintf(delivery.id, sizeof delivery.id, "evt_%s", video->id + strlen("video_"));
+    json_t *body = json_pack("{s:s, s:s, s:I, s:s, s:{s:s}}", "id", delivery.id, "object",
+                             "event", "created_at", (json_int_t)pf_now(), "type",
+                             failed ? "video.failed" : "video.completed", "data", "id",
+                             video->id);
+    delivery.body = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    pf_status status = delivery.body
+                           ? pf_store_delivery_put(server->store, &delivery, &error)
+                           : pf_fail_memory(&error, "webhook", 1);
+    if (status != PF_OK)
+        pf_server_log(server, "the webhook of %s is lost: %s", video->id, error.message);
+    free(delivery.body);
+}
+
+/* "v1," and the Base64 of the HMAC of id.timestamp.body. */
+static char *sign(const pf_server *server, const pf_delivery *delivery, long long now)
+{
+    uint8_t digest[PF_DIGEST_BYTES];
+    char *text = pf_format("%s.%lld.%s", delivery->id, now, delivery->body);
+    if (!text)
+        return NULL;
+    pf_digest_hmac(server->webhook_secret, server->webhook_secret_bytes, text,
+                   strlen(text), digest);
+    pf_free(text);
+    return pf_base64_encode(digest, sizeof digest);
+}
+
+static pf_status deliver(pf_server *server, const pf_delivery *delivery, pf_error *error)
+{
+    char id[80], timestamp[64], header[128];
+    long long now = (long long)pf_now();
+    char *signature = sign(server, delivery, now);
+    if (!signature)
+        return pf_fail_memory(error, "webhook", 1);
+    snprintf(id, sizeof id, "webhook-id: %s", delivery->id);
+    snprintf(timestamp, sizeof timestamp, "webhook-timestamp: %lld", now);
+    snprintf(header, sizeof header, "webhook-signature: v1,%s", signature);
+    pf_free(signature);
+    const char *const headers[] = {"Content-Type: application/json", id, timestamp,
+                                   header, NULL};
+    return pf_outbound_post(server->webhook_hosts, delivery->url, headers,
+                            delivery->body, error);
+}
+
+/* Delivers it, puts it off, or gives it up. */
+static void attempt(pf_server *server, pf_delivery *delivery)
+{
+    pf_error error = {0};
+    double wait = first_wait;
+    if (deliver(server, delivery, &error) == PF_OK) {
+        pf_store_delivery_delete(server->store, delivery->id, NULL);
+        return;
+    }
+    for (int i = 0; i < delivery->attempts; i++)
+        wait *= wait_growth;
+    delivery->attempts++;
+    delivery->next = pf_now() + wait;
+    bool over = delivery->attempts >= MAX_ATTEMPTS;
+    pf_server_log(server, "webhook %s, attempt %d: %s%s", delivery->id,
+                  delivery->attempts, error.message, over ? "; given up" : "");
+    if (over)
+        pf_store_delivery_delete(server->store, delivery->id, NULL);
+    else
+        pf_store_delivery_put(server->store, delivery, NULL);
+}
+
+void *pf_webhook_run(void *argument)
+{
+    pf_server *server = argument;
+    double wait = 0;
+    while (!pf_server_pause(server, wait)) {
+        pf_delivery delivery;
+        wait = idle_wait;
+        if (pf_store_delivery_next(server->store, &delivery, NULL) != PF_OK ||
+            !delivery.url)
+            continue;
+        wait = delivery.next - pf_now();
+        if (wait <= 0) {
+            attempt(server, &delivery);
+            wait = 0;
+        }
+        pf_delivery_free(&delivery);
+    }
+    return NULL;
+}

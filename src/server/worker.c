@@ -1,0 +1,432 @@
+/* The worker: one film after another, from the queue through the engine to a file.
+ *
+ * Nothing is lost when the process ends at any point.  Latents are saved after steps
+ * (as often as costs a hundredth of the time, and always after the last one); a film
+ * gets its name when it is whole; the store says "completed" after that.  Whatever was
+ * on its way is found "running" by the next start and goes on from its latents, to the
+ * same bytes: nothing that goes into a file depends on how often it was interrupted.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "media/film.h"
+#include "media/picture.h"
+#include "server/server_parts.h"
+#include "server/stills.h"
+
+enum { SAVE_SHARE = 100, TRANSIENT_STARTS = 3, COMMENT_BYTES = 4096 };
+static const double progress_seconds = 0.2, preview_seconds = 0.7,
+                    retry_seconds = 0.3;
+
+/* One run of one video. */
+typedef struct run {
+    pf_server *server;
+    pf_video *video;
+    char *folder;
+    char *film_path, *state_path;
+    pf_request request;
+    pf_picture first, last;
+    pf_state resume;
+    bool resumed;
+    pf_job *job;
+    pf_film *film;
+    pf_stills stills;
+    double began, saved, save_cost;     /* seconds; 0: never yet */
+    double told, previewed;
+    int told_step;
+    char told_stage[24];
+    char comment[COMMENT_BYTES], encoder[32];
+} run;
+
+/* --- what others see -------------------------------------------------------------- */
+
+static void show_progress(void *user, const pf_progress *progress)
+{
+    run *r = user;
+    pf_videos *videos = &r->server->videos;
+    double now = pf_seconds();
+    bool new_step = progress->step != r->told_step ||
+                    strcmp(progress->stage, r->told_stage) != 0;
+    bool pressing = strcmp(progress->stage, r->told_stage) != 0;
+    if (!pressing && (!new_step || now - r->told < progress_seconds))
+        return;
+    r->told = now;
+    r->told_step = progress->step;
+    snprintf(r->told_stage, sizeof r->told_stage, "%s", progress->stage);
+    pthread_mutex_lock(&videos->lock);
+    pf_video *v = r->video;
+    snprintf(v->stage, sizeof v->stage, "%s", progress->stage);
+    v->step = progress->step;
+    v->steps = progress->steps;
+    if (progress->fraction > v->fraction)
+        v->fraction = progress->fraction;
+    v->seconds_left = progress->seconds_left;
+    pf_videos_touch(v);
+    pthread_mutex_unlock(&videos->lock);
+}
+
+static void show_preview(void *user, const pf_preview *preview)
+{
+    run *r = user;
+    pf_videos *videos = &r->server->videos;
+    double now = pf_seconds();
+    if (r->previewed > 0 && now - r->previewed < preview_seconds &&
+        preview->step < preview->steps)
+        return;
+    r->previewed = now;
+    char *text = pf_preview_text(preview);
+    if (!text)
+        return;
+    pthread_mutex_lock(&videos->lock);
+    free(r->video->preview);
+    r->video->preview = text;
+    r->video->preview_version++;
+    pf_videos_touch(r->video);
+    pthread_mutex_unlock(&videos->lock);
+}
+
+/* --- saving ----------------------------------------------------------------------- */
+
+/* The video made progress: starts are counted anew. */
+static pf_status note_progress(run *r, pf_error *error)
+{
+    pf_videos *videos = &r->server->videos;
+    pthread_mutex_lock(&videos->lock);
+    bool changed = r->video->starts != 0;
+    r->video->starts = 0;
+    pf_video copy = *r->video;
+    pthread_mutex_unlock(&videos->lock);
+    return changed ? pf_store_update(videos->store, &copy, error) : PF_OK;
+}
+
+static pf_status save_state(void *user, const pf_state *state, pf_error *error)
+{
+    run *r = user;
+    double now = pf_seconds();
+    bool due = now - r->saved >= SAVE_SHARE * r->save_cost;
+    if (state->step < state->steps && !due)
+        return PF_OK;
+    PF_TRY(pf_state_write(r->state_path, state, error));
+    PF_TRY(note_progress(r, error));
+    r->saved = pf_seconds();
+    r->save_cost = r->saved - now;
+    return PF_OK;
+}
+
+/* --- the film --------------------------------------------------------------------- */
+
+static pf_status take_frames(void *user, int64_t first, int64_t count,
+                             const uint8_t *rgb, pf_error *error)
+{
+    run *r = user;
+    size_t bytes = 3 * (size_t)r->request.width * (size_t)r->request.height;
+    for (int64_t i = 0; i < count; i++)
+        pf_stills_take(&r->stills, first + i, rgb + (size_t)i * bytes);
+    return pf_film_write_frames(r->film, rgb, count, error);
+}
+
+static pf_status take_audio(void *user, const float *samples, int64_t count,
+                            pf_error *error)
+{
+    run *r = user;
+    return pf_film_write_audio(r->film, samples, count, error);
+}
+
+/* The settings as the film's comment; a long prompt is left out. */
+static void make_comment(run *r)
+{
+    json_t *settings = json_copy(r->video->settings);
+    json_object_set_new(settings, "phonofilm", json_string(pf_version()));
+    json_object_set_new(settings, "model", json_string(r->server->model_name));
+    json_object_del(settings, "webhook_url");
+    size_t room = sizeof r->comment - 1;
+    size_t bytes = json_dumpb(settings, r->comment, room, JSON_COMPACT | JSON_SORT_KEYS);
+    if (bytes > room) {
+        json_object_del(settings, "prompt");
+        json_object_del(settings, "negative_prompt");
+        bytes = json_dumpb(settings, r->comment, room, JSON_COMPACT | JSON_SORT_KEYS);
+    }
+    r->comment[bytes <= room ? bytes : 0] = '\0';
+    json_decref(settings);
+}
+
+static pf_status open_film(run *r, pf_error *error)
+{
+    const pf_model_info *info = pf_engine_info(r->server->engine);
+    const json_t *settings = r->video->settings;
+    const json_t *quality = json_object_get(settings, "quality");
+    const char *prompt = json_string_value(json_object_get(settings, "prompt"));
+    double samples = info->sample_rate * (double)r->request.num_frames / r->request.fps;
+    make_comment(r);
+    snprintf(r->encoder, sizeof r->encoder, "phonofilm %s", pf_version());
+    const pf_film_tag tags[] = {
+        {"title", prompt ? prompt : "phonofilm"},
+        {"comment", r->comment},
+        {"encoder", r->encoder},
+    };
+    PF_TRY(pf_stills_open(r->request.width, r->request.height, r->request.num_frames,
+                          &r->stills, error));
+    return pf_film_open(
+        &(pf_film_options){
+            .path = r->film_path,
+            .video = true,
+            .width = r->request.width,
+            .height = r->request.height,
+            .fps = r->request.fps,
+            .frames = r->request.num_frames,
+            .sample_rate = info->sample_rate,
+            .audio_samples = r->request.no_audio_output ? 0 : (int64_t)samples,
+            .quality = quality ? (int)json_integer_value(quality) : -1,
+            .tags = tags,
+            .tag_count = (int)(sizeof tags / sizeof tags[0]),
+        },
+        &r->film, error);
+}
+
+/* --- the request ------------------------------------------------------------------ */
+
+static pf_status read_picture(run *r, const char *name, const char *member,
+                              pf_picture *picture, pf_image *image, pf_error *error)
+{
+    if (!json_is_true(json_object_get(r->video->settings, member)))
+        return PF_OK;
+    char *path = pf_path_join(r->folder, name);
+    if (!path)
+        return pf_fail_memory(error, name, 1);
+    pf_status status = pf_picture_read(path, picture, error);
+    pf_free(path);
+    *image = (pf_image){picture->rgb, picture->width, picture->height,
+                        3 * picture->width};
+    return status;
+}
+
+/* Latents of an earlier run; damaged ones are as good as none. */
+static void find_state(run *r)
+{
+    pf_error error = {0};
+    if (!pf_path_is_file(r->state_path))
+        return;
+    r->resumed = pf_state_read(r->state_path, &r->resume, &error) == PF_OK;
+    if (!r->resumed)
+        pf_server_log(r->server, "%s begins anew: %s", r->video->id, error.message);
+}
+
+static pf_status make_request(run *r, pf_error *error)
+{
+    pf_settings_request(r->video->settings, r->server->engine, &r->request);
+    if (r->resumed && r->resume.step >= r->resume.steps) {
+        r->request.prompt = r->request.negative_prompt = NULL;
+        r->request.text_only = false;
+    } else {
+        PF_TRY(read_picture(r, "first", "picture", &r->first, &r->request.first_frame,
+                            error));
+        PF_TRY(read_picture(r, "last", "last_picture", &r->last, &r->request.last_frame,
+                            error));
+    }
+    r->request.resume = r->resumed ? &r->resume : NULL;
+    return PF_OK;
+}
+
+static pf_status create_job(run *r, pf_error *error)
+{
+    const pf_sinks sinks = {.user = r, .frames = take_frames, .audio = take_audio,
+                            .state = save_state, .progress = show_progress,
+                            .preview = show_preview};
+    PF_TRY(make_request(r, error));
+    pf_status status =
+        pf_job_create(r->server->engine, &r->request, &sinks, &r->job, error);
+    if (status != PF_E_INPUT || !r->resumed)
+        return status;
+    /* The latents do not fit, after an update of the model perhaps. */
+    pf_server_log(r->server, "%s begins anew: %s", r->video->id, error->message);
+    unlink(r->state_path);
+    r->resumed = false;
+    PF_TRY(make_request(r, error));
+    return pf_job_create(r->server->engine, &r->request, &sinks, &r->job, error);
+}
+
+/* --- running ---------------------------------------------------------------------- */
+
+static void publish_job(run *r, pf_job *job)
+{
+    pf_videos *videos = &r->server->videos;
+    pthread_mutex_lock(&videos->lock);
+    r->video->job = job;
+    if (job && (r->video->cancel || videos->closing))
+        pf_job_cancel(job);
+    pthread_mutex_unlock(&videos->lock);
+}
+
+static pf_status set_paths(run *r, pf_error *error)
+{
+    const char *folder = r->server->output_dir, *id = r->video->id;
+    r->folder = pf_video_folder(folder, id);
+    r->film_path = pf_video_file(folder, id, pf_video_film_name(r->video));
+    r->state_path = pf_video_file(folder, id, "state.safetensors");
+    bool complete = r->folder && r->film_path && r->state_path;
+    if (!complete)
+        return pf_fail_memory(error, "paths", 1);
+    if (mkdir(r->folder, 0700) != 0 && errno != EEXIST)
+        return pf_fail_errno(error, errno, "cannot make the folder of the video");
+    return PF_OK;
+}
+
+static pf_status make_film(run *r, pf_error *error)
+{
+    PF_TRY(set_paths(r, error));
+    find_state(r);
+    PF_TRY(create_job(r, error));
+    PF_TRY(open_film(r, error));
+    publish_job(r, r->job);
+    pf_status status = pf_job_run(r->job, error);
+    publish_job(r, NULL);
+    PF_TRY(status);
+    pf_film *film = r->film;
+    r->film = NULL;
+    PF_TRY(pf_film_close(film, error));
+    pf_error stills = {0};
+    status = pf_stills_write(&r->stills, r->folder, &stills);
+    if (status == PF_E_NO_SPACE)
+        return pf_fail(error, status, "%s", stills.message);
+    if (status != PF_OK)
+        pf_server_log(r->server, "%s has no stills: %s", r->video->id, stills.message);
+    return PF_OK;
+}
+
+static void clean_up(run *r)
+{
+    pf_film_abort(r->film);
+    pf_job_destroy(r->job);
+    pf_picture_free(&r->first);
+    pf_picture_free(&r->last);
+    if (r->resumed)
+        pf_state_free(&r->resume);
+    pf_stills_close(&r->stills);
+    pf_free(r->folder);
+    pf_free(r->film_path);
+    pf_free(r->state_path);
+}
+
+/* --- how it ended ----------------------------------------------------------------- */
+
+static int64_t bytes_of(const run *r, const char *name)
+{
+    struct stat info;
+    char *path = pf_path_join(r->folder, name);
+    int64_t bytes = path && stat(path, &info) == 0 ? (int64_t)info.st_size : 0;
+    pf_free(path);
+    return bytes;
+}
+
+static int64_t bytes_of_all(const run *r)
+{
+    static const char *const names[] = {"first", "last", "thumbnail.webp",
+                                        "spritesheet.webp"};
+    int64_t bytes = bytes_of(r, pf_video_film_name(r->video));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        bytes += bytes_of(r, names[i]);
+    return bytes;
+}
+
+static const char *code_of(pf_status status)
+{
+    switch (status) {
+    case PF_E_ARGUMENT:
+    case PF_E_INPUT:
+    case PF_E_UNSUPPORTED: return "invalid_input";
+    case PF_E_MODEL: return "model_error";
+    case PF_E_MEMORY: return "out_of_memory";
+    case PF_E_NOT_FOUND:
+    case PF_E_IO: return "io_error";
+    default: return "internal_error";
+    }
+}
+
+static bool is_transient(const run *r, pf_status status)
+{
+    return (status == PF_E_IO || status == PF_E_MEMORY) &&
+           r->video->starts < TRANSIENT_STARTS;
+}
+
+/* Locked inside: what the rest of the server wants with a job that was stopped. */
+static bool was_cancelled(run *r)
+{
+    pthread_mutex_lock(&r->server->videos.lock);
+    bool cancelled = r->video->cancel;
+    pthread_mutex_unlock(&r->server->videos.lock);
+    return cancelled;
+}
+
+static void finish(run *r, const char *code, const char *message)
+{
+    pf_server *server = r->server;
+    bool failed = code[0] != '\0', cancelled = strcmp(code, "cancelled") == 0;
+    if (!cancelled)
+        pf_webhook_announce(server, r->video, failed);
+    unlink(r->state_path ? r->state_path : "");
+    pf_videos_finish(&server->videos, r->video, code, message,
+                     failed ? 0 : bytes_of_all(r));
+    pf_server_poke(server);
+    if (failed)
+        pf_server_log(server, "%s failed: %s", r->video->id, message);
+    else
+        pf_server_log(server, "%s completed in %.1f s", r->video->id,
+                      pf_seconds() - r->began);
+}
+
+static void conclude(run *r, pf_status status, const pf_error *error)
+{
+    pf_server *server = r->server;
+    pthread_mutex_lock(&server->videos.lock);
+    r->video->run_seconds += pf_seconds() - r->began;
+    pthread_mutex_unlock(&server->videos.lock);
+    if (status == PF_OK) {
+        finish(r, "", "");
+    } else if (was_cancelled(r)) {
+        finish(r, "cancelled", "cancelled on request");
+    } else if (status == PF_E_CANCELLED) {
+        pf_videos_put_back(&server->videos, r->video);      /* the server stops */
+    } else if (status == PF_E_NO_SPACE) {
+        pf_server_log(server, "the queue stands still: %s", error->message);
+        pf_videos_pause(&server->videos, error->message);
+        pf_videos_put_back(&server->videos, r->video);
+    } else if (is_transient(r, status)) {
+        pf_server_log(server, "%s is tried again: %s", r->video->id, error->message);
+        pf_server_pause(server, retry_seconds);
+        pf_videos_put_back(&server->videos, r->video);
+    } else {
+        finish(r, code_of(status), error->message);
+    }
+}
+
+static void run_video(pf_server *server, pf_video *video)
+{
+    run r = {.server = server, .video = video, .began = pf_seconds(), .told_step = -1};
+    pf_error error = {0};
+    pf_server_log(server, "%s begins", video->id);
+    pf_status status = make_film(&r, &error);
+    publish_job(&r, NULL);
+    conclude(&r, status, &error);
+    clean_up(&r);
+    pthread_mutex_lock(&server->videos.lock);
+    bool deleted = video->deleted;
+    pthread_mutex_unlock(&server->videos.lock);
+    if (deleted)
+        pf_video_remove_files(server->output_dir, video->id);
+    pf_videos_release(&server->videos, video);
+}
+
+void *pf_worker_run(void *argument)
+{
+    pf_server *server = argument;
+    pf_video *video;
+    while ((video = pf_videos_take(&server->videos)) != NULL)
+        run_video(server, video);
+    return NULL;
+}

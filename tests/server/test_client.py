@@ -1,0 +1,140 @@
+"""phonofilm generate --server: the same flags, by a running server."""
+import os
+import pty
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import PROGRAM, SLOW, png
+
+FLAGS = ["--prompt", "A red ball bounces.", "--width", "48", "--height", "32",
+         "--num-frames", "9", "--num-inference-steps", "2", "--seed", "7"]
+SLOW_FLAGS = ["--prompt", "x", "--width", "160", "--height", "96", "--num-frames", "33",
+              "--num-inference-steps", "60"]
+
+
+def run(server, *flags, **more):
+    done = subprocess.run(
+        [str(PROGRAM), "generate", "--server", f"http://127.0.0.1:{server.port}/",
+         *map(str, flags)], capture_output=True, text=True, timeout=60, **more)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_same_film_as_here(server, model, tmp_path):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(png())
+    here, there = tmp_path / "here.mp4", tmp_path / "there.mp4"
+    code, out, err = run(server, *FLAGS, "--image-path", picture, "-o", there)
+    assert code == 0, err
+    assert out.strip() == str(there)
+    subprocess.run([str(PROGRAM), "generate", "--model-path", str(model), *FLAGS,
+                    "--image-path", str(picture), "-o", str(here), "-q"], check=True)
+
+    def streams(path):
+        return subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-map", "0", "-f",
+                               "streamhash", "-"], capture_output=True,
+                              check=True).stdout
+    assert streams(here) == streams(there)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_webm_and_silence(server, tmp_path):
+    code, _, err = run(server, *FLAGS, "--no-audio-output", "-o", tmp_path / "a.webm")
+    assert code == 0, err
+    assert (tmp_path / "a.webm").read_bytes()[:4] == b"\x1a\x45\xdf\xa3"
+    newest = server.get("/v1/videos?limit=1").json["data"][0]
+    assert newest["settings"]["generate_sound"] is False
+
+
+@pytest.mark.parametrize("flags, words", [
+    (["--width", "50"], "width is 50"),
+    (["-o", "x.wav"], ".mp4 or .webm"),
+    (["--model-path", "m"], "--model-path has no effect"),
+    (["--threads", "2"], "--threads has no effect"),
+    (["--save-latents", "x"], "--save-latents has no effect"),
+    (["--image-path", "nowhere.png"], "nowhere.png"),
+])
+def test_what_is_wrong(server, tmp_path, flags, words):
+    code, out, err = run(server, *FLAGS, *flags, cwd=tmp_path)
+    assert code == 2 and words in err and out == "", err
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_server(tmp_path):
+    done = subprocess.run([str(PROGRAM), "generate", "--server", "http://127.0.0.1:9",
+                           *FLAGS, "-o", tmp_path / "a.mp4"], capture_output=True,
+                          text=True, timeout=30)
+    assert done.returncode == 1 and "does not answer" in done.stderr
+    done = subprocess.run([str(PROGRAM), "generate", "--server", "localhost", *FLAGS],
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "http://" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_key(start, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("ann:correct-horse-battery\n")
+    server = start("--api-key-file", keys, key="correct-horse-battery")
+    code, _, err = run(server, *FLAGS, "-o", tmp_path / "a.mp4")
+    assert code == 2 and "API key is missing" in err
+    code, _, err = run(server, *FLAGS, "-o", tmp_path / "a.mp4", "--api-key-file", keys)
+    assert code == 0, err
+    environment = {**os.environ, "PHONOFILM_API_KEY": server.key}
+    code, _, err = run(server, *FLAGS, "-o", tmp_path / "b.mp4", env=environment)
+    assert code == 0, err
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def begin(server, folder, **more):
+    process = subprocess.Popen(
+        [str(PROGRAM), "generate", "--server", f"http://127.0.0.1:{server.port}",
+         *SLOW_FLAGS, "-o", str(folder / "slow.mp4")], text=True, **more)
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        newest = server.get("/v1/videos?limit=1").json["data"]
+        if newest and newest[0]["status"] == "in_progress":
+            return process, newest[0]["id"]
+        time.sleep(0.05)
+    raise AssertionError("it does not begin")
+
+
+def test_a_signal_cancels(start, tmp_path):
+    server = start()
+    process, video = begin(server, tmp_path, stdin=subprocess.DEVNULL,
+                           stderr=subprocess.PIPE)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 130
+    assert server.wait(video)["error"]["code"] == "cancelled"
+    assert not (tmp_path / "slow.mp4").exists()
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("answer, status", [("y\n", "failed"), ("n\n", "in_progress")])
+def test_on_a_terminal_it_asks(start, tmp_path, answer, status):
+    server = start()
+    leader, follower = pty.openpty()
+    process, video = begin(server, tmp_path, stdin=follower, stdout=follower,
+                           stderr=follower)
+    time.sleep(0.6)
+    process.send_signal(signal.SIGINT)
+    out, end = "", time.monotonic() + 20
+    while "[y/N]" not in out and time.monotonic() < end:
+        out += os.read(leader, 4096).decode()
+    assert "%" in out                       # it has shown progress
+    os.write(leader, answer.encode())
+    assert process.wait(timeout=20) == 130
+    assert server.wait(video, status, "failed")["status"] == status
+    os.close(leader)
+    os.close(follower)
+
+
+def test_the_server_restarts_meanwhile(start, tmp_path):
+    server = start()
+    process, video = begin(server, tmp_path, stderr=subprocess.PIPE,
+                           stdout=subprocess.DEVNULL)
+    server.restart()
+    assert process.wait(timeout=60) == 0, process.stderr.read()
+    process.stderr.close()
+    assert (tmp_path / "slow.mp4").read_bytes() == server.film(video)
+    assert SLOW["size"] == server.video(video)["size"]

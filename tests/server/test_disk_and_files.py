@@ -1,0 +1,77 @@
+"""A disk that is really full, and too few files."""
+import os
+import socket
+import subprocess
+import time
+
+import pytest
+from conftest import QUICK, SLOW, Server, png
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of six megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder],
+                          capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("a small file system needs the right to mount one")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk(start, small_disk):
+    server = start("--min-free", "0", "--rate", "0", folder=small_disk / "films")
+    good = server.create()
+    server.wait(good["id"])
+    film = server.film(good["id"])
+    video = server.create(**{**SLOW, "num_inference_steps": 6})
+    filler = small_disk / "filler"
+    with open(filler, "wb", buffering=0) as out:
+        try:
+            while out.write(b"x" * 4096):
+                pass
+        except OSError:
+            pass
+    end = time.monotonic() + 30
+    while server.get("/ready").status == 200 and time.monotonic() < end:
+        time.sleep(0.02)
+        with open(filler, "ab", buffering=0) as out:
+            try:
+                out.write(b"x" * 65536)
+            except OSError:
+                pass
+    ready = server.get("/ready")
+    assert ready.status == 503 and ready.error["code"] == "paused"
+    assert server.video(video["id"])["status"] == "in_progress"
+    refused = server.post("/v1/videos", QUICK, {"input_reference": ("a.png", png(900, 900))})
+    assert refused.status == 507 and refused.error["code"] == "no_space"
+    assert server.film(good["id"]) == film
+    filler.unlink()
+    assert server.wait(video["id"])["status"] == "completed"
+    assert server.film(video["id"])[4:8] == b"ftyp"
+    assert server.get("/ready").status == 200
+    assert not list(small_disk.rglob("*.part"))
+
+
+def test_too_few_files(model, tmp_path):
+    """Connections beyond the limit wait or are closed; nothing else is harmed."""
+    server = Server(model, tmp_path / "films", "--rate", "0",
+                    before=("prlimit", "--nofile=60:60"))
+    try:
+        video = server.create(num_inference_steps=30)
+        sockets = []
+        for _ in range(90):
+            try:
+                sockets.append(socket.create_connection(("127.0.0.1", server.port), 2))
+            except OSError:
+                break
+        time.sleep(0.5)
+        for each in sockets:
+            each.close()
+        assert server.wait(video["id"])["status"] == "completed"
+        assert server.get("/health").status == 200
+        assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < 60
+    finally:
+        assert server.stop() == 0

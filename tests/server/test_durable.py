@@ -1,0 +1,186 @@
+"""Jobs survive whatever happens to the process, and end as if nothing had happened."""
+import contextlib
+import random
+import signal
+import sqlite3
+import time
+
+import pytest
+from conftest import QUICK, SLOW, Server, png
+
+FILM = {**SLOW, "num_inference_steps": 24, "size": "96x64", "num_frames": 17}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(model, tmp_path_factory):
+    """The bytes of FILM by a server that is left alone."""
+    server = Server(model, tmp_path_factory.mktemp("undisturbed") / "films")
+    video = server.create({"input_reference": ("a.png", png())}, **FILM)
+    assert server.wait(video["id"])["status"] == "completed"
+    film = server.film(video["id"])
+    assert server.stop() == 0
+    return film
+
+
+def test_killed_in_the_middle(start, undisturbed):
+    server = start("--rate", "0")
+    running = server.create({"input_reference": ("a.png", png())}, **FILM)
+    queued = server.create()
+    state = server.folder / "videos" / running["id"] / "state.safetensors"
+    while not state.exists():
+        time.sleep(0.005)
+    server.restart()
+    assert server.video(running["id"])["status"] in ("in_progress", "completed")
+    assert server.wait(running["id"])["status"] == "completed"
+    assert server.film(running["id"]) == undisturbed
+    assert server.wait(queued["id"])["status"] == "completed"
+    assert not state.exists()
+
+
+def test_killed_again_and_again(start, undisturbed):
+    """A few random moments; tests/server/crash.py does many."""
+    chance = random.Random(4)
+    server = start("--rate", "0")
+    ids = [server.create({"input_reference": ("a.png", png())}, **FILM)["id"]
+           for _ in range(2)]
+    for _ in range(5):
+        time.sleep(chance.uniform(0.05, 0.6))
+        server.restart()
+    for video_id in ids:
+        assert server.wait(video_id)["status"] == "completed"
+        assert server.film(video_id) == undisturbed
+
+
+def test_terminated_politely(start, undisturbed):
+    server = start("--rate", "0")
+    video = server.create({"input_reference": ("a.png", png())}, **FILM)
+    server.wait(video["id"], "in_progress")
+    time.sleep(0.3)
+    begun = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begun < 10
+    server.start()
+    assert server.wait(video["id"])["status"] == "completed"
+    assert server.film(video["id"]) == undisturbed
+
+
+def test_latents_that_are_damaged_begin_anew(start, undisturbed):
+    server = start("--rate", "0")
+    video = server.create({"input_reference": ("a.png", png())}, **FILM)
+    state = server.folder / "videos" / video["id"] / "state.safetensors"
+    while not state.exists():
+        time.sleep(0.005)
+    server.stop(signal.SIGKILL)
+    state.write_bytes(state.read_bytes()[:100])
+    server.start()
+    assert server.wait(video["id"])["status"] == "completed"
+    assert server.film(video["id"]) == undisturbed
+
+
+def test_what_is_done_stays_done(start):
+    server = start("--rate", "0")
+    done, cancelled = server.create(), server.create(**SLOW)
+    server.wait(done["id"])
+    server.request("POST", f"/v1/videos/{cancelled['id']}/cancel")
+    server.wait(cancelled["id"])
+    before = server.get("/v1/videos").json
+    film = server.film(done["id"])
+    server.restart()
+    assert server.get("/v1/videos").json == before
+    assert server.film(done["id"]) == film
+    again = server.create(headers={"Idempotency-Key": "k"})
+    server.restart()
+    assert server.create(headers={"Idempotency-Key": "k"})["id"] == again["id"]
+
+
+def test_what_was_never_accepted_is_swept(start):
+    server = start()
+    orphan = server.folder / "videos" / "video_0123456789abcdef"
+    other = server.folder / "videos" / "mine"
+    server.stop()
+    for folder in (orphan, other):
+        folder.mkdir()
+        (folder / "first").write_bytes(b"x")
+    server.start()
+    assert not orphan.exists() and other.exists()
+
+
+def test_a_job_that_kills_the_server_is_given_up(start):
+    server = start()
+    video = server.create(**SLOW)
+    server.stop(signal.SIGKILL)
+    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as store:
+        store.execute("UPDATE videos SET status = 1, starts = 20")
+        store.commit()
+    server.start()
+    done = server.wait(video["id"])
+    assert done["status"] == "failed" and done["error"]["code"] == "gave_up"
+
+
+def test_two_servers_do_not_share_a_folder(start):
+    server = start()
+    with pytest.raises(AssertionError, match="another server"):
+        start(folder=server.folder)
+
+
+def test_the_queue_is_bounded(start):
+    server = start("--max-queue", "2", "--rate", "0")
+    running = server.create(**SLOW)
+    server.wait(running["id"], "in_progress")
+    for _ in range(2):
+        server.create()
+    full = server.post("/v1/videos", QUICK)
+    assert full.status == 429 and full.error["code"] == "queue_full"
+    assert full.error["type"] == "rate_limit_error"
+    assert 1 <= int(full.headers["retry-after"]) <= 120
+    server.request("DELETE", "/v1/videos/" + running["id"])
+
+
+def test_owners_take_turns(start, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("ann:" + "a" * 20 + "\nbob:" + "b" * 20 + "\n")
+    server = start("--api-key-file", keys, "--rate", "0", key="a" * 20)
+    ann = [server.create(**SLOW)["id"]] + [server.create()["id"] for _ in range(3)]
+    server.wait(ann[0], "in_progress")
+    server.key = "b" * 20
+    bob = server.create()["id"]
+    assert server.video(bob)["queue_position"] == 1
+    assert server.get("/v1/videos/" + ann[1]).status == 404
+    assert [v["id"] for v in server.get("/v1/videos").json["data"]] == [bob]
+    server.key = "a" * 20
+    assert server.video(ann[1])["queue_position"] == 2
+    server.request("DELETE", "/v1/videos/" + ann[0])
+
+
+def test_old_films_go(start):
+    server = start("--retention", "1s")
+    video = server.create()
+    done = server.wait(video["id"])
+    assert done["expires_at"] == done["completed_at"] + 1
+    folder = server.folder / "videos" / video["id"]
+    end = time.monotonic() + 15
+    while folder.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not folder.exists()
+    assert server.get("/v1/videos/" + video["id"]).status == 404
+
+
+def test_films_make_room(start):
+    server = start("--retention-bytes", "60000", "--rate", "0")
+    ids = [server.create(seed=seed)["id"] for seed in range(5)]
+    for video_id in ids:
+        server.wait(video_id)
+    end = time.monotonic() + 15
+    while (len(left := server.get("/v1/videos").json["data"]) == 5
+           and time.monotonic() < end):
+        time.sleep(0.1)
+    assert 1 <= len(left) < 5 and left[0]["id"] == ids[-1]
+
+
+def test_no_films_without_disk(start):
+    server = start("--min-free", "1000T")
+    reply = server.post("/v1/videos", QUICK)
+    assert reply.status == 507 and reply.error["code"] == "no_space"
+    assert reply.headers["x-should-retry"] == "false"
+    assert server.get("/v1/videos").json["data"] == []
+    assert not list((server.folder / "videos").iterdir())

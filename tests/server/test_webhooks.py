@@ -1,0 +1,118 @@
+"""Webhooks: signed, retried, and only where they may go; pictures by address."""
+import base64
+import hashlib
+import hmac
+import http.server
+import json
+import threading
+import time
+
+import pytest
+from conftest import QUICK, png
+
+SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.seen.append((dict(self.headers), body))
+        code = self.server.codes.pop(0) if self.server.codes else 200
+        self.send_response(code)
+        if code == 302:
+            self.send_header("Location", "/other")
+        self.end_headers()
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.server.picture)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def receiver():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    server.seen, server.codes, server.picture = [], [], png()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def hooked(start, receiver, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("whsec_" + SECRET + "\n")
+    return start("--webhook-hosts", f"127.0.0.1:{receiver.server_port}",
+                 "--webhook-secret-file", secret, "--rate", "0",
+                 "--picture-hosts", "127.0.0.1,localhost")
+
+
+def wait_for(receiver, count, seconds=15):
+    end = time.monotonic() + seconds
+    while len(receiver.seen) < count and time.monotonic() < end:
+        time.sleep(0.02)
+    assert len(receiver.seen) >= count
+    return receiver.seen
+
+
+def check(headers, body):
+    text = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    digest = hmac.new(base64.b64decode(SECRET), text, hashlib.sha256).digest()
+    assert headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
+    assert abs(int(headers["webhook-timestamp"]) - time.time()) < 60
+
+
+def test_signed_and_tried_again(hooked, receiver):
+    receiver.codes = [500, 302]
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    video = hooked.create(webhook_url=url)
+    seen = wait_for(receiver, 3)
+    for headers, body in seen:
+        check(headers, body)
+        event = json.loads(body)
+        assert event["type"] == "video.completed" and event["object"] == "event"
+        assert event["data"] == {"id": video["id"]}
+        assert event["id"] == headers["webhook-id"]
+    assert len({h["webhook-id"] for h, _ in seen}) == 1
+
+
+def test_delivered_after_a_restart(hooked, receiver):
+    receiver.codes = [500]
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    hooked.create(webhook_url=url)
+    wait_for(receiver, 1)
+    hooked.restart()
+    wait_for(receiver, 2)
+
+
+@pytest.mark.parametrize("url", [
+    "http://127.0.0.1:1/", "http://example.com/", "http://127.0.0.1.evil.example/",
+    "http://evil@127.0.0.1/", "ftp://127.0.0.1/", "file:///etc/passwd", "nonsense"])
+def test_only_where_they_may_go(hooked, url):
+    reply = hooked.post("/v1/videos", {**QUICK, "webhook_url": url})
+    assert reply.status == 400 and reply.error["param"] == "webhook_url"
+
+
+def test_pictures_by_address(hooked, receiver):
+    url = f"http://127.0.0.1:{receiver.server_port}/a.png"
+    video = hooked.create(**{"input_reference[image_url]": url})
+    direct = hooked.create({"input_reference": ("a.png", png())})
+    for each in (video, direct):
+        assert hooked.wait(each["id"])["status"] == "completed"
+    assert hooked.film(video["id"]) == hooked.film(direct["id"])
+    # A name that leads to this machine is not what was allowed.
+    for bad, words in ((url.replace("127.0.0.1", "localhost"), "private"),
+                       ("http://169.254.169.254/latest", "host"),
+                       (f"http://[::1]:{receiver.server_port}/a.png", "host")):
+        reply = hooked.post("/v1/videos", {**QUICK, "reference_url": bad})
+        assert reply.status == 400 and reply.error["param"] == "reference_url"
+        assert words in reply.error["message"]
+    receiver.picture = b"x" * (21 << 20)
+    reply = hooked.post("/v1/videos", {**QUICK, "reference_url": url})
+    assert reply.status == 400 and "bytes" in reply.error["message"]
