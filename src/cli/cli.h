@@ -35,7 +35,7 @@ typedef enum cli_kind {
     CLI_INTEGER,                /* int, low..high */
     CLI_REAL,                   /* double, low..high */
     CLI_SEED,                   /* uint64_t */
-    CLI_BYTES,                  /* int64_t: 8G, 500M, 1024 */
+    CLI_BYTES,                  /* int64_t: 8G, 500M, 1024; at least `low` */
     CLI_SWITCH,                 /* bool */
     CLI_CHOICE                  /* int: place in `choices`, "fast|f32|ref" */
 } cli_kind;

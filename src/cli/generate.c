@@ -129,7 +129,7 @@ static const cli_option options[] = {
      "Highest instruction set to use: avx512bf16, avx512, avx2, neon or scalar"},
     {CLI_INTEGER, "threads", 't', "N", AT(threads), 1, 256, NULL,
      "Threads (default: every processor)"},
-    {CLI_BYTES, "memory-limit", 0, "SIZE", AT(memory_limit), 0, 0, NULL,
+    {CLI_BYTES, "memory-limit", 0, "SIZE", AT(memory_limit), 1, 0, NULL,
      "Refuse a film that needs more, such as 16G (default: what is available)"},
     {CLI_SWITCH, "keep-resident", 0, NULL, AT(keep_resident), 0, 0, NULL,
      "Keep components loaded between stages"},

@@ -40,7 +40,7 @@ static double parse_bytes(const char *text)
 {
     char *end;
     double value = parse_number(text, &end);
-    if (end == text || value < 1)
+    if (end == text || (value < 1 && value != 0))
         return -1;
     const char *units = "KMGT";
     const char *unit = *end ? strchr(units, *end) : NULL;
@@ -72,7 +72,8 @@ static void describe(const cli_option *option, char *out, size_t bytes)
         snprintf(out, bytes, "a whole number from 0 to 18446744073709551615");
         break;
     case CLI_BYTES:
-        snprintf(out, bytes, "a size such as 8G, 500M or a number of bytes, not 0");
+        snprintf(out, bytes, "a size such as 8G, 500M or a number of bytes%s",
+                 option->low > 0 ? ", not 0" : "");
         break;
     case CLI_SWITCH:
         snprintf(out, bytes, "true or false");
@@ -132,7 +133,7 @@ static bool store(const cli_option *option, void *place, const char *text)
     case CLI_BYTES: {
         double bytes = parse_bytes(text);
         *(int64_t *)place = (int64_t)bytes;
-        return bytes >= 0;
+        return bytes >= option->low;
     }
     default:
         return store_number_text(option, place, text);
@@ -231,7 +232,7 @@ static bool store_json(const cli_option *option, void *place, const json_t *valu
         if (json_is_string(value))
             return store(option, place, json_string_value(value));
         *(int64_t *)place = json_integer_value(value);
-        return json_is_integer(value) && json_integer_value(value) > 0;
+        return json_is_integer(value) && (double)json_integer_value(value) >= option->low;
     case CLI_SWITCH:
         *(bool *)place = json_is_true(value);
         return json_is_boolean(value);
