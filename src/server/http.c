@@ -465,8 +465,11 @@ static enum MHD_Result handle(pf_http *http, pf_http_request *request)
         enter_phase(http, request->connection, REPLY);
         finish_body(request);
     }
+    request->parked = false;
     if (request->reply.status == 0)
         request->handler(request);
+    if (request->parked)
+        return MHD_YES;                 /* nothing of it may be touched now */
     /* Without a reply the connection sleeps now and comes here again. */
     return request->reply.status != 0 ? send_reply(http, request) : MHD_YES;
 }
@@ -548,6 +551,7 @@ void pf_http_defer(pf_http_request *request, pf_lane which, pf_http_handler work
                             "the server is stopping");
         return;
     }
+    request->parked = true;
     MHD_suspend_connection(request->connection);
     if (l->last)
         l->last->next = request;

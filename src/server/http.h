@@ -78,6 +78,7 @@ struct pf_request_http {
     char spare[640];                    /* a reply that needs no memory */
 
     bool handed;
+    bool parked;                        /* in a lane, whose thread has all the rest */
     pf_http_handler deferred;
     pf_http_request *next;              /* in a lane */
 };

@@ -15,8 +15,11 @@ import zlib
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("PHONOFILM_BUILD", ROOT / "build"))
+BUILD = pathlib.Path(os.environ.get("PHONOFILM_BUILD", ROOT / "build")).resolve()
 PROGRAM = BUILD / "phonofilm"
+
+# A sanitizer looks for leaks at a proper end only.
+SANITIZED = BUILD.name in ("build-asan", "build-tsan", "build-ubsan")
 
 # A film that the tiny model makes in a fifth of a second.
 QUICK = {"prompt": "A red ball bounces.", "size": "48x32", "num_frames": 9,
@@ -76,28 +79,32 @@ class Server:
         self.command = [*before, str(PROGRAM), "serve", "--model-path", str(model), "--port", "0",
                         "--output-dir", str(folder), "--threads", "2", *map(str, flags)]
         self.folder = pathlib.Path(folder)
+        self.log = self.folder.parent / (self.folder.name + ".log")
         self.key = key
         self.environment = environment
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(
-            self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, **(self.environment or {})})
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=subprocess.PIPE, stderr=log, text=True,
+                env={**os.environ, **(self.environment or {})})
         line = self.process.stdout.readline()
         found = re.search(r":(\d+)$", line.strip())
         if not found:
-            raise AssertionError("no start: " + self.process.stderr.read())
+            self.process.wait()
+            self.process.stdout.close()
+            raise AssertionError("no start: " + self.log.read_text())
         self.port = int(found.group(1))
         self.command[self.command.index("--port") + 1] = str(self.port)
-        os.set_blocking(self.process.stderr.fileno(), False)
 
     def stop(self, number=signal.SIGTERM):
         if self.process.poll() is None:
             self.process.send_signal(number)
         code = self.process.wait(timeout=30)
         self.process.stdout.close()
-        self.process.stderr.close()
+        # What a sanitizer build has to say comes here.
+        assert "Sanitizer" not in self.log.read_text(), self.log.read_text()
         return code
 
     def restart(self, number=signal.SIGKILL):
@@ -213,7 +220,7 @@ def start(model, tmp_path):
     yield begin
     for server in started:
         if server.process.poll() is None:
-            server.stop(signal.SIGKILL)
+            server.stop(signal.SIGKILL if not SANITIZED else signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,6 @@ def torment(server, chance, accepted, kills):
             server.process.send_signal(signal.SIGKILL)
             server.process.wait()
             server.process.stdout.close()
-            server.process.stderr.close()
             server.start()
     finally:
         stop.set()

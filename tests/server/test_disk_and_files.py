@@ -21,7 +21,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_full_disk(start, small_disk):
+def test_a_full_disk(small_disk, start):
     server = start("--min-free", "0", "--rate", "0", folder=small_disk / "films")
     good = server.create()
     server.wait(good["id"])
