@@ -16,7 +16,7 @@ static _Atomic int64_t allocations;
 
 static size_t *header_of(void *block)
 {
-    return (size_t *)((char *)block - HEADER_BYTES);
+    return (void *)((char *)block - HEADER_BYTES);
 }
 
 void *pf_alloc(size_t bytes)
