@@ -51,6 +51,7 @@ class Load:
     def __init__(self, server, path):
         self.server, self.path = server, path
         self.latencies, self.errors, self.events = [], [], 0
+        self.worst = (0.0, 0.0)             # latency, seconds after the beginning
         self.end = time.monotonic() + options.seconds
 
     async def connect(self):
@@ -68,6 +69,9 @@ class Load:
                 length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
                 await reader.readexactly(length)
                 self.latencies.append(time.perf_counter() - begun)
+                if self.latencies[-1] >= self.worst[0]:
+                    self.worst = (self.latencies[-1], options.seconds
+                                  - (self.end - time.monotonic()))
                 if not head.startswith(b"HTTP/1.1 200"):
                     self.errors.append(head[:20].decode())
                 await asyncio.sleep(options.period)
@@ -149,6 +153,7 @@ def main():
         "latency_ms": {f"p{int(100 * p)}": round(1000 * percentile(seconds, p), 2)
                        for p in (0.5, 0.9, 0.99)} | {
                            "max": round(1000 * max(seconds), 2)},
+        "worst_after_seconds": round(load.worst[1], 1),
         "errors": len(load.errors), "first_errors": load.errors[:3],
         "events_read": load.events,
         "film_seconds": {"idle": round(idle["inference_time_s"], 2),

@@ -69,6 +69,8 @@ struct pf_engine {
     pthread_mutex_t busy;               /* one job at a time */
     pthread_rwlock_t residency;         /* written while components come and go, read
                                          * by dry runs beside a running job */
+    _Atomic int64_t idle_bytes;         /* resident when a job was last predicted while
+                                         * none ran */
     pthread_mutex_t speed;              /* guards the next member alone: predictions
                                          * never wait for a running job */
     double flops_per_second;            /* measured when first asked for; 0: not yet */

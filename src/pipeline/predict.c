@@ -22,6 +22,17 @@ static int64_t resident_bytes(void)
     return (int64_t)resident * sysconf(_SC_PAGESIZE);
 }
 
+/* What the process holds when no job runs: the one that runs now will have ended
+ * before the next one begins. */
+static int64_t resident_between_jobs(pf_engine *engine)
+{
+    if (pthread_mutex_trylock(&engine->busy) != 0)
+        return atomic_load(&engine->idle_bytes);
+    atomic_store(&engine->idle_bytes, resident_bytes());
+    pthread_mutex_unlock(&engine->busy);
+    return atomic_load(&engine->idle_bytes);
+}
+
 /* Bytes of what the stages leave for each other, and of decoded frames. */
 static int64_t host_bytes(const pf_job *job)
 {
@@ -131,7 +142,7 @@ static void fill_prediction(const pf_job *job, pf_prediction *out)
 pf_status pf_job_predict(pf_job *job, pf_prediction *out, pf_error *error)
 {
     pf_prediction prediction;
-    int64_t launches, most, now = resident_bytes();
+    int64_t launches, most, now = resident_between_jobs(job->engine);
     double speed;
     bool was_dry = job->dry;
     fill_prediction(job, &prediction);

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "server/server_parts.h"
 
 static void set_pending(pf_http_request *request, char *text)
@@ -33,11 +32,30 @@ static char *event_text(const char *name, uint64_t version, const char *data)
     return text;
 }
 
+/* Locked: the event of the video as it is now, made once for all readers. */
+static char *status_event(pf_server *server, pf_video *video)
+{
+    if (!video->event || video->event_version != video->version) {
+        json_t *object = video->deleted
+                             ? json_pack("{s:s}", "id", video->id)
+                             : pf_video_json(video, server->model_name,
+                                             server->options.retention);
+        char *data = object ? json_dumps(object, JSON_COMPACT) : NULL;
+        free(video->event);
+        video->event = event_text(video->deleted ? "deleted" : "status", video->version,
+                                  data);
+        video->event_version = video->version;
+        free(data);
+        json_decref(object);
+    }
+    return video->event ? strdup(video->event) : NULL;
+}
+
 /* Locked: the next event, or NULL when there is nothing new. */
 static char *next_event(pf_http_request *request)
 {
     pf_server *server = pf_server_of(request);
-    const pf_video *video = request->video;
+    pf_video *video = request->video;
     if (video->preview && video->preview_version != request->seen_preview &&
         video->status == PF_VIDEO_RUNNING) {
         request->seen_preview = video->preview_version;
@@ -47,15 +65,7 @@ static char *next_event(pf_http_request *request)
         return NULL;
     request->seen_version = video->version;
     request->last = video->deleted || video->status >= PF_VIDEO_COMPLETED;
-    json_t *object = video->deleted
-                         ? json_pack("{s:s}", "id", video->id)
-                         : pf_video_json(video, server->model_name,
-                                         server->options.retention);
-    char *data = json_dumps(object, JSON_COMPACT);
-    char *text = event_text(video->deleted ? "deleted" : "status", video->version, data);
-    free(data);
-    json_decref(object);
-    return text;
+    return status_event(server, video);
 }
 
 /* Locked inside: fills `pending`; false at the end of the stream. */

@@ -155,18 +155,19 @@ void pf_http_count(pf_http *http, pf_http_counters *out)
 
 /* --- requests --------------------------------------------------------------------- */
 
+static pf_http_request *request_of(pf_waiter *waiter)
+{
+    return (void *)((char *)waiter - offsetof(pf_http_request, waiter));
+}
+
 static void wake(pf_waiter *waiter)
 {
-    pf_http_request *request =
-        (pf_http_request *)((char *)waiter - offsetof(pf_http_request, waiter));
-    MHD_resume_connection(request->connection);
+    MHD_resume_connection(request_of(waiter)->connection);
 }
 
 static void fall_asleep(pf_waiter *waiter)
 {
-    pf_http_request *request =
-        (pf_http_request *)((char *)waiter - offsetof(pf_http_request, waiter));
-    MHD_suspend_connection(request->connection);
+    MHD_suspend_connection(request_of(waiter)->connection);
 }
 
 static pf_http_request *new_request(pf_http *http, struct MHD_Connection *connection)

@@ -17,6 +17,7 @@ static void drop(pf_video *video)
     if (--video->references > 0)
         return;
     json_decref(video->settings);
+    free(video->event);
     free(video->preview);
     pf_free(video);
 }

@@ -493,7 +493,15 @@ static void test_a_check_does_not_wait_for_a_job(void **state)
         pthread_cond_wait(&b.changed, &b.lock);
     pthread_mutex_unlock(&b.lock);
     pf_request request = small_request(b.engine);
-    assert_int_equal(pf_request_check(b.engine, &request, NULL, NULL), PF_OK);
+    pf_prediction before, after;
+    assert_int_equal(pf_request_check(b.engine, &request, &before, NULL), PF_OK);
+    /* What the process holds only while the job runs is not counted. */
+    size_t bytes = 64 << 20;
+    char *ballast = malloc(bytes);
+    memset(ballast, 1, bytes);
+    assert_int_equal(pf_request_check(b.engine, &request, &after, NULL), PF_OK);
+    assert_int_equal(before.peak_bytes, after.peak_bytes);
+    free(ballast);
     pthread_mutex_lock(&b.lock);
     b.checked = true;
     pthread_cond_broadcast(&b.changed);

@@ -8,6 +8,7 @@ from conftest import BUILD, QUICK, SLOW, png
 
 webdriver = pytest.importorskip("selenium.webdriver",
                                 reason="selenium is not installed (python3-selenium)")
+from selenium.common.exceptions import WebDriverException  # noqa: E402
 from selenium.webdriver.chrome.options import Options  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
@@ -47,8 +48,12 @@ class Page:
         browser.get(f"http://127.0.0.1:{server.port}/")
 
     def all(self, selector):
-        return [e for e in self.browser.find_elements(By.CSS_SELECTOR, selector)
-                if e.is_displayed()]
+        """What is seen now; nothing while the page is being replaced."""
+        try:
+            return [e for e in self.browser.find_elements(By.CSS_SELECTOR, selector)
+                    if e.is_displayed()]
+        except WebDriverException:
+            return []
 
     def one(self, selector, seconds=15):
         return self.until(lambda: (self.all(selector) or [None])[0], seconds, selector)
