@@ -77,11 +77,13 @@ typedef enum pf_bridge_frequencies {
 
 typedef struct pf_engine_options {
     const char *model_path;     /* model folder (docs/model/file-formats.md) */
-    const char *platform;       /* "cpu" or "reference"; NULL: the fastest here */
+    const char *platform;       /* "ascend", "cpu" or "reference"; NULL or "auto":
+                                 * the fastest here, a device before the processor */
     const char *isa;            /* highest instruction set that may be used:
                                  * "avx512bf16" "avx512" "avx2" "neon" "scalar";
                                  * NULL: whatever the processor has */
     int threads;                /* 1..256; 0: every processor of the process */
+    int device;                 /* which of several devices, from 0; docs/ascend.md */
     pf_precision precision;
     pf_bridge_frequencies bridge_frequencies;
     bool keep_resident;         /* keep components loaded between stages: faster
@@ -321,6 +323,7 @@ typedef struct pf_bench_options {
     const char *isa;
     int threads;
     const char *op;             /* only this operation; NULL: all */
+    int device;
 } pf_bench_options;
 
 PF_API pf_status pf_bench(const pf_bench_options *options, pf_bench_report *out,

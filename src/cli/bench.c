@@ -8,7 +8,7 @@
 typedef struct settings {
     bool json;
     const char *platform, *isa, *op;
-    int threads;
+    int threads, device;
 } settings;
 
 #define AT(member) offsetof(settings, member)
@@ -85,7 +85,7 @@ int cli_bench(int argc, char **argv)
         return code;
     pf_error error = {0};
     pf_bench_report report;
-    pf_bench_options bench = {s.platform, s.isa, s.threads, s.op};
+    pf_bench_options bench = {s.platform, s.isa, s.threads, s.op, s.device};
     pf_status status = pf_bench(&bench, &report, &error);
     if (status != PF_OK)
         return cli_fail(status, &error);

@@ -65,7 +65,7 @@ static pf_status open_parts(pf_engine *engine, const pf_engine_options *options,
                             pf_error *error)
 {
     pf_platform_options platform = {options->platform, options->isa,
-                                    options->threads};
+                                    options->threads, options->device};
     engine->model_path = pf_strdup(options->model_path);
     if (!engine->model_path)
         return pf_fail_memory(error, "engine", sizeof *engine);

@@ -29,7 +29,8 @@ typedef struct pf_platform pf_platform;
 /* How a kernel may compute.  Accumulation is f32 in every mode. */
 typedef enum pf_math {
     PF_MATH_F32,        /* multiplicands f32: weights are widened, never rounded */
-    PF_MATH_FAST        /* multiplicands may be rounded to bf16 */
+    PF_MATH_FAST        /* multiplicands may be rounded to bf16, and so may the result
+                         * of a product where capabilities.rounds_products says so */
 } pf_math;
 
 typedef struct pf_numerics {
@@ -40,11 +41,14 @@ typedef struct pf_numerics {
 /* Filled once when the platform opens; plain facts, never asked "who are you". */
 typedef struct pf_capabilities {
     char name[16];                  /* "reference", "cpu" */
-    char isa[32];                   /* "avx512bf16", "avx2", "scalar" ... */
+    char isa[32];                   /* "avx512bf16", "avx2", "scalar", "Ascend910B1" */
     char device[96];                /* "AMD EPYC 9B14", for people */
     int threads;
     int64_t memory_bytes;           /* available to this process now */
     bool maps_channels_last;        /* layout that feature maps should have */
+    bool rounds_products;           /* see PF_MATH_FAST */
+    int tensor_slack;               /* bytes that must be free behind each tensor, for
+                                     * vector units that fetch whole units */
 } pf_capabilities;
 
 /* --- weights ---------------------------------------------------------------- */
@@ -326,10 +330,12 @@ struct pf_platform {
 /* --- opening ---------------------------------------------------------------- */
 
 typedef struct pf_platform_options {
-    const char *name;               /* "reference", "cpu"; NULL: the fastest */
+    const char *name;               /* of the registry; NULL or "auto": the first
+                                     * that opens here */
     const char *isa;                /* "avx512bf16" "avx512" "avx2" "neon" "scalar":
                                      * the highest that may be used; NULL: all */
     int threads;                    /* 0: as many as the process may use */
+    int device;                     /* number of the device, where there are several */
 } pf_platform_options;
 
 pf_status pf_platform_open(const pf_platform_options *options,
