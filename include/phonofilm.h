@@ -132,6 +132,20 @@ typedef struct pf_model_info {
 
 PF_API const pf_model_info *pf_engine_info(const pf_engine *engine);
 
+/* A platform that this build knows, and whether this machine has it. */
+typedef struct pf_platform_info {
+    char name[16];              /* "ascend" */
+    bool usable;
+    char isa[32];               /* "Ascend910B1", "avx2" */
+    char device[96];            /* for people */
+    int64_t memory_bytes;       /* available now */
+    char reason[512];           /* one sentence, if it is not usable */
+} pf_platform_info;
+
+/* Opens each platform (with device number `device`) to see; in order of preference.
+ * Fills at most `room` and returns how many. */
+PF_API int pf_platform_list(int device, pf_platform_info *out, int room);
+
 /* ======================================================================= request
  * A request says what to make.  pf_request_init fills in the model's defaults
  * (generation_config.json); set what differs.

@@ -1,6 +1,7 @@
 /* The engine behind the public header.  See engine.h. */
 #include "pipeline/engine.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -8,6 +9,35 @@
 const char *pf_version(void)
 {
     return PF_VERSION;
+}
+
+static void describe_platform(const char *name, int device, pf_platform_info *out)
+{
+    pf_error error = {0};
+    pf_platform *platform = NULL;
+    pf_platform_options options = {.name = name, .threads = 1, .device = device};
+    *out = (pf_platform_info){0};
+    snprintf(out->name, sizeof out->name, "%s", name);
+    if (pf_platform_open(&options, &platform, &error) != PF_OK) {
+        snprintf(out->reason, sizeof out->reason, "%s", error.message);
+        return;
+    }
+    const pf_capabilities *can = &platform->capabilities;
+    out->usable = true;
+    out->memory_bytes = can->memory_bytes;
+    snprintf(out->isa, sizeof out->isa, "%s", can->isa);
+    snprintf(out->device, sizeof out->device, "%s", can->device);
+    pf_platform_close(platform);
+}
+
+int pf_platform_list(int device, pf_platform_info *out, int room)
+{
+    int count;
+    const pf_platform_entry *entries = pf_platform_entries(&count);
+    count = count < room ? count : room;
+    for (int i = 0; i < count; i++)
+        describe_platform(entries[i].name, entries[i].has_devices ? device : 0, &out[i]);
+    return count;
 }
 
 static void fill_info(pf_engine *engine)

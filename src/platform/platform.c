@@ -10,9 +10,9 @@
 #include "platform/reference/reference.h"
 
 static const pf_platform_entry entries[] = {
-    {"ascend", pf_ascend_open},
-    {"cpu", pf_cpu_open},
-    {"reference", pf_reference_open},
+    {"ascend", true, pf_ascend_open},
+    {"cpu", false, pf_cpu_open},
+    {"reference", false, pf_reference_open},
 };
 
 const pf_platform_entry *pf_platform_entries(int *count)
@@ -25,6 +25,10 @@ static pf_status open_entry(const pf_platform_entry *entry,
                             const pf_platform_options *options, pf_platform **out,
                             pf_error *error)
 {
+    if (options->device != 0 && !entry->has_devices)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "device is %d, but must be 0: the %s platform has no others",
+                       options->device, entry->name);
     pf_platform *platform = pf_calloc(1, sizeof *platform);
     if (!platform)
         return pf_fail_memory(error, "platform", sizeof *platform);

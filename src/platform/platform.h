@@ -345,6 +345,7 @@ void pf_platform_close(pf_platform *platform);
 /* The registry: one line a platform, in order of preference. */
 typedef struct pf_platform_entry {
     const char *name;
+    bool has_devices;               /* options.device chooses; else it must be 0 */
     /* Fills *out (zeroed but for `pool`); on failure the error says why this
      * machine cannot do it. */
     pf_status (*open)(pf_platform *out, const pf_platform_options *options,

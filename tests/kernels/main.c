@@ -47,9 +47,11 @@ static const int thread_counts[] = {1, 2, 3, 5};
 
 enum { THREADINGS = sizeof thread_counts / sizeof thread_counts[0], TARGETS = 16 };
 
-/* One instruction set of one platform, opened once for each thread count. */
+/* One instruction set of one platform, opened once for each thread count; a device
+ * (no isa) twice. */
 typedef struct target {
     const char *name, *isa;
+    int opened;
     pf_platform *platforms[THREADINGS];
 } target;
 
@@ -81,7 +83,8 @@ static void close_target(target *t)
 
 static pf_status open_target(target *t, pf_error *error)
 {
-    for (int i = 0; i < THREADINGS; i++) {
+    t->opened = t->isa ? THREADINGS : 2;
+    for (int i = 0; i < t->opened; i++) {
         pf_platform_options how = {t->name, t->isa, thread_counts[i], 0};
         PF_TRY(pf_platform_open(&how, &t->platforms[i], error));
     }
@@ -147,7 +150,7 @@ static bool run_trial(trial *t, const slot *what, pf_platform *platform,
 static bool repeats(const trial *first, const slot *what, const target *on,
                     const options *o, int case_number, char *why)
 {
-    for (int i = 1; i < THREADINGS; i++) {
+    for (int i = 1; i < on->opened; i++) {
         trial again;
         char reason[WHY];
         bool fine = run_trial(&again, what, on->platforms[i], o, case_number,

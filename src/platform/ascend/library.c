@@ -13,7 +13,6 @@ enum { LIBRARIES = 6, PATH_BYTES = 512 };
 typedef struct library_set {
     void *handle[LIBRARIES];
     int count;
-    char missing[PATH_BYTES];           /* what the last attempt could not open */
 } library_set;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -54,7 +53,6 @@ static bool open_library(library_set *set, const char *name)
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
         if (open_at(set, folders[i], name))
             return true;
-    snprintf(set->missing, sizeof set->missing, "%s", name);
     return false;
 }
 
@@ -81,12 +79,18 @@ static void close_all(library_set *set)
 
 static pf_status open_all(library_set *set, pf_error *error)
 {
-    if ((open_library(set, "libascendcl.so") || open_library(set, "libacl_rt.so")) &&
-        open_library(set, "libnnopbase.so") && open_operators(set))
+    const char *missing = NULL;
+    if (!open_library(set, "libascendcl.so") && !open_library(set, "libacl_rt.so"))
+        missing = "libascendcl.so";
+    else if (!open_library(set, "libnnopbase.so"))
+        missing = "libnnopbase.so";
+    else if (!open_operators(set))
+        missing = "libopapi.so";
+    if (!missing)
         return PF_OK;
     return pf_fail(error, PF_E_PLATFORM,
                    "CANN is not installed: %s was found neither in "
-                   "$ASCEND_HOME_PATH/lib64 nor in the usual places", set->missing);
+                   "$ASCEND_HOME_PATH/lib64 nor in the usual places", missing);
 }
 
 /* A function of any type from the first library that has it. */
