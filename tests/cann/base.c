@@ -655,13 +655,17 @@ int op_launch(const char *name, void *workspace, uint64_t bytes, aclOpExecutor *
               aclrtStream stream)
 {
     int fault = 0;
-    int code = cann_injected(name, &fault) && !is_execution_fault(fault) ? fault : 0;
-    if (code == 0)
-        code = cann_enter_context("aclnn phase two");
+    int code = cann_enter_context("aclnn phase two");
     if (code == 0)
         code = check_executor(o, name);
     if (code)
         return code;
+    /* A refusal uses the executor up, too. */
+    if (cann_injected(name, &fault) && !is_execution_fault(fault)) {
+        if (!o->repeatable)
+            forget(o);
+        return cann_fail(fault, "%s fails by injection", name);
+    }
     if (strcmp(o->name, name) != 0)
         return cann_violation(ACLNN_ERR_PARAM_INVALID, "%s: the executor is of %s",
                               name, o->name);

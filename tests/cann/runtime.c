@@ -115,7 +115,8 @@ bool cann_injected(const char *call, int *code)
     pthread_mutex_lock(&emulator.lock);
     bool hit = emulator.fail_nth > 0 && strcmp(call, emulator.fail_call) == 0 &&
                --emulator.fail_nth == 0;
-    *code = emulator.fail_code;
+    if (hit)
+        *code = emulator.fail_code;
     pthread_mutex_unlock(&emulator.lock);
     return hit;
 }

@@ -671,8 +671,14 @@ static char bsnd[] = "BSND", bogus[] = "XYZ";
     make(at(0), 1, 2, n, d), make(at(1), 1, 2, n, d), make(at(2), 1, 2, n, d), \
     make(at(3), 1, 2, n, d), n
 
-CASE(attention_of_f32) { return plan_attention((attention_case){ATTENTION(F32, 1, 16), bsnd, false}); }
-CASE(attention_of_width) { return plan_attention((attention_case){ATTENTION(BF16, 1, 24), bsnd, false}); }
+CASE(attention_of_f32)
+{
+    return plan_attention((attention_case){ATTENTION(F32, 1, 16), bsnd, false});
+}
+CASE(attention_of_width)
+{
+    return plan_attention((attention_case){ATTENTION(BF16, 1, 24), bsnd, false});
+}
 CASE(attention_too_wide)
 {
     return plan_attention((attention_case){ATTENTION(BF16, 1, 528), bsnd, false});
