@@ -12,11 +12,16 @@
 
 enum {
     TENSOR = 0x7e4501, SCALAR = 0x5ca1a2, ARRAY = 0xa77a73, LIST = 0x115704,
-    EXECUTOR = 0xe8ec05, WORKSPACE = 512
+    EXECUTOR = 0xe8ec05, WORKSPACE = 512, BUCKETS = 4096
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static op *executors;                   /* all that live */
+static op *executors[BUCKETS];          /* all that live, by address */
+
+static op **bucket_of(const op *o)
+{
+    return &executors[((uintptr_t)o >> 5) * 2654435761u % BUCKETS];
+}
 
 static void add(int64_t *counter, int64_t amount)
 {
@@ -446,8 +451,8 @@ int op_end(op *o, int (*run)(op *o))
     o->magic = EXECUTOR;
     o->run = run;
     pthread_mutex_lock(&lock);
-    o->next = executors;
-    executors = o;
+    o->next = *bucket_of(o);
+    *bucket_of(o) = o;
     pthread_mutex_unlock(&lock);
     COUNT(live_executors, 1);
     *o->out_workspace = o->workspace;
@@ -461,7 +466,7 @@ static bool lives(const op *o)
 {
     bool found = false;
     pthread_mutex_lock(&lock);
-    for (op *e = executors; e && !found; e = e->next)
+    for (op *e = *bucket_of(o); e && !found; e = e->next)
         found = e == o;
     pthread_mutex_unlock(&lock);
     return found;
@@ -470,7 +475,7 @@ static bool lives(const op *o)
 static void forget(op *o)
 {
     pthread_mutex_lock(&lock);
-    for (op **at = &executors; *at; at = &(*at)->next)
+    for (op **at = bucket_of(o); *at; at = &(*at)->next)
         if (*at == o) {
             *at = o->next;
             break;
@@ -822,6 +827,9 @@ static void walk(const view *v, const view *like, float *values, bool store)
         if (v->dtype == ACL_FLOAT && !store)
             for (int64_t j = 0; j < width; j++)
                 *values++ = ((const float *)data)[at + j * step];
+        else if (v->dtype == ACL_FLOAT)
+            for (int64_t j = 0; j < width; j++)
+                ((float *)data)[at + j * step] = *values++;
         else
             for (int64_t j = 0; j < width; j++, values++) {
                 if (store)
