@@ -343,6 +343,30 @@ typedef struct pf_bench_options {
 PF_API pf_status pf_bench(const pf_bench_options *options, pf_bench_report *out,
                           pf_error *error);
 
+/* What one denoising step with guidance gives a device that need not be here: the
+ * operators that would really be issued, and the time that their arithmetic or their
+ * memory need at least (docs/ascend.md, "Prediction"). */
+typedef struct pf_step_cost {
+    char device[96];
+    int64_t tokens;             /* of the video tower */
+    int64_t peak_bytes;         /* of the whole film, weights included */
+    double flops, bytes;        /* multiply-adds count two; bytes to and from memory */
+    int64_t launches;           /* of a step: all its forward passes */
+    int forwards;               /* how many these are */
+    int64_t waits;              /* of the host for the device */
+    double seconds;             /* at least */
+} pf_step_cost;
+
+typedef struct pf_step_options {
+    const char *model_path;     /* only shapes are read */
+    const char *platform;       /* "ascend" */
+    const char *device;         /* "910B1" "910B2" "910B3" "910B4" "A3" */
+    int height, width, num_frames;
+} pf_step_options;
+
+PF_API pf_status pf_predict_step(const pf_step_options *options, pf_step_cost *out,
+                                 pf_error *error);
+
 #ifdef __cplusplus
 }
 #endif

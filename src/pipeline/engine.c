@@ -92,10 +92,10 @@ static bool wants_rounded_frequencies(const pf_engine_options *options)
 }
 
 static pf_status open_parts(pf_engine *engine, const pf_engine_options *options,
-                            pf_error *error)
+                            const char *plan, pf_error *error)
 {
     pf_platform_options platform = {options->platform, options->isa,
-                                    options->threads, options->device};
+                                    options->threads, options->device, plan};
     engine->model_path = pf_strdup(options->model_path);
     if (!engine->model_path)
         return pf_fail_memory(error, "engine", sizeof *engine);
@@ -105,8 +105,8 @@ static pf_status open_parts(pf_engine *engine, const pf_engine_options *options,
     return PF_OK;
 }
 
-pf_status pf_engine_open(const pf_engine_options *options, pf_engine **out,
-                         pf_error *error)
+pf_status pf_engine_open_planned(const pf_engine_options *options, const char *plan,
+                                 pf_engine **out, pf_error *error)
 {
     *out = NULL;
     PF_TRY(check_options(options, error));
@@ -120,13 +120,19 @@ pf_status pf_engine_open(const pf_engine_options *options, pf_engine **out,
     engine->keep_resident = options->keep_resident;
     engine->memory_limit = options->memory_limit;
     engine->log = (pf_log){options->warn, options->warn_user};
-    pf_status status = open_parts(engine, options, error);
+    pf_status status = open_parts(engine, options, plan, error);
     if (status != PF_OK) {
         pf_engine_close(engine);
         return status;
     }
     *out = engine;
     return PF_OK;
+}
+
+pf_status pf_engine_open(const pf_engine_options *options, pf_engine **out,
+                         pf_error *error)
+{
+    return pf_engine_open_planned(options, NULL, out, error);
 }
 
 void pf_engine_close(pf_engine *engine)

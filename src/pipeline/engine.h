@@ -84,4 +84,8 @@ int64_t pf_residency_bytes(pf_engine *engine, pf_component_set set,
 pf_status pf_components_open(pf_engine *engine, pf_error *error);
 void pf_components_close(pf_engine *engine);
 
+/* pf_engine_open on a platform that only counts (pf_platform_options.plan). */
+pf_status pf_engine_open_planned(const pf_engine_options *options, const char *plan,
+                                 pf_engine **out, pf_error *error);
+
 #endif

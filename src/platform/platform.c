@@ -29,6 +29,10 @@ static pf_status open_entry(const pf_platform_entry *entry,
         return pf_fail(error, PF_E_ARGUMENT,
                        "device is %d, but must be 0: the %s platform has no others",
                        options->device, entry->name);
+    if (options->plan && !entry->has_devices)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "the %s platform cannot plan for %s, but the ascend platform can",
+                       entry->name, options->plan);
     pf_platform *platform = pf_calloc(1, sizeof *platform);
     if (!platform)
         return pf_fail_memory(error, "platform", sizeof *platform);

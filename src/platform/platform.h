@@ -320,9 +320,18 @@ typedef struct pf_platform_table {
     void (*close)(pf_platform *platform);
 } pf_platform_table;
 
+/* What a device was given so far; platforms that compute on the host leave it 0.
+ * flops, bytes and seconds are known while planning only. */
+typedef struct pf_tally {
+    int64_t launches, waits;
+    double flops, bytes;
+    double seconds;                 /* at least: arithmetic or memory, each operator */
+} pf_tally;
+
 struct pf_platform {
     pf_platform_table table;
     pf_capabilities capabilities;
+    pf_tally tally;
     pf_pool *pool;                  /* for platforms that compute on the host */
     void *state;                    /* the platform's own */
 };
@@ -336,6 +345,8 @@ typedef struct pf_platform_options {
                                      * the highest that may be used; NULL: all */
     int threads;                    /* 0: as many as the process may use */
     int device;                     /* number of the device, where there are several */
+    const char *plan;               /* a kind of device that need not be here: nothing is
+                                     * computed, the tally grows; NULL: compute */
 } pf_platform_options;
 
 pf_status pf_platform_open(const pf_platform_options *options,
@@ -345,7 +356,7 @@ void pf_platform_close(pf_platform *platform);
 /* The registry: one line a platform, in order of preference. */
 typedef struct pf_platform_entry {
     const char *name;
-    bool has_devices;               /* options.device chooses; else it must be 0 */
+    bool has_devices;               /* options.device and .plan mean something */
     /* Fills *out (zeroed but for `pool`); on failure the error says why this
      * machine cannot do it. */
     pf_status (*open)(pf_platform *out, const pf_platform_options *options,

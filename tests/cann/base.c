@@ -767,43 +767,41 @@ static uint16_t float_to_half(float value)
     return sign | (uint16_t)((shift + 14) << 10 | ((int)scaled - 1024));
 }
 
-static float read_one(const view *v, const char *data, int64_t at)
+static float read_one(const view *v, const void *data, int64_t at)
 {
-    const char *p = data + at * view_bytes(v);
-    uint32_t wide;
     switch (v->dtype) {
-    case ACL_FLOAT: return *(const float *)p;
+    case ACL_FLOAT: return ((const float *)data)[at];
     case ACL_BF16: {
-        wide = (uint32_t)*(const uint16_t *)p << 16;
+        uint32_t wide = (uint32_t)((const uint16_t *)data)[at] << 16;
         float value;
         memcpy(&value, &wide, sizeof value);
         return value;
     }
-    case ACL_FLOAT16: return half_to_float(*(const uint16_t *)p);
-    case ACL_INT32: return (float)*(const int32_t *)p;
-    case ACL_INT64: return (float)*(const int64_t *)p;
-    case ACL_DOUBLE: return (float)*(const double *)p;
-    case ACL_INT8: return (float)*(const int8_t *)p;
-    default: return (float)*(const uint8_t *)p;
+    case ACL_FLOAT16: return half_to_float(((const uint16_t *)data)[at]);
+    case ACL_INT32: return (float)((const int32_t *)data)[at];
+    case ACL_INT64: return (float)((const int64_t *)data)[at];
+    case ACL_DOUBLE: return (float)((const double *)data)[at];
+    case ACL_INT8: return (float)((const int8_t *)data)[at];
+    default: return (float)((const uint8_t *)data)[at];
     }
 }
 
-static void write_one(const view *v, char *data, int64_t at, float value)
+static void write_one(const view *v, void *data, int64_t at, float value)
 {
-    char *p = data + at * view_bytes(v);
     uint32_t bits;
     switch (v->dtype) {
-    case ACL_FLOAT: *(float *)p = value; break;
+    case ACL_FLOAT: ((float *)data)[at] = value; break;
     case ACL_BF16:
         value = round_bf16(value);
         memcpy(&bits, &value, sizeof bits);
-        *(uint16_t *)p = (uint16_t)(bits >> 16);
+        ((uint16_t *)data)[at] = (uint16_t)(bits >> 16);
         break;
-    case ACL_FLOAT16: *(uint16_t *)p = float_to_half(value); break;
-    case ACL_INT32: *(int32_t *)p = (int32_t)value; break;
-    case ACL_INT64: *(int64_t *)p = (int64_t)value; break;
-    case ACL_DOUBLE: *(double *)p = (double)value; break;
-    default: *(uint8_t *)p = (uint8_t)value; break;
+    case ACL_FLOAT16: ((uint16_t *)data)[at] = float_to_half(value); break;
+    case ACL_INT32: ((int32_t *)data)[at] = (int32_t)value; break;
+    case ACL_INT64: ((int64_t *)data)[at] = (int64_t)value; break;
+    case ACL_DOUBLE: ((double *)data)[at] = (double)value; break;
+    case ACL_INT8: ((int8_t *)data)[at] = (int8_t)value; break;
+    default: ((uint8_t *)data)[at] = (uint8_t)value; break;
     }
 }
 
@@ -819,7 +817,7 @@ static void walk(const view *v, const view *like, float *values, bool store)
         rows *= like->shape[i];
     int64_t width = rank ? like->shape[rank - 1] : 1;
     int64_t step = rank ? stride[rank - 1] : 0;
-    char *data = cann_alias(v->data);
+    void *data = cann_alias(v->data);
     for (int64_t row = 0; row < rows && width > 0; row++) {
         int64_t at = v->offset;
         for (int i = 0; i < rank - 1; i++)

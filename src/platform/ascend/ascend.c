@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "platform/ascend/operators.h"
+#include "platform/ascend/plan.h"
 
 /* --- memory ----------------------------------------------------------------------- */
 
@@ -78,14 +79,17 @@ static void weight_release(pf_platform *platform, pf_weight *weight)
 
 /* --- opening -------------------------------------------------------------------------- */
 
-/* The emulator and a device are equally silent about what a register-only loop is. */
-static pf_status no_ceilings(pf_platform *platform, double seconds, pf_ceilings *out,
-                             pf_error *error)
+/* By cores and clock; loops of registers alone cannot be written through CANN. */
+static pf_status ceilings(pf_platform *platform, double seconds, pf_ceilings *out,
+                          pf_error *error)
 {
-    (void)platform;
     (void)seconds;
     (void)error;
+    const ascend_soc *soc = ascend_soc_find(ascend_of(platform)->facts.soc);
     *out = (pf_ceilings){0};
+    if (soc)
+        *out = (pf_ceilings){.f32 = 1e-9 * ascend_soc_peak(soc, PF_F32),
+                             .bf16 = 1e-9 * ascend_soc_peak(soc, PF_BF16)};
     return PF_OK;
 }
 
@@ -138,7 +142,7 @@ static void fill_table(pf_platform_table *table)
     table->weight_prepare = weight_prepare;
     table->weight_bytes = weight_bytes;
     table->weight_release = weight_release;
-    table->ceilings = no_ceilings;
+    table->ceilings = ceilings;
     table->close = close_platform;
 }
 
@@ -151,8 +155,14 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
         return pf_fail(error, PF_E_ARGUMENT,
                        "isa is '%s', but the ascend platform has no instruction sets",
                        options->isa);
-    PF_TRY(ascend_device_open(options->device, &a, error));
+    const ascend_soc *plan = options->plan ? ascend_soc_find(options->plan) : NULL;
+    if (options->plan && !plan)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "the device to plan for is '%s', but must be 910B1, 910B2, 910B3, "
+                       "910B4, 910_9391, 910_9382 or A3", options->plan);
+    PF_TRY(ascend_device_open(options->device, plan, &a, error));
     a->fused = !native || strcmp(native, "1") != 0;
+    a->tally = &out->tally;
     out->state = a;
     PF_TRY(ascend_enter(a, error));
     a->facts.conv_f32 = accepts_conv_f32(a);

@@ -9,10 +9,11 @@
 #include "base/memory.h"
 #include "platform/ascend/launch.h"
 #include "platform/ascend/library.h"
+#include "platform/ascend/plan.h"
 
 enum { ALIGNMENT = 64, SLACK = 32, CHUNK = 1 << 16, SYNC_MILLISECONDS = 600000 };
 
-static const int64_t staging_bytes = (int64_t)8 << 20;
+static const int64_t staging_bytes = (int64_t)32 << 20;
 static const int64_t smallest_scratch = (int64_t)16 << 20;
 
 /* --- errors ----------------------------------------------------------------------- */
@@ -61,6 +62,8 @@ pf_status ascend_enter(ascend *a, pf_error *error)
 {
     a->error = error;
     ascend_scratch_rewind(a, (ascend_mark){0, 0});
+    if (a->plan)
+        return PF_OK;
     return ascend_check(a, a->api->aclrtSetCurrentContext(a->context),
                         "aclrtSetCurrentContext");
 }
@@ -81,9 +84,12 @@ static void renew_stream(ascend *a)
 
 pf_status ascend_sync(ascend *a)
 {
-    int code = a->api->aclrtSynchronizeStreamWithTimeout(a->stream, SYNC_MILLISECONDS);
-    a->syncs++;
     a->staged = 0;
+    if (a->tally)
+        a->tally->waits++;
+    if (a->plan)
+        return PF_OK;
+    int code = a->api->aclrtSynchronizeStreamWithTimeout(a->stream, SYNC_MILLISECONDS);
     pf_status status = ascend_check(a, code, "waiting for the stream");
     if (status != PF_OK)
         renew_stream(a);
@@ -135,6 +141,11 @@ pf_status ascend_allocate(ascend *a, int64_t bytes, void **out)
 {
     *out = NULL;
     bytes = bytes > 0 ? bytes : ALIGNMENT;
+    if (a->plan) {
+        *out = (void *)a->planned;
+        a->planned += (uintptr_t)((bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+        return PF_OK;
+    }
     if (pf_fault_hit(PF_FAULT_ALLOCATION))
         return pf_fail_memory(a->error, "device memory", (unsigned long long)bytes);
     int kept = find_kept(a, bytes);
@@ -174,6 +185,8 @@ int64_t ascend_free_bytes(ascend *a)
 {
     size_t free_bytes = 0, total = 0;
     int64_t kept = 0;
+    if (a->plan)
+        return a->plan->memory_bytes;
     if (a->api->aclrtGetMemInfo(ACL_HBM, &free_bytes, &total) != 0)
         return 0;
     for (int i = 0; i < a->block_count; i++)
@@ -230,11 +243,13 @@ static int64_t bytes_of(pf_dtype dtype, int64_t count)
 }
 
 /* By way of f32, in pieces that fit a buffer on the stack. */
-static void convert(char *to, pf_dtype dtype, const char *from, pf_dtype source,
+static void convert(void *out, pf_dtype dtype, const char *from, pf_dtype source,
                     int64_t count)
 {
     enum { PIECE = 1024 };
     float values[PIECE];
+    char *to = out;
+    uint16_t *halves = out;
     if (dtype == source) {
         memcpy(to, from, (size_t)bytes_of(dtype, count));
         return;
@@ -245,7 +260,7 @@ static void convert(char *to, pf_dtype dtype, const char *from, pf_dtype source,
         if (dtype == PF_F32)
             memcpy(to + bytes_of(dtype, at), values, (size_t)bytes_of(dtype, here));
         for (int64_t i = 0; dtype == PF_BF16 && i < here; i++)
-            ((uint16_t *)to)[at + i] = pf_f32_to_bf16(values[i]);
+            halves[at + i] = pf_f32_to_bf16(values[i]);
     }
 }
 
@@ -264,10 +279,12 @@ pf_status ascend_upload(ascend *a, void *device, pf_dtype dtype, const void *hos
         }
         int64_t here = count < room ? count : room, bytes = bytes_of(dtype, here);
         char *stage = a->staging + a->staged;
-        convert(stage, dtype, source, from, here);
-        PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(to, (size_t)bytes, stage,
-                            (size_t)bytes, ACL_HOST_TO_DEVICE, a->stream),
-                            "an upload"));
+        if (!a->plan)
+            convert(stage, dtype, source, from, here);
+        if (!a->plan)
+            PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(to, (size_t)bytes, stage,
+                                (size_t)bytes, ACL_HOST_TO_DEVICE, a->stream),
+                                "an upload"));
         a->staged += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         source += bytes_of(from, here);
         to += bytes;
@@ -284,6 +301,8 @@ pf_status ascend_download(ascend *a, void *host, const void *device, int64_t byt
         int64_t here = bytes < staging_bytes ? bytes : staging_bytes;
         if (a->staged + here > staging_bytes)
             PF_TRY(ascend_sync(a));
+        if (a->plan)
+            return ascend_sync(a);
         char *stage = a->staging + a->staged;
         PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(stage, (size_t)here, from,
                             (size_t)here, ACL_DEVICE_TO_HOST, a->stream),
@@ -367,11 +386,13 @@ static pf_status open_parts(ascend *a)
     return status;
 }
 
-pf_status ascend_device_open(int device, ascend **out, pf_error *error)
+pf_status ascend_device_open(int device, const ascend_soc *plan, ascend **out,
+                             pf_error *error)
 {
     *out = NULL;
-    const ascend_api *api;
-    PF_TRY(ascend_library(&api, error));
+    const ascend_api *api = NULL;
+    if (!plan)
+        PF_TRY(ascend_library(&api, error));
     ascend *a = pf_calloc(1, sizeof *a);
     ascend_block *blocks = pf_calloc(ASCEND_BLOCKS, sizeof *blocks);
     if (!a || !blocks) {
@@ -379,8 +400,11 @@ pf_status ascend_device_open(int device, ascend **out, pf_error *error)
         pf_free(blocks);
         return pf_fail_memory(error, "ascend platform", sizeof *a);
     }
-    *a = (ascend){.api = api, .device = device, .blocks = blocks, .error = error};
-    pf_status status = open_parts(a);
+    *a = (ascend){.api = api, .device = device, .blocks = blocks, .error = error,
+                  .plan = plan, .planned = (uintptr_t)1 << 40};
+    if (plan)
+        snprintf(a->facts.soc, sizeof a->facts.soc, "%s", plan->name);
+    pf_status status = plan ? PF_OK : open_parts(a);
     if (status != PF_OK) {
         ascend_device_close(a);
         return status;

@@ -34,6 +34,7 @@ typedef struct ascend_scratch {
 } ascend_scratch;
 
 typedef struct ascend_cache ascend_cache;
+typedef struct ascend_soc ascend_soc;
 
 typedef struct ascend {
     const ascend_api *api;
@@ -49,7 +50,9 @@ typedef struct ascend {
     char *staging;                      /* pinned */
     int64_t staged;                     /* bytes that the stream may still read */
     ascend_cache *cache;                /* of executors, launch.c */
-    int64_t launches, syncs;
+    pf_tally *tally;                    /* the platform's */
+    const ascend_soc *plan;             /* plan.h: nothing is computed; else NULL */
+    uintptr_t planned;                  /* the next address that is handed out then */
     pf_error *error;                    /* of the entry that runs */
 } ascend;
 
@@ -58,8 +61,9 @@ static inline ascend *ascend_of(const pf_platform *platform)
     return platform->state;
 }
 
-/* Opens and closes; *out is NULL on failure. */
-pf_status ascend_device_open(int device, ascend **out, pf_error *error);
+/* Opens and closes; *out is NULL on failure.  With `plan` there is no device. */
+pf_status ascend_device_open(int device, const ascend_soc *plan, ascend **out,
+                             pf_error *error);
 void ascend_device_close(ascend *a);
 
 /* Every entry of the table begins so: the device becomes the calling thread's,

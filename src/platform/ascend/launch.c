@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "platform/ascend/plan.h"
 
 /* BSND: batch, sequence, heads, width. */
 static char ascend_layout[] = "BSND";
@@ -176,7 +177,7 @@ static acl_launch phase_two(const ascend *a, ascend_operator op)
 
 bool ascend_has(const ascend *a, ascend_operator op)
 {
-    return phase_two(a, op) != NULL;
+    return a->plan || phase_two(a, op) != NULL;
 }
 
 /* --- the cache of executors --------------------------------------------------------------- */
@@ -373,7 +374,8 @@ static pf_status run(ascend *a, ascend_operator op, const plan *p, bool stays)
             discard(a, p->executor);
         PF_TRY(status);
     }
-    a->launches++;
+    if (a->tally)
+        a->tally->launches++;
     return ascend_check(a, phase_two(a, op)(workspace, p->workspace, p->executor,
                                             a->stream), entries[op].name);
 }
@@ -400,6 +402,10 @@ static pf_status launch_new(ascend *a, const ascend_call *call, kept *slot,
 pf_status ascend_launch(ascend *a, const ascend_call *call)
 {
     key k;
+    if (a->plan) {
+        ascend_plan_count(a->plan, call, a->tally);
+        return PF_OK;
+    }
     make_key(call, &k);
     kept *slot = find_slot(a->cache, &k);
     if (!slot || !slot->word)
@@ -413,6 +419,8 @@ bool ascend_accepts(ascend *a, const ascend_call *call)
 {
     handles h;
     plan p = {.api = a->api, .call = call, .h = &h};
+    if (a->plan)
+        return true;
     if (make_handles(a, call, &h) != PF_OK)
         return false;
     bool fine = entries[call->op].plan(&p) == 0;

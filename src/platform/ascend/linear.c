@@ -23,8 +23,8 @@ static bool y_is_free(const pf_linear_args *args)
            !ascend_same(&args->y, &args->residual);
 }
 
-/* x W^T + bias as F32 in r->value.  With bf16 weights the product is of bf16 and is
- * rounded to it: this device has no other form of it. */
+/* x W^T + bias as F32 in r->value.  With bf16 weights the product is rounded to bf16,
+ * which is the only form of it that there is; the bias is added in f32. */
 static pf_status multiply(linear_run *r)
 {
     const pf_linear_args *args = r->args;
@@ -32,15 +32,15 @@ static pf_status multiply(linear_run *r)
     pf_dtype dtype = args->weight->math == PF_MATH_FAST ? PF_BF16 : PF_F32;
     pf_tensor weight = pf_matrix(args->weight->prepared, dtype, w->shape[0], w->shape[1]);
     pf_tensor transposed = pf_tensor_permute(weight, (int[]){1, 0});
-    pf_tensor x = args->x, bias = args->bias, y = r->value;
-    if (dtype == PF_BF16) {
-        PF_TRY(ascend_dense(r->a, x, PF_BF16, &x));
-        if (!pf_tensor_is_null(&bias))
-            PF_TRY(ascend_dense(r->a, bias, PF_BF16, &bias));
-        PF_TRY(ascend_temp(r->a, PF_BF16, 2, y.shape, &y));
-    }
-    PF_TRY(ascend_product(r->a, x, transposed, bias, y));
-    return dtype == PF_BF16 ? ascend_move(r->a, y, r->value) : PF_OK;
+    pf_tensor x = args->x, y, none = {0};
+    if (dtype == PF_F32)
+        return ascend_product(r->a, x, transposed, args->bias, r->value);
+    PF_TRY(ascend_dense(r->a, x, PF_BF16, &x));
+    PF_TRY(ascend_temp(r->a, PF_BF16, 2, r->value.shape, &y));
+    PF_TRY(ascend_product(r->a, x, transposed, none, y));
+    if (pf_tensor_is_null(&args->bias))
+        return ascend_move(r->a, y, r->value);
+    return ascend_combine(r->a, ASCEND_Add, y, ascend_along(args->bias, 1, 2), r->value);
 }
 
 static pf_status activate(linear_run *r)
