@@ -122,8 +122,20 @@ CANN_API aclTensorList *aclCreateTensorList(const aclTensor *const *value,
     return l;
 }
 
-/* A destroyed handle keeps its memory, without its magic, so that a second use is
- * seen for sure. */
+/* A destroyed handle keeps its memory for a while, without its magic, so that a
+ * second use is seen. */
+static void retire(void *handle)
+{
+    enum { RETIRED = 1 << 14 };
+    static void *retired[RETIRED];
+    static int at;
+    pthread_mutex_lock(&lock);
+    free(retired[at]);
+    retired[at] = handle;
+    at = (at + 1) % RETIRED;
+    pthread_mutex_unlock(&lock);
+}
+
 static int destroy(void *handle, uint32_t magic, int64_t *counter, const char *what)
 {
     uint32_t *found = handle;
@@ -133,6 +145,7 @@ static int destroy(void *handle, uint32_t magic, int64_t *counter, const char *w
         return cann_violation(ACLNN_ERR_PARAM_INVALID, "%s: not a living handle", what);
     *found = 0;
     add(counter, -1);
+    retire(handle);
     return 0;
 }
 
@@ -326,7 +339,8 @@ static bool allowed(aclDataType dtype, int dtypes)
 
 static void take(op *o, view *place, const aclTensor *tensor, int dtypes, int number)
 {
-    place->rank = -1;
+    /* Whatever is checked after a failure finds a view, though an empty one. */
+    *place = (view){.rank = 4};
     op_require(o, tensor != NULL, ACLNN_ERR_PARAM_NULLPTR, "tensor %d is NULL", number);
     if (o->status)
         return;

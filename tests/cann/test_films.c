@@ -189,7 +189,7 @@ typedef struct fault {
 
 static const fault faults[] = {
     {"aclrtMalloc", 207001, PF_E_MEMORY, false},
-    {"aclnnAddmm", 507015, PF_E_PLATFORM, false},
+    {"aclnnMm", 507015, PF_E_PLATFORM, false},
     {"aclnnLayerNorm", 507014, PF_E_PLATFORM, false},
     {"aclrtSynchronizeStreamWithTimeout", 107020, PF_E_PLATFORM, false},
     {"aclnnRmsNormGetWorkspaceSize", 561003, PF_E_PLATFORM, true},
