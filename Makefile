@@ -2,6 +2,7 @@
 
 BUILD ?= build
 PREFIX ?= /usr/local
+CANN ?= 8.3
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -42,6 +43,11 @@ fuzz:
 # threads most.
 SUITES = --suite unit --suite components --suite pipeline --suite fault --suite fuzz
 
+# VAR=value pairs that put the emulator of CANN in the place of an installed one:
+# env $$(make -s ascend-env) build/phonofilm info --platforms
+ascend-env:
+	@echo "ASCEND_HOME_PATH=$(abspath $(BUILD))/tests/cann/$(CANN)"
+
 asan:
 	@meson setup build-asan -Db_sanitize=address --buildtype=debugoptimized \
 	  -Db_lundef=false 2>/dev/null || true
@@ -68,9 +74,11 @@ help:
 	@echo 'make crash        kill a server fifty times and count what is lost'
 	@echo 'make load         a thousand connections to a server'
 	@echo 'make install      install into PREFIX (/usr/local)'
+	@echo 'make -s ascend-env    say how to use the emulator of CANN (CANN=8.1 8.3 9.0)'
 	@echo 'make lint         check the rules of the house'
 	@echo 'make fuzz         run the fuzz targets (needs clang)'
 	@echo 'make asan ubsan tsan   test under a sanitizer'
 	@echo 'make clean        remove what was built'
 
-.PHONY: all demo test crash load bench install lint fuzz asan ubsan tsan clean help
+.PHONY: all demo test crash load bench install lint fuzz ascend-env asan ubsan tsan clean \
+  help

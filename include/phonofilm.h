@@ -77,11 +77,13 @@ typedef enum pf_bridge_frequencies {
 
 typedef struct pf_engine_options {
     const char *model_path;     /* model folder (docs/model/file-formats.md) */
-    const char *platform;       /* "cpu" or "reference"; NULL: the fastest here */
+    const char *platform;       /* "ascend", "cpu" or "reference"; NULL or "auto":
+                                 * the fastest here, a device before the processor */
     const char *isa;            /* highest instruction set that may be used:
                                  * "avx512bf16" "avx512" "avx2" "neon" "scalar";
                                  * NULL: whatever the processor has */
     int threads;                /* 1..256; 0: every processor of the process */
+    int device;                 /* which of several devices, from 0; docs/ascend.md */
     pf_precision precision;
     pf_bridge_frequencies bridge_frequencies;
     bool keep_resident;         /* keep components loaded between stages: faster
@@ -131,6 +133,20 @@ typedef struct pf_model_info {
 } pf_model_info;
 
 PF_API const pf_model_info *pf_engine_info(const pf_engine *engine);
+
+/* A platform that this build knows, and whether this machine has it. */
+typedef struct pf_platform_info {
+    char name[16];              /* "ascend" */
+    bool usable;
+    char isa[32];               /* "Ascend910B1", "avx2" */
+    char device[96];            /* for people */
+    int64_t memory_bytes;       /* available now */
+    char reason[512];           /* one sentence, if it is not usable */
+} pf_platform_info;
+
+/* Opens each platform (with device number `device`) to see; in order of preference.
+ * Fills at most `room` and returns how many. */
+PF_API int pf_platform_list(int device, pf_platform_info *out, int room);
 
 /* ======================================================================= request
  * A request says what to make.  pf_request_init fills in the model's defaults
@@ -336,10 +352,35 @@ typedef struct pf_bench_options {
     const char *isa;
     int threads;
     const char *op;             /* only this operation; NULL: all */
+    int device;
 } pf_bench_options;
 
 PF_API pf_status pf_bench(const pf_bench_options *options, pf_bench_report *out,
                           pf_error *error);
+
+/* What one denoising step with guidance gives a device that need not be here: the
+ * operators that would really be issued, and the time that their arithmetic or their
+ * memory need at least (docs/ascend.md, "Prediction"). */
+typedef struct pf_step_cost {
+    char device[96];
+    int64_t tokens;             /* of the video tower */
+    int64_t peak_bytes;         /* of the whole film, weights included */
+    double flops, bytes;        /* multiply-adds count two; bytes to and from memory */
+    int64_t launches;           /* of a step: all its forward passes */
+    int forwards;               /* how many these are */
+    int64_t waits;              /* of the host for the device */
+    double seconds;             /* at least */
+} pf_step_cost;
+
+typedef struct pf_step_options {
+    const char *model_path;     /* only shapes are read */
+    const char *platform;       /* "ascend" */
+    const char *device;         /* "910B1" "910B2" "910B3" "910B4" "A3" */
+    int height, width, num_frames;
+} pf_step_options;
+
+PF_API pf_status pf_predict_step(const pf_step_options *options, pf_step_cost *out,
+                                 pf_error *error);
 
 #ifdef __cplusplus
 }

@@ -21,7 +21,7 @@
 typedef struct options {
     model_sizes sizes;
     uint64_t seed;
-    bool dry_run, share_experts;
+    bool dry_run, share_experts, hollow;
     const char *folder;
 } options;
 
@@ -36,6 +36,7 @@ static void print_help(void)
          "  --layers-audio N     blocks of the audio tower, at most those of the video\n"
          "  --layers-text N      blocks of the text encoder\n"
          "  --share-experts      video_dit_2 links to the weights of video_dit\n"
+         "  --hollow             weights of zeros that take no room: for shapes alone\n"
          "  --dry-run            only says what would be written");
 }
 
@@ -97,6 +98,7 @@ static const struct option long_options[] = {
     {"layers-audio", required_argument, NULL, 'a'},
     {"layers-text", required_argument, NULL, 't'},
     {"share-experts", no_argument, NULL, 'e'},
+    {"hollow", no_argument, NULL, 'o'},
     {"dry-run", no_argument, NULL, 'd'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -111,6 +113,7 @@ static bool read_option(options *o, layer_options *layers, int which)
     case 'a': return read_number("layers-audio", optarg, 1, 1000, &layers->audio);
     case 't': return read_number("layers-text", optarg, 1, 1000, &layers->text);
     case 'e': o->share_experts = true; return true;
+    case 'o': o->hollow = true; return true;
     case 'd': o->dry_run = true; return true;
     default: return false;
     }
@@ -215,7 +218,8 @@ static pf_status write_component(const options *o, int index, pf_error *error)
         if (status == PF_OK && linked)
             status = link_weights(o->folder, &components[index - 1], part, error);
         else if (status == PF_OK)
-            status = write_weights(o->folder, part, &list, o->seed, error);
+            status = write_weights(o->folder, part, &list, o->hollow ? NULL : &o->seed,
+                                   error);
     }
     free_recipes(&list);
     return status;

@@ -77,7 +77,8 @@ extern const component components[COMPONENTS];
 /* Writes the weights of a component below `root`; the values depend on seed,
  * component and tensor name alone. */
 pf_status write_weights(const char *root, const component *part,
-                        const recipe_list *list, uint64_t seed, pf_error *error);
+                        const recipe_list *list, const uint64_t *seed,
+                        pf_error *error);
 
 /* Gives `to` the weights of `from` as hard links. */
 pf_status link_weights(const char *root, const component *from, const component *to,

@@ -131,7 +131,18 @@ static pf_status put_tensors(int fd, const char *path, span tensors, uint64_t se
     return status;
 }
 
-static pf_status write_file(const char *path, span tensors, uint64_t seed,
+/* The length alone: a hole that reads as zeros and takes no room. */
+static pf_status put_hole(int fd, const char *path, span tensors, pf_error *error)
+{
+    off_t end = lseek(fd, 0, SEEK_END);
+    for (int64_t i = tensors.begin; i < tensors.end; i++)
+        end += 2 * recipe_count(&tensors.list->items[i]);
+    if (end < 0 || ftruncate(fd, end) != 0)
+        return pf_fail_errno(error, errno, "cannot write %s", path);
+    return PF_OK;
+}
+
+static pf_status write_file(const char *path, span tensors, const uint64_t *seed,
                             pf_error *error)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -139,7 +150,8 @@ static pf_status write_file(const char *path, span tensors, uint64_t seed,
         return pf_fail_errno(error, errno, "cannot write %s", path);
     pf_status status = put_header(fd, path, tensors, error);
     if (status == PF_OK)
-        status = put_tensors(fd, path, tensors, seed, error);
+        status = seed ? put_tensors(fd, path, tensors, *seed, error)
+                      : put_hole(fd, path, tensors, error);
     if (close(fd) != 0 && status == PF_OK)
         status = pf_fail_errno(error, errno, "cannot write %s", path);
     if (status != PF_OK)
@@ -191,12 +203,13 @@ static pf_status write_index(const char *root, const component *part,
 }
 
 pf_status write_weights(const char *root, const component *part,
-                        const recipe_list *list, uint64_t seed, pf_error *error)
+                        const recipe_list *list, const uint64_t *seed,
+                        pf_error *error)
 {
     char name[256], path[PATH_BYTES];
     json_t *map = json_object();
     int64_t begin = 0;
-    uint64_t part_seed = hash_text(mix(seed), part->folder);
+    uint64_t part_seed = seed ? hash_text(mix(*seed), part->folder) : 0;
     pf_status status = PF_OK;
     for (int shard = 0; status == PF_OK && shard < part->shards; shard++) {
         span tensors = {list, begin, shard_end(list, part, shard, begin)};
@@ -204,7 +217,7 @@ pf_status write_weights(const char *root, const component *part,
         snprintf(path, sizeof path, "%s/%s/%s", root, part->folder, name);
         for (int64_t i = tensors.begin; i < tensors.end; i++)
             json_object_set_new(map, list->items[i].name, json_string(name));
-        status = write_file(path, tensors, part_seed, error);
+        status = write_file(path, tensors, seed ? &part_seed : NULL, error);
         begin = tensors.end;
     }
     if (status == PF_OK && part->shards > 1)

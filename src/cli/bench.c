@@ -7,18 +7,23 @@
 
 typedef struct settings {
     bool json;
-    const char *platform, *isa, *op;
-    int threads;
+    const char *platform, *isa, *op, *predict;
+    int threads, device;
 } settings;
 
 #define AT(member) offsetof(settings, member)
 
 static const cli_option options[] = {
     {CLI_SWITCH, "json", 0, NULL, AT(json), 0, 0, NULL, "Print JSON"},
+    {CLI_TEXT, "predict", 0, "DEVICE", AT(predict), 0, 0, NULL,
+     "Measure nothing: tell what a denoising step of MODEL gives a device that need "
+     "not be here, with --platform ascend: 910B1, 910B2, 910B3, 910B4 or A3"},
     {CLI_TEXT, "op", 0, "NAME", AT(op), 0, 0, NULL,
      "Only this operation: linear, attention or conv3d"},
     {CLI_TEXT, "platform", 0, "NAME", AT(platform), 0, 0, NULL,
-     "cpu (default) or reference"},
+     "auto (default: a device before the processor), ascend, cpu or reference"},
+    {CLI_INTEGER, "device", 0, "N", AT(device), 0, 1023, NULL,
+     "Which of several devices (default: 0)"},
     {CLI_TEXT, "isa", 0, "NAME", AT(isa), 0, 0, NULL,
      "Highest instruction set to use: avx512bf16, avx512, avx2, neon or scalar"},
     {CLI_INTEGER, "threads", 't', "N", AT(threads), 1, 256, NULL,
@@ -69,13 +74,79 @@ static void print_table(const pf_bench_report *report)
     }
 }
 
+/* --- prediction ------------------------------------------------------------------- */
+
+/* MOVA's two sizes, eight seconds each. */
+static const struct {
+    const char *name;
+    int height, width, frames;
+} films[] = {{"MOVA-360p", 352, 640, 193}, {"MOVA-720p", 720, 1280, 193}};
+
+enum { FILMS = sizeof films / sizeof films[0] };
+
+static void print_cost(const char *name, const pf_step_cost *c)
+{
+    printf("%-10s %8lld %9.1f %9.2f %9lld %9lld %6lld %9.1f %9.1f\n", name,
+           (long long)c->tokens, 1e-12 * c->flops, 1e-12 * c->bytes,
+           (long long)c->launches, (long long)(c->launches / c->forwards),
+           (long long)c->waits, (double)c->peak_bytes / (1024.0 * 1024.0 * 1024.0),
+           c->seconds);
+}
+
+static const char assumptions[] =
+    "\nA step has two forward passes (guidance). Each operator is taken to need its\n"
+    "arithmetic at the full speed of all cores (bf16: cores x clock x 8192 operations,\n"
+    "f32 and HF32: a quarter of that) or its memory at 1.6 TB/s, whichever is longer,\n"
+    "and nothing else: no launch, no fault of tiling, no cache. A device will be slower.\n"
+    "Published for a 910B, MOVA-360p, 8 s, with guidance: 37.0 s a step.\n";
+
+static json_t *cost_json(const char *name, const pf_step_cost *c)
+{
+    return json_pack("{s:s, s:s, s:I, s:f, s:f, s:I, s:i, s:I, s:I, s:f}", "film", name,
+                     "device", c->device, "tokens", (json_int_t)c->tokens, "flops",
+                     c->flops, "bytes", c->bytes, "launches", (json_int_t)c->launches,
+                     "forwards", c->forwards, "waits", (json_int_t)c->waits,
+                     "peak_bytes", (json_int_t)c->peak_bytes, "seconds", c->seconds);
+}
+
+static int predict(const settings *s, const char *model)
+{
+    pf_error error = {0};
+    pf_step_cost cost[FILMS];
+    for (int i = 0; i < FILMS; i++) {
+        pf_step_options film = {model, s->platform ? s->platform : "ascend",
+                                s->predict, films[i].height, films[i].width,
+                                films[i].frames};
+        pf_status status = pf_predict_step(&film, &cost[i], &error);
+        if (status != PF_OK)
+            return cli_fail(status, &error);
+    }
+    if (s->json) {
+        json_t *root = json_array();
+        for (int i = 0; i < FILMS; i++)
+            json_array_append_new(root, cost_json(films[i].name, &cost[i]));
+        json_dumpf(root, stdout, JSON_INDENT(1));
+        putchar('\n');
+        json_decref(root);
+        return EXIT_DONE;
+    }
+    printf("One denoising step on %s, counted and calculated, not measured\n\n"
+           "%-10s %8s %9s %9s %9s %9s %6s %9s %9s\n", cost[0].device, "film", "tokens",
+           "TFLOP", "TB", "launches", "a pass", "waits", "GiB", "s");
+    for (int i = 0; i < FILMS; i++)
+        print_cost(films[i].name, &cost[i]);
+    fputs(assumptions, stdout);
+    return EXIT_DONE;
+}
+
 int cli_bench(int argc, char **argv)
 {
     settings s = {0};
     cli_parser parser = {
         .options = options,
         .count = (int)(sizeof options / sizeof options[0]),
-        .usage = "",
+        .usage = "[--predict DEVICE MODEL]",
+        .takes_operand = true,
         .summary = "Measures linear layers, attention and convolutions against "
                    "register-only loops of the same run; takes a minute or two.",
         .settings = &s,
@@ -83,9 +154,16 @@ int cli_bench(int argc, char **argv)
     int code = cli_parse(&parser, argc, argv);
     if (code != EXIT_DONE)
         return code;
+    if (!s.predict != !parser.operand || (s.predict && (s.op || s.isa || s.threads))) {
+        fputs("phonofilm: --predict DEVICE goes with a MODEL folder, --platform and "
+              "--json alone\n", stderr);
+        return EXIT_WRONG;
+    }
+    if (s.predict)
+        return predict(&s, parser.operand);
     pf_error error = {0};
     pf_bench_report report;
-    pf_bench_options bench = {s.platform, s.isa, s.threads, s.op};
+    pf_bench_options bench = {s.platform, s.isa, s.threads, s.op, s.device};
     pf_status status = pf_bench(&bench, &report, &error);
     if (status != PF_OK)
         return cli_fail(status, &error);

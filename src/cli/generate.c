@@ -24,6 +24,7 @@ enum { MAX_PROMPT_INPUT = 1 << 20 };
 typedef struct settings {
     const char *config;
     const char *model_path, *platform, *isa;
+    int device;
     const char *prompt, *negative_prompt, *image_path, *last_image_path;
     const char *output, *output_path, *output_file_name;
     const char *save_latents, *from_latents, *perf_dump_path, *sheet;
@@ -124,7 +125,9 @@ static const cli_option options[] = {
      "auto|f32|bf16",
      "Rotary frequencies of the bridge (default: auto: bf16 with ref, else f32)"},
     {CLI_TEXT, "platform", 0, "NAME", AT(platform), 0, 0, NULL,
-     "cpu (default) or reference"},
+     "auto (default: a device before the processor), ascend, cpu or reference"},
+    {CLI_INTEGER, "device", 0, "N", AT(device), 0, 1023, NULL,
+     "Which of several devices (default: 0)"},
     {CLI_TEXT, "isa", 0, "NAME", AT(isa), 0, 0, NULL,
      "Highest instruction set to use: avx512bf16, avx512, avx2, neon or scalar"},
     {CLI_INTEGER, "threads", 't', "N", AT(threads), 1, 256, NULL,
@@ -476,6 +479,7 @@ static int open_engine(generation *g)
         .platform = s->platform,
         .isa = s->isa,
         .threads = s->threads,
+        .device = s->device,
         .precision = (pf_precision)s->precision,
         .bridge_frequencies = (pf_bridge_frequencies)s->bridge_inv_freq,
         .keep_resident = s->keep_resident,

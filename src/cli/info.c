@@ -8,8 +8,8 @@
 #include "cli/report.h"
 
 typedef struct settings {
-    bool json;
-    int height, width, num_frames;
+    bool json, platforms;
+    int height, width, num_frames, device;
     const char *platform, *isa;
 } settings;
 
@@ -25,9 +25,13 @@ static const cli_option options[] = {
      NULL,
      "and length (default: the model's)"},
     {CLI_GROUP, "Output and machine", 0, NULL, 0, 0, 0, NULL, NULL},
+    {CLI_SWITCH, "platforms", 0, NULL, AT(platforms), 0, 0, NULL,
+     "Tell which platforms this machine has, and why it lacks the others"},
     {CLI_SWITCH, "json", 0, NULL, AT(json), 0, 0, NULL, "Print JSON"},
     {CLI_TEXT, "platform", 0, "NAME", AT(platform), 0, 0, NULL,
-     "cpu (default) or reference"},
+     "auto (default: a device before the processor), ascend, cpu or reference"},
+    {CLI_INTEGER, "device", 0, "N", AT(device), 0, 1023, NULL,
+     "Which of several devices (default: 0)"},
     {CLI_TEXT, "isa", 0, "NAME", AT(isa), 0, 0, NULL,
      "Highest instruction set to use"},
 };
@@ -77,6 +81,44 @@ static void print_table(const pf_model_info *info, const pf_request *r,
     report_prediction(p);
 }
 
+/* --- platforms ------------------------------------------------------------------ */
+
+static void print_platforms_json(const pf_platform_info *list, int count)
+{
+    json_t *root = json_array();
+    for (int i = 0; i < count; i++) {
+        const pf_platform_info *p = &list[i];
+        json_array_append_new(root, json_pack(
+            "{s:s, s:b, s:s, s:s, s:I, s:s}", "name", p->name, "usable", p->usable,
+            "isa", p->isa, "device", p->device, "memory_bytes",
+            (json_int_t)p->memory_bytes, "reason", p->reason));
+    }
+    json_dumpf(root, stdout, JSON_INDENT(1));
+    putchar('\n');
+    json_decref(root);
+}
+
+static int show_platforms(const settings *s)
+{
+    enum { MOST = 8 };
+    pf_platform_info list[MOST];
+    int count = pf_platform_list(s->device, list, MOST);
+    if (s->json) {
+        print_platforms_json(list, count);
+        return EXIT_DONE;
+    }
+    for (int i = 0; i < count; i++)
+        if (list[i].usable)
+            printf("%-10s %s, %s, %.1f GiB available\n", list[i].name, list[i].isa,
+                   list[i].device,
+                   (double)list[i].memory_bytes / (1024.0 * 1024.0 * 1024.0));
+        else
+            printf("%-10s not usable: %s\n", list[i].name, list[i].reason);
+    return EXIT_DONE;
+}
+
+/* --- a model ---------------------------------------------------------------------- */
+
 static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
 {
     pf_error error = {0};
@@ -110,7 +152,7 @@ int cli_info(int argc, char **argv)
     cli_parser parser = {
         .options = options,
         .count = (int)(sizeof options / sizeof options[0]),
-        .usage = "[MODEL]",
+        .usage = "[MODEL] | --platforms",
         .summary = "Tells what the model folder MODEL (default: the model that comes "
                    "with the program) holds: components, dtypes, bytes, and the memory "
                    "and time that a film needs.",
@@ -120,6 +162,13 @@ int cli_info(int argc, char **argv)
     int code = cli_parse(&parser, argc, argv);
     if (code != EXIT_DONE)
         return code;
+    if (s.platforms) {
+        if (parser.operand || s.platform || s.isa) {
+            fputs("phonofilm: --platforms goes with --json and --device alone\n", stderr);
+            return EXIT_WRONG;
+        }
+        return show_platforms(&s);
+    }
     const char *model = parser.operand ? parser.operand : cli_default_model();
     if (!model) {
         fputs("phonofilm: MODEL is missing: give a model folder\n", stderr);
@@ -130,6 +179,7 @@ int cli_info(int argc, char **argv)
     pf_engine_options engine_options = {.model_path = model,
                                         .platform = s.platform,
                                         .isa = s.isa,
+                                        .device = s.device,
                                         .warn = cli_warn};
     pf_status status = pf_engine_open(&engine_options, &engine, &error);
     code = status == PF_OK ? show(&s, &parser, engine) : cli_fail(status, &error);

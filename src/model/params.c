@@ -225,18 +225,20 @@ pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
 
 /* --- loading ----------------------------------------------------------------------- */
 
-static int64_t vector_bytes(const slot *s)
+static int64_t vector_bytes(const slot *s, const pf_platform *platform)
 {
-    int64_t bytes = pf_tensor_count(&s->source) * (int64_t)sizeof(float);
+    int64_t bytes = pf_tensor_count(&s->source) * (int64_t)sizeof(float) +
+                    platform->capabilities.tensor_slack;
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-static int64_t all_vector_bytes(const pf_params *params)
+static int64_t all_vector_bytes(const pf_params *params,
+                                const pf_platform *platform)
 {
     int64_t bytes = 0;
     for (int64_t i = 0; i < params->count; i++)
         if (params->slots[i].kind == SLOT_VECTOR)
-            bytes += vector_bytes(&params->slots[i]);
+            bytes += vector_bytes(&params->slots[i], platform);
     return bytes;
 }
 
@@ -260,7 +262,7 @@ static pf_status upload_vector(pf_params *params, const slot *s, char *place,
 static pf_status load_vectors(pf_params *params, pf_error *error)
 {
     void *memory = NULL;
-    int64_t bytes = all_vector_bytes(params), at = 0;
+    int64_t bytes = all_vector_bytes(params, params->platform), at = 0;
     if (bytes == 0)
         return PF_OK;
     PF_TRY(params->platform->table.allocate(params->platform, bytes, &memory,
@@ -272,7 +274,7 @@ static pf_status load_vectors(pf_params *params, pf_error *error)
             continue;
         PF_TRY(upload_vector(params, s, params->vectors + at, error));
         s->vector->data = params->vectors + at;
-        at += vector_bytes(s);
+        at += vector_bytes(s, params->platform);
     }
     return PF_OK;
 }
@@ -373,7 +375,7 @@ bool pf_params_loaded(const pf_params *params)
 pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
                                  pf_math math)
 {
-    pf_params_size size = {.device_bytes = all_vector_bytes(params),
+    pf_params_size size = {.device_bytes = all_vector_bytes(params, platform),
                            .stored_bytes = pf_weights_bytes(params->weights)};
     for (int64_t i = 0; i < params->count; i++) {
         const slot *s = &params->slots[i];

@@ -84,7 +84,7 @@ static pf_status take(pf_ops *ops, int64_t bytes, void **out)
 
 static pf_status make(pf_ops *ops, pf_tensor *tensor)
 {
-    int64_t bytes = pf_tensor_bytes(tensor);
+    int64_t bytes = pf_tensor_bytes(tensor) + ops->platform->capabilities.tensor_slack;
     bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (bytes == 0)
         bytes = ALIGNMENT;

@@ -1,6 +1,7 @@
 /* The engine behind the public header.  See engine.h. */
 #include "pipeline/engine.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -8,6 +9,35 @@
 const char *pf_version(void)
 {
     return PF_VERSION;
+}
+
+static void describe_platform(const char *name, int device, pf_platform_info *out)
+{
+    pf_error error = {0};
+    pf_platform *platform = NULL;
+    pf_platform_options options = {.name = name, .threads = 1, .device = device};
+    *out = (pf_platform_info){0};
+    snprintf(out->name, sizeof out->name, "%s", name);
+    if (pf_platform_open(&options, &platform, &error) != PF_OK) {
+        snprintf(out->reason, sizeof out->reason, "%s", error.message);
+        return;
+    }
+    const pf_capabilities *can = &platform->capabilities;
+    out->usable = true;
+    out->memory_bytes = can->memory_bytes;
+    snprintf(out->isa, sizeof out->isa, "%s", can->isa);
+    snprintf(out->device, sizeof out->device, "%s", can->device);
+    pf_platform_close(platform);
+}
+
+int pf_platform_list(int device, pf_platform_info *out, int room)
+{
+    int count;
+    const pf_platform_entry *entries = pf_platform_entries(&count);
+    count = count < room ? count : room;
+    for (int i = 0; i < count; i++)
+        describe_platform(entries[i].name, entries[i].has_devices ? device : 0, &out[i]);
+    return count;
 }
 
 static void fill_info(pf_engine *engine)
@@ -63,10 +93,10 @@ static bool wants_rounded_frequencies(const pf_engine_options *options)
 }
 
 static pf_status open_parts(pf_engine *engine, const pf_engine_options *options,
-                            pf_error *error)
+                            const char *plan, pf_error *error)
 {
     pf_platform_options platform = {options->platform, options->isa,
-                                    options->threads};
+                                    options->threads, options->device, plan};
     engine->model_path = pf_strdup(options->model_path);
     if (!engine->model_path)
         return pf_fail_memory(error, "engine", sizeof *engine);
@@ -76,8 +106,8 @@ static pf_status open_parts(pf_engine *engine, const pf_engine_options *options,
     return PF_OK;
 }
 
-pf_status pf_engine_open(const pf_engine_options *options, pf_engine **out,
-                         pf_error *error)
+pf_status pf_engine_open_planned(const pf_engine_options *options, const char *plan,
+                                 pf_engine **out, pf_error *error)
 {
     *out = NULL;
     PF_TRY(check_options(options, error));
@@ -92,13 +122,19 @@ pf_status pf_engine_open(const pf_engine_options *options, pf_engine **out,
     engine->keep_resident = options->keep_resident;
     engine->memory_limit = options->memory_limit;
     engine->log = (pf_log){options->warn, options->warn_user};
-    pf_status status = open_parts(engine, options, error);
+    pf_status status = open_parts(engine, options, plan, error);
     if (status != PF_OK) {
         pf_engine_close(engine);
         return status;
     }
     *out = engine;
     return PF_OK;
+}
+
+pf_status pf_engine_open(const pf_engine_options *options, pf_engine **out,
+                         pf_error *error)
+{
+    return pf_engine_open_planned(options, NULL, out, error);
 }
 
 void pf_engine_close(pf_engine *engine)

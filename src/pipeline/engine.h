@@ -103,4 +103,8 @@ void pf_components_close(pf_engine *engine);
 pf_status pf_preview_read(pf_engine *engine, const json_t *config, const char *name,
                           pf_error *error);
 
+/* pf_engine_open on a platform that only counts (pf_platform_options.plan). */
+pf_status pf_engine_open_planned(const pf_engine_options *options, const char *plan,
+                                 pf_engine **out, pf_error *error);
+
 #endif

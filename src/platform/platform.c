@@ -1,15 +1,18 @@
 /* The registry of platforms, and opening one.  See platform.h. */
 #include "platform/platform.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "platform/ascend/ascend.h"
 #include "platform/cpu/cpu.h"
 #include "platform/reference/reference.h"
 
 static const pf_platform_entry entries[] = {
-    {"cpu", pf_cpu_open},
-    {"reference", pf_reference_open},
+    {"ascend", true, pf_ascend_open},
+    {"cpu", false, pf_cpu_open},
+    {"reference", false, pf_reference_open},
 };
 
 const pf_platform_entry *pf_platform_entries(int *count)
@@ -18,25 +21,18 @@ const pf_platform_entry *pf_platform_entries(int *count)
     return entries;
 }
 
-static const pf_platform_entry *find_entry(const char *name)
+static pf_status open_entry(const pf_platform_entry *entry,
+                            const pf_platform_options *options, pf_platform **out,
+                            pf_error *error)
 {
-    int count;
-    const pf_platform_entry *list = pf_platform_entries(&count);
-    for (int i = 0; i < count; i++)
-        if (!name || strcmp(list[i].name, name) == 0)
-            return &list[i];
-    return NULL;
-}
-
-pf_status pf_platform_open(const pf_platform_options *options,
-                           pf_platform **out, pf_error *error)
-{
-    *out = NULL;
-    const pf_platform_entry *entry = find_entry(options->name);
-    if (!entry)
+    if (options->device != 0 && !entry->has_devices)
         return pf_fail(error, PF_E_ARGUMENT,
-                       "platform is '%s', but must be cpu or reference",
-                       options->name);
+                       "device is %d, but must be 0: the %s platform has no others",
+                       options->device, entry->name);
+    if (options->plan && !entry->has_devices)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "the %s platform cannot plan for %s, but the ascend platform can",
+                       entry->name, options->plan);
     pf_platform *platform = pf_calloc(1, sizeof *platform);
     if (!platform)
         return pf_fail_memory(error, "platform", sizeof *platform);
@@ -50,6 +46,53 @@ pf_status pf_platform_open(const pf_platform_options *options,
     }
     *out = platform;
     return PF_OK;
+}
+
+/* "ascend, cpu or reference" */
+static void list_names(char *out, size_t bytes)
+{
+    int count;
+    const pf_platform_entry *list = pf_platform_entries(&count);
+    size_t used = 0;
+    for (int i = 0; i < count && used < bytes; i++)
+        used += (size_t)snprintf(out + used, bytes - used, "%s%s",
+                                 i == 0 ? "" : i == count - 1 ? " or " : ", ",
+                                 list[i].name);
+}
+
+/* The first that opens; what is wrong with the last is what is wrong. */
+static pf_status open_any(const pf_platform_options *options, pf_platform **out,
+                          pf_error *error)
+{
+    int count;
+    const pf_platform_entry *list = pf_platform_entries(&count);
+    pf_status status = PF_E_PLATFORM;
+    for (int i = 0; i < count && status != PF_OK; i++) {
+        pf_error why = {0};
+        if (strcmp(list[i].name, "reference") == 0)
+            break;
+        status = open_entry(&list[i], options, out, &why);
+        if (status != PF_OK && error)
+            *error = why;
+    }
+    return status;
+}
+
+pf_status pf_platform_open(const pf_platform_options *options,
+                           pf_platform **out, pf_error *error)
+{
+    int count;
+    char names[96];
+    const pf_platform_entry *list = pf_platform_entries(&count);
+    *out = NULL;
+    if (!options->name || strcmp(options->name, "auto") == 0)
+        return open_any(options, out, error);
+    for (int i = 0; i < count; i++)
+        if (strcmp(list[i].name, options->name) == 0)
+            return open_entry(&list[i], options, out, error);
+    list_names(names, sizeof names);
+    return pf_fail(error, PF_E_ARGUMENT, "platform is '%s', but must be auto, %s",
+                   options->name, names);
 }
 
 void pf_platform_close(pf_platform *platform)

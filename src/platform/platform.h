@@ -29,7 +29,8 @@ typedef struct pf_platform pf_platform;
 /* How a kernel may compute.  Accumulation is f32 in every mode. */
 typedef enum pf_math {
     PF_MATH_F32,        /* multiplicands f32: weights are widened, never rounded */
-    PF_MATH_FAST        /* multiplicands may be rounded to bf16 */
+    PF_MATH_FAST        /* multiplicands may be rounded to bf16, and so may the result
+                         * of a product where capabilities.rounds_products says so */
 } pf_math;
 
 typedef struct pf_numerics {
@@ -40,11 +41,14 @@ typedef struct pf_numerics {
 /* Filled once when the platform opens; plain facts, never asked "who are you". */
 typedef struct pf_capabilities {
     char name[16];                  /* "reference", "cpu" */
-    char isa[32];                   /* "avx512bf16", "avx2", "scalar" ... */
+    char isa[32];                   /* "avx512bf16", "avx2", "scalar", "Ascend910B1" */
     char device[96];                /* "AMD EPYC 9B14", for people */
     int threads;
     int64_t memory_bytes;           /* available to this process now */
     bool maps_channels_last;        /* layout that feature maps should have */
+    bool rounds_products;           /* see PF_MATH_FAST */
+    int tensor_slack;               /* bytes that must be free behind each tensor, for
+                                     * vector units that fetch whole units */
 } pf_capabilities;
 
 /* --- weights ---------------------------------------------------------------- */
@@ -316,9 +320,18 @@ typedef struct pf_platform_table {
     void (*close)(pf_platform *platform);
 } pf_platform_table;
 
+/* What a device was given so far; platforms that compute on the host leave it 0.
+ * flops, bytes and seconds are known while planning only. */
+typedef struct pf_tally {
+    int64_t launches, waits;
+    double flops, bytes;
+    double seconds;                 /* at least: arithmetic or memory, each operator */
+} pf_tally;
+
 struct pf_platform {
     pf_platform_table table;
     pf_capabilities capabilities;
+    pf_tally tally;
     pf_pool *pool;                  /* for platforms that compute on the host */
     void *state;                    /* the platform's own */
 };
@@ -326,10 +339,14 @@ struct pf_platform {
 /* --- opening ---------------------------------------------------------------- */
 
 typedef struct pf_platform_options {
-    const char *name;               /* "reference", "cpu"; NULL: the fastest */
+    const char *name;               /* of the registry; NULL or "auto": the first
+                                     * that opens here */
     const char *isa;                /* "avx512bf16" "avx512" "avx2" "neon" "scalar":
                                      * the highest that may be used; NULL: all */
     int threads;                    /* 0: as many as the process may use */
+    int device;                     /* number of the device, where there are several */
+    const char *plan;               /* a kind of device that need not be here: nothing is
+                                     * computed, the tally grows; NULL: compute */
 } pf_platform_options;
 
 pf_status pf_platform_open(const pf_platform_options *options,
@@ -339,6 +356,7 @@ void pf_platform_close(pf_platform *platform);
 /* The registry: one line a platform, in order of preference. */
 typedef struct pf_platform_entry {
     const char *name;
+    bool has_devices;               /* options.device and .plan mean something */
     /* Fills *out (zeroed but for `pool`); on failure the error says why this
      * machine cannot do it. */
     pf_status (*open)(pf_platform *out, const pf_platform_options *options,

@@ -47,9 +47,11 @@ static const int thread_counts[] = {1, 2, 3, 5};
 
 enum { THREADINGS = sizeof thread_counts / sizeof thread_counts[0], TARGETS = 16 };
 
-/* One instruction set of one platform, opened once for each thread count. */
+/* One instruction set of one platform, opened once for each thread count; a device
+ * (no isa) twice. */
 typedef struct target {
     const char *name, *isa;
+    int opened;
     pf_platform *platforms[THREADINGS];
 } target;
 
@@ -81,8 +83,9 @@ static void close_target(target *t)
 
 static pf_status open_target(target *t, pf_error *error)
 {
-    for (int i = 0; i < THREADINGS; i++) {
-        pf_platform_options how = {t->name, t->isa, thread_counts[i]};
+    t->opened = t->isa ? THREADINGS : 2;
+    for (int i = 0; i < t->opened; i++) {
+        pf_platform_options how = {t->name, t->isa, thread_counts[i], 0, NULL};
         PF_TRY(pf_platform_open(&how, &t->platforms[i], error));
     }
     return PF_OK;
@@ -93,14 +96,14 @@ static void add_target(session *s, const char *name, const char *isa)
     pf_error error = {0};
     target *t = &s->targets[s->count];
     *t = (target){.name = name, .isa = isa};
-    if (!wanted(s->options.platform, name) || !wanted(s->options.isa, isa))
+    if (!wanted(s->options.platform, name) || (isa && !wanted(s->options.isa, isa)))
         return;
     if (open_target(t, &error) == PF_OK) {
         s->count++;
         return;
     }
     close_target(t);
-    printf("skipped: %s %s: %s\n", name, isa, error.message);
+    printf("skipped: %s %s: %s\n", name, isa ? isa : "", error.message);
     s->skipped++;
 }
 
@@ -120,9 +123,10 @@ static void add_targets(session *s)
     const pf_platform_entry *entries = pf_platform_entries(&count);
     for (int i = 0; i < count; i++) {
         bool is_cpu = strcmp(entries[i].name, "cpu") == 0;
+        bool on_host = is_cpu || strcmp(entries[i].name, "reference") == 0;
         size_t sets = is_cpu ? sizeof instruction_sets / sizeof instruction_sets[0] : 1;
         for (size_t k = 0; k < sets; k++)
-            add_target(s, entries[i].name, instruction_sets[k]);
+            add_target(s, entries[i].name, on_host ? instruction_sets[k] : NULL);
     }
 }
 
@@ -146,7 +150,7 @@ static bool run_trial(trial *t, const slot *what, pf_platform *platform,
 static bool repeats(const trial *first, const slot *what, const target *on,
                     const options *o, int case_number, char *why)
 {
-    for (int i = 1; i < THREADINGS; i++) {
+    for (int i = 1; i < on->opened; i++) {
         trial again;
         char reason[WHY];
         bool fine = run_trial(&again, what, on->platforms[i], o, case_number,
@@ -164,9 +168,10 @@ static bool repeats(const trial *first, const slot *what, const target *on,
 static void report_failure(const trial *t, const slot *what, const target *on,
                            const options *o, int case_number, const char *why)
 {
-    printf("FAIL %s%s: %s\n     again: --only %s --case %d --platform %s --isa %s "
+    printf("FAIL %s%s: %s\n     again: --only %s --case %d --platform %s%s%s "
            "--seed %llu\n", what->name, t->text, why, what->name, case_number,
-           on->name, on->isa, (unsigned long long)o->seed);
+           on->name, on->isa ? " --isa " : "", on->isa ? on->isa : "",
+           (unsigned long long)o->seed);
 }
 
 static void check_target(session *s, const slot *what, const target *on,
@@ -225,7 +230,7 @@ static void bench_case(session *s, const slot *what, int case_number)
         trial_build(&t, what->check, platform, case_number, s->options.seed);
         double seconds = seconds_of(&t, what);
         printf("%s case %d%s: %s %s %.3f ms", what->name, case_number, t.text,
-               on->name, on->isa, 1e3 * seconds);
+               on->name, on->isa ? on->isa : "", 1e3 * seconds);
         if (t.flops > 0.0 && seconds > 0.0)
             printf(" %.1f GFLOP/s", 1e-9 * t.flops / seconds);
         printf("\n");

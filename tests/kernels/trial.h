@@ -132,7 +132,8 @@ void trial_say(trial *t, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Sums of products: 1e-5 of the maximum, 1e-2 and cosine 0.9999 with bf16
- * multiplicands; one rounding in fifty may flip. */
+ * multiplicands (1.5e-2 where
+ * products are rounded, too); one rounding in fifty may flip. */
 limits tolerance_of_products(const trial *t);
 /* `relative`, and flips where the case rounds. */
 limits tolerance_of(const trial *t, double relative);

@@ -1,0 +1,93 @@
+/* One denoising step as a device would be given it.  docs/ascend.md, "Prediction".
+ *
+ * The denoising stage runs on a platform that counts operators instead of computing:
+ * once for one step and once for two, and the difference is a step.
+ */
+#include <stdio.h>
+
+#include "pipeline/job.h"
+
+/* The first denoising stage with `steps` steps; what it gave the device. */
+static pf_status count_steps(pf_job *job, int steps, pf_tally *out, pf_error *error)
+{
+    pf_platform *platform = job->engine->platform;
+    pf_tally before = platform->tally;
+    pf_ops ops;
+    pf_ops_init(&ops, platform, pf_engine_numerics(job->engine, PF_VIDEO_DIT), false,
+                error);
+    job->plan.switch_step = steps;
+    pf_status status = pf_stage_denoise_high(job, &ops);
+    pf_ops_release(&ops);
+    *out = (pf_tally){
+        .launches = platform->tally.launches - before.launches,
+        .waits = platform->tally.waits - before.waits,
+        .flops = platform->tally.flops - before.flops,
+        .bytes = platform->tally.bytes - before.bytes,
+        .seconds = platform->tally.seconds - before.seconds,
+    };
+    return status;
+}
+
+static const pf_stage *denoising_stage(void)
+{
+    for (int i = 0; i < PF_STAGES; i++)
+        if (pf_stages[i].run == pf_stage_denoise_high)
+            return &pf_stages[i];
+    return NULL;
+}
+
+static pf_status count_one(pf_job *job, pf_step_cost *out, pf_error *error)
+{
+    pf_tally one, two;
+    const pf_plan *p = &job->plan;
+    PF_TRY(pf_residency_use(job->engine, denoising_stage()->components(job), error));
+    PF_TRY(count_steps(job, 1, &one, error));
+    PF_TRY(count_steps(job, 2, &two, error));
+    snprintf(out->device, sizeof out->device, "%s",
+             job->engine->platform->capabilities.isa);
+    out->tokens = p->latent_frames * p->latent_height * p->latent_width / 4;
+    out->flops = two.flops - one.flops;
+    out->bytes = two.bytes - one.bytes;
+    out->launches = two.launches - one.launches;
+    out->forwards = p->three_branches ? 3 : p->needs_negative ? 2 : 1;
+    out->waits = two.waits - one.waits;
+    out->seconds = two.seconds - one.seconds;
+    return PF_OK;
+}
+
+static pf_status count_in(pf_engine *engine, const pf_step_options *options,
+                          pf_step_cost *out, pf_error *error)
+{
+    pf_job *job;
+    pf_prediction prediction;
+    pf_request request;
+    pf_request_init(engine, &request);
+    request.text_only = true;
+    request.prompt = "A red ball bounces on a wooden floor.";
+    request.height = options->height;
+    request.width = options->width;
+    request.num_frames = options->num_frames;
+    request.num_inference_steps = 8;
+    PF_TRY(pf_request_check(engine, &request, &prediction, error));
+    PF_TRY(pf_job_create(engine, &request, NULL, &job, error));
+    out->peak_bytes = prediction.peak_bytes;
+    pf_status status = count_one(job, out, error);
+    pf_job_destroy(job);
+    return status;
+}
+
+pf_status pf_predict_step(const pf_step_options *options, pf_step_cost *out,
+                          pf_error *error)
+{
+    pf_engine *engine;
+    pf_engine_options how = {.model_path = options->model_path,
+                             .platform = options->platform, .threads = 1,
+                             .memory_limit = INT64_MAX};
+    *out = (pf_step_cost){0};
+    if (!options->device)
+        return pf_fail(error, PF_E_ARGUMENT, "device is missing, but must be a name");
+    PF_TRY(pf_engine_open_planned(&how, options->device, &engine, error));
+    pf_status status = count_in(engine, options, out, error);
+    pf_engine_close(engine);
+    return status;
+}

@@ -1,0 +1,172 @@
+/* The ascend platform: its table, memory, weights and capabilities.  See ascend.h. */
+#include "platform/ascend/ascend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/ascend/operators.h"
+#include "platform/ascend/plan.h"
+
+/* --- memory ----------------------------------------------------------------------- */
+
+static pf_status allocate(pf_platform *platform, int64_t bytes, void **out,
+                          pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    return ascend_allocate(a, bytes, out);
+}
+
+static void release(pf_platform *platform, void *memory)
+{
+    if (memory)
+        ascend_release(ascend_of(platform), memory);
+}
+
+static pf_status upload(pf_platform *platform, void *device, const void *host,
+                        int64_t bytes, pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    return ascend_upload(a, device, PF_U8, host, PF_U8, bytes);
+}
+
+static pf_status download(pf_platform *platform, void *host, const void *device,
+                          int64_t bytes, pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    return ascend_download(a, host, device, bytes);
+}
+
+/* --- weights ------------------------------------------------------------------------ */
+
+/* Linear layers multiply in bf16 unless they must not; convolutions multiply f32,
+ * which their operator narrows to HF32 by itself where it may. */
+static pf_dtype kept_dtype(pf_weight_kind kind, pf_math math)
+{
+    return kind == PF_WEIGHT_LINEAR && math == PF_MATH_FAST ? PF_BF16 : PF_F32;
+}
+
+static int64_t weight_bytes(pf_platform *platform, pf_weight_kind kind, pf_math math,
+                            const pf_tensor *source)
+{
+    (void)platform;
+    return pf_tensor_count(source) * (int64_t)pf_dtype_bytes(kept_dtype(kind, math));
+}
+
+static pf_status weight_prepare(pf_platform *platform, pf_weight_kind kind,
+                                pf_math math, const pf_tensor *source, pf_weight *out,
+                                pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    void *memory;
+    *out = (pf_weight){.kind = kind, .math = math, .source = *source,
+                       .prepared_bytes = weight_bytes(platform, kind, math, source)};
+    PF_TRY(ascend_allocate(a, out->prepared_bytes, &memory));
+    pf_status status = ascend_upload(a, memory, kept_dtype(kind, math), source->data,
+                                     source->dtype, pf_tensor_count(source));
+    if (status == PF_OK)
+        out->prepared = memory;
+    else
+        ascend_release(a, memory);
+    return status;
+}
+
+static void weight_release(pf_platform *platform, pf_weight *weight)
+{
+    release(platform, weight->prepared);
+    *weight = (pf_weight){0};
+}
+
+/* --- opening -------------------------------------------------------------------------- */
+
+/* By cores and clock; loops of registers alone cannot be written through CANN. */
+static pf_status ceilings(pf_platform *platform, double seconds, pf_ceilings *out,
+                          pf_error *error)
+{
+    (void)seconds;
+    (void)error;
+    const ascend_soc *soc = ascend_soc_find(ascend_of(platform)->facts.soc);
+    *out = (pf_ceilings){0};
+    if (soc)
+        *out = (pf_ceilings){.f32 = 1e-9 * ascend_soc_peak(soc, PF_F32),
+                             .bf16 = 1e-9 * ascend_soc_peak(soc, PF_BF16)};
+    return PF_OK;
+}
+
+static void close_platform(pf_platform *platform)
+{
+    ascend_device_close(ascend_of(platform));
+}
+
+/* The documentation refuses FLOAT without HF32, newer sources accept it: ask. */
+static bool accepts_conv_f32(ascend *a)
+{
+    void *memory;
+    if (ascend_scratch_take(a, 1024, &memory) != PF_OK)
+        return false;
+    pf_tensor map = pf_tensor_make(memory, PF_F32, 4, (int64_t[]){1, 1, 1, 1});
+    pf_tensor weight = map, y = map;
+    weight.data = (char *)memory + 256;
+    y.data = (char *)memory + 512;
+    ascend_array ones = {2, {1, 1}}, none = {2, {0, 0}};
+    return ascend_accepts(a, &(ascend_call){
+        .op = ASCEND_Convolution, .maps = true, .in = {map, weight}, .out = {y},
+        .array = {ones, none, ones, none}, .number = {ACL_KEEP_DTYPE}});
+}
+
+static void fill_capabilities(ascend *a, pf_capabilities *out)
+{
+    *out = (pf_capabilities){
+        .threads = 1,
+        .memory_bytes = ascend_free_bytes(a),
+        .maps_channels_last = false,
+        .rounds_products = true,
+        .tensor_slack = 32,
+    };
+    snprintf(out->name, sizeof out->name, "ascend");
+    snprintf(out->isa, sizeof out->isa, "%.31s", a->facts.soc);
+    snprintf(out->device, sizeof out->device,
+             "%.40s, %d cube cores, CANN %.30s", a->facts.soc,
+             (int)a->facts.cube_cores, a->facts.version);
+}
+
+static void fill_table(pf_platform_table *table)
+{
+#define ASCEND_FILL(slot, type) table->slot = ascend_##slot;
+    PF_KERNEL_LIST(ASCEND_FILL)
+#undef ASCEND_FILL
+    table->allocate = allocate;
+    table->release = release;
+    table->upload = upload;
+    table->download = download;
+    table->weight_prepare = weight_prepare;
+    table->weight_bytes = weight_bytes;
+    table->weight_release = weight_release;
+    table->ceilings = ceilings;
+    table->close = close_platform;
+}
+
+pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
+                         pf_error *error)
+{
+    ascend *a;
+    const char *native = getenv("PHONOFILM_ASCEND_NATIVE");
+    if (options->isa)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "isa is '%s', but the ascend platform has no instruction sets",
+                       options->isa);
+    const ascend_soc *plan = options->plan ? ascend_soc_find(options->plan) : NULL;
+    if (options->plan && !plan)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "the device to plan for is '%s', but must be 910B1, 910B2, 910B3, "
+                       "910B4, 910_9391, 910_9382 or A3", options->plan);
+    PF_TRY(ascend_device_open(options->device, plan, &a, error));
+    a->fused = !native || strcmp(native, "1") != 0;
+    a->tally = &out->tally;
+    out->state = a;
+    PF_TRY(ascend_enter(a, error));
+    a->facts.conv_f32 = accepts_conv_f32(a);
+    fill_table(&out->table);
+    fill_capabilities(a, &out->capabilities);
+    return PF_OK;
+}

@@ -1,0 +1,249 @@
+/* Attention.  docs/ascend.md, "Operators: attention".
+ *
+ * The fused operator multiplies bf16; f32, roundings and shapes outside of its
+ * limits take batched products and a softmax over blocks of rows.
+ */
+#include <math.h>
+
+#include "platform/ascend/limits.h"
+#include "platform/ascend/operators.h"
+
+/* Most scores that exist at a time, and most of a written-out bias. */
+static const int64_t most_scores = (int64_t)16 << 20;
+static const int64_t most_bias_bytes = (int64_t)256 << 20;
+
+typedef struct attention_run {
+    ascend *a;
+    const pf_attention_args *args;
+    int64_t heads, width, queries, keys;
+    pf_tensor bias;                     /* without negative strides */
+} attention_run;
+
+/* [L, H*D] as [L, H, D]. */
+static pf_tensor by_heads(const attention_run *r, pf_tensor rows)
+{
+    pf_tensor t = rows;
+    t.rank = 3;
+    t.shape[1] = r->heads;
+    t.shape[2] = t.stride[1] = r->width;
+    t.stride[2] = 1;
+    return t;
+}
+
+/* --- plain --------------------------------------------------------------------------------- */
+
+/* Rows [first, first + rows) of the queries; all tensors [H, rows, ...]. */
+typedef struct row_block {
+    int64_t first, rows;
+    pf_tensor scores, most, sum;
+} row_block;
+
+static pf_status score(const attention_run *r, row_block *b)
+{
+    const pf_attention_args *args = r->args;
+    pf_tensor q = pf_tensor_slice(by_heads(r, args->q), 0, b->first, b->rows);
+    pf_tensor k = by_heads(r, args->k), none = {0};
+    PF_TRY(ascend_product(r->a, pf_tensor_permute(q, (int[]){1, 0, 2}),
+                          pf_tensor_permute(k, (int[]){1, 2, 0}), none, b->scores));
+    PF_TRY(ascend_scale(r->a, b->scores, args->scale, b->scores));
+    if (pf_tensor_is_null(&r->bias))
+        return PF_OK;
+    pf_tensor bias = pf_tensor_slice(r->bias, 1, b->first, b->rows);
+    return ascend_combine(r->a, ASCEND_Add, b->scores, bias, b->scores);
+}
+
+/* exp(scores - most) in place, and its sum. */
+static pf_status exponentiate(const attention_run *r, row_block *b)
+{
+    ascend_array last = {1, {2}};
+    PF_TRY(ascend_reduce(r->a, ASCEND_Amax, b->scores, last, b->most));
+    pf_tensor p;
+    PF_TRY(ascend_like(r->a, b->scores, &p));
+    PF_TRY(ascend_combine(r->a, ASCEND_Sub, b->scores, b->most, b->scores));
+    PF_TRY(ascend_map(r->a, ASCEND_Exp, b->scores, p));
+    b->scores = p;
+    PF_TRY(ascend_reduce(r->a, ASCEND_ReduceSum, p, last, b->sum));
+    return ascend_round_if(r->a, r->args->numerics.round_bf16, p);
+}
+
+static pf_status write_log_sum_exp(const attention_run *r, const row_block *b)
+{
+    const pf_tensor *out = &r->args->log_sum_exp;
+    pf_tensor logarithm;
+    if (pf_tensor_is_null(out))
+        return PF_OK;
+    PF_TRY(ascend_like(r->a, b->sum, &logarithm));
+    PF_TRY(ascend_map(r->a, ASCEND_Log, b->sum, logarithm));
+    pf_tensor to = pf_tensor_slice(*out, 1, b->first, b->rows);
+    to.rank = 3;
+    to.shape[2] = to.stride[2] = 1;
+    return ascend_combine(r->a, ASCEND_Add, b->most, logarithm, to);
+}
+
+static pf_status weigh(const attention_run *r, const row_block *b)
+{
+    const pf_attention_args *args = r->args;
+    pf_tensor v = pf_tensor_permute(by_heads(r, args->v), (int[]){1, 0, 2});
+    pf_tensor out = pf_tensor_slice(by_heads(r, args->out), 0, b->first, b->rows);
+    pf_tensor sums, none = {0};
+    out = pf_tensor_permute(out, (int[]){1, 0, 2});
+    PF_TRY(ascend_temp(r->a, PF_F32, 3, (int64_t[]){r->heads, b->rows, r->width}, &sums));
+    PF_TRY(ascend_product(r->a, b->scores, v, none, sums));
+    PF_TRY(ascend_combine(r->a, ASCEND_Div, sums, b->sum, out));
+    return ascend_round_if(r->a, args->numerics.round_bf16, out);
+}
+
+static pf_status attend_block(const attention_run *r, row_block *b)
+{
+    int64_t one[3] = {r->heads, b->rows, 1}, all[3] = {r->heads, b->rows, r->keys};
+    PF_TRY(ascend_temp(r->a, PF_F32, 3, all, &b->scores));
+    PF_TRY(ascend_temp(r->a, PF_F32, 3, one, &b->most));
+    PF_TRY(ascend_temp(r->a, PF_F32, 3, one, &b->sum));
+    PF_TRY(score(r, b));
+    PF_TRY(exponentiate(r, b));
+    PF_TRY(write_log_sum_exp(r, b));
+    return weigh(r, b);
+}
+
+static pf_status attend_plain(const attention_run *r)
+{
+    int64_t rows = most_scores / (r->heads * r->keys);
+    rows = rows < 1 ? 1 : rows;
+    ascend_mark mark = ascend_scratch_mark(r->a);
+    for (int64_t at = 0; at < r->queries; at += rows) {
+        row_block b = {.first = at, .rows = r->queries - at < rows ? r->queries - at : rows};
+        PF_TRY(attend_block(r, &b));
+        ascend_scratch_rewind(r->a, mark);
+    }
+    return PF_OK;
+}
+
+/* --- fused ----------------------------------------------------------------------------------- */
+
+/* A bias that is one number a key: it becomes two more columns of the heads (its
+ * nearest bf16 and what that misses), which the queries meet with ones. */
+static bool is_key_bias(const attention_run *r)
+{
+    const pf_tensor *bias = &r->bias;
+    return !pf_tensor_is_null(bias) && bias->stride[0] == 0 && bias->stride[1] == 0;
+}
+
+enum { EXTRA = 16 };                    /* columns, so that the width stays a multiple */
+
+static int64_t fused_width(const attention_run *r)
+{
+    return r->width + (is_key_bias(r) ? EXTRA : 0);
+}
+
+static bool fits(const attention_run *r)
+{
+    const pf_tensor *bias = &r->bias;
+    int64_t written = 2 * r->heads * r->queries * r->keys;
+    if (!pf_tensor_is_null(bias) && !is_key_bias(r) && written > most_bias_bytes)
+        return false;
+    return ascend_attention_fits(r->heads, r->width, r->queries, r->keys) &&
+           ascend_attention_fits(r->heads, fused_width(r), r->queries, r->keys);
+}
+
+/* [L, H*D] as bf16 [1, L, H, D'], what D' has more being 0. */
+static pf_status fused_rows(const attention_run *r, pf_tensor rows, pf_tensor *out)
+{
+    int64_t shape[4] = {1, rows.shape[0], r->heads, fused_width(r)};
+    PF_TRY(ascend_temp(r->a, PF_BF16, 4, shape, out));
+    if (fused_width(r) != r->width)
+        PF_TRY(ascend_set(r->a, pf_tensor_slice(*out, 3, r->width, EXTRA), 0.0f));
+    pf_tensor to = pf_tensor_slice(*out, 3, 0, r->width), from = by_heads(r, rows);
+    to.rank = 3;
+    for (int i = 0; i < 3; i++) {
+        to.shape[i] = to.shape[i + 1];
+        to.stride[i] = to.stride[i + 1];
+    }
+    return ascend_move(r->a, from, to);
+}
+
+/* Column `which` behind the head's own, of every row and head. */
+static pf_tensor extra_column(const attention_run *r, pf_tensor rows, int which)
+{
+    return pf_tensor_slice(rows, 3, r->width + which, 1);
+}
+
+static pf_status add_key_bias(const attention_run *r, pf_tensor q, pf_tensor k)
+{
+    const pf_attention_args *args = r->args;
+    pf_tensor bias = pf_vector(r->bias.data, PF_F32, r->keys), exact, high, rest;
+    bias.stride[0] = r->bias.stride[2];
+    PF_TRY(ascend_temp(r->a, PF_F32, 1, &r->keys, &exact));
+    PF_TRY(ascend_temp(r->a, PF_BF16, 1, &r->keys, &high));
+    PF_TRY(ascend_temp(r->a, PF_F32, 1, &r->keys, &rest));
+    PF_TRY(ascend_scale(r->a, bias, 1.0f / args->scale, exact));
+    PF_TRY(ascend_move(r->a, exact, high));
+    PF_TRY(ascend_move(r->a, high, rest));
+    PF_TRY(ascend_combine(r->a, ASCEND_Sub, exact, rest, rest));
+    PF_TRY(ascend_set(r->a, pf_tensor_slice(q, 3, r->width, 2), 1.0f));
+    PF_TRY(ascend_move(r->a, ascend_along(high, 1, 4), extra_column(r, k, 0)));
+    return ascend_move(r->a, ascend_along(rest, 1, 4), extra_column(r, k, 1));
+}
+
+/* A bias of another form is written out: [1, H, Lq, Lk] bf16. */
+static pf_status write_bias(const attention_run *r, pf_tensor *out)
+{
+    const pf_tensor *bias = &r->bias;
+    *out = (pf_tensor){0};
+    if (pf_tensor_is_null(bias) || is_key_bias(r))
+        return PF_OK;
+    int64_t shape[4] = {1, r->heads, r->queries, r->keys};
+    PF_TRY(ascend_temp(r->a, PF_BF16, 4, shape, out));
+    return ascend_move(r->a, *bias, pf_tensor_reshape(*out, 3, shape + 1));
+}
+
+static pf_status read_results(const attention_run *r, pf_tensor out, pf_tensor lse)
+{
+    const pf_attention_args *args = r->args;
+    pf_tensor own = pf_tensor_slice(out, 3, 0, r->width);
+    pf_tensor to = by_heads(r, args->out);
+    own.rank = 3;
+    for (int i = 0; i < 3; i++) {
+        own.shape[i] = own.shape[i + 1];
+        own.stride[i] = own.stride[i + 1];
+    }
+    PF_TRY(ascend_move(r->a, own, to));
+    if (pf_tensor_is_null(&lse))
+        return PF_OK;
+    return ascend_move(r->a, pf_tensor_reshape(lse, 2, (int64_t[]){r->heads, r->queries}),
+                       args->log_sum_exp);
+}
+
+static pf_status attend_fused(const attention_run *r)
+{
+    const pf_attention_args *args = r->args;
+    pf_tensor q, k, v, bias, out, lse = {0};
+    PF_TRY(fused_rows(r, args->q, &q));
+    PF_TRY(fused_rows(r, args->k, &k));
+    PF_TRY(fused_rows(r, args->v, &v));
+    PF_TRY(ascend_like(r->a, q, &out));
+    if (is_key_bias(r))
+        PF_TRY(add_key_bias(r, q, k));
+    PF_TRY(write_bias(r, &bias));
+    if (!pf_tensor_is_null(&args->log_sum_exp))
+        PF_TRY(ascend_temp(r->a, PF_F32, 4, (int64_t[]){1, r->heads, r->queries, 1}, &lse));
+    PF_TRY(ascend_launch(r->a, &(ascend_call){
+        .op = ASCEND_FusedInferAttentionScoreV2, .in = {q, k, v, bias},
+        .out = {out, lse}, .number = {r->heads}, .real = (double)args->scale}));
+    return read_results(r, out, lse);
+}
+
+pf_status ascend_attention(pf_platform *platform, const pf_attention_args *args,
+                           pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    attention_run r = {a, args, args->heads, args->q.shape[1] / args->heads,
+                       args->q.shape[0], args->k.shape[0], args->bias};
+    if (ascend_is_empty(&args->out))
+        return PF_OK;
+    if (!pf_tensor_is_null(&args->bias))
+        PF_TRY(ascend_upright(a, args->bias, &r.bias));
+    if (a->fused && args->numerics.math == PF_MATH_FAST && !args->numerics.round_bf16 &&
+        ascend_has(a, ASCEND_FusedInferAttentionScoreV2) && fits(&r))
+        return attend_fused(&r);
+    return attend_plain(&r);
+}

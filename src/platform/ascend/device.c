@@ -1,0 +1,437 @@
+/* One open device.  See device.h. */
+#include "platform/ascend/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/memory.h"
+#include "platform/ascend/launch.h"
+#include "platform/ascend/library.h"
+#include "platform/ascend/plan.h"
+
+enum { ALIGNMENT = 64, SLACK = 32, CHUNK = 1 << 16, SYNC_MILLISECONDS = 600000 };
+
+static const int64_t staging_bytes = (int64_t)32 << 20;
+static const int64_t smallest_scratch = (int64_t)16 << 20;
+
+/* --- errors ----------------------------------------------------------------------- */
+
+static const char *meaning_of(int code)
+{
+    static const struct {
+        int code;
+        const char *meaning;
+    } list[] = {
+        {161001, "a null pointer"}, {161002, "an invalid parameter"},
+        {361001, "the run time refused"}, {561002, "no tiling for this shape"},
+        {561003, "no kernel for it"}, {561112, "the kernel package is not installed"},
+        {100001, "not initialised"}, {107001, "no such device"},
+        {107002, "no context"}, {107019, "a wait timed out"},
+        {107020, "a task timed out"}, {ACL_OUT_OF_MEMORY, "out of device memory"},
+        {ACL_DEVICE_OUT_OF_MEMORY, "out of device memory"},
+        {507014, "an AI core timed out"}, {507015, "an exception on an AI core"},
+        {507018, "an exception on an AI CPU"}, {507034, "a vector core timed out"},
+        {507035, "an exception on a vector core"},
+        {507046, "waiting for the stream timed out"}, {507899, "the driver failed"},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+        if (list[i].code == code)
+            return list[i].meaning;
+    return "a CANN error";
+}
+
+static bool is_memory(int code)
+{
+    return code == ACL_OUT_OF_MEMORY || code == ACL_DEVICE_OUT_OF_MEMORY ||
+           code == ACL_BAD_ALLOC;
+}
+
+pf_status ascend_check(ascend *a, int code, const char *what)
+{
+    if (code == 0)
+        return PF_OK;
+    const char *detail = a->api->aclGetRecentErrMsg();
+    return pf_fail(a->error, is_memory(code) ? PF_E_MEMORY : PF_E_PLATFORM,
+                   "ascend: %s failed with %d (%s)%s%.250s", what, code,
+                   meaning_of(code), detail ? ": " : "", detail ? detail : "");
+}
+
+pf_status ascend_enter(ascend *a, pf_error *error)
+{
+    a->error = error;
+    ascend_scratch_rewind(a, (ascend_mark){0, 0});
+    if (a->plan)
+        return PF_OK;
+    return ascend_check(a, a->api->aclrtSetCurrentContext(a->context),
+                        "aclrtSetCurrentContext");
+}
+
+/* --- the stream --------------------------------------------------------------------- */
+
+/* A stream that has failed keeps failing: it is replaced. */
+static void renew_stream(ascend *a)
+{
+    const ascend_api *f = a->api;
+    if (f->aclrtDestroyStreamForce)
+        f->aclrtDestroyStreamForce(a->stream);
+    else
+        f->aclrtDestroyStream(a->stream);
+    if (f->aclrtCreateStream(&a->stream) != 0)
+        a->stream = NULL;
+}
+
+pf_status ascend_sync(ascend *a)
+{
+    a->staged = 0;
+    if (a->tally)
+        a->tally->waits++;
+    if (a->plan)
+        return PF_OK;
+    int code = a->api->aclrtSynchronizeStreamWithTimeout(a->stream, SYNC_MILLISECONDS);
+    pf_status status = ascend_check(a, code, "waiting for the stream");
+    if (status != PF_OK)
+        renew_stream(a);
+    ascend_cache_settle(a);
+    return status;
+}
+
+/* --- blocks --------------------------------------------------------------------------- */
+
+static void free_block(ascend *a, int i)
+{
+    a->api->aclrtFree(a->blocks[i].memory);
+    a->blocks[i] = a->blocks[--a->block_count];
+}
+
+/* Returns every block that nobody uses. */
+static void trim(ascend *a)
+{
+    bool waited = false;
+    for (int i = a->block_count - 1; i >= 0; i--) {
+        if (a->blocks[i].used)
+            continue;
+        if (!waited && ascend_sync(a) != PF_OK)
+            return;
+        waited = true;
+        free_block(a, i);
+    }
+}
+
+/* The smallest kept block that is not much larger than asked for; -1: none. */
+static int find_kept(const ascend *a, int64_t bytes)
+{
+    int best = -1;
+    for (int i = 0; i < a->block_count; i++) {
+        const ascend_block *b = &a->blocks[i];
+        if (!b->used && b->bytes >= bytes && b->bytes - bytes <= bytes / 4 &&
+            (best < 0 || b->bytes < a->blocks[best].bytes))
+            best = i;
+    }
+    return best;
+}
+
+static int malloc_block(ascend *a, int64_t bytes, void **out)
+{
+    return a->api->aclrtMalloc(out, (size_t)bytes, ACL_MALLOC_HUGE_FIRST);
+}
+
+pf_status ascend_allocate(ascend *a, int64_t bytes, void **out)
+{
+    *out = NULL;
+    bytes = bytes > 0 ? bytes : ALIGNMENT;
+    if (a->plan) {
+        *out = (void *)a->planned;
+        a->planned += (uintptr_t)((bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+        return PF_OK;
+    }
+    if (pf_fault_hit(PF_FAULT_ALLOCATION))
+        return pf_fail_memory(a->error, "device memory", (unsigned long long)bytes);
+    int kept = find_kept(a, bytes);
+    if (kept >= 0) {
+        a->blocks[kept].used = true;
+        *out = a->blocks[kept].memory;
+        return PF_OK;
+    }
+    if (a->block_count == ASCEND_BLOCKS)
+        trim(a);
+    if (a->block_count == ASCEND_BLOCKS)
+        return pf_fail(a->error, PF_E_INTERNAL, "ascend: more than %d blocks of memory",
+                       ASCEND_BLOCKS);
+    int code = malloc_block(a, bytes, out);
+    if (is_memory(code)) {
+        trim(a);
+        code = malloc_block(a, bytes, out);
+    }
+    if (is_memory(code))
+        return pf_fail(a->error, PF_E_MEMORY,
+                       "out of memory: the device has %lld bytes left, but %lld are "
+                       "needed", (long long)ascend_free_bytes(a), (long long)bytes);
+    PF_TRY(ascend_check(a, code, "aclrtMalloc"));
+    a->blocks[a->block_count++] = (ascend_block){*out, bytes, true};
+    return PF_OK;
+}
+
+void ascend_release(ascend *a, void *memory)
+{
+    for (int i = 0; i < a->block_count; i++)
+        if (a->blocks[i].memory == memory)
+            a->blocks[i].used = false;
+}
+
+/* What the device has, and what is kept here for the next. */
+int64_t ascend_free_bytes(ascend *a)
+{
+    size_t free_bytes = 0, total = 0;
+    int64_t kept = 0;
+    if (a->plan)
+        return a->plan->memory_bytes;
+    if (a->api->aclrtGetMemInfo(ACL_HBM, &free_bytes, &total) != 0)
+        return 0;
+    for (int i = 0; i < a->block_count; i++)
+        kept += a->blocks[i].used ? 0 : a->blocks[i].bytes;
+    return (int64_t)free_bytes + kept;
+}
+
+/* --- scratch ---------------------------------------------------------------------------- */
+
+static int64_t padded(int64_t bytes)
+{
+    return (bytes + SLACK + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+pf_status ascend_scratch_take(ascend *a, int64_t bytes, void **out)
+{
+    ascend_scratch *s = &a->scratch;
+    bytes = padded(bytes);
+    while (s->current < s->count && s->block[s->current].bytes - s->at < bytes) {
+        s->current++;
+        s->at = 0;
+    }
+    if (s->current == s->count) {
+        int64_t room = bytes > smallest_scratch ? bytes : smallest_scratch;
+        void *memory;
+        if (s->count == ASCEND_SCRATCH)
+            return pf_fail(a->error, PF_E_MEMORY,
+                           "out of memory: one kernel needs more than %d blocks of "
+                           "scratch", ASCEND_SCRATCH);
+        PF_TRY(ascend_allocate(a, room, &memory));
+        s->block[s->count++] = (ascend_block){memory, room, true};
+    }
+    *out = s->block[s->current].memory + s->at;
+    s->at += bytes;
+    return PF_OK;
+}
+
+ascend_mark ascend_scratch_mark(const ascend *a)
+{
+    return (ascend_mark){a->scratch.current, a->scratch.at};
+}
+
+void ascend_scratch_rewind(ascend *a, ascend_mark mark)
+{
+    a->scratch.current = mark.current;
+    a->scratch.at = mark.at;
+}
+
+/* --- copies ------------------------------------------------------------------------------- */
+
+static int64_t bytes_of(pf_dtype dtype, int64_t count)
+{
+    return count * (int64_t)pf_dtype_bytes(dtype);
+}
+
+/* By way of f32, in pieces that fit a buffer on the stack. */
+static void convert(void *out, pf_dtype dtype, const char *from, pf_dtype source,
+                    int64_t count)
+{
+    enum { PIECE = 1024 };
+    float values[PIECE];
+    char *to = out;
+    uint16_t *halves = out;
+    if (dtype == source) {
+        memcpy(to, from, (size_t)bytes_of(dtype, count));
+        return;
+    }
+    for (int64_t at = 0; at < count; at += PIECE) {
+        int64_t here = count - at < PIECE ? count - at : PIECE;
+        pf_to_f32(from + bytes_of(source, at), source, here, values);
+        if (dtype == PF_F32)
+            memcpy(to + bytes_of(dtype, at), values, (size_t)bytes_of(dtype, here));
+        for (int64_t i = 0; dtype == PF_BF16 && i < here; i++)
+            halves[at + i] = pf_f32_to_bf16(values[i]);
+    }
+}
+
+/* Through pinned memory, which a later wait for the stream makes free again: small
+ * uploads, such as those of a denoising step, wait for nothing. */
+pf_status ascend_upload(ascend *a, void *device, pf_dtype dtype, const void *host,
+                        pf_dtype from, int64_t count)
+{
+    const char *source = host;
+    char *to = device;
+    while (count > 0) {
+        int64_t room = (staging_bytes - a->staged) / (int64_t)pf_dtype_bytes(dtype);
+        if (room < (count < CHUNK ? count : CHUNK)) {
+            PF_TRY(ascend_sync(a));
+            continue;
+        }
+        int64_t here = count < room ? count : room, bytes = bytes_of(dtype, here);
+        char *stage = a->staging + a->staged;
+        if (!a->plan)
+            convert(stage, dtype, source, from, here);
+        if (!a->plan)
+            PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(to, (size_t)bytes, stage,
+                                (size_t)bytes, ACL_HOST_TO_DEVICE, a->stream),
+                                "an upload"));
+        a->staged += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        source += bytes_of(from, here);
+        to += bytes;
+        count -= here;
+    }
+    return PF_OK;
+}
+
+pf_status ascend_download(ascend *a, void *host, const void *device, int64_t bytes)
+{
+    char *to = host;
+    const char *from = device;
+    while (bytes > 0) {
+        int64_t here = bytes < staging_bytes ? bytes : staging_bytes;
+        if (a->staged + here > staging_bytes)
+            PF_TRY(ascend_sync(a));
+        if (a->plan)
+            return ascend_sync(a);
+        char *stage = a->staging + a->staged;
+        PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(stage, (size_t)here, from,
+                            (size_t)here, ACL_DEVICE_TO_HOST, a->stream),
+                            "a download"));
+        PF_TRY(ascend_sync(a));
+        memcpy(to, stage, (size_t)here);
+        to += here;
+        from += here;
+        bytes -= here;
+    }
+    return PF_OK;
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+/* bf16 is what the weights are in: devices without it are refused. */
+static pf_status check_soc(ascend *a)
+{
+    const char *name = a->api->aclrtGetSocName();
+    snprintf(a->facts.soc, sizeof a->facts.soc, "%s", name ? name : "unknown");
+    if (strncmp(a->facts.soc, "Ascend910B", 10) == 0 ||
+        strncmp(a->facts.soc, "Ascend910_93", 12) == 0)
+        return PF_OK;
+    return pf_fail(a->error, PF_E_UNSUPPORTED,
+                   "ascend: the device is %s, but must be Ascend910B or Ascend910_93 "
+                   "(others have no bf16)", a->facts.soc);
+}
+
+static pf_status check_device(ascend *a)
+{
+    uint32_t count = 0;
+    PF_TRY(ascend_check(a, a->api->aclrtGetDeviceCount(&count), "aclrtGetDeviceCount"));
+    if (a->device >= 0 && (uint32_t)a->device < count)
+        return PF_OK;
+    return pf_fail(a->error, PF_E_ARGUMENT,
+                   "device is %d, but this machine has %u (0 to %d)", a->device,
+                   count, (int)count - 1);
+}
+
+static int64_t capability(const ascend *a, int info)
+{
+    int64_t value = 0;
+    if (!a->api->aclGetDeviceCapability ||
+        a->api->aclGetDeviceCapability((uint32_t)a->device, info, &value) != 0)
+        return 0;
+    return value;
+}
+
+static void read_facts(ascend *a)
+{
+    acl_package_version version;
+    memset(&version, 0, sizeof version);
+    snprintf(a->facts.version, sizeof a->facts.version, "unknown");
+    if (a->api->aclsysGetCANNVersion && a->api->aclsysGetCANNVersion(0, &version) == 0)
+        snprintf(a->facts.version, sizeof a->facts.version, "%.63s", version.version);
+    a->facts.cube_cores = capability(a, ACL_CUBE_CORES);
+    a->facts.vector_cores = capability(a, ACL_VECTOR_CORES);
+    a->facts.l2_bytes = capability(a, ACL_L2_BYTES);
+}
+
+static pf_status open_parts(ascend *a)
+{
+    const ascend_api *f = a->api;
+    void *staging = NULL;
+    PF_TRY(check_soc(a));
+    PF_TRY(check_device(a));
+    PF_TRY(ascend_check(a, f->aclrtSetDevice(a->device), "aclrtSetDevice"));
+    a->device_set = true;
+    pf_status status = ascend_check(a, f->aclrtCreateContext(&a->context, a->device),
+                                    "aclrtCreateContext");
+    if (status == PF_OK)
+        status = ascend_check(a, f->aclrtCreateStream(&a->stream), "aclrtCreateStream");
+    if (status == PF_OK)
+        status = ascend_check(a, f->aclrtMallocHost(&staging, (size_t)staging_bytes),
+                              "aclrtMallocHost");
+    a->staging = staging;
+    if (status == PF_OK)
+        status = ascend_cache_create(&a->cache, a->error);
+    if (status == PF_OK)
+        read_facts(a);
+    return status;
+}
+
+pf_status ascend_device_open(int device, const ascend_soc *plan, ascend **out,
+                             pf_error *error)
+{
+    *out = NULL;
+    const ascend_api *api = NULL;
+    if (!plan)
+        PF_TRY(ascend_library(&api, error));
+    ascend *a = pf_calloc(1, sizeof *a);
+    ascend_block *blocks = pf_calloc(ASCEND_BLOCKS, sizeof *blocks);
+    if (!a || !blocks) {
+        pf_free(a);
+        pf_free(blocks);
+        return pf_fail_memory(error, "ascend platform", sizeof *a);
+    }
+    *a = (ascend){.api = api, .device = device, .blocks = blocks, .error = error,
+                  .plan = plan, .planned = (uintptr_t)1 << 40};
+    if (plan)
+        snprintf(a->facts.soc, sizeof a->facts.soc, "%s", plan->name);
+    pf_status status = plan ? PF_OK : open_parts(a);
+    if (status != PF_OK) {
+        ascend_device_close(a);
+        return status;
+    }
+    *out = a;
+    return PF_OK;
+}
+
+void ascend_device_close(ascend *a)
+{
+    const ascend_api *f = a->api;
+    if (a->context) {
+        ascend_enter(a, NULL);
+        if (a->stream)
+            ascend_sync(a);
+        if (a->cache)
+            ascend_cache_destroy(a);
+        while (a->block_count > 0)
+            free_block(a, a->block_count - 1);
+        if (a->staging)
+            f->aclrtFreeHost(a->staging);
+        if (a->stream)
+            f->aclrtDestroyStream(a->stream);
+        f->aclrtDestroyContext(a->context);
+    }
+    if (a->device_set)
+        f->aclrtResetDevice(a->device);
+    pf_free(a->blocks);
+    pf_free(a);
+}

@@ -1,0 +1,100 @@
+/* One open device: context, stream, memory, errors.  docs/ascend.md, "Memory".
+ *
+ * Everything goes through one stream, so that the order of calls is the order of
+ * work: memory that is given back may be handed out at once, because whoever gets
+ * it comes later in the stream.  Only what returns to CANN waits for the stream.
+ */
+#ifndef PF_PLATFORM_ASCEND_DEVICE_H
+#define PF_PLATFORM_ASCEND_DEVICE_H
+
+#include "platform/ascend/acl.h"
+#include "platform/platform.h"
+
+enum { ASCEND_BLOCKS = 4096, ASCEND_SCRATCH = 24 };
+
+/* What the device is, filled when it opens. */
+typedef struct ascend_facts {
+    char soc[48];                       /* "Ascend910B1" */
+    char version[64];                   /* "8.1.RC1", "unknown" */
+    int64_t cube_cores, vector_cores, l2_bytes;
+    bool conv_f32;                      /* convolutions without HF32 are accepted */
+} ascend_facts;
+
+typedef struct ascend_block {
+    char *memory;
+    int64_t bytes;
+    bool used;
+} ascend_block;
+
+/* Memory of one kernel call, from the start again with the next. */
+typedef struct ascend_scratch {
+    ascend_block block[ASCEND_SCRATCH];
+    int count, current;
+    int64_t at;                         /* in the current block */
+} ascend_scratch;
+
+typedef struct ascend_cache ascend_cache;
+typedef struct ascend_soc ascend_soc;
+
+typedef struct ascend {
+    const ascend_api *api;
+    int device;
+    bool device_set;
+    aclrtContext context;
+    aclrtStream stream;
+    ascend_facts facts;
+    bool fused;                         /* fused operators may be used */
+    ascend_block *blocks;               /* [ASCEND_BLOCKS] given out or kept */
+    int block_count;
+    ascend_scratch scratch;
+    char *staging;                      /* pinned */
+    int64_t staged;                     /* bytes that the stream may still read */
+    ascend_cache *cache;                /* of executors, launch.c */
+    pf_tally *tally;                    /* the platform's */
+    const ascend_soc *plan;             /* plan.h: nothing is computed; else NULL */
+    uintptr_t planned;                  /* the next address that is handed out then */
+    pf_error *error;                    /* of the entry that runs */
+} ascend;
+
+static inline ascend *ascend_of(const pf_platform *platform)
+{
+    return platform->state;
+}
+
+/* Opens and closes; *out is NULL on failure.  With `plan` there is no device. */
+pf_status ascend_device_open(int device, const ascend_soc *plan, ascend **out,
+                             pf_error *error);
+void ascend_device_close(ascend *a);
+
+/* Every entry of the table begins so: the device becomes the calling thread's,
+ * messages go to `error`, and scratch memory begins anew. */
+pf_status ascend_enter(ascend *a, pf_error *error);
+
+/* PF_OK for 0, else an error with CANN's code, its meaning and its message. */
+pf_status ascend_check(ascend *a, int code, const char *what);
+
+/* Waits for the stream.  After a failure the stream is new and empty. */
+pf_status ascend_sync(ascend *a);
+
+/* Blocks of device memory, 64-byte aligned, kept for the next who asks. */
+pf_status ascend_allocate(ascend *a, int64_t bytes, void **out);
+void ascend_release(ascend *a, void *memory);
+int64_t ascend_free_bytes(ascend *a);
+
+/* `count` values of a host tensor, as F32 or BF16 on the device; in stream order. */
+pf_status ascend_upload(ascend *a, void *device, pf_dtype dtype, const void *host,
+                        pf_dtype from, int64_t count);
+pf_status ascend_download(ascend *a, void *host, const void *device, int64_t bytes);
+
+/* Memory until the next ascend_enter, or until a rewind to before. */
+pf_status ascend_scratch_take(ascend *a, int64_t bytes, void **out);
+
+typedef struct ascend_mark {
+    int current;
+    int64_t at;
+} ascend_mark;
+
+ascend_mark ascend_scratch_mark(const ascend *a);
+void ascend_scratch_rewind(ascend *a, ascend_mark mark);
+
+#endif

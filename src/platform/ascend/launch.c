@@ -1,0 +1,432 @@
+/* Launching operators.  See launch.h. */
+#include "platform/ascend/launch.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "platform/ascend/plan.h"
+
+/* BSND: batch, sequence, heads, width. */
+static char ascend_layout[] = "BSND";
+
+enum { CACHE_SLOTS = 4096, PROBES = 16, KEY_WORDS = 192 };
+
+/* --- handles of one call ------------------------------------------------------------- */
+
+typedef struct handles {
+    aclTensor *in[ASCEND_IN], *out[ASCEND_OUT];
+    aclTensorList *list[ASCEND_IN];     /* of in, which then belongs to it */
+    aclScalar *scalar[2];
+    aclIntArray *array[ASCEND_ARRAYS];
+} handles;
+
+static int acl_dtype(pf_dtype dtype)
+{
+    return dtype == PF_BF16 ? ACL_BF16 : dtype == PF_F16 ? ACL_FLOAT16 : ACL_FLOAT;
+}
+
+static int format_of(const ascend_call *call, const pf_tensor *t)
+{
+    if (!call->maps || t->rank < 3)
+        return ACL_FORMAT_ND;
+    return t->rank == 3   ? ACL_FORMAT_NCL
+           : t->rank == 4 ? ACL_FORMAT_NCHW
+                          : ACL_FORMAT_NCDHW;
+}
+
+/* Descriptors begin at 32-byte boundaries; the rest is an offset in elements. */
+static int64_t offset_of(const pf_tensor *t)
+{
+    return (int64_t)((uintptr_t)t->data & 31u) / (int64_t)pf_dtype_bytes(t->dtype);
+}
+
+static void *base_of(const pf_tensor *t)
+{
+    return (char *)t->data - ((uintptr_t)t->data & 31u);
+}
+
+static aclTensor *make_tensor(const ascend *a, const ascend_call *call,
+                              const pf_tensor *t)
+{
+    int64_t offset = offset_of(t), storage = offset + 1;
+    for (int i = 0; i < t->rank; i++)
+        storage += (t->shape[i] - 1) * t->stride[i];
+    return a->api->aclCreateTensor(t->shape, (uint64_t)t->rank, acl_dtype(t->dtype),
+                                   t->stride, offset, format_of(call, t), &storage, 1,
+                                   base_of(t));
+}
+
+/* Which inputs travel in tensor lists. */
+static bool is_listed(ascend_operator op, int input)
+{
+    return op == ASCEND_FusedInferAttentionScoreV2 && (input == 1 || input == 2);
+}
+
+static void destroy_handles(const ascend *a, const handles *h)
+{
+    const ascend_api *f = a->api;
+    for (int i = 0; i < ASCEND_IN; i++) {
+        if (h->list[i])
+            f->aclDestroyTensorList(h->list[i]);
+        else if (h->in[i])
+            f->aclDestroyTensor(h->in[i]);
+    }
+    for (int i = 0; i < ASCEND_OUT; i++)
+        if (h->out[i])
+            f->aclDestroyTensor(h->out[i]);
+    for (int i = 0; i < 2; i++)
+        if (h->scalar[i])
+            f->aclDestroyScalar(h->scalar[i]);
+    for (int i = 0; i < ASCEND_ARRAYS; i++)
+        if (h->array[i])
+            f->aclDestroyIntArray(h->array[i]);
+}
+
+static bool make_tensors(const ascend *a, const ascend_call *call, handles *h)
+{
+    for (int i = 0; i < ASCEND_IN; i++) {
+        if (pf_tensor_is_null(&call->in[i]))
+            continue;
+        if (!(h->in[i] = make_tensor(a, call, &call->in[i])))
+            return false;
+        if (is_listed(call->op, i)) {
+            const aclTensor *only = h->in[i];
+            if (!(h->list[i] = a->api->aclCreateTensorList(&only, 1)))
+                return false;
+        }
+    }
+    for (int i = 0; i < ASCEND_OUT; i++)
+        if (!pf_tensor_is_null(&call->out[i]) &&
+            !(h->out[i] = make_tensor(a, call, &call->out[i])))
+            return false;
+    return true;
+}
+
+static pf_status make_handles(ascend *a, const ascend_call *call, handles *h)
+{
+    *h = (handles){0};
+    bool fine = make_tensors(a, call, h);
+    for (int i = 0; fine && i < call->scalars; i++) {
+        float value = call->scalar[i];
+        fine = (h->scalar[i] = a->api->aclCreateScalar(&value, ACL_FLOAT)) != NULL;
+    }
+    for (int i = 0; fine && i < ASCEND_ARRAYS; i++) {
+        const ascend_array *v = &call->array[i];
+        if (v->count > 0)
+            fine = (h->array[i] = a->api->aclCreateIntArray(
+                        v->value, (uint64_t)v->count)) != NULL;
+    }
+    if (fine)
+        return PF_OK;
+    destroy_handles(a, h);
+    return pf_fail(a->error, PF_E_MEMORY, "out of memory: a descriptor of CANN");
+}
+
+/* --- phase one: an adapter for each operator ---------------------------------------------- */
+
+typedef struct plan {
+    const ascend_api *api;
+    const ascend_call *call;
+    const handles *h;
+    uint64_t workspace;
+    aclOpExecutor *executor;
+} plan;
+
+#define I(i) p->h->in[i]
+#define O(i) p->h->out[i]
+#define L(i) p->h->list[i]
+#define S(i) p->h->scalar[i]
+#define A(i) p->h->array[i]
+#define N(i) p->call->number[i]
+#define R p->call->real
+#define ASCEND_PLAN(needed, name, parameters, arguments)                       \
+    static aclnnStatus plan_##name(plan *p)                                    \
+    {                                                                          \
+        return p->api->name##_plan(ACL_UNPACK arguments, &p->workspace,        \
+                                   &p->executor);                              \
+    }
+ACL_OPERATOR_LIST(ASCEND_PLAN)
+#undef ASCEND_PLAN
+#undef I
+#undef O
+#undef L
+#undef S
+#undef A
+#undef N
+#undef R
+
+typedef struct entry {
+    const char *name;
+    aclnnStatus (*plan)(plan *p);
+    size_t launch;                      /* offset of phase two in ascend_api */
+} entry;
+
+static const entry entries[ASCEND_OPERATORS] = {
+#define ASCEND_ENTRY(needed, name, parameters, arguments) \
+    {"aclnn" #name, plan_##name, offsetof(ascend_api, name)},
+    ACL_OPERATOR_LIST(ASCEND_ENTRY)
+#undef ASCEND_ENTRY
+};
+
+static acl_launch phase_two(const ascend *a, ascend_operator op)
+{
+    acl_launch launch;
+    memcpy(&launch, (const char *)a->api + entries[op].launch, sizeof launch);
+    return launch;
+}
+
+bool ascend_has(const ascend *a, ascend_operator op)
+{
+    return a->plan || phase_two(a, op) != NULL;
+}
+
+/* --- the cache of executors --------------------------------------------------------------- */
+
+/* A call as numbers, without its addresses. */
+typedef struct key {
+    int words;
+    int64_t word[KEY_WORDS];
+} key;
+
+typedef struct kept {
+    int64_t *word;                      /* [words], or NULL: a free slot */
+    int words;
+    handles h;
+    uint64_t workspace;
+    aclOpExecutor *executor;
+} kept;
+
+struct ascend_cache {
+    kept slot[CACHE_SLOTS];
+    int count;
+    bool full;                          /* settle empties it */
+};
+
+static void add_word(key *k, int64_t word)
+{
+    k->word[k->words++] = word;
+}
+
+static void add_tensor(key *k, const pf_tensor *t)
+{
+    if (pf_tensor_is_null(t)) {
+        add_word(k, -1);
+        return;
+    }
+    add_word(k, (int64_t)t->dtype * 64 + t->rank);
+    add_word(k, offset_of(t));
+    for (int i = 0; i < t->rank; i++) {
+        add_word(k, t->shape[i]);
+        add_word(k, t->stride[i]);
+    }
+}
+
+static void make_key(const ascend_call *call, key *k)
+{
+    int64_t bits = 0;
+    k->words = 0;
+    add_word(k, call->op);
+    for (int i = 0; i < ASCEND_IN; i++)
+        add_tensor(k, &call->in[i]);
+    for (int i = 0; i < ASCEND_OUT; i++)
+        add_tensor(k, &call->out[i]);
+    for (int i = 0; i < call->scalars; i++) {
+        uint32_t low;
+        memcpy(&low, &call->scalar[i], sizeof low);
+        add_word(k, low);
+    }
+    for (int i = 0; i < ASCEND_ARRAYS; i++) {
+        add_word(k, call->array[i].count);
+        for (int j = 0; j < call->array[i].count; j++)
+            add_word(k, call->array[i].value[j]);
+    }
+    add_word(k, call->number[0]);
+    add_word(k, call->number[1]);
+    memcpy(&bits, &call->real, sizeof bits);
+    add_word(k, bits);
+}
+
+static uint64_t hash_of(const key *k)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (int i = 0; i < k->words; i++) {
+        hash ^= (uint64_t)k->word[i];
+        hash *= 0x100000001b3u;
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
+/* The slot that has this key, else a free one, else NULL. */
+static kept *find_slot(ascend_cache *cache, const key *k)
+{
+    uint64_t hash = hash_of(k);
+    for (int i = 0; i < PROBES; i++) {
+        kept *s = &cache->slot[(hash + (uint64_t)i) % CACHE_SLOTS];
+        if (!s->word || (s->words == k->words &&
+                         memcmp(s->word, k->word,
+                                (size_t)k->words * sizeof *k->word) == 0))
+            return s;
+    }
+    cache->full = true;
+    return NULL;
+}
+
+static void empty_cache(ascend *a)
+{
+    for (int i = 0; i < CACHE_SLOTS; i++) {
+        kept *s = &a->cache->slot[i];
+        if (!s->word)
+            continue;
+        a->api->aclDestroyAclOpExecutor(s->executor);
+        destroy_handles(a, &s->h);
+        pf_free(s->word);
+        *s = (kept){0};
+    }
+    a->cache->count = 0;
+    a->cache->full = false;
+}
+
+pf_status ascend_cache_create(ascend_cache **out, pf_error *error)
+{
+    *out = pf_calloc(1, sizeof **out);
+    return *out ? PF_OK : pf_fail_memory(error, "ascend executors", sizeof **out);
+}
+
+/* Other shapes of another film fill it up: then all begins anew. */
+void ascend_cache_settle(ascend *a)
+{
+    if (a->cache && (a->cache->full || a->cache->count > CACHE_SLOTS * 3 / 4))
+        empty_cache(a);
+}
+
+void ascend_cache_destroy(ascend *a)
+{
+    empty_cache(a);
+    pf_free(a->cache);
+    a->cache = NULL;
+}
+
+/* Keeps what phase one made; false when it cannot be kept. */
+static bool keep(ascend *a, kept *slot, const key *k, const plan *p)
+{
+    size_t bytes = (size_t)k->words * sizeof *k->word;
+    int64_t *word = pf_alloc(bytes);
+    if (!word || a->api->aclSetAclOpExecutorRepeatable(p->executor) != 0) {
+        pf_free(word);
+        return false;
+    }
+    memcpy(word, k->word, bytes);
+    *slot = (kept){word, k->words, *p->h, p->workspace, p->executor};
+    a->cache->count++;
+    return true;
+}
+
+/* --- launching ------------------------------------------------------------------------------- */
+
+static int move_input(const ascend *a, const kept *s, const ascend_call *call, int i)
+{
+    const ascend_api *f = a->api;
+    void *base = base_of(&call->in[i]);
+    if (s->h.list[i])
+        return f->aclSetDynamicInputTensorAddr(s->executor, (size_t)i, 0, s->h.list[i],
+                                               base);
+    return f->aclSetInputTensorAddr(s->executor, (size_t)i, s->h.in[i], base);
+}
+
+static bool is_inplace(const ascend_call *call)
+{
+    return pf_tensor_is_null(&call->out[0]);
+}
+
+/* Gives a kept executor the addresses of this call. */
+static int move_all(const ascend *a, const kept *s, const ascend_call *call)
+{
+    const ascend_api *f = a->api;
+    int code = 0;
+    for (int i = 0; code == 0 && i < ASCEND_IN; i++)
+        if (s->h.in[i])
+            code = move_input(a, s, call, i);
+    for (int i = 0; code == 0 && i < ASCEND_OUT; i++)
+        if (s->h.out[i])
+            code = f->aclSetOutputTensorAddr(s->executor, (size_t)i, s->h.out[i],
+                                             base_of(&call->out[i]));
+    if (code == 0 && is_inplace(call))
+        code = f->aclSetOutputTensorAddr(s->executor, 0, s->h.in[0],
+                                         base_of(&call->in[0]));
+    return code;
+}
+
+/* An executor that will not be run has to be made repeatable to be destroyed. */
+static void discard(const ascend *a, aclOpExecutor *executor)
+{
+    if (a->api->aclSetAclOpExecutorRepeatable(executor) == 0)
+        a->api->aclDestroyAclOpExecutor(executor);
+}
+
+/* Workspaces come from scratch: the stream's order makes their reuse safe. */
+static pf_status run(ascend *a, ascend_operator op, const plan *p, bool stays)
+{
+    void *workspace = NULL;
+    if (p->workspace > 0) {
+        pf_status status = ascend_scratch_take(a, (int64_t)p->workspace, &workspace);
+        if (status != PF_OK && !stays)
+            discard(a, p->executor);
+        PF_TRY(status);
+    }
+    if (a->tally)
+        a->tally->launches++;
+    return ascend_check(a, phase_two(a, op)(workspace, p->workspace, p->executor,
+                                            a->stream), entries[op].name);
+}
+
+/* Phase one, then phase two once, or as often as the executor is kept for. */
+static pf_status launch_new(ascend *a, const ascend_call *call, kept *slot,
+                            const key *k)
+{
+    handles h;
+    plan p = {.api = a->api, .call = call, .h = &h};
+    PF_TRY(make_handles(a, call, &h));
+    int code = entries[call->op].plan(&p);
+    if (code != 0) {
+        destroy_handles(a, &h);
+        return ascend_check(a, code, entries[call->op].name);
+    }
+    bool stays = slot && keep(a, slot, k, &p);
+    pf_status status = run(a, call->op, &p, stays);
+    if (!stays)
+        destroy_handles(a, &h);
+    return status;
+}
+
+pf_status ascend_launch(ascend *a, const ascend_call *call)
+{
+    key k;
+    if (a->plan) {
+        ascend_plan_count(a->plan, call, a->tally);
+        return PF_OK;
+    }
+    make_key(call, &k);
+    kept *slot = find_slot(a->cache, &k);
+    if (!slot || !slot->word)
+        return launch_new(a, call, slot, &k);
+    PF_TRY(ascend_check(a, move_all(a, slot, call), entries[call->op].name));
+    plan p = {.workspace = slot->workspace, .executor = slot->executor};
+    return run(a, call->op, &p, true);
+}
+
+bool ascend_accepts(ascend *a, const ascend_call *call)
+{
+    handles h;
+    plan p = {.api = a->api, .call = call, .h = &h};
+    if (a->plan)
+        return true;
+    if (make_handles(a, call, &h) != PF_OK)
+        return false;
+    bool fine = entries[call->op].plan(&p) == 0;
+    if (fine)
+        discard(a, p.executor);
+    a->api->aclGetRecentErrMsg();
+    destroy_handles(a, &h);
+    return fine;
+}

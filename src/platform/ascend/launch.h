@@ -1,0 +1,53 @@
+/* Launching operators: descriptors, both phases, workspaces, and the cache of
+ * executors.  docs/ascend.md, "Two phases".
+ *
+ * A call is a value: which operator, the tensors, the attributes.  Two calls that
+ * differ in addresses only are one executor, which is kept and re-addressed.
+ */
+#ifndef PF_PLATFORM_ASCEND_LAUNCH_H
+#define PF_PLATFORM_ASCEND_LAUNCH_H
+
+#include "platform/ascend/device.h"
+
+typedef enum ascend_operator {
+#define ASCEND_OPERATOR(needed, name, parameters, arguments) ASCEND_##name,
+    ACL_OPERATOR_LIST(ASCEND_OPERATOR)
+#undef ASCEND_OPERATOR
+    ASCEND_OPERATORS
+} ascend_operator;
+
+enum { ASCEND_IN = 4, ASCEND_OUT = 2, ASCEND_ARRAYS = 4, ASCEND_ARRAY = 8 };
+
+typedef struct ascend_array {
+    int count;                          /* 0: left out */
+    int64_t value[ASCEND_ARRAY];
+} ascend_array;
+
+typedef struct ascend_call {
+    ascend_operator op;
+    bool maps;                          /* NCL, NCHW or NCDHW by rank, not ND */
+    pf_tensor in[ASCEND_IN];            /* null: left out.  In-place operators have
+                                         * what they change in in[0] */
+    pf_tensor out[ASCEND_OUT];
+    int scalars;                        /* how many of: */
+    float scalar[2];
+    ascend_array array[ASCEND_ARRAYS];
+    int64_t number[2];
+    double real;
+} ascend_call;
+
+/* Queues one operator. */
+pf_status ascend_launch(ascend *a, const ascend_call *call);
+
+/* Phase one alone: would this version take it? */
+bool ascend_accepts(ascend *a, const ascend_call *call);
+
+/* Does this version have it? */
+bool ascend_has(const ascend *a, ascend_operator op);
+
+pf_status ascend_cache_create(ascend_cache **out, pf_error *error);
+/* After a wait for the stream: what is no longer wanted may go. */
+void ascend_cache_settle(ascend *a);
+void ascend_cache_destroy(ascend *a);
+
+#endif

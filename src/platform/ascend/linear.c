@@ -1,0 +1,117 @@
+/* Linear layers: one product, then what is left of the epilogue in as few operators
+ * as there are.  docs/ascend.md, "Operators: products".
+ */
+#include "platform/ascend/operators.h"
+
+typedef struct linear_run {
+    ascend *a;
+    const pf_linear_args *args;
+    pf_tensor value;                    /* [M, N] F32: what there is so far */
+} linear_run;
+
+static bool is_scaled(const pf_linear_args *args)
+{
+    return args->scale != 0.0f && args->scale != 1.0f;
+}
+
+/* May y hold what is on its way to it?  Not if something else is still to be read
+ * there, and not if the last operator writes it from another value. */
+static bool y_is_free(const pf_linear_args *args)
+{
+    bool gated = !pf_tensor_is_null(&args->gate) && !pf_tensor_is_null(&args->residual);
+    return !gated && pf_tensor_is_contiguous(&args->y) && !ascend_same(&args->y, &args->mul) &&
+           !ascend_same(&args->y, &args->residual);
+}
+
+/* x W^T + bias as F32 in r->value.  With bf16 weights the product is rounded to bf16,
+ * which is the only form of it that there is; the bias is added in f32. */
+static pf_status multiply(linear_run *r)
+{
+    const pf_linear_args *args = r->args;
+    const pf_tensor *w = &args->weight->source;
+    pf_dtype dtype = args->weight->math == PF_MATH_FAST ? PF_BF16 : PF_F32;
+    pf_tensor weight = pf_matrix(args->weight->prepared, dtype, w->shape[0], w->shape[1]);
+    pf_tensor transposed = pf_tensor_permute(weight, (int[]){1, 0});
+    pf_tensor x = args->x, y, none = {0};
+    if (dtype == PF_F32)
+        return ascend_product(r->a, x, transposed, args->bias, r->value);
+    PF_TRY(ascend_dense(r->a, x, PF_BF16, &x));
+    PF_TRY(ascend_temp(r->a, PF_BF16, 2, r->value.shape, &y));
+    PF_TRY(ascend_product(r->a, x, transposed, none, y));
+    if (pf_tensor_is_null(&args->bias))
+        return ascend_move(r->a, y, r->value);
+    return ascend_combine(r->a, ASCEND_Add, y, ascend_along(args->bias, 1, 2), r->value);
+}
+
+static pf_status activate(linear_run *r)
+{
+    pf_tensor activated;
+    if (r->args->activation == PF_ACTIVATION_NONE)
+        return PF_OK;
+    PF_TRY(ascend_like(r->a, r->value, &activated));
+    if (y_is_free(r->args))
+        activated = r->args->y;
+    pf_tensor before = r->value;
+    r->value = activated;
+    if (r->args->activation == PF_ACTIVATION_SILU)
+        return ascend_map(r->a, ASCEND_Silu, before, activated);
+    return ascend_gelu_tanh(r->a, before, activated);
+}
+
+/* residual + scale * gate * value, with nothing to round between. */
+static pf_status gate_into(linear_run *r)
+{
+    const pf_linear_args *args = r->args;
+    pf_tensor gate = ascend_along(args->gate, 1, 2);
+    return ascend_multiply_add(r->a, args->residual, (pf_tensor[]){r->value, gate},
+                               is_scaled(args) ? args->scale : 1.0f, args->y);
+}
+
+static pf_status scale_and_gate(linear_run *r)
+{
+    const pf_linear_args *args = r->args;
+    bool gate = !pf_tensor_is_null(&args->gate);
+    if (is_scaled(args))
+        PF_TRY(ascend_scale(r->a, r->value, args->scale, r->value));
+    if (gate)
+        PF_TRY(ascend_combine(r->a, ASCEND_Mul, r->value, ascend_along(args->gate, 1, 2),
+                              r->value));
+    return ascend_round_if(r->a, args->numerics.round_bf16 && (gate || is_scaled(args)),
+                           r->value);
+}
+
+static pf_status finish(linear_run *r)
+{
+    const pf_linear_args *args = r->args;
+    bool round = args->numerics.round_bf16;
+    bool mul = !pf_tensor_is_null(&args->mul);
+    bool residual = !pf_tensor_is_null(&args->residual);
+    PF_TRY(ascend_round_if(r->a, round, r->value));
+    PF_TRY(activate(r));
+    if (mul)
+        PF_TRY(ascend_combine(r->a, ASCEND_Mul, r->value, args->mul, r->value));
+    PF_TRY(ascend_round_if(r->a, round && (mul || args->activation), r->value));
+    if (!round && residual && !pf_tensor_is_null(&args->gate))
+        return gate_into(r);
+    PF_TRY(scale_and_gate(r));
+    if (residual) {
+        PF_TRY(ascend_combine(r->a, ASCEND_Add, args->residual, r->value, args->y));
+        return ascend_round_if(r->a, round, args->y);
+    }
+    if (ascend_same(&r->value, &args->y))
+        return PF_OK;
+    return ascend_move(r->a, r->value, args->y);
+}
+
+pf_status ascend_linear(pf_platform *platform, const pf_linear_args *args,
+                        pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    linear_run r = {a, args, args->y};
+    if (ascend_is_empty(&args->y))
+        return PF_OK;
+    if (!y_is_free(args) || args->activation != PF_ACTIVATION_NONE)
+        PF_TRY(ascend_temp(a, PF_F32, 2, args->y.shape, &r.value));
+    PF_TRY(multiply(&r));
+    return finish(&r);
+}

@@ -1,0 +1,108 @@
+/* Norms over rows and over the channels of maps.  docs/ascend.md, "Operators:
+ * norms".
+ */
+#include <math.h>
+
+#include "platform/ascend/operators.h"
+
+/* --- rows --------------------------------------------------------------------------- */
+
+/* Norm and affine part: what one operator does. */
+static pf_status layer_norm(ascend *a, const pf_norm_args *args, pf_tensor weight,
+                            pf_tensor bias, pf_tensor y)
+{
+    return ascend_launch(a, &(ascend_call){
+        .op = ASCEND_LayerNorm, .in = {args->x, weight, bias}, .out = {y},
+        .array = {{1, {args->x.shape[1]}}}, .real = (double)args->epsilon});
+}
+
+static pf_status rms_norm(ascend *a, const pf_norm_args *args, pf_tensor y)
+{
+    pf_tensor gamma = args->weight, deviations;
+    int64_t rows[2] = {args->x.shape[0], 1};
+    if (pf_tensor_is_null(&gamma)) {
+        PF_TRY(ascend_temp(a, PF_F32, 1, &args->x.shape[1], &gamma));
+        PF_TRY(ascend_set(a, gamma, 1.0f));
+    }
+    PF_TRY(ascend_temp(a, PF_F32, 2, rows, &deviations));
+    PF_TRY(ascend_launch(a, &(ascend_call){
+        .op = ASCEND_RmsNorm, .in = {args->x, gamma}, .out = {y, deviations},
+        .real = (double)args->epsilon}));
+    if (pf_tensor_is_null(&args->bias))
+        return PF_OK;
+    return ascend_combine(a, ASCEND_Add, y, ascend_along(args->bias, 1, 2), y);
+}
+
+/* y = y (1 + scale) + shift, with roundings between. */
+static pf_status modulate(ascend *a, const pf_norm_args *args, pf_tensor y)
+{
+    bool round = args->numerics.round_bf16, one = args->scale.rank == 1;
+    pf_tensor factor, shift = one ? ascend_along(args->shift, 1, 2) : args->shift;
+    PF_TRY(ascend_like(a, args->scale, &factor));
+    PF_TRY(ascend_shift(a, args->scale, 1.0f, factor));
+    PF_TRY(ascend_round_if(a, round, factor));
+    factor = one ? ascend_along(factor, 1, 2) : factor;
+    PF_TRY(ascend_combine(a, ASCEND_Mul, y, factor, y));
+    PF_TRY(ascend_round_if(a, round, y));
+    PF_TRY(ascend_combine(a, ASCEND_Add, y, shift, y));
+    return ascend_round_if(a, round, y);
+}
+
+/* One vector of scale and shift for all rows is an affine part. */
+static bool folds(const pf_norm_args *args)
+{
+    return args->kind == PF_NORM_LAYER && !args->numerics.round_bf16 &&
+           pf_tensor_is_null(&args->weight) && pf_tensor_is_null(&args->bias) &&
+           args->scale.rank == 1;
+}
+
+static pf_status norm_into(ascend *a, const pf_norm_args *args, pf_tensor y)
+{
+    bool modulated = !pf_tensor_is_null(&args->scale);
+    if (modulated && folds(args)) {
+        pf_tensor factor;
+        PF_TRY(ascend_like(a, args->scale, &factor));
+        PF_TRY(ascend_shift(a, args->scale, 1.0f, factor));
+        return layer_norm(a, args, factor, args->shift, y);
+    }
+    if (args->kind == PF_NORM_LAYER)
+        PF_TRY(layer_norm(a, args, args->weight, args->bias, y));
+    else
+        PF_TRY(rms_norm(a, args, y));
+    PF_TRY(ascend_round_if(a, args->numerics.round_bf16, y));
+    return modulated ? modulate(a, args, y) : PF_OK;
+}
+
+pf_status ascend_norm(pf_platform *platform, const pf_norm_args *args, pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    pf_tensor y = args->y;
+    if (ascend_is_empty(&y))
+        return PF_OK;
+    bool own = ascend_same(&args->x, &y) || !pf_tensor_is_contiguous(&y);
+    if (own)
+        PF_TRY(ascend_temp(a, PF_F32, 2, y.shape, &y));
+    PF_TRY(norm_into(a, args, y));
+    return own ? ascend_move(a, y, args->y) : PF_OK;
+}
+
+/* --- channels --------------------------------------------------------------------------- */
+
+pf_status ascend_channel_norm(pf_platform *platform, const pf_channel_norm_args *args,
+                              pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    const int64_t *s = args->x.shape;
+    pf_tensor length, divisor, factor, y = args->y;
+    if (ascend_is_empty(&y))
+        return PF_OK;
+    PF_TRY(ascend_temp(a, PF_F32, 4, (int64_t[]){1, s[1], s[2], s[3]}, &length));
+    PF_TRY(ascend_like(a, length, &divisor));
+    PF_TRY(ascend_like(a, args->gamma, &factor));
+    PF_TRY(ascend_reduce(a, ASCEND_Norm, args->x, (ascend_array){1, {0}}, length));
+    PF_TRY(ascend_limit_to(a, length, 1e-12f, INFINITY, divisor));
+    PF_TRY(ascend_scale(a, args->gamma, sqrtf((float)s[0]), factor));
+    PF_TRY(ascend_combine(a, ASCEND_Div, args->x, divisor, y));
+    PF_TRY(ascend_combine(a, ASCEND_Mul, y, ascend_along(factor, 0, 4), y));
+    return args->silu ? ascend_map(a, ASCEND_Silu, y, y) : PF_OK;
+}

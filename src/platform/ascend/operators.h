@@ -1,0 +1,73 @@
+/* Operators by name, for kernels to be written with.
+ *
+ * Tensors are F32 or BF16 and may have any strides unless it says otherwise.
+ * Outputs may be an input: that becomes the in-place operator, or goes through
+ * scratch memory, because CANN promises nothing about other overlaps.
+ */
+#ifndef PF_PLATFORM_ASCEND_OPERATORS_H
+#define PF_PLATFORM_ASCEND_OPERATORS_H
+
+#include "platform/ascend/launch.h"
+
+#define ASCEND_DECLARE(slot, type)                                             \
+    pf_status ascend_##slot(pf_platform *platform, const type *args,           \
+                            pf_error *error);
+PF_KERNEL_LIST(ASCEND_DECLARE)
+#undef ASCEND_DECLARE
+
+/* How every kernel begins. */
+#define ASCEND_ENTER(a, platform, error)                                       \
+    ascend *a = ascend_of(platform);                                           \
+    PF_TRY(ascend_enter(a, error))
+
+/* Contiguous scratch memory. */
+pf_status ascend_temp(ascend *a, pf_dtype dtype, int rank, const int64_t *shape,
+                      pf_tensor *out);
+/* The same shape and dtype as another tensor. */
+pf_status ascend_like(ascend *a, pf_tensor shape, pf_tensor *out);
+
+/* `from`, with extents of 1 repeated, into `to`, converted to its dtype. */
+pf_status ascend_move(ascend *a, pf_tensor from, pf_tensor to);
+/* `x` itself if it is contiguous and of the dtype, else a copy that is. */
+pf_status ascend_dense(ascend *a, pf_tensor x, pf_dtype dtype, pf_tensor *out);
+/* `x` itself, or where a stride is negative, which CANN does not know, a copy. */
+pf_status ascend_upright(ascend *a, pf_tensor x, pf_tensor *out);
+pf_status ascend_set(ascend *a, pf_tensor y, float value);
+
+/* Operators of one tensor: Silu, Tanh, Sin, Exp, Log, Reciprocal. */
+pf_status ascend_map(ascend *a, ascend_operator op, pf_tensor x, pf_tensor y);
+pf_status ascend_gelu_tanh(ascend *a, pf_tensor x, pf_tensor y);
+pf_status ascend_limit_to(ascend *a, pf_tensor x, float low, float high, pf_tensor y);
+pf_status ascend_scale(ascend *a, pf_tensor x, float factor, pf_tensor y);
+pf_status ascend_shift(ascend *a, pf_tensor x, float summand, pf_tensor y);
+
+/* Add, Sub, Mul, Div; extents of 1 are repeated. */
+pf_status ascend_combine(ascend *a, ascend_operator op, pf_tensor x, pf_tensor z,
+                         pf_tensor y);
+/* y = base + factor * x * z; y may be base. */
+pf_status ascend_multiply_add(ascend *a, pf_tensor base, const pf_tensor product[2],
+                              float factor, pf_tensor y);
+
+/* Amax, ReduceSum, Norm, Std over the axes of `axes`; y keeps them with extent 1. */
+pf_status ascend_reduce(ascend *a, ascend_operator op, pf_tensor x, ascend_array axes,
+                        pf_tensor y);
+
+/* r() of platform.h where asked for. */
+pf_status ascend_round_if(ascend *a, bool round, pf_tensor y);
+
+/* y = x w (+ bias), matrices, y contiguous; or batches of them without bias. */
+pf_status ascend_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
+                         pf_tensor y);
+
+/* The same memory, seen in the same way? */
+bool ascend_same(const pf_tensor *a, const pf_tensor *b);
+
+/* A vector as the only axis that is not 1 of `rank` axes. */
+pf_tensor ascend_along(pf_tensor vector, int axis, int rank);
+
+static inline bool ascend_is_empty(const pf_tensor *t)
+{
+    return pf_tensor_count(t) == 0;
+}
+
+#endif

@@ -1,0 +1,819 @@
+/* The emulator's run time: libascendcl.so.  docs/ascend.md, "The interface".
+ *
+ * Device memory is mapped twice: at the addresses that the caller sees, which no
+ * host code may touch, and at others, where the emulator works.
+ */
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "emulator.h"
+
+enum { DEVICES = 2, GUARD = 64, ALIGN = 64, POISON = 0xff, GUARD_BYTE = 0xa5 };
+
+typedef struct block {
+    struct block *next;                 /* by address */
+    char *memory;
+    size_t bytes;                       /* as asked for */
+    size_t room;                        /* with guards */
+} block;
+
+typedef struct host_block {
+    struct host_block *next;
+    char *memory;
+    size_t bytes;
+} host_block;
+
+typedef struct context {
+    struct context *next;
+    int device;
+    bool is_default;
+} context;
+
+typedef struct stream {
+    struct stream *next;
+    context *owner;
+    cann_task *first, **last;
+    int error;                          /* sticky */
+} stream;
+
+static struct {
+    pthread_mutex_t lock;
+    bool initialised, finalised;
+    char *region, *alias;               /* as the caller and as we see it */
+    size_t region_bytes;
+    block *blocks;
+    host_block *host_blocks;
+    context *contexts;
+    stream *streams;
+    int uses[DEVICES];
+    cann_counters counters;
+    char fail_call[64];
+    int64_t fail_nth;
+    int fail_code;
+    bool lenient;
+} emulator = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static _Thread_local context *current;
+static _Thread_local char message[512];
+
+/* --- errors --------------------------------------------------------------------- */
+
+int cann_fail(int code, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vsnprintf(message, sizeof message, format, list);
+    va_end(list);
+    return code;
+}
+
+int cann_violation(int code, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vsnprintf(message, sizeof message, format, list);
+    va_end(list);
+    emulator.counters.violations++;
+    if (!emulator.lenient)
+        fprintf(stderr, "cann: violation: %s\n", message);
+    return code;
+}
+
+CANN_API const char *aclGetRecentErrMsg(void)
+{
+    static _Thread_local char shown[512];
+    if (!message[0])
+        return NULL;
+    memcpy(shown, message, sizeof shown);
+    message[0] = '\0';
+    return shown;
+}
+
+cann_counters *cann_emulator_counters(void)
+{
+    return &emulator.counters;
+}
+
+void cann_emulator_fail(const char *call, int64_t nth, int code)
+{
+    pthread_mutex_lock(&emulator.lock);
+    snprintf(emulator.fail_call, sizeof emulator.fail_call, "%s", call ? call : "");
+    emulator.fail_nth = nth;
+    emulator.fail_code = code;
+    pthread_mutex_unlock(&emulator.lock);
+}
+
+bool cann_injected(const char *call, int *code)
+{
+    if (emulator.fail_nth <= 0)
+        return false;
+    pthread_mutex_lock(&emulator.lock);
+    bool hit = emulator.fail_nth > 0 && strcmp(call, emulator.fail_call) == 0 &&
+               --emulator.fail_nth == 0;
+    if (hit)
+        *code = emulator.fail_code;
+    pthread_mutex_unlock(&emulator.lock);
+    return hit;
+}
+
+int cann_enter(const char *call)
+{
+    int code;
+    if (!emulator.initialised)
+        return cann_fail(ACL_ERROR_UNINITIALIZE, "%s before aclInit", call);
+    if (cann_injected(call, &code))
+        return cann_fail(code, "%s fails by injection", call);
+    return 0;
+}
+
+int cann_enter_context(const char *call)
+{
+    int code = cann_enter(call);
+    if (code == 0 && !current)
+        return cann_fail(ACL_ERROR_RT_CONTEXT_NULL, "%s: this thread has no context",
+                         call);
+    return code;
+}
+
+#define ENTER()                                                                \
+    do {                                                                       \
+        int entered_ = cann_enter(__func__);                                   \
+        if (entered_)                                                          \
+            return entered_;                                                   \
+    } while (0)
+#define ENTER_CONTEXT()                                                        \
+    do {                                                                       \
+        int entered_ = cann_enter_context(__func__);                           \
+        if (entered_)                                                          \
+            return entered_;                                                   \
+    } while (0)
+
+/* --- the end of the process ------------------------------------------------------- */
+
+static void read_environment(void)
+{
+    const char *fail = getenv("CANN_EMULATOR_FAIL");
+    long long nth;
+    int code;
+    char call[64];
+    emulator.lenient = getenv("CANN_EMULATOR_LENIENT") != NULL;
+    if (fail && sscanf(fail, "%63[^:]:%lld:%d", call, &nth, &code) == 3)
+        cann_emulator_fail(call, nth, code);
+}
+
+static int64_t print_counters(bool all)
+{
+    int64_t left = emulator.counters.violations;
+#define CANN_PRINT(name)                                                       \
+    if (strncmp(#name, "live_", 5) == 0)                                       \
+        left += emulator.counters.name;                                        \
+    if (all || (strncmp(#name, "live_", 5) == 0 && emulator.counters.name))    \
+        fprintf(stderr, "cann: %s %lld\n", #name, (long long)emulator.counters.name);
+    CANN_COUNTERS(CANN_PRINT)
+#undef CANN_PRINT
+    return left;
+}
+
+__attribute__((destructor)) static void finish(void)
+{
+    if (emulator.lenient)
+        return;
+    int64_t left = print_counters(getenv("CANN_EMULATOR_REPORT") != NULL);
+    if (emulator.initialised)
+        left += 1 + 0 * fprintf(stderr, "cann: aclFinalize was not called\n");
+    if (left == 0)
+        return;
+    fprintf(stderr, "cann: %lld violations or leaks at the end\n", (long long)left);
+    _exit(CANN_EXIT);
+}
+
+/* --- initialisation, devices, contexts ---------------------------------------------- */
+
+CANN_API aclError aclInit(const char *config)
+{
+    int code;
+    (void)config;
+    if (emulator.finalised)
+        return cann_violation(ACL_ERROR_REPEAT_INITIALIZE,
+                              "aclInit once more after aclFinalize");
+    if (emulator.initialised)
+        return cann_fail(ACL_ERROR_REPEAT_INITIALIZE, "aclInit for the second time");
+    read_environment();
+    if (cann_injected(__func__, &code))
+        return cann_fail(code, "aclInit fails by injection");
+    const char *memory = getenv("CANN_EMULATOR_MEMORY");
+    emulator.region_bytes = memory ? strtoull(memory, NULL, 10) : (size_t)4 << 30;
+    int file = memfd_create("cann", MFD_CLOEXEC);
+    if (file < 0 || ftruncate(file, (off_t)emulator.region_bytes) != 0)
+        return cann_fail(ACL_ERROR_RT_MEMORY_ALLOCATION, "no room for the region");
+    emulator.region = mmap(NULL, emulator.region_bytes, PROT_NONE,
+                           MAP_SHARED | MAP_NORESERVE, file, 0);
+    emulator.alias = mmap(NULL, emulator.region_bytes, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_NORESERVE, file, 0);
+    close(file);
+    if (emulator.region == MAP_FAILED || emulator.alias == MAP_FAILED)
+        return cann_fail(ACL_ERROR_RT_MEMORY_ALLOCATION, "no room for the region");
+    emulator.initialised = true;
+    return 0;
+}
+
+CANN_API aclError aclFinalize(void)
+{
+    if (!emulator.initialised)
+        return cann_fail(ACL_ERROR_REPEAT_FINALIZE, "aclFinalize without aclInit");
+    emulator.initialised = false;
+    emulator.finalised = true;
+    return 0;
+}
+
+typedef struct aclCANNPackageVersion {
+    char version[128], major[64], minor[64], release[64], patch[64], reserved[128];
+} aclCANNPackageVersion;
+
+/* name 0: CANN as a whole. */
+CANN_API aclError aclsysGetCANNVersion(int name, aclCANNPackageVersion *version)
+{
+    if (name != 0 || !version)
+        return cann_fail(ACL_ERROR_INVALID_PARAM, "package %d is not emulated", name);
+    memset(version, 0, sizeof *version);
+    snprintf(version->version, sizeof version->version, "%d.%d.RC1", CANN_PROFILE / 10,
+             CANN_PROFILE % 10);
+    return 0;
+}
+
+CANN_API const char *aclrtGetSocName(void)
+{
+    const char *name = getenv("CANN_EMULATOR_SOC");
+    return name ? name : "Ascend910B1";
+}
+
+CANN_API aclError aclrtGetDeviceCount(uint32_t *count)
+{
+    ENTER();
+    *count = DEVICES;
+    return 0;
+}
+
+/* info: 0 cube cores, 1 vector cores, 2 bytes of L2. */
+CANN_API aclError aclGetDeviceCapability(uint32_t device, int info, int64_t *value)
+{
+    static const int64_t values[] = {24, 48, (int64_t)192 << 20};
+    ENTER();
+    if (device >= DEVICES || info < 0 || info > 2)
+        return cann_fail(ACL_ERROR_INVALID_PARAM, "no such device or information");
+    *value = values[info];
+    return 0;
+}
+
+static context *add_context(int device, bool is_default)
+{
+    context *c = calloc(1, sizeof *c);
+    *c = (context){emulator.contexts, device, is_default};
+    emulator.contexts = c;
+    emulator.counters.live_contexts++;
+    return c;
+}
+
+static context *find_default(int device)
+{
+    for (context *c = emulator.contexts; c; c = c->next)
+        if (c->is_default && c->device == device)
+            return c;
+    return NULL;
+}
+
+static bool is_context(const void *handle)
+{
+    for (context *c = emulator.contexts; c; c = c->next)
+        if (c == handle)
+            return true;
+    return false;
+}
+
+static void remove_context(context *gone)
+{
+    for (context **at = &emulator.contexts; *at; at = &(*at)->next)
+        if (*at == gone) {
+            *at = gone->next;
+            break;
+        }
+    if (current == gone)
+        current = NULL;
+    free(gone);
+    emulator.counters.live_contexts--;
+}
+
+CANN_API aclError aclrtSetDevice(int32_t device)
+{
+    ENTER();
+    if (device < 0 || device >= DEVICES)
+        return cann_fail(ACL_ERROR_RT_INVALID_DEVICEID, "device %d of %d", device,
+                         DEVICES);
+    pthread_mutex_lock(&emulator.lock);
+    context *c = find_default(device);
+    if (!c)
+        c = add_context(device, true);
+    emulator.uses[device]++;
+    current = c;
+    pthread_mutex_unlock(&emulator.lock);
+    return 0;
+}
+
+CANN_API aclError aclrtResetDevice(int32_t device)
+{
+    ENTER();
+    if (device < 0 || device >= DEVICES || emulator.uses[device] == 0)
+        return cann_fail(ACL_ERROR_RT_INVALID_DEVICEID, "device %d is not set", device);
+    pthread_mutex_lock(&emulator.lock);
+    if (--emulator.uses[device] == 0)
+        remove_context(find_default(device));
+    pthread_mutex_unlock(&emulator.lock);
+    return 0;
+}
+
+CANN_API aclError aclrtCreateContext(aclrtContext *out, int32_t device)
+{
+    ENTER();
+    if (!out || device < 0 || device >= DEVICES)
+        return cann_fail(ACL_ERROR_INVALID_PARAM, "no context of device %d", device);
+    pthread_mutex_lock(&emulator.lock);
+    *out = current = add_context(device, false);
+    pthread_mutex_unlock(&emulator.lock);
+    return 0;
+}
+
+CANN_API aclError aclrtDestroyContext(aclrtContext handle)
+{
+    ENTER();
+    pthread_mutex_lock(&emulator.lock);
+    bool known = is_context(handle) && !((context *)handle)->is_default;
+    bool used = false;
+    for (stream *s = emulator.streams; s; s = s->next)
+        used = used || s->owner == handle;
+    if (known && !used)
+        remove_context(handle);
+    pthread_mutex_unlock(&emulator.lock);
+    if (!known)
+        return cann_violation(ACL_ERROR_RT_INVALID_HANDLE, "no such context");
+    if (used)
+        return cann_violation(ACL_ERROR_RT_INVALID_HANDLE,
+                              "the context still has streams");
+    return 0;
+}
+
+CANN_API aclError aclrtSetCurrentContext(aclrtContext handle)
+{
+    ENTER();
+    pthread_mutex_lock(&emulator.lock);
+    bool known = is_context(handle);
+    if (known)
+        current = handle;
+    pthread_mutex_unlock(&emulator.lock);
+    if (!known)
+        return cann_violation(ACL_ERROR_RT_INVALID_HANDLE, "no such context");
+    return 0;
+}
+
+CANN_API aclError aclrtGetCurrentContext(aclrtContext *out)
+{
+    ENTER_CONTEXT();
+    *out = current;
+    return 0;
+}
+
+/* --- streams ------------------------------------------------------------------------ */
+
+static stream *find_stream(const void *handle)
+{
+    for (stream *s = emulator.streams; s; s = s->next)
+        if (s == handle)
+            return s;
+    return NULL;
+}
+
+static int check_stream(const void *handle)
+{
+    pthread_mutex_lock(&emulator.lock);
+    stream *s = find_stream(handle);
+    pthread_mutex_unlock(&emulator.lock);
+    if (!s)
+        return cann_violation(ACL_ERROR_RT_INVALID_HANDLE, "no such stream");
+    if (s->owner != current)
+        return cann_fail(ACL_ERROR_RT_STREAM_CONTEXT,
+                         "the stream is not of this thread's context");
+    return 0;
+}
+
+CANN_API aclError aclrtCreateStream(aclrtStream *out)
+{
+    ENTER_CONTEXT();
+    if (!out)
+        return cann_fail(ACL_ERROR_INVALID_PARAM, "stream is NULL");
+    stream *s = calloc(1, sizeof *s);
+    pthread_mutex_lock(&emulator.lock);
+    *s = (stream){.next = emulator.streams, .owner = current};
+    s->last = &s->first;
+    emulator.streams = s;
+    emulator.counters.live_streams++;
+    pthread_mutex_unlock(&emulator.lock);
+    *out = s;
+    return 0;
+}
+
+static void drop_queue(stream *s)
+{
+    while (s->first) {
+        cann_task *task = s->first;
+        s->first = task->next;
+        task->drop(task);
+    }
+    s->last = &s->first;
+}
+
+/* Runs what is queued, in order, up to the first error, which stays. */
+static int run_queue(stream *s)
+{
+    pthread_mutex_lock(&emulator.lock);
+    while (s->first && s->error == 0) {
+        cann_task *task = s->first;
+        s->error = task->run(task);
+        s->first = task->next;
+        task->drop(task);
+    }
+    drop_queue(s);
+    int error = s->error;
+    pthread_mutex_unlock(&emulator.lock);
+    return error ? cann_fail(error, "an operator of the stream failed with %d", error)
+                 : 0;
+}
+
+static aclError destroy_stream(aclrtStream handle, bool force)
+{
+    int code = check_stream(handle);
+    if (code)
+        return code;
+    stream *s = handle;
+    if (!force && s->first && s->error == 0)
+        run_queue(s);
+    pthread_mutex_lock(&emulator.lock);
+    drop_queue(s);
+    for (stream **at = &emulator.streams; *at; at = &(*at)->next)
+        if (*at == s) {
+            *at = s->next;
+            break;
+        }
+    emulator.counters.live_streams--;
+    pthread_mutex_unlock(&emulator.lock);
+    free(s);
+    return 0;
+}
+
+CANN_API aclError aclrtDestroyStream(aclrtStream handle)
+{
+    ENTER_CONTEXT();
+    return destroy_stream(handle, false);
+}
+
+CANN_API aclError aclrtDestroyStreamForce(aclrtStream handle)
+{
+    ENTER_CONTEXT();
+    return destroy_stream(handle, true);
+}
+
+CANN_API aclError aclrtSynchronizeStream(aclrtStream handle)
+{
+    ENTER_CONTEXT();
+    int code = check_stream(handle);
+    if (code)
+        return code;
+    emulator.counters.syncs++;
+    return run_queue(handle);
+}
+
+CANN_API aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, int32_t ms)
+{
+    ENTER_CONTEXT();
+    if (ms < -1)
+        return cann_fail(ACL_ERROR_RT_PARAM_INVALID, "a time-out of %d ms", ms);
+    int code = check_stream(handle);
+    if (code)
+        return code;
+    emulator.counters.syncs++;
+    return run_queue(handle);
+}
+
+int cann_enqueue(aclrtStream handle, cann_task *task)
+{
+    int code = check_stream(handle);
+    stream *s = handle;
+    if (code == 0 && s->error)
+        code = cann_fail(s->error, "the stream has failed before with %d", s->error);
+    if (code) {
+        task->drop(task);
+        return code;
+    }
+    pthread_mutex_lock(&emulator.lock);
+    task->next = NULL;
+    *s->last = task;
+    s->last = &task->next;
+    pthread_mutex_unlock(&emulator.lock);
+    return 0;
+}
+
+/* --- device memory -------------------------------------------------------------------- */
+
+static block *find_block(const char *address)
+{
+    for (block *b = emulator.blocks; b; b = b->next)
+        if (address >= b->memory && address < b->memory + b->bytes)
+            return b;
+    return NULL;
+}
+
+int64_t cann_room_behind(const void *address)
+{
+    pthread_mutex_lock(&emulator.lock);
+    block *b = find_block(address);
+    int64_t room = b ? (int64_t)(b->memory + b->bytes - (const char *)address) : -1;
+    pthread_mutex_unlock(&emulator.lock);
+    return room;
+}
+
+static bool in_region(const void *address)
+{
+    return emulator.region && (const char *)address >= emulator.region &&
+           (const char *)address < emulator.region + emulator.region_bytes;
+}
+
+void *cann_alias(const void *address)
+{
+    if (!in_region(address))
+        return (void *)(uintptr_t)address;
+    return emulator.alias + ((const char *)address - emulator.region);
+}
+
+/* First fit; NULL when no gap is wide enough. */
+static block *place_block(size_t bytes)
+{
+    size_t room = (GUARD + bytes + GUARD + ALIGN - 1) / ALIGN * ALIGN;
+    char *at = emulator.region;
+    block **link = &emulator.blocks;
+    for (; *link; link = &(*link)->next) {
+        if ((size_t)((*link)->memory - GUARD - at) >= room)
+            break;
+        at = (*link)->memory - GUARD + (*link)->room;
+    }
+    if ((size_t)(emulator.region + emulator.region_bytes - at) < room)
+        return NULL;
+    block *b = calloc(1, sizeof *b);
+    *b = (block){*link, at + GUARD, bytes, room};
+    *link = b;
+    memset(cann_alias(at), GUARD_BYTE, room);
+    memset(cann_alias(b->memory), POISON, bytes);
+    return b;
+}
+
+CANN_API aclError aclrtMalloc(void **out, size_t size, int policy)
+{
+    ENTER_CONTEXT();
+    if (!out || size == 0 || policy < 0 || policy > 7)
+        return cann_fail(ACL_ERROR_RT_PARAM_INVALID,
+                         "aclrtMalloc of %zu bytes with policy %d", size, policy);
+    size_t bytes = (size + 31) / 32 * 32 + 32;
+    pthread_mutex_lock(&emulator.lock);
+    block *b = place_block(bytes);
+    if (b) {
+        cann_counters *c = &emulator.counters;
+        c->live_blocks++;
+        c->allocations++;
+        c->bytes += (int64_t)bytes;
+        c->peak_bytes = c->bytes > c->peak_bytes ? c->bytes : c->peak_bytes;
+    }
+    pthread_mutex_unlock(&emulator.lock);
+    if (!b)
+        return cann_fail(ACL_ERROR_RT_MEMORY_ALLOCATION,
+                         "%zu bytes are more than the device has left", size);
+    *out = b->memory;
+    return 0;
+}
+
+static bool guards_hold(const block *b)
+{
+    const unsigned char *front = cann_alias(b->memory - GUARD);
+    const unsigned char *back = cann_alias(b->memory + b->bytes);
+    bool whole = true;
+    for (int i = 0; i < GUARD; i++)
+        whole = whole && front[i] == GUARD_BYTE && back[i] == GUARD_BYTE;
+    return whole;
+}
+
+static bool is_queued(const block *b)
+{
+    for (stream *s = emulator.streams; s; s = s->next)
+        for (cann_task *t = s->first; t; t = t->next)
+            if (t->touches(t, b->memory, b->memory + b->bytes))
+                return true;
+    return false;
+}
+
+CANN_API aclError aclrtFree(void *memory)
+{
+    ENTER_CONTEXT();
+    pthread_mutex_lock(&emulator.lock);
+    block **link = &emulator.blocks;
+    while (*link && (*link)->memory != memory)
+        link = &(*link)->next;
+    block *b = *link;
+    bool queued = b && is_queued(b), whole = !b || guards_hold(b);
+    if (b && !queued) {
+        *link = b->next;
+        emulator.counters.live_blocks--;
+        emulator.counters.bytes -= (int64_t)b->bytes;
+        free(b);
+    }
+    pthread_mutex_unlock(&emulator.lock);
+    if (!b)
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID,
+                              "aclrtFree of what aclrtMalloc did not give");
+    if (queued)
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID,
+                              "aclrtFree while an operator that needs it is queued");
+    if (!whole)
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID,
+                              "an operator wrote beside the block");
+    return 0;
+}
+
+/* attribute: 1 is HBM; 0 (DDR) is empty on these devices. */
+CANN_API aclError aclrtGetMemInfo(int attribute, size_t *free_bytes, size_t *total)
+{
+    ENTER_CONTEXT();
+    if (attribute != 1)
+        return cann_fail(ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+                         "these devices have HBM (1) only, not %d", attribute);
+    pthread_mutex_lock(&emulator.lock);
+    *total = emulator.region_bytes;
+    *free_bytes = emulator.region_bytes - (size_t)emulator.counters.bytes;
+    pthread_mutex_unlock(&emulator.lock);
+    return 0;
+}
+
+/* --- pinned host memory ------------------------------------------------------------------ */
+
+CANN_API aclError aclrtMallocHost(void **out, size_t size)
+{
+    ENTER_CONTEXT();
+    if (!out || size == 0)
+        return cann_fail(ACL_ERROR_RT_PARAM_INVALID, "aclrtMallocHost of %zu bytes",
+                         size);
+    host_block *b = calloc(1, sizeof *b);
+    b->memory = aligned_alloc(ALIGN, (size + ALIGN - 1) / ALIGN * ALIGN);
+    if (!b->memory) {
+        free(b);
+        return cann_fail(ACL_ERROR_RT_MEMORY_ALLOCATION, "no host memory");
+    }
+    b->bytes = size;
+    memset(b->memory, POISON, size);
+    pthread_mutex_lock(&emulator.lock);
+    b->next = emulator.host_blocks;
+    emulator.host_blocks = b;
+    emulator.counters.live_host_blocks++;
+    pthread_mutex_unlock(&emulator.lock);
+    *out = b->memory;
+    return 0;
+}
+
+CANN_API aclError aclrtFreeHost(void *memory)
+{
+    ENTER_CONTEXT();
+    pthread_mutex_lock(&emulator.lock);
+    host_block **link = &emulator.host_blocks;
+    while (*link && (*link)->memory != memory)
+        link = &(*link)->next;
+    host_block *b = *link;
+    if (b) {
+        *link = b->next;
+        emulator.counters.live_host_blocks--;
+    }
+    pthread_mutex_unlock(&emulator.lock);
+    if (!b)
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID,
+                              "aclrtFreeHost of what aclrtMallocHost did not give");
+    free(b->memory);
+    free(b);
+    return 0;
+}
+
+static bool is_pinned(const char *address, size_t bytes)
+{
+    for (host_block *b = emulator.host_blocks; b; b = b->next)
+        if (address >= b->memory && address + bytes <= b->memory + b->bytes)
+            return true;
+    return false;
+}
+
+/* --- copies ------------------------------------------------------------------------------ */
+
+typedef struct copy_task {
+    cann_task task;
+    void *to;
+    const void *from;
+    size_t bytes;
+} copy_task;
+
+static int check_copy(const copy_task *c, size_t room, int kind)
+{
+    if (!c->to || !c->from || c->bytes > room || kind < 0 || kind > 3)
+        return cann_fail(ACL_ERROR_RT_PARAM_INVALID,
+                         "a copy of %zu bytes into %zu, kind %d", c->bytes, room, kind);
+    bool to_device = kind == ACL_MEMCPY_HOST_TO_DEVICE || kind == ACL_MEMCPY_DEVICE_TO_DEVICE;
+    bool from_device =
+        kind == ACL_MEMCPY_DEVICE_TO_HOST || kind == ACL_MEMCPY_DEVICE_TO_DEVICE;
+    if (in_region(c->to) != to_device || in_region(c->from) != from_device)
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID,
+                              "a copy of kind %d between the wrong memories", kind);
+    if ((to_device && cann_room_behind(c->to) < (int64_t)c->bytes) ||
+        (from_device && cann_room_behind(c->from) < (int64_t)c->bytes))
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID,
+                              "a copy of %zu bytes leaves its block", c->bytes);
+    return 0;
+}
+
+static void count_copy(const copy_task *c, int kind)
+{
+    if (kind == ACL_MEMCPY_HOST_TO_DEVICE) {
+        emulator.counters.uploads++;
+        emulator.counters.upload_bytes += (int64_t)c->bytes;
+    } else if (kind == ACL_MEMCPY_DEVICE_TO_HOST) {
+        emulator.counters.downloads++;
+        emulator.counters.download_bytes += (int64_t)c->bytes;
+    }
+}
+
+static int run_copy(cann_task *task)
+{
+    const copy_task *c = (const copy_task *)task;
+    memcpy(cann_alias(c->to), cann_alias(c->from), c->bytes);
+    return 0;
+}
+
+static void drop_copy(cann_task *task)
+{
+    free(task);
+}
+
+static bool copy_touches(const cann_task *task, const char *begin, const char *end)
+{
+    const copy_task *c = (const copy_task *)task;
+    const char *to = c->to, *from = c->from;
+    return (to < end && to + c->bytes > begin) || (from < end && from + c->bytes > begin);
+}
+
+/* At once and behind no stream's back: what is queued has not happened yet. */
+CANN_API aclError aclrtMemcpy(void *to, size_t room, const void *from, size_t bytes,
+                              int kind)
+{
+    ENTER_CONTEXT();
+    copy_task c = {.to = to, .from = from, .bytes = bytes};
+    int code = check_copy(&c, room, kind);
+    if (code)
+        return code;
+    pthread_mutex_lock(&emulator.lock);
+    run_copy(&c.task);
+    count_copy(&c, kind);
+    pthread_mutex_unlock(&emulator.lock);
+    return 0;
+}
+
+CANN_API aclError aclrtMemcpyAsync(void *to, size_t room, const void *from,
+                                   size_t bytes, int kind, aclrtStream handle)
+{
+    ENTER_CONTEXT();
+    copy_task *c = calloc(1, sizeof *c);
+    *c = (copy_task){.task = {NULL, run_copy, drop_copy, copy_touches},
+                     .to = to, .from = from, .bytes = bytes};
+    int code = check_copy(c, room, kind);
+    if (code == 0 && kind == ACL_MEMCPY_HOST_TO_HOST)
+        code = cann_fail(ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "an async copy host to host");
+    if (code == 0 && kind == ACL_MEMCPY_DEVICE_TO_DEVICE &&
+        (((uintptr_t)to | (uintptr_t)from) & 63u) != 0)
+        code = cann_violation(ACL_ERROR_UNALIGNED,
+                              "an async copy on the device off 64-byte alignment");
+    if (code) {
+        free(c);
+        return code;
+    }
+    count_copy(c, kind);
+    bool pageable = (kind == ACL_MEMCPY_HOST_TO_DEVICE && !is_pinned(from, bytes)) ||
+                    (kind == ACL_MEMCPY_DEVICE_TO_HOST && !is_pinned(to, bytes));
+    code = cann_enqueue(handle, &c->task);
+    if (code || !pageable)
+        return code;
+    emulator.counters.syncs++;              /* it returns after the copy */
+    return run_queue(handle);
+}

@@ -1,0 +1,217 @@
+/* The table of limits, on both sides of every edge, and which operators a kernel
+ * really takes there, as the emulator counts them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <dlfcn.h>
+#include <string.h>
+
+#include "emulator.h"
+#include "platform/ascend/limits.h"
+#include "platform/platform.h"
+
+/* --- the table --------------------------------------------------------------------- */
+
+static void test_edges(void **state)
+{
+    (void)state;
+#define EDGES(name, low, high, multiple, section)                              \
+    assert_true(ascend_within(ASCEND_##name, low));                            \
+    assert_true(ascend_within(ASCEND_##name, high));                           \
+    assert_false(ascend_within(ASCEND_##name, (low) - (multiple)));            \
+    assert_false(ascend_within(ASCEND_##name, (high) + (multiple)));           \
+    if ((multiple) > 1)                                                        \
+        assert_false(ascend_within(ASCEND_##name, (low) + 1));
+    ASCEND_LIMIT_LIST(EDGES)
+#undef EDGES
+}
+
+static void test_attention_edges(void **state)
+{
+    (void)state;
+    assert_true(ascend_attention_fits(40, 128, 176400, 176400));
+    assert_true(ascend_attention_fits(256, 240, 1, 1));
+    assert_false(ascend_attention_fits(257, 16, 1, 1));
+    assert_true(ascend_attention_fits(127, 512, 1, 1));
+    assert_false(ascend_attention_fits(128, 512, 1, 1));   /* N D is 65536 */
+    assert_false(ascend_attention_fits(1, 520, 1, 1));
+    assert_false(ascend_attention_fits(1, 24, 1, 1));
+    assert_false(ascend_attention_fits(1, 16, 20971521, 1));
+    assert_false(ascend_attention_fits(1, 16, 1, 20971521));
+}
+
+static void test_conv_edges(void **state)
+{
+    (void)state;
+    ascend_conv_shape fine = {.axes = 3, .extent = 1000000, .kernel = {3, 3, 3},
+                              .stride = {1, 63, 63}, .dilation = {1, 255, 1},
+                              .padding = {255, 255, 255}};
+    ascend_conv_shape s = fine;
+    assert_true(ascend_conv_fits(&s));
+    s.extent++;
+    assert_false(ascend_conv_fits(&s));
+    s = fine;
+    s.stride[1] = 64;
+    assert_false(ascend_conv_fits(&s));
+    s.axes = 2;
+    assert_true(ascend_conv_fits(&s));
+    s = fine;
+    s.kernel[1] = 64, s.kernel[2] = 63;
+    assert_true(ascend_conv_fits(&s));
+    s.kernel[2] = 64;                   /* 64 * 64 * 16 is 65536 */
+    assert_false(ascend_conv_fits(&s));
+    s = fine;
+    s.transposed = true, s.kernel[2] = 255;
+    assert_true(ascend_conv_fits(&s));
+    s.kernel[2] = 256;
+    assert_false(ascend_conv_fits(&s));
+}
+
+/* --- which operator it is -------------------------------------------------------------- */
+
+static pf_platform *platform;
+
+static cann_counters *counters(void)
+{
+    static cann_counters *(*get)(void);
+    void *library = dlopen("libascendcl.so", RTLD_NOLOAD | RTLD_LAZY);
+    void *symbol = library ? dlsym(library, "cann_emulator_counters") : NULL;
+    assert_non_null(symbol);
+    memcpy(&get, &symbol, sizeof get);
+    dlclose(library);
+    return get();
+}
+
+/* [rows, columns] of device memory, all 0.5. */
+static pf_tensor matrix(int64_t rows, int64_t columns)
+{
+    void *memory;
+    assert_int_equal(platform->table.allocate(platform, 4 * rows * columns, &memory, NULL),
+                     PF_OK);
+    pf_tensor t = pf_matrix(memory, PF_F32, rows, columns);
+    assert_int_equal(platform->table.fill(platform, &(pf_fill_args){0.5f, t}, NULL),
+                     PF_OK);
+    return t;
+}
+
+static void discard(pf_tensor t)
+{
+    platform->table.release(platform, t.data);
+}
+
+/* Does attention of this shape take the fused operator? */
+static bool attention_is_fused(int heads, int64_t width, pf_math math)
+{
+    int64_t before = counters()->fused_attention;
+    pf_tensor q = matrix(2, heads * width), k = matrix(3, heads * width);
+    pf_tensor v = matrix(3, heads * width), out = matrix(2, heads * width);
+    pf_attention_args args = {.numerics = {math, false}, .q = q, .k = k, .v = v,
+                              .heads = heads, .scale = 0.1f, .out = out};
+    float first = 0.0f;
+    assert_int_equal(platform->table.attention(platform, &args, NULL), PF_OK);
+    assert_int_equal(platform->table.download(platform, &first, out.data, 4, NULL), PF_OK);
+    assert_true(first > 0.499f && first < 0.501f);
+    discard(q), discard(k), discard(v), discard(out);
+    return counters()->fused_attention > before;
+}
+
+static void test_attention_falls_back_outside(void **state)
+{
+    (void)state;
+    assert_true(attention_is_fused(2, 16, PF_MATH_FAST));
+    assert_true(attention_is_fused(1, 512, PF_MATH_FAST));
+    assert_true(attention_is_fused(256, 16, PF_MATH_FAST));
+    assert_false(attention_is_fused(2, 16, PF_MATH_F32));
+    assert_false(attention_is_fused(2, 24, PF_MATH_FAST));
+    assert_false(attention_is_fused(1, 528, PF_MATH_FAST));
+    assert_false(attention_is_fused(257, 16, PF_MATH_FAST));
+    assert_true(attention_is_fused(127, 512, PF_MATH_FAST));
+    assert_false(attention_is_fused(128, 512, PF_MATH_FAST));
+}
+
+static bool rope_is_fused(int heads, int64_t width)
+{
+    int64_t before = counters()->fused_rope;
+    pf_tensor x = matrix(3, heads * width), c = matrix(3, width / 2);
+    pf_rope_args args = {.form = PF_ROPE_INTERLEAVED, .x = x, .heads = heads, .cos = c,
+                         .sin = c, .rows_per_position = 1};
+    float pair[2] = {0};
+    assert_int_equal(platform->table.rope(platform, &args, NULL), PF_OK);
+    assert_int_equal(platform->table.download(platform, pair, x.data, 8, NULL), PF_OK);
+    assert_true(pair[0] == 0.0f && pair[1] == 0.5f);
+    discard(x), discard(c);
+    return counters()->fused_rope > before;
+}
+
+static void test_rope_falls_back_outside(void **state)
+{
+    (void)state;
+    assert_true(rope_is_fused(1, 2));
+    assert_true(rope_is_fused(1, 894));
+    assert_false(rope_is_fused(1, 896));
+    assert_true(rope_is_fused(999, 2));
+    assert_false(rope_is_fused(1000, 2));
+}
+
+/* A map of one channel and row through a kernel of one tap, transposed or dilated. */
+static bool conv_is_native(int dilation, int pad)
+{
+    float one[2] = {1.0f, 1.0f};
+    int64_t before = counters()->convolutions, width = 300, taps = 2;
+    int64_t out = width + 2 * pad - dilation * (taps - 1);
+    pf_tensor source = pf_tensor_make(one, PF_F32, 5, (int64_t[]){1, 1, 1, 1, taps});
+    pf_weight weight;
+    assert_int_equal(platform->table.weight_prepare(platform, PF_WEIGHT_CONV, PF_MATH_FAST,
+                                                    &source, &weight, NULL), PF_OK);
+    pf_tensor x = matrix(1, width), y = matrix(1, out);
+    pf_conv_args args = {
+        .numerics = {PF_MATH_FAST, false}, .weight = &weight,
+        .x = pf_tensor_reshape(x, 4, (int64_t[]){1, 1, 1, width}),
+        .y = pf_tensor_reshape(y, 4, (int64_t[]){1, 1, 1, out}),
+        .stride = {1, 1, 1}, .dilation = {1, 1, dilation}, .pad_front = {0, 0, pad}};
+    float first = 0.0f;
+    assert_int_equal(platform->table.conv(platform, &args, NULL), PF_OK);
+    assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
+    assert_true(first == (pad > 0 ? (pad <= dilation ? 0.5f : 0.0f) : 1.0f));
+    platform->table.weight_release(platform, &weight);
+    discard(x), discard(y);
+    return counters()->convolutions > before;
+}
+
+static void test_conv_falls_back_outside(void **state)
+{
+    (void)state;
+    assert_true(conv_is_native(255, 0));
+    assert_false(conv_is_native(256, 0));
+    assert_true(conv_is_native(255, 255));
+    assert_false(conv_is_native(255, 256));
+}
+
+static int open_platform(void **state)
+{
+    (void)state;
+    return pf_platform_open(&(pf_platform_options){.name = "ascend"}, &platform, NULL);
+}
+
+static int close_platform(void **state)
+{
+    (void)state;
+    pf_platform_close(platform);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_attention_edges),
+        cmocka_unit_test(test_conv_edges),
+        cmocka_unit_test(test_attention_falls_back_outside),
+        cmocka_unit_test(test_rope_falls_back_outside),
+        cmocka_unit_test(test_conv_falls_back_outside),
+    };
+    return cmocka_run_group_tests(tests, open_platform, close_platform);
+}

@@ -1,0 +1,112 @@
+"""The ascend platform through the program, over the emulator of CANN."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from conftest import BUILD, PROGRAM, ROOT
+
+
+def emulated(*arguments, **more):
+    environment = {**os.environ, **more,
+                   "ASCEND_HOME_PATH": str(BUILD / "tests" / "cann" / "8.3")}
+    return subprocess.run([str(PROGRAM), *map(str, arguments)], capture_output=True,
+                          text=True, env=environment, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def hollow(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hollow") / "mova"
+    subprocess.run([str(BUILD / "tools" / "make_model"), "--preset", "mova-360p",
+                    "--hollow", str(folder)], check=True, capture_output=True)
+    return folder
+
+
+def test_without_cann_there_is_a_reason(run):
+    result = run("info", "--platforms")
+    assert result.code == 0
+    line = next(x for x in result.out.splitlines() if x.startswith("ascend"))
+    assert "not usable" in line and "libascendcl.so" in line
+    assert any(x.startswith("cpu") and "GiB" in x for x in result.out.splitlines())
+
+
+def test_platforms_over_the_emulator():
+    done = emulated("info", "--platforms", "--json")
+    assert done.returncode == 0, done.stderr
+    value = {p["name"]: p for p in json.loads(done.stdout)}
+    assert set(value) == {"ascend", "cpu", "reference"}
+    assert value["ascend"]["usable"] and value["ascend"]["isa"] == "Ascend910B1"
+    assert "8.3" in value["ascend"]["device"]
+
+
+def test_devices_without_bf16_are_refused():
+    done = emulated("info", "--platforms", CANN_EMULATOR_SOC="Ascend310P3")
+    assert "Ascend310P3" in done.stdout and "bf16" in done.stdout
+
+
+def test_make_tells_the_environment():
+    done = subprocess.run(["make", "-s", "ascend-env"], cwd=ROOT, capture_output=True,
+                          text=True)
+    assert done.stdout.strip() == f"ASCEND_HOME_PATH={BUILD}/tests/cann/8.3"
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--platform", "ascend", "--device", "5"], ["device", "5"]),
+    (["--platform", "cpu", "--device", "1"], ["device", "1", "cpu"]),
+    (["--platform", "ascend", "--isa", "avx2"], ["isa", "avx2"]),
+    (["--platform", "abacus"], ["abacus", "auto", "ascend", "cpu"]),
+])
+def test_refusals(model, arguments, words):
+    done = emulated("info", model, *arguments)
+    assert done.returncode == 2
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_film_on_the_device(model, tmp_path):
+    film = tmp_path / "film.mp4"
+    done = emulated("generate", "-m", model, "--platform", "auto", "--t2va", "-p",
+                    "A ball", "--height", "32", "--width", "48", "--num-frames", "5",
+                    "--num-inference-steps", "2", "--output-path", tmp_path,
+                    "--output-file-name", "film.mp4")
+    assert done.returncode == 0, done.stderr
+    assert film.stat().st_size > 0
+
+
+def test_too_little_device_memory_is_refused(model, tmp_path):
+    done = emulated("generate", "-m", model, "--platform", "ascend", "--t2va", "-p",
+                    "A ball", "--height", "256", "--width", "256", "--num-frames", "17",
+                    "--output-path", tmp_path,
+                    CANN_EMULATOR_MEMORY=str(20 << 20))
+    assert done.returncode == 1
+    assert "memory" in done.stderr and "GiB" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_prediction(run, hollow):
+    result = run("bench", "--platform", "ascend", "--predict", "910B1", hollow)
+    assert result.code == 0, result.err
+    for word in ("MOVA-360p", "MOVA-720p", "37.0", "1.6 TB/s"):
+        assert word in result.out
+    steps = {}
+    for device in ("910B1", "910B4", "A3"):
+        rows = json.loads(run("bench", "--predict", device, "--json", hollow).out)
+        assert [r["forwards"] for r in rows] == [2, 2]
+        assert rows[0]["tokens"] == 43120 and rows[0]["waits"] == 2
+        steps[device] = rows[0]["seconds"]
+    assert steps["910B1"] <= 22.0
+    assert steps["910B1"] < steps["910B4"]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--predict", "910C"], ["MODEL"]),
+    (["--predict", "910B1", "--op", "linear", "x"], ["--predict"]),
+    (["--predict", "910B9", "{model}"], ["910B9", "910B1"]),
+    (["--predict", "910B1", "--platform", "cpu", "{model}"], ["cpu", "910B1"]),
+])
+def test_prediction_refusals(run, model, arguments, words):
+    result = run("bench", *[a.format(model=model) for a in arguments])
+    assert result.code == 2
+    for word in words:
+        assert word in result.err
