@@ -136,7 +136,8 @@ static pf_status open_towers(step_case *s, pf_error *error)
                                  pf_tower_params(s->towers.audio),
                                  pf_bridge_params(s->towers.bridge)};
     for (int i = 0; i < 3; i++)
-        PF_TRY(pf_params_load(params[i], s->check->platform, PF_MATH_F32, error));
+        PF_TRY(pf_params_load(params[i], s->check->platform,
+                              check_math(s->check), error));
     return PF_OK;
 }
 
@@ -327,7 +328,8 @@ void check_step(checker *c, const char *name)
     s.file = check_open(c, name);
     if (!s.file)
         return;
-    pf_ops_init(&s.ops, c->platform, (pf_numerics){PF_MATH_F32, false}, false, &error);
+    pf_ops_init(&s.ops, c->platform, (pf_numerics){check_math(c), false}, false,
+                &error);
     s.ops.tap = &tap;
     if (execute(&s, &error) != PF_OK)
         check_broken(c, name, error.message);
