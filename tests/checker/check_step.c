@@ -137,7 +137,7 @@ static pf_status open_towers(step_case *s, pf_error *error)
                                  pf_bridge_params(s->towers.bridge)};
     for (int i = 0; i < 3; i++)
         PF_TRY(pf_params_load(params[i], s->check->platform,
-                              check_math(s->check), error));
+                              s->ops.numerics.math, error));
     return PF_OK;
 }
 
@@ -311,8 +311,9 @@ static pf_status execute(step_case *s, pf_error *error)
         return pf_fail(error, PF_E_UNSUPPORTED, "profile is %s",
                        profile ? profile : "missing");
     s->ref = strcmp(profile, "REF") == 0;
+    if (s->ref)
+        s->ops.numerics = (pf_numerics){PF_MATH_F32, true};
     PF_TRY(open_towers(s, error));
-    s->ops.numerics.round_bf16 = s->ref;
     PF_TRY(prepare(s));
     PF_TRY(pf_dual_tower_forward(&s->towers, &s->ops, &s->inputs));
     compare(s, "out.video", &s->inputs.video_out);
