@@ -60,6 +60,13 @@ static void list_names(char *out, size_t bytes)
                                  list[i].name);
 }
 
+/* What sends us on to the next platform: that this machine lacks one, or that it is a
+ * kind that is not supported.  No memory or no thread is wrong with any of them. */
+static bool is_lacking(pf_status status)
+{
+    return status == PF_E_PLATFORM || status == PF_E_UNSUPPORTED;
+}
+
 /* The first that opens; what is wrong with the last is what is wrong. */
 static pf_status open_any(const pf_platform_options *options, pf_platform **out,
                           pf_error *error)
@@ -67,7 +74,7 @@ static pf_status open_any(const pf_platform_options *options, pf_platform **out,
     int count;
     const pf_platform_entry *list = pf_platform_entries(&count);
     pf_status status = PF_E_PLATFORM;
-    for (int i = 0; i < count && status != PF_OK; i++) {
+    for (int i = 0; i < count && is_lacking(status); i++) {
         pf_error why = {0};
         if (strcmp(list[i].name, "reference") == 0)
             break;

@@ -146,7 +146,9 @@ static pf_status open_engine(run *r, pf_error *error)
             .platform = can->name,
             .isa = strcmp(can->name, "cpu") == 0 ? can->isa : NULL,
             .threads = can->threads,
-            .precision = r->ref ? PF_PRECISION_REF : PF_PRECISION_F32,
+            .precision = r->ref         ? PF_PRECISION_REF
+                         : r->check->fast ? PF_PRECISION_FAST
+                                          : PF_PRECISION_F32,
             .bridge_frequencies = rounded ? PF_BRIDGE_FREQUENCIES_BF16
                                           : PF_BRIDGE_FREQUENCIES_F32,
         },
@@ -223,7 +225,7 @@ static void compare_frames(run *r)
         apart += distance != 0.0f;
         most = distance > most ? distance : most;
     }
-    if (r->ref) {
+    if (r->ref || r->check->fast) {
         check_values(r->check, r->name, "frames_u8", JUDGE_COSINE, 0.999, r->frames,
                      golden, count);
     } else {

@@ -137,7 +137,8 @@ static pf_status open_towers(step_case *s, pf_error *error)
                                  pf_bridge_params(s->towers.bridge)};
     for (int i = 0; i < 3; i++) {
         pf_params_round(params[i], s->ref);
-        PF_TRY(pf_params_load(params[i], s->check->platform, PF_MATH_F32, error));
+        PF_TRY(pf_params_load(params[i], s->check->platform, s->ops.numerics.math,
+                              error));
     }
     return PF_OK;
 }
@@ -316,8 +317,9 @@ static pf_status execute(step_case *s, pf_error *error)
         return pf_fail(error, PF_E_UNSUPPORTED, "profile is %s",
                        profile ? profile : "missing");
     s->ref = strcmp(profile, "REF") == 0;
+    if (s->ref)
+        s->ops.numerics = (pf_numerics){PF_MATH_F32, true};
     PF_TRY(open_towers(s, error));
-    s->ops.numerics.round_bf16 = s->ref;
     PF_TRY(prepare(s));
     PF_TRY(pf_dual_tower_forward(&s->towers, &s->ops, &s->inputs));
     compare(s, "out.video", &s->inputs.video_out);
@@ -333,7 +335,8 @@ void check_step(checker *c, const char *name)
     s.file = check_open(c, name);
     if (!s.file)
         return;
-    pf_ops_init(&s.ops, c->platform, (pf_numerics){PF_MATH_F32, false}, false, &error);
+    pf_ops_init(&s.ops, c->platform, (pf_numerics){check_math(c), false}, false,
+                &error);
     s.ops.tap = &tap;
     if (execute(&s, &error) != PF_OK)
         check_broken(c, name, error.message);

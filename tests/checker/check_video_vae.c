@@ -60,7 +60,7 @@ static pf_status open_vae(vae_case *v, const json_t *meta, pf_error *error)
     json_decref(config);
     PF_TRY(status);
     return pf_params_load(pf_video_vae_params(v->vae), v->check->platform,
-                          PF_MATH_F32, error);
+                          check_math(v->check), error);
 }
 
 /* --- running ------------------------------------------------------------------------ */
@@ -100,7 +100,7 @@ static pf_status run_twice(const vae_case *v, const void *args,
                            pf_error *error)
 {
     pf_ops ops;
-    const pf_numerics numerics = {.math = PF_MATH_F32};
+    const pf_numerics numerics = {.math = check_math(v->check)};
     pf_ops_init(&ops, v->check->platform, numerics, true, error);
     PF_TRY(body(v, &ops, args));
     int64_t peak = ops.peak;

@@ -17,6 +17,7 @@ typedef struct checker {
     const char *folder;             /* the goldens */
     const char *only;               /* prefix of the cases to run, or NULL */
     pf_platform *platform;
+    bool fast;                      /* --precision fast: only cosines are asked for */
     json_t *index;                  /* index.json */
     int passed, failed, skipped;
 } checker;
@@ -28,6 +29,11 @@ typedef enum judge {
     JUDGE_COSINE,                   /* at least `limit` */
     JUDGE_EXACT                     /* equal values; NaN equals NaN */
 } judge;
+
+static inline pf_math check_math(const checker *c)
+{
+    return c->fast ? PF_MATH_FAST : PF_MATH_F32;
+}
 
 /* Compares `count` values and prints the line. */
 void check_values(checker *c, const char *name, const char *tensor, judge how,

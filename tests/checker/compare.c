@@ -59,6 +59,10 @@ void check_values(checker *c, const char *name, const char *tensor, judge how,
                   double limit, const float *ours, const float *golden,
                   int64_t count)
 {
+    if (c->fast && how == JUDGE_RELATIVE) {
+        how = JUDGE_COSINE;
+        limit = strncmp(name, "run/", 4) == 0 ? 0.999 : 0.9995;
+    }
     if (how == JUDGE_COSINE) {
         double value = cosine(ours, golden, count);
         check_result(c, name, tensor, value >= limit, value, limit);

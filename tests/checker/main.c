@@ -65,7 +65,7 @@ static int usage(const char *text)
 {
     fprintf(stderr,
             "golden: %s\nUsage: golden DIR [--platform NAME] [--isa MASK] "
-            "[--threads N] [--only PREFIX]\n", text);
+            "[--threads N] [--only PREFIX] [--precision f32|fast]\n", text);
     return WRONG_USE;
 }
 
@@ -88,6 +88,9 @@ static int parse_arguments(int argc, char **argv, checker *c,
             options->isa = value;
         else if (strcmp(argv[i], "--threads") == 0)
             options->threads = (int)strtol(value, NULL, 10);
+        else if (strcmp(argv[i], "--precision") == 0 &&
+                 (strcmp(value, "fast") == 0 || strcmp(value, "f32") == 0))
+            c->fast = strcmp(value, "fast") == 0;
         else if (strcmp(argv[i], "--only") == 0)
             c->only = value;
         else
