@@ -1,0 +1,1 @@
+"""python -m training STAGE ...: one stage of the training; `all` runs every stage."""

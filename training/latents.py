@@ -1,0 +1,119 @@
+"""The towers' training data: latents of clips, encoded once and kept in shards.
+
+Clip i of a seed is always the same scene.  Each process that encodes takes the next
+shard that nobody has written or begun; a killed process leaves at most a begun shard,
+which is done again.
+"""
+import os
+
+import numpy as np
+import torch
+
+from . import store, train_audio_vae, train_video_vae, world
+
+SHARD = 40                  # clips
+WHITE = 255                 # of the picture that stands for "no picture"
+
+
+def scene_of(seed, number):
+    return world.sample_scene(np.random.default_rng([seed, 77, number]))
+
+
+def to_video(frames):
+    """u8 [F, H, W, 3] -> f32 [1, 3, F, H, W] in [-1, 1]."""
+    return torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0
+
+
+def condition_clip(picture):
+    """First frame u8 [H, W, 3], then mid-grey: what the pipeline encodes."""
+    clip = torch.zeros(1, 3, world.FRAMES, *picture.shape[:2])
+    clip[:, :, 0] = to_video(picture[None])[:, :, 0]
+    return clip
+
+
+@torch.no_grad()
+def encode(vae, clip, device):
+    with torch.autocast(device, torch.bfloat16):
+        return vae.encode(clip.to(device)).float().cpu()[0].half()
+
+
+@torch.no_grad()
+def encode_clip(video_vae, audio_vae, scene, device):
+    frames = world.render(scene)
+    sound = torch.from_numpy(world.sound(scene))[None, None].to(device)
+    return dict(video=encode(video_vae, to_video(frames), device),
+                condition=encode(video_vae, condition_clip(frames[0]), device),
+                audio=audio_vae.encode(sound)[0].cpu().half())
+
+
+def _path(folder, number):
+    return os.path.join(folder, "latents", f"{number:05d}.pt")
+
+
+def _claim(path, patience=600.0):
+    """Whether this process may write the shard."""
+    try:
+        os.close(os.open(path + ".begun", os.O_CREAT | os.O_EXCL))
+        return True
+    except FileExistsError:
+        return False
+
+
+def cache(folder, clips, seed, device="cpu", fresh=True):
+    """Encode all clips that are missing.  `fresh`: no other process is at it."""
+    os.makedirs(os.path.join(folder, "latents"), exist_ok=True)
+    if fresh:
+        for name in os.listdir(os.path.join(folder, "latents")):
+            if name.endswith(".begun"):
+                os.remove(os.path.join(folder, "latents", name))
+    models = (train_video_vae.load(folder, device), train_audio_vae.load(folder, device))
+    for shard in range(-(-clips // SHARD)):
+        path = _path(folder, shard)
+        if os.path.exists(path) or not _claim(path):
+            continue
+        scenes = [scene_of(seed, shard * SHARD + i) for i in range(SHARD)]
+        parts = [encode_clip(*models, scene, device) for scene in scenes]
+        store.save_checkpoint(path, {k: torch.stack([p[k] for p in parts]) for k in parts[0]})
+        print("latents:", shard, flush=True)
+    white = np.full((world.SIZE, world.SIZE, 3), WHITE, np.uint8)
+    store.save_checkpoint(os.path.join(folder, "latents", "white.pt"),
+                          dict(condition=encode(models[0], condition_clip(white), device)))
+
+
+def moving_cells(scene):
+    """Latent cells [T, h, w] in which the thing or its shadow is, bool."""
+    mask = world.motion_mask(scene)
+    groups = [mask[:1]] + [mask[i:i + 4] for i in range(1, world.FRAMES, 4)]
+    cells = np.stack([g.any(0) for g in groups])
+    n = world.SIZE // 8
+    return cells.reshape(len(groups), n, 8, n, 8).mean((2, 4)) > 0.05
+
+
+def sounding_slots(scene, length=8):
+    """Audio frames [La] from just before each impact on, bool."""
+    out = np.zeros(world.SLOTS, bool)
+    for slot, _ in world.impacts(scene):
+        out[max(slot - 1, 0):slot + length] = True
+    return out
+
+
+class Clips:
+    """All latents in memory, the video's normalised; index them by clip number."""
+
+    def __init__(self, folder, clips, seed):
+        shards = [store.load_checkpoint(_path(folder, i)) for i in range(-(-clips // SHARD))]
+        joined = {k: torch.cat([s[k] for s in shards])[:clips] for k in shards[0]}
+        self.scenes = [scene_of(seed, i) for i in range(clips)]
+        video = joined["video"].float()
+        self.mean, self.std = video.mean((0, 2, 3, 4)), video.std((0, 2, 3, 4))
+        self.video = self.normalize(joined["video"])
+        self.condition = self.normalize(joined["condition"])
+        white = store.load_checkpoint(os.path.join(folder, "latents", "white.pt"))
+        self.white = self.normalize(white["condition"][None])[0]
+        self.audio = joined["audio"]
+        self.cells = torch.from_numpy(np.stack([moving_cells(s) for s in self.scenes]))
+        self.slots = torch.from_numpy(np.stack([sounding_slots(s) for s in self.scenes]))
+
+    def normalize(self, latents):
+        mean, std = (t[:, None, None, None] for t in (self.mean, self.std))
+        return ((latents.float() - mean) / std).half()
