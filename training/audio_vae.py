@@ -112,16 +112,31 @@ class AudioVAE(nn.Module):
         return self.decoder(self.post_quant_conv(latents))
 
 
+def _even_out(module, _, output):
+    """Forward hook: scale the weights so that the output has unit deviation."""
+    deviation = output.std() + 1e-6
+    module.weight /= deviation
+    return output / deviation
+
+
 @torch.no_grad()
-def init_even(vae):
-    """Weights that keep the variance of the signal; quiet residual branches."""
+def init_even(vae, sound):
+    """Quiet residual branches, and strided convolutions that keep the level of the
+    example `sound` [B, 1, n]; without this the signal dies or explodes on its way."""
+    units = [m for m in vae.modules() if isinstance(m, ResidualUnit)]
+    inside = {conv for unit in units for conv in unit.modules()}
+    hooks = []
     for module in vae.modules():
         if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
-            taps = 2 if isinstance(module, nn.ConvTranspose1d) else module.kernel_size[0]
-            nn.init.normal_(module.weight, std=(module.in_channels * taps) ** -0.5)
             nn.init.zeros_(module.bias)
-        if isinstance(module, ResidualUnit):
-            module.block[3].weight.mul_(0.1)
+            if module not in inside:
+                hooks.append(module.register_forward_hook(_even_out))
+    for unit in units:
+        unit.block[3].weight.mul_(0.1)
+    vae.decode(vae.encode(sound))
+    for hook in hooks:
+        hook.remove()
+    vae.decoder.model[-2].weight.mul_(0.1)
 
 
 @torch.no_grad()

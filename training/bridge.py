@@ -6,17 +6,18 @@ from .towers import Attention, attention
 
 
 def turn_halves(x, table):
-    """Turn the pairs (j, j + D/2) of x [B, L, heads, D] by the angles [L, D/2]."""
+    """Turn the pairs (j, j + D/2) of x [B, L, heads, D]; table: (cos, sin) [L, D], the
+    first half of the sines negative."""
     cos, sin = (t[None, :, None] for t in table)
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+    return torch.addcmul(x * cos, x.roll(x.size(-1) // 2, -1), sin)
 
 
 def aligned_table(positions, dim):
-    """(cos, sin) [n, dim / 2] at positions in audio frames, f32 throughout."""
+    """(cos, sin) [n, dim] at positions in audio frames, f32 throughout."""
     powers = torch.arange(0, dim, 2).float() / dim
     turn = positions.float()[:, None] * (1.0 / 10000.0 ** powers)
-    return turn.cos(), turn.sin()
+    cos, sin = turn.cos(), turn.sin()
+    return torch.cat([cos, cos], 1), torch.cat([-sin, sin], 1)
 
 
 class Conditioner(nn.Module):
@@ -69,7 +70,7 @@ def velocity(video_tower, audio_tower, bridge, video, audio, context, t, fps=24.
     (x, grid), (y, length) = video_tower.patchify(video), audio_tower.patchify(audio)
     device = x.device
     move = lambda table: table and tuple(p.to(device) for p in table)
-    turn_v, turn_a = move(video_tower.table(grid)), move(audio_tower.table(length))
+    turn_v, turn_a = video_tower.table(grid).to(device), audio_tower.table(length).to(device)
     cross_v, cross_a = map(move, bridge.tables(grid, length[0], fps))
     for i, block in enumerate(video_tower.blocks):
         if i < len(audio_tower.blocks):

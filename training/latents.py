@@ -50,7 +50,7 @@ def _path(folder, number):
     return os.path.join(folder, "latents", f"{number:05d}.pt")
 
 
-def _claim(path, patience=600.0):
+def _claim(path):
     """Whether this process may write the shard."""
     try:
         os.close(os.open(path + ".begun", os.O_CREAT | os.O_EXCL))
@@ -59,13 +59,17 @@ def _claim(path, patience=600.0):
         return False
 
 
-def cache(folder, clips, seed, device="cpu", fresh=True):
-    """Encode all clips that are missing.  `fresh`: no other process is at it."""
+def forget_begun(folder):
+    """Free the shards that a killed process had begun; nothing may be encoding."""
     os.makedirs(os.path.join(folder, "latents"), exist_ok=True)
-    if fresh:
-        for name in os.listdir(os.path.join(folder, "latents")):
-            if name.endswith(".begun"):
-                os.remove(os.path.join(folder, "latents", name))
+    for name in os.listdir(os.path.join(folder, "latents")):
+        if name.endswith(".begun"):
+            os.remove(os.path.join(folder, "latents", name))
+
+
+def cache(folder, clips, seed, device="cpu"):
+    """Encode all clips that are missing; several processes may do so at a time."""
+    os.makedirs(os.path.join(folder, "latents"), exist_ok=True)
     models = (train_video_vae.load(folder, device), train_audio_vae.load(folder, device))
     for shard in range(-(-clips // SHARD)):
         path = _path(folder, shard)
@@ -97,6 +101,17 @@ def sounding_slots(scene, length=8):
     return out
 
 
+def statistics(folder, video):
+    """Mean and deviation [C] of every latent channel, written beside the shards."""
+    video = video.float()
+    mean, std = video.mean((0, 2, 3, 4)), video.std((0, 2, 3, 4))
+    mean, std = (torch.tensor([round(float(x), 4) for x in t]) for t in (mean, std))
+    store.save_json(os.path.join(folder, "latents", "statistics.json"),
+                    dict(mean=mean.double().round(decimals=4).tolist(),
+                         std=std.double().round(decimals=4).tolist()))
+    return mean, std
+
+
 class Clips:
     """All latents in memory, the video's normalised; index them by clip number."""
 
@@ -104,8 +119,7 @@ class Clips:
         shards = [store.load_checkpoint(_path(folder, i)) for i in range(-(-clips // SHARD))]
         joined = {k: torch.cat([s[k] for s in shards])[:clips] for k in shards[0]}
         self.scenes = [scene_of(seed, i) for i in range(clips)]
-        video = joined["video"].float()
-        self.mean, self.std = video.mean((0, 2, 3, 4)), video.std((0, 2, 3, 4))
+        self.mean, self.std = statistics(folder, joined["video"])
         self.video = self.normalize(joined["video"])
         self.condition = self.normalize(joined["condition"])
         white = store.load_checkpoint(os.path.join(folder, "latents", "white.pt"))

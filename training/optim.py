@@ -6,7 +6,7 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalize(matrix, steps=5):
-    """The nearest semi-orthogonal matrix [m, n], roughly (singular values 0.7..1.2).
+    """The nearest semi-orthogonal matrices [n, a, b], roughly (singular values 0.7..1.2).
 
     The quintic Newton-Schulz iteration is run on the small Gram matrix; its factors
     are gathered and applied to the large matrix once.
@@ -14,12 +14,12 @@ def orthogonalize(matrix, steps=5):
     a, b, c = NEWTON_SCHULZ
     tall = matrix.size(-2) > matrix.size(-1)
     x = matrix.mT if tall else matrix
-    x = x / (x.norm() + 1e-7)
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     gram = x @ x.mT
-    eye = torch.eye(len(gram), dtype=x.dtype, device=x.device)
-    total = eye
+    eye = torch.eye(gram.size(-1), dtype=x.dtype, device=x.device)
+    total = eye.expand_as(gram)
     for _ in range(steps):
-        factor = a * eye + b * gram + c * gram @ gram
+        factor = a * eye + torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         total = factor @ total
         gram = factor @ gram @ factor
     x = total @ x
@@ -36,21 +36,30 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self):
+        """Matrices of one shape are handled together."""
+        shapes = {}
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    self._update(p, group)
+                    key = (p.shape[0], p[0].numel())
+                    shapes.setdefault(key, []).append((p, group))
+        for entries in shapes.values():
+            self._update(entries)
 
-    def _update(self, p, group):
+    def _look_ahead(self, p, group):
+        """Nesterov's momentum [out, rest]."""
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)
         m = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        nesterov = p.grad.lerp(m, group["momentum"]).flatten(1)
-        direction = orthogonalize(nesterov).view_as(p)
-        rows, columns = nesterov.shape
+        return p.grad.lerp(m, group["momentum"]).flatten(1)
+
+    def _update(self, entries):
+        directions = orthogonalize(torch.stack([self._look_ahead(*e) for e in entries]))
+        rows, columns = directions.shape[1:]
         stretch = max(1.0, rows / columns) ** 0.5
-        p.add_(direction, alpha=-group["lr"] * group["scale"] * stretch)
+        for (p, group), direction in zip(entries, directions):
+            p.add_(direction.view_as(p), alpha=-group["lr"] * group["scale"] * stretch)
 
 
 def is_matrix(name, p):

@@ -21,7 +21,7 @@ TOWER = dict(text_dim=64, freq_dim=64, eps=1e-6, has_image_input=False,
              in_dim_control_adapter=24, seperated_timestep=False,
              require_vae_embedding=True, require_clip_embedding=False,
              fuse_vae_embedding_in_latents=False)
-VIDEO_DIT = dict(_class_name="WanModel", dim=144, in_dim=36, ffn_dim=384, out_dim=16,
+VIDEO_DIT = dict(_class_name="WanModel", dim=144, in_dim=36, ffn_dim=368, out_dim=16,
                  patch_size=[1, 2, 2], num_heads=3, num_layers=6, **TOWER)
 AUDIO_DIT = dict(_class_name="WanAudioModel", dim=96, in_dim=16, ffn_dim=256, out_dim=16,
                  patch_size=[1], num_heads=2, num_layers=6, vae_type="dac", **TOWER)

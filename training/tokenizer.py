@@ -18,7 +18,7 @@ def vocabulary(words):
     pieces = {p: 0.0 for p in SPECIAL}
     pieces[META] = -6.0
     for word in words:
-        for spelling in (word, word.capitalize(), word.upper()):
+        for spelling in (word, word.capitalize()):
             pieces.setdefault(META + spelling, -5.0)
     for ending in ENDINGS:
         pieces.setdefault(ending, -7.0)

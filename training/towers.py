@@ -52,11 +52,10 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x.float(), x.shape[-1:], self.weight, self.eps)
 
 
-def rotate(x, table):
-    """Turn the pairs (2k, 2k+1) of x [B, L, heads, D] by the table's angles [L, D/2]."""
-    cos, sin = (t[None, :, None] for t in table)
-    a, b = x[..., 0::2], x[..., 1::2]
-    return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
+def rotate(x, turn):
+    """Turn the pairs (2k, 2k+1) of x [B, L, heads, D]; turn: complex [L, D/2]."""
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turn[None, :, None]).flatten(-2)
 
 
 def angles(positions, dims):
@@ -65,18 +64,20 @@ def angles(positions, dims):
     return positions.double()[:, None] * 10000.0 ** -powers
 
 
+def unit_turns(turn):
+    return torch.complex(turn.cos().float(), turn.sin().float())
+
+
 def video_table(frames, rows, columns, dim):
-    """(cos, sin) [frames * rows * columns, dim / 2] of the three axes."""
+    """Turns [frames * rows * columns, dim / 2] of the three axes, complex."""
     side = dim // 3
     grid = torch.meshgrid(*(torch.arange(n) for n in (frames, rows, columns)), indexing="ij")
     parts = [angles(p.flatten(), n) for p, n in zip(grid, (dim - 2 * side, side, side))]
-    turn = torch.cat(parts, 1)
-    return turn.cos().float(), turn.sin().float()
+    return unit_turns(torch.cat(parts, 1))
 
 
 def audio_table(length, dim):
-    turn = angles(torch.arange(length), dim)
-    return turn.cos().float(), turn.sin().float()
+    return unit_turns(angles(torch.arange(length), dim))
 
 
 class Attention(nn.Module):
@@ -119,11 +120,11 @@ class Block(nn.Module):
     def forward(self, x, context, bias, time, turn):
         """time [B, 6, d]: shift, scale, gate of the attention, then of the network."""
         m = (self.modulation + time).unsqueeze(2).unbind(1)
-        h = norm(x, self.eps) * (1 + m[1]) + m[0]
-        x = x + m[2] * self.self_attn(h, h, turn)
+        h = torch.addcmul(m[0], norm(x, self.eps), 1 + m[1])
+        x = torch.addcmul(x, m[2], self.self_attn(h, h, turn).float())
         x = x + self.cross_attn(self.norm3(x), context, bias=bias)
-        h = norm(x, self.eps) * (1 + m[4]) + m[3]
-        return x + m[5] * self.ffn(h)
+        h = torch.addcmul(m[3], norm(x, self.eps), 1 + m[4])
+        return torch.addcmul(x, m[5], self.ffn(h).float())
 
 
 class Head(nn.Module):
@@ -177,7 +178,7 @@ class VideoTower(Tower):
         weight = self.patch_embedding.weight.flatten(1)
         tokens = F.linear(cut.reshape(b, -1, weight.size(1)), weight,
                           self.patch_embedding.bias)
-        return tokens, (t, h // ph, w // pw)
+        return tokens.float(), (t, h // ph, w // pw)
 
     def unpatchify(self, y, grid):
         _, ph, pw = self.config["patch_size"]
@@ -196,7 +197,7 @@ class AudioTower(Tower):
     def patchify(self, x):
         """[B, C, L] -> tokens [B, L, d] and the grid (L,)."""
         weight = self.patch_embedding.weight[..., 0]
-        return F.linear(x.mT, weight, self.patch_embedding.bias), (x.size(2),)
+        return F.linear(x.mT, weight, self.patch_embedding.bias).float(), (x.size(2),)
 
     def unpatchify(self, y, grid):
         return y.mT

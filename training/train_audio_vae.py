@@ -12,7 +12,7 @@ NEAR_HIT = 0.7              # share of crops that contain an impact
 SPECTRAL_FROM = 0.4         # share of the time after which spectra weigh fully
 WINDOWS = (256, 1024, 4096)
 LATENT_NOISE = 0.05
-MUON_LR = 0.004
+MUON_LR = 0.003
 
 
 def draw_crop(rng):
@@ -78,7 +78,8 @@ def build(init=None):
         vae.load_state_dict(store.load_folder(f"{init}/audio_vae"))
         return vae
     vae = AudioVAE(presets.AUDIO_VAE)
-    init_even(vae)
+    rng = np.random.default_rng(0)
+    init_even(vae, torch.from_numpy(np.stack([draw_crop(rng) for _ in range(8)]))[:, None])
     return vae
 
 
@@ -94,12 +95,15 @@ def train(folder, seconds, seed, device="cpu", init=None):
 
 
 def load(folder, device="cpu"):
-    """The averaged model, its latents rotated to unit variance."""
-    vae = AudioVAE(presets.AUDIO_VAE)
+    """The averaged model.  The latents of a new one are rotated to unit variance; those
+    of one that began from an exported folder stay as the towers know them."""
+    init = store.load_json(f"{folder}/run.json").get("init")
+    vae = build(init)
     vae.load_state_dict(store.load_checkpoint(f"{folder}/audio_vae.checkpoint")["average"])
-    rng = np.random.default_rng(0)
-    sounds = np.stack([world.sound(world.sample_scene(rng)) for _ in range(64)])
-    with torch.no_grad():
-        latents = vae.encode(torch.from_numpy(sounds)[:, None])
-        rotate_latents(vae, latents.transpose(1, 2).flatten(0, 1))
+    if not init:
+        rng = np.random.default_rng(0)
+        sounds = np.stack([world.sound(world.sample_scene(rng)) for _ in range(64)])
+        with torch.no_grad():
+            latents = vae.encode(torch.from_numpy(sounds)[:, None])
+            rotate_latents(vae, latents.transpose(1, 2).flatten(0, 1))
     return vae.to(device).eval()

@@ -126,6 +126,6 @@ def train(folder, seconds, seed, device="cpu", init=None):
 
 def load(folder, device="cpu"):
     """The averaged model of a finished (or running) training."""
-    vae = VideoVAE(presets.VIDEO_VAE)
+    vae = build(store.load_json(f"{folder}/run.json").get("init"))
     vae.load_state_dict(store.load_checkpoint(f"{folder}/video_vae.checkpoint")["average"])
     return vae.to(device).eval()

@@ -17,6 +17,9 @@ from . import store
 from .optim import Average
 
 
+torch.set_flush_denormal(True)       # they cost much and mean nothing
+
+
 def seed_step(seed, stage, step):
     """Seed PyTorch and return NumPy's generator for one step of one stage."""
     words = [seed, zlib.crc32(stage.encode()), step]

@@ -140,10 +140,6 @@ def height(scene, times):
     return out
 
 
-def frame_times():
-    return np.arange(FRAMES) / FPS
-
-
 # --- picture -------------------------------------------------------------------------
 
 def _coverage(distance):
@@ -193,46 +189,61 @@ def _draw_cube(picture, scene, x, y, middle, colour):
     _paint(picture, colour * 0.78 * (1 - top) + bright * top, whole)
 
 
-def _columns(scene):
+def columns(scene):
     """The columns that the thing or its shadow can touch."""
     reach = 1.5 * scene.radius + 2
     return slice(max(int(scene.x - reach), 0), int(scene.x + reach) + 1)
 
 
-def _grid(scene, frames):
-    """Centres of the pixels [1, H, W] of the touched columns, and the lift [F, 1, 1]."""
-    times = frame_times() if frames is None else np.asarray(frames) / FPS
-    lift = height(scene, times).astype(np.float32)[:, None, None]
-    y, x = np.mgrid[0:SIZE, 0:SIZE][:, None, :, _columns(scene)].astype(np.float32) + 0.5
-    return x, y, lift
+def _grid(scene):
+    """Centres (x, y) [1, H, W] of the pixels of the touched columns."""
+    y, x = np.mgrid[0:SIZE, 0:SIZE][:, None, :, columns(scene)].astype(np.float32) + 0.5
+    return x, y
 
 
 def _colour(table, name):
     return np.array(table[name], np.float32)
 
 
-def render(scene, frames=None):
-    """The picture [F, H, W, 3], u8, of the frames (numbers), all if None."""
-    x, y, lift = _grid(scene, frames)
+def lifts(scene, frames=None):
+    """Height [F] above the rest position in the frames (numbers), all if None."""
+    return height(scene, (np.arange(FRAMES) if frames is None else np.asarray(frames)) / FPS)
+
+
+def draw(scene, lift):
+    """The scene with its thing at the heights `lift` [F]: [F, H, W, 3], f32."""
+    (x, y), lift = _grid(scene), np.asarray(lift, np.float32)[:, None, None]
     wall, floor = _colour(WALLS, scene.wall), _colour(FLOORS, scene.floor)
     below = _coverage(scene.horizon - np.arange(SIZE, dtype=np.float32) - 0.5)
     still = wall + below[:, None, None] * (floor - wall)
     picture = np.broadcast_to(still, (len(lift), SIZE, SIZE, 3)).copy()
-    part = picture[:, :, _columns(scene)]
+    part = picture[:, :, columns(scene)]
     _paint(part, np.zeros(3, np.float32), _shadow(scene, x, y, lift) * below[:, None])
-    draw = _draw_ball if scene.shape == "ball" else _draw_cube
-    draw(part, scene, x, y, scene.ground - scene.radius - lift,
-         _colour(COLOURS, scene.colour))
-    return np.rint(picture).astype(np.uint8)
+    draw_thing = _draw_ball if scene.shape == "ball" else _draw_cube
+    draw_thing(part, scene, x, y, scene.ground - scene.radius - lift,
+               _colour(COLOURS, scene.colour))
+    return picture
+
+
+def render(scene, frames=None):
+    """The picture [F, H, W, 3], u8, of the frames (numbers), all if None."""
+    return np.rint(draw(scene, lifts(scene, frames))).astype(np.uint8)
+
+
+def thing_mask(scene, lift, reach=1.5):
+    """Where the thing is at the heights `lift` [F]: [F, H, W], bool."""
+    (x, y), lift = _grid(scene), np.asarray(lift, np.float32)[:, None, None]
+    middle, reach = scene.ground - scene.radius - lift, scene.radius + reach
+    out = np.zeros((len(lift), SIZE, SIZE), bool)
+    out[:, :, columns(scene)] = (np.abs(x - scene.x) < reach) & (np.abs(y - middle) < reach)
+    return out
 
 
 def motion_mask(scene, frames=None):
     """Where the thing and its shadow are in each frame [F, H, W], bool."""
-    x, y, lift = _grid(scene, frames)
-    middle, reach = scene.ground - scene.radius - lift, scene.radius + 1.5
-    thing = (np.abs(x - scene.x) < reach) & (np.abs(y - middle) < reach)
-    out = np.zeros((len(lift), SIZE, SIZE), bool)
-    out[:, :, _columns(scene)] = thing | (_shadow(scene, x, y, lift) > 0.05)
+    (x, y), lift = _grid(scene), lifts(scene, frames)
+    out = thing_mask(scene, lift)
+    out[:, :, columns(scene)] |= _shadow(scene, x, y, lift[:, None, None]) > 0.05
     return out
 
 
