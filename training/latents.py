@@ -1,4 +1,4 @@
-"""The towers' training data: latents of clips, encoded once and kept in shards.
+"""The towers' training data: video latents of clips, encoded once and kept in shards.
 
 Clip i of a seed is always the same scene.  Each process that encodes takes the next
 shard that nobody has written or begun; a killed process leaves at most a begun shard,
@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from . import store, train_audio_vae, train_video_vae, world
 
@@ -32,18 +33,46 @@ def condition_clip(picture):
 
 
 @torch.no_grad()
-def encode(vae, clip, device):
+def encode(vae, clips, device):
     with torch.autocast(device, torch.bfloat16):
-        return vae.encode(clip.to(device)).float().cpu()[0].half()
+        return vae.encode(clips.to(device)).float().cpu().half()
+
+
+def encode_condition(vae, picture, device):
+    """Latents [z, T, h, w] of the condition that begins with `picture` [H, W, 3], u8.
+
+    Where time still has its full length, the layers look back 10 frames at most; all
+    later frames are equal there, so 13 are worked out and the last one is repeated."""
+    clip = condition_clip(picture)[:, :, :13].to(device)
+    encoder, still = vae.encoder, 2 * vae.config["num_res_blocks"] + 1
+    with torch.no_grad(), torch.autocast(device, torch.bfloat16):
+        x = encoder.conv_in(clip)
+        for block in encoder.down_blocks[:still]:
+            x = block(x)
+        x = torch.cat([x, x[:, :, -1:].expand(-1, -1, world.FRAMES - 13, -1, -1)], 2)
+        for block in encoder.down_blocks[still:]:
+            x = block(x)
+        x = encoder.conv_out(F.silu(encoder.norm_out(encoder.mid_block(x))))
+        return vae.quant_conv(x)[0, :vae.config["z_dim"]].cpu().half()
+
+
+def encode_clip(vae, scene, device):
+    """Latents [z, T, h, w] of the clip and of its condition."""
+    frames = world.render(scene)
+    return dict(video=encode(vae, to_video(frames), device)[0],
+                condition=encode_condition(vae, frames[0], device))
 
 
 @torch.no_grad()
-def encode_clip(video_vae, audio_vae, scene, device):
-    frames = world.render(scene)
-    sound = torch.from_numpy(world.sound(scene))[None, None].to(device)
-    return dict(video=encode(video_vae, to_video(frames), device),
-                condition=encode(video_vae, condition_clip(frames[0]), device),
-                audio=audio_vae.encode(sound)[0].cpu().half())
+def encode_sounds(vae, scenes, device):
+    """Audio latents [n, C, La].  Sounds depend on three things, so few are distinct."""
+    known = {}
+    for scene in scenes:
+        key = scene.material, scene.size, scene.fall
+        if key not in known:
+            sound = torch.from_numpy(world.sound(scene))[None, None].to(device)
+            known[key] = vae.encode(sound)[0].cpu().half()
+    return torch.stack([known[s.material, s.size, s.fall] for s in scenes])
 
 
 def _path(folder, number):
@@ -70,18 +99,18 @@ def forget_begun(folder):
 def cache(folder, clips, seed, device="cpu"):
     """Encode all clips that are missing; several processes may do so at a time."""
     os.makedirs(os.path.join(folder, "latents"), exist_ok=True)
-    models = (train_video_vae.load(folder, device), train_audio_vae.load(folder, device))
+    vae = train_video_vae.load(folder, device)
     for shard in range(-(-clips // SHARD)):
         path = _path(folder, shard)
         if os.path.exists(path) or not _claim(path):
             continue
         scenes = [scene_of(seed, shard * SHARD + i) for i in range(SHARD)]
-        parts = [encode_clip(*models, scene, device) for scene in scenes]
+        parts = [encode_clip(vae, scene, device) for scene in scenes]
         store.save_checkpoint(path, {k: torch.stack([p[k] for p in parts]) for k in parts[0]})
         print("latents:", shard, flush=True)
     white = np.full((world.SIZE, world.SIZE, 3), WHITE, np.uint8)
     store.save_checkpoint(os.path.join(folder, "latents", "white.pt"),
-                          dict(condition=encode(models[0], condition_clip(white), device)))
+                          dict(condition=encode_condition(vae, white, device)))
 
 
 def moving_cells(scene):
@@ -115,7 +144,7 @@ def statistics(folder, video):
 class Clips:
     """All latents in memory, the video's normalised; index them by clip number."""
 
-    def __init__(self, folder, clips, seed):
+    def __init__(self, folder, clips, seed, device="cpu"):
         shards = [store.load_checkpoint(_path(folder, i)) for i in range(-(-clips // SHARD))]
         joined = {k: torch.cat([s[k] for s in shards])[:clips] for k in shards[0]}
         self.scenes = [scene_of(seed, i) for i in range(clips)]
@@ -124,7 +153,7 @@ class Clips:
         self.condition = self.normalize(joined["condition"])
         white = store.load_checkpoint(os.path.join(folder, "latents", "white.pt"))
         self.white = self.normalize(white["condition"][None])[0]
-        self.audio = joined["audio"]
+        self.audio = encode_sounds(train_audio_vae.load(folder, device), self.scenes, device)
         self.cells = torch.from_numpy(np.stack([moving_cells(s) for s in self.scenes]))
         self.slots = torch.from_numpy(np.stack([sounding_slots(s) for s in self.scenes]))
 

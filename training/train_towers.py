@@ -272,7 +272,7 @@ def train(folder, seconds, seed, clips, batch, device="cpu", init=None):
     if init:
         stage.marks["experts split"] = 0
     stage.resume()
-    data = Clips(folder, clips, seed)
+    data = Clips(folder, clips, seed, device)
     losses = Losses(model, data, pieces, batch, device)
     stage.run(losses, before=split_experts(losses), watch=losses.check)
 
