@@ -24,6 +24,8 @@ def read_options():
     parser.add_argument("--hours", type=float, default=2.0, help="of the wall clock")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--init", help="exported folder to start from")
+    parser.add_argument("--free-encoders", action="store_true",
+                        help="with --init: let the encoders learn, too")
     parser.add_argument("--export", default="models/nano", help="where the model goes")
     return parser.parse_args()
 
@@ -32,7 +34,7 @@ def settle(options):
     """The settings of a run are written once; going on needs the same ones."""
     path = os.path.join(options.folder, "run.json")
     now = dict(preset=options.preset, hours=options.hours, seed=options.seed,
-               init=options.init)
+               init=options.init, keep=not options.free_encoders)
     if not os.path.exists(path):
         store.save_json(path, now)
     elif options.command == "all" and store.load_json(path) != now:
@@ -72,9 +74,11 @@ def run_stage(options, run, preset):
     folder, clips = options.folder, preset["clips"]
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", preset["threads"])))
     if options.command == "video_vae":
-        train_video_vae.train(folder, seconds * preset["video_vae"], **common)
+        train_video_vae.train(folder, seconds * preset["video_vae"], keep=run["keep"],
+                              **common)
     elif options.command == "audio_vae":
-        train_audio_vae.train(folder, seconds * preset["audio_vae"], **common)
+        train_audio_vae.train(folder, seconds * preset["audio_vae"], keep=run["keep"],
+                              **common)
     elif options.command == "latents":
         latents.cache(folder, clips, run["seed"], preset["device"])
     elif options.command == "towers":

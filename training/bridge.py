@@ -2,22 +2,14 @@
 import torch
 from torch import nn
 
-from .towers import Attention, attention
-
-
-def turn_halves(x, table):
-    """Turn the pairs (j, j + D/2) of x [B, L, heads, D]; table: (cos, sin) [L, D], the
-    first half of the sines negative."""
-    cos, sin = (t[None, :, None] for t in table)
-    return torch.addcmul(x * cos, x.roll(x.size(-1) // 2, -1), sin)
+from .towers import Attention, attention, table_of, turn_halves
 
 
 def aligned_table(positions, dim):
     """(cos, sin) [n, dim] at positions in audio frames, f32 throughout."""
     powers = torch.arange(0, dim, 2).float() / dim
     turn = positions.float()[:, None] * (1.0 / 10000.0 ** powers)
-    cos, sin = turn.cos(), turn.sin()
-    return torch.cat([cos, cos], 1), torch.cat([-sin, sin], 1)
+    return table_of(turn)
 
 
 class Conditioner(nn.Module):
@@ -68,10 +60,10 @@ def velocity(video_tower, audio_tower, bridge, video, audio, context, t, fps=24.
     (e_v, m_v), (e_a, m_a) = video_tower.time(t_video), audio_tower.time(t_audio)
     c_v, c_a = (tower.text_embedding(context.rows) for tower in (video_tower, audio_tower))
     (x, grid), (y, length) = video_tower.patchify(video), audio_tower.patchify(audio)
-    device = x.device
-    move = lambda table: table and tuple(p.to(device) for p in table)
-    turn_v, turn_a = video_tower.table(grid).to(device), audio_tower.table(length).to(device)
-    cross_v, cross_a = map(move, bridge.tables(grid, length[0], fps))
+    move = lambda table: table and tuple(p.to(x.device) for p in table)
+    turn_v, turn_a, cross_v, cross_a = map(move, (
+        video_tower.table(grid), audio_tower.table(length),
+        *bridge.tables(grid, length[0], fps)))
     for i, block in enumerate(video_tower.blocks):
         if i < len(audio_tower.blocks):
             to_video = bridge.audio_to_video_conditioners[str(i)]

@@ -64,15 +64,21 @@ def encode_clip(vae, scene, device):
 
 
 @torch.no_grad()
-def encode_sounds(vae, scenes, device):
-    """Audio latents [n, C, La].  Sounds depend on three things, so few are distinct."""
-    known = {}
-    for scene in scenes:
-        key = scene.material, scene.size, scene.fall
-        if key not in known:
+def encode_sounds(folder, scenes, device):
+    """Audio latents [n, C, La].  Sounds depend on three things, so few are distinct;
+    those are kept in the folder."""
+    path = os.path.join(folder, "latents", "sounds.pt")
+    known = store.load_checkpoint(path) if os.path.exists(path) else {}
+    vae, before = train_audio_vae.load(folder, device), len(known)
+    names = [f"{s.material} {s.size} {s.fall}" for s in scenes]
+    for name, scene in zip(names, scenes):
+        if name not in known:
             sound = torch.from_numpy(world.sound(scene))[None, None].to(device)
-            known[key] = vae.encode(sound)[0].cpu().half()
-    return torch.stack([known[s.material, s.size, s.fall] for s in scenes])
+            with torch.autocast(device, torch.bfloat16):
+                known[name] = vae.encode(sound)[0].cpu().half()
+    if len(known) > before:
+        store.save_checkpoint(path, known)
+    return torch.stack([known[name] for name in names])
 
 
 def _path(folder, number):
@@ -153,7 +159,7 @@ class Clips:
         self.condition = self.normalize(joined["condition"])
         white = store.load_checkpoint(os.path.join(folder, "latents", "white.pt"))
         self.white = self.normalize(white["condition"][None])[0]
-        self.audio = encode_sounds(train_audio_vae.load(folder, device), self.scenes, device)
+        self.audio = encode_sounds(folder, self.scenes, device)
         self.cells = torch.from_numpy(np.stack([moving_cells(s) for s in self.scenes]))
         self.slots = torch.from_numpy(np.stack([sounding_slots(s) for s in self.scenes]))
 

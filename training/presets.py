@@ -33,7 +33,7 @@ BRIDGE = dict(_class_name="DualTowerConditionalBridge", visual_layers=6, audio_l
 
 # Seconds are shares of the wall clock.  Both autoencoders run side by side, each on
 # one thread; the towers run on two.
-CPU = dict(threads=2, clips=1600, batch=16, device="cpu",
+CPU = dict(threads=2, clips=1200, batch=16, device="cpu",
            video_vae=0.36, audio_vae=0.22, towers=0.5)
 GPU = dict(threads=8, clips=50000, batch=256, device="cuda",
            video_vae=0.45, audio_vae=0.22, towers=0.4)

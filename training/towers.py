@@ -41,6 +41,24 @@ def make_context(rows, lengths):
     return Context(rows, bias[:, None, None])
 
 
+class FastRMS(torch.autograd.Function):
+    """x / sqrt(mean(x^2) + eps) over the last axis, in few passes over memory."""
+
+    @staticmethod
+    def forward(ctx, x, eps):
+        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        scale = (size.square() / x.size(-1) + eps).rsqrt()
+        y = x * scale
+        ctx.save_for_backward(y, scale)
+        return y
+
+    @staticmethod
+    def backward(ctx, grad):
+        y, scale = ctx.saved_tensors
+        share = torch.linalg.vecdot(grad, y).unsqueeze(-1) / y.size(-1)
+        return torch.addcmul(grad, y, share, value=-1.0).mul_(scale), None
+
+
 class RMSNorm(nn.Module):
     """Over the whole width, all heads together."""
 
@@ -48,14 +66,25 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.weight, self.eps = nn.Parameter(torch.ones(width)), eps
 
-    def forward(self, x):
-        return F.rms_norm(x.float(), x.shape[-1:], self.weight, self.eps)
+    def forward(self, x, order=None):
+        """`order`: where each channel of x has been moved to, if it has."""
+        weight = self.weight if order is None else self.weight[order]
+        return FastRMS.apply(x.float(), self.eps) * weight
 
 
-def rotate(x, turn):
-    """Turn the pairs (2k, 2k+1) of x [B, L, heads, D]; turn: complex [L, D/2]."""
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turn[None, :, None]).flatten(-2)
+def turn_halves(x, table):
+    """Turn the pairs (j, j + D/2) of x [B, L, heads, D]; table: (cos, sin) [L, D], the
+    first half of the sines negative."""
+    cos, sin = (t[None, :, None] for t in table)
+    return torch.addcmul(x * cos, x.roll(x.size(-1) // 2, -1), sin)
+
+
+def halves_first(width, head_dim, device):
+    """The order of channels in which the pairs (2k, 2k+1) of each head have become
+    (k, k + D/2).  Scores do not change if queries and keys are both put in it; turning
+    halves is much faster than turning neighbours."""
+    at = torch.arange(width, device=device).view(-1, head_dim // 2, 2)
+    return at.mT.flatten()
 
 
 def angles(positions, dims):
@@ -64,20 +93,22 @@ def angles(positions, dims):
     return positions.double()[:, None] * 10000.0 ** -powers
 
 
-def unit_turns(turn):
-    return torch.complex(turn.cos().float(), turn.sin().float())
+def table_of(turn):
+    """(cos, sin) [n, D] for turn_halves, from angles [n, D/2]."""
+    cos, sin = turn.cos().float(), turn.sin().float()
+    return torch.cat([cos, cos], 1), torch.cat([-sin, sin], 1)
 
 
 def video_table(frames, rows, columns, dim):
-    """Turns [frames * rows * columns, dim / 2] of the three axes, complex."""
+    """The table of frames * rows * columns tokens, over three axes."""
     side = dim // 3
     grid = torch.meshgrid(*(torch.arange(n) for n in (frames, rows, columns)), indexing="ij")
     parts = [angles(p.flatten(), n) for p, n in zip(grid, (dim - 2 * side, side, side))]
-    return unit_turns(torch.cat(parts, 1))
+    return table_of(torch.cat(parts, 1))
 
 
 def audio_table(length, dim):
-    return unit_turns(angles(torch.arange(length), dim))
+    return table_of(angles(torch.arange(length), dim))
 
 
 class Attention(nn.Module):
@@ -90,15 +121,22 @@ class Attention(nn.Module):
         self.k, self.v = nn.Linear(width or dim, dim), nn.Linear(width or dim, dim)
         self.norm_q, self.norm_k = RMSNorm(dim, eps), RMSNorm(dim, eps)
 
-    def split(self, x, y):
-        """q, k, v as [B, L, heads, head_dim]."""
-        q, k, v = self.norm_q(self.q(x)), self.norm_k(self.k(y)), self.v(y)
+    def split(self, x, y, order=None):
+        """q, k, v as [B, L, heads, head_dim], channels of q and k in `order`."""
+        q, k = (linear(z) if order is None
+                else F.linear(z, linear.weight[order], linear.bias[order])
+                for linear, z in ((self.q, x), (self.k, y)))
+        q, k, v = self.norm_q(q, order), self.norm_k(k, order), self.v(y)
         return (t.unflatten(-1, (self.heads, -1)) for t in (q, k, v))
 
     def forward(self, x, y, turn=None, bias=None):
-        q, k, v = self.split(x, y)
-        if turn is not None:
-            q, k = rotate(q, turn), rotate(k, turn)
+        """`turn`: rotary table of neighbours, for self-attention."""
+        if turn is None:
+            q, k, v = self.split(x, y)
+        else:
+            order = halves_first(self.q.out_features, turn[0].size(1), x.device)
+            q, k, v = self.split(x, y, order)
+            q, k = turn_halves(q, turn), turn_halves(k, turn)
         return self.o(attention(q, k, v, bias))
 
 

@@ -83,10 +83,14 @@ def build(init=None):
     return vae
 
 
-def train(folder, seconds, seed, device="cpu", init=None):
+def train(folder, seconds, seed, device="cpu", init=None, keep=True):
+    """`keep`: see the video autoencoder."""
     torch.manual_seed(seed)
     vae = build(init).to(device)
-    gentle = 0.3 if init else 1.0
+    if init and keep:
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
+    gentle = 0.5 if init else 1.0
     optimizer = Optimizer(vae.named_parameters(), MUON_LR * gentle, 2e-3 * gentle,
                           lambda name: 0.2 if name.endswith("alpha") else 1.0)
     stage = Stage("audio_vae", folder, vae, optimizer, seconds, seed)

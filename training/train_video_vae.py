@@ -114,12 +114,16 @@ def build(init=None):
     return vae
 
 
-def train(folder, seconds, seed, device="cpu", init=None):
+def train(folder, seconds, seed, device="cpu", init=None, keep=True):
+    """`keep`: what begins from an exported model leaves its encoder as it is, so that
+    towers trained on its latents still fit."""
     torch.manual_seed(seed)
     vae = build(init).to(device)
-    gentle = 0.3 if init else 1.0
+    gentle = 0.5 if init else 1.0
     optimizer = Optimizer(vae.named_parameters(), MUON_LR * gentle, 2e-3 * gentle)
     stage = Stage("video_vae", folder, vae, optimizer, seconds, seed)
+    if init and keep:
+        stage.marks["encoder frozen"] = 0
     stage.resume()
     stage.run(Losses(vae, device), before=freeze_encoder)
 
