@@ -100,6 +100,10 @@ class Average:
         self.decay = decay
         self.values = {k: v.detach().clone() for k, v in model.state_dict().items()}
 
+    def load(self, values):
+        for name, value in values.items():
+            self.values[name].copy_(value)
+
     @torch.no_grad()
     def update(self, model, step):
         decay = min(self.decay, (1 + step) / (10 + step))

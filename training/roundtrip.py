@@ -16,7 +16,8 @@ SEED = 20000
 def through(video_vae, audio_vae, scene):
     """The clip as it comes back: ([F, H, W, 3] u8, [n] f32)."""
     clip = latents.to_video(world.render(scene))
-    film = video_vae.decode(video_vae.encode(clip))[0].clamp(-1, 1)
+    with torch.autocast("cpu", torch.bfloat16):     # f32 is slow for single clips
+        film = video_vae.decode(video_vae.encode(clip))[0].float().clamp(-1, 1)
     film = ((film * 0.5 + 0.5) * 255).round().permute(1, 2, 3, 0).byte().numpy()
     sound = torch.from_numpy(world.sound(scene))[None, None]
     return film, audio_vae.decode(audio_vae.encode(sound))[0, 0].numpy()

@@ -57,7 +57,7 @@ class Stage:
         state = store.load_checkpoint(self.path)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.average.values = state["average"]
+        self.average.load(state["average"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.marks = state["marks"]
         print(f"{self.name}: resumed at step {self.step}, {self.seconds:.0f} s",
