@@ -63,6 +63,22 @@ tsan:
 	  -Db_lundef=false 2>/dev/null || true
 	@ninja -C build-tsan && meson test -C build-tsan $(SUITES) -t 4
 
+# A model of one's own: PyTorch is needed (training/requirements.txt), nothing else is.
+# Stopped, the same command goes on.  INIT=models/nano starts from an exported model.
+PYTHON ?= python3
+PRESET ?= cpu
+HOURS ?= 2
+SEED ?= 1
+RUN ?= build-training
+MODEL ?= $(RUN)/model
+
+train:
+	@nice -n 19 $(PYTHON) -m training all --preset $(PRESET) --hours $(HOURS) \
+	  --seed $(SEED) --folder $(RUN) --export $(MODEL) $(if $(INIT),--init $(INIT))
+
+quality: all
+	@/usr/bin/python3 tests/quality/quality.py --program $(BUILD)/phonofilm
+
 clean:
 	@rm -rf build build-asan build-ubsan build-tsan build-fuzz films
 
@@ -70,6 +86,8 @@ help:
 	@echo 'make              build everything into build/'
 	@echo 'make demo         make a film'
 	@echo 'make test         run every test'
+	@echo 'make quality      measure the films of models/nano'
+	@echo 'make train        train a small model (PRESET, HOURS, SEED, INIT, RUN, MODEL)'
 	@echo 'make bench        measure the kernels of this machine'
 	@echo 'make crash        kill a server fifty times and count what is lost'
 	@echo 'make load         a thousand connections to a server'
@@ -80,5 +98,5 @@ help:
 	@echo 'make asan ubsan tsan   test under a sanitizer'
 	@echo 'make clean        remove what was built'
 
-.PHONY: all demo test crash load bench install lint fuzz ascend-env asan ubsan tsan clean \
-  help
+.PHONY: all demo test quality train crash load bench install lint fuzz ascend-env \
+  asan ubsan tsan clean help

@@ -1,0 +1,168 @@
+"""The towers' training data: video latents of clips, encoded once and kept in shards.
+
+Clip i of a seed is always the same scene.  Each process that encodes takes the next
+shard that nobody has written or begun; a killed process leaves at most a begun shard,
+which is done again.
+"""
+import os
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from . import store, train_audio_vae, train_video_vae, world
+
+SHARD = 40                  # clips
+WHITE = 255                 # of the picture that stands for "no picture"
+
+
+def scene_of(seed, number):
+    return world.sample_scene(np.random.default_rng([seed, 77, number]))
+
+
+def to_video(frames):
+    """u8 [F, H, W, 3] -> f32 [1, 3, F, H, W] in [-1, 1]."""
+    return torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1.0
+
+
+def condition_clip(picture):
+    """First frame u8 [H, W, 3], then mid-grey: what the pipeline encodes."""
+    clip = torch.zeros(1, 3, world.FRAMES, *picture.shape[:2])
+    clip[:, :, 0] = to_video(picture[None])[:, :, 0]
+    return clip
+
+
+@torch.no_grad()
+def encode(vae, clips, device):
+    with torch.autocast(device, torch.bfloat16):
+        return vae.encode(clips.to(device)).float().cpu().half()
+
+
+def encode_condition(vae, picture, device):
+    """Latents [z, T, h, w] of the condition that begins with `picture` [H, W, 3], u8.
+
+    Where time still has its full length, the layers look back 10 frames at most; all
+    later frames are equal there, so 13 are worked out and the last one is repeated."""
+    clip = condition_clip(picture)[:, :, :13].to(device)
+    encoder, still = vae.encoder, 2 * vae.config["num_res_blocks"] + 1
+    with torch.no_grad(), torch.autocast(device, torch.bfloat16):
+        x = encoder.conv_in(clip)
+        for block in encoder.down_blocks[:still]:
+            x = block(x)
+        x = torch.cat([x, x[:, :, -1:].expand(-1, -1, world.FRAMES - 13, -1, -1)], 2)
+        for block in encoder.down_blocks[still:]:
+            x = block(x)
+        x = encoder.conv_out(F.silu(encoder.norm_out(encoder.mid_block(x))))
+        return vae.quant_conv(x)[0, :vae.config["z_dim"]].cpu().half()
+
+
+def encode_clip(vae, scene, device):
+    """Latents [z, T, h, w] of the clip and of its condition."""
+    frames = world.render(scene)
+    return dict(video=encode(vae, to_video(frames), device)[0],
+                condition=encode_condition(vae, frames[0], device))
+
+
+@torch.no_grad()
+def encode_sounds(folder, scenes, device):
+    """Audio latents [n, C, La].  Sounds depend on three things, so few are distinct;
+    those are kept in the folder."""
+    path = os.path.join(folder, "latents", "sounds.pt")
+    known = store.load_checkpoint(path) if os.path.exists(path) else {}
+    vae, before = train_audio_vae.load(folder, device), len(known)
+    names = [f"{s.material} {s.size} {s.fall}" for s in scenes]
+    for name, scene in zip(names, scenes):
+        if name not in known:
+            sound = torch.from_numpy(world.sound(scene))[None, None].to(device)
+            with torch.autocast(device, torch.bfloat16):
+                known[name] = vae.encode(sound)[0].cpu().half()
+    if len(known) > before:
+        store.save_checkpoint(path, known)
+    return torch.stack([known[name] for name in names])
+
+
+def _path(folder, number):
+    return os.path.join(folder, "latents", f"{number:05d}.pt")
+
+
+def _claim(path):
+    """Whether this process may write the shard."""
+    try:
+        os.close(os.open(path + ".begun", os.O_CREAT | os.O_EXCL))
+        return True
+    except FileExistsError:
+        return False
+
+
+def forget_begun(folder):
+    """Free the shards that a killed process had begun; nothing may be encoding."""
+    os.makedirs(os.path.join(folder, "latents"), exist_ok=True)
+    for name in os.listdir(os.path.join(folder, "latents")):
+        if name.endswith(".begun"):
+            os.remove(os.path.join(folder, "latents", name))
+
+
+def cache(folder, clips, seed, device="cpu"):
+    """Encode all clips that are missing; several processes may do so at a time."""
+    os.makedirs(os.path.join(folder, "latents"), exist_ok=True)
+    vae = train_video_vae.load(folder, device)
+    for shard in range(-(-clips // SHARD)):
+        path = _path(folder, shard)
+        if os.path.exists(path) or not _claim(path):
+            continue
+        scenes = [scene_of(seed, shard * SHARD + i) for i in range(SHARD)]
+        parts = [encode_clip(vae, scene, device) for scene in scenes]
+        store.save_checkpoint(path, {k: torch.stack([p[k] for p in parts]) for k in parts[0]})
+        print("latents:", shard, flush=True)
+    white = np.full((world.SIZE, world.SIZE, 3), WHITE, np.uint8)
+    store.save_checkpoint(os.path.join(folder, "latents", "white.pt"),
+                          dict(condition=encode_condition(vae, white, device)))
+
+
+def moving_cells(scene):
+    """Latent cells [T, h, w] in which the thing or its shadow is, bool."""
+    mask = world.motion_mask(scene)
+    groups = [mask[:1]] + [mask[i:i + 4] for i in range(1, world.FRAMES, 4)]
+    cells = np.stack([g.any(0) for g in groups])
+    n = world.SIZE // 8
+    return cells.reshape(len(groups), n, 8, n, 8).mean((2, 4)) > 0.05
+
+
+def sounding_slots(scene, length=8):
+    """Audio frames [La] from just before each impact on, bool."""
+    out = np.zeros(world.SLOTS, bool)
+    for slot, _ in world.impacts(scene):
+        out[max(slot - 1, 0):slot + length] = True
+    return out
+
+
+def statistics(folder, video):
+    """Mean and deviation [C] of every latent channel, written beside the shards."""
+    video = video.float()
+    mean, std = video.mean((0, 2, 3, 4)), video.std((0, 2, 3, 4))
+    mean, std = (torch.tensor([round(float(x), 4) for x in t]) for t in (mean, std))
+    store.save_json(os.path.join(folder, "latents", "statistics.json"),
+                    dict(mean=mean.double().round(decimals=4).tolist(),
+                         std=std.double().round(decimals=4).tolist()))
+    return mean, std
+
+
+class Clips:
+    """All latents in memory, the video's normalised; index them by clip number."""
+
+    def __init__(self, folder, clips, seed, device="cpu"):
+        shards = [store.load_checkpoint(_path(folder, i)) for i in range(-(-clips // SHARD))]
+        joined = {k: torch.cat([s[k] for s in shards])[:clips] for k in shards[0]}
+        self.scenes = [scene_of(seed, i) for i in range(clips)]
+        self.mean, self.std = statistics(folder, joined["video"])
+        self.video = self.normalize(joined["video"])
+        self.condition = self.normalize(joined["condition"])
+        white = store.load_checkpoint(os.path.join(folder, "latents", "white.pt"))
+        self.white = self.normalize(white["condition"][None])[0]
+        self.audio = encode_sounds(folder, self.scenes, device)
+        self.cells = torch.from_numpy(np.stack([moving_cells(s) for s in self.scenes]))
+        self.slots = torch.from_numpy(np.stack([sounding_slots(s) for s in self.scenes]))
+
+    def normalize(self, latents):
+        mean, std = (t[:, None, None, None] for t in (self.mean, self.std))
+        return ((latents.float() - mean) / std).half()

@@ -1,0 +1,45 @@
+"""The sampling loop of the pipeline in PyTorch: what the program is compared with."""
+import numpy as np
+import torch
+
+from . import latents, store, tokenizer, train_towers, train_video_vae
+from .export import SCHEDULER
+
+
+def sigmas(steps, shift):
+    """The schedule [steps] of timesteps / 1000, f32."""
+    s = torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float32)[:-1]
+    return shift * s / (1 + (shift - 1) * s)
+
+
+def used_sigma(s, table):
+    """The sigma that a step works with: the nearest of the training table."""
+    return table[(table * 1000 - s * 1000).abs().argmin()]
+
+
+@torch.no_grad()
+def sample(folder, prompt, picture, seed, steps):
+    """Latents (video [z, T, h, w] normalised, audio [C, La]) of one film, f32, without
+    guidance.  picture [H, W, 3], u8."""
+    model, pieces = train_towers.build(folder)
+    vae = train_video_vae.build(folder)
+    config = vae.config
+    mean, std = (torch.tensor(config[k])[:, None, None, None]
+                 for k in ("latents_mean", "latents_std"))
+    first = (vae.encode(latents.condition_clip(picture))[0] - mean) * (1 / std)
+    mask = torch.zeros(4, *first.shape[1:])
+    mask[:, 0] = 1.0
+    length = (int(48000 * 49 / 24) - 1) // 960 + 1
+    generator = torch.Generator().manual_seed(seed)
+    video = torch.randn(first.shape, generator=generator)
+    audio = torch.randn(model.audio_dit.config["in_dim"], length, generator=generator)
+    context = model.context([pieces.encode(prompt)])
+    run, table = sigmas(steps, SCHEDULER["shift"]), sigmas(1000, SCHEDULER["shift"])
+    for i, s in enumerate(run):
+        step_to = used_sigma(run[i + 1], table) if i + 1 < steps else torch.tensor(0.0)
+        expert = int(float(s) * 1000 < train_towers.BOUNDARY * 1000)
+        v, a = model(expert, torch.cat([video, mask, first])[None], audio[None], context,
+                     1000 * s[None])
+        change = step_to - used_sigma(s, table)
+        video, audio = video + v[0] * change, audio + a[0] * change
+    return video, audio

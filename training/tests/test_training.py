@@ -1,0 +1,112 @@
+"""The training itself: resuming, starting from an export, and small helpers."""
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+from training import export, latents, presets, prompts, store, tokenizer, train_audio_vae, \
+    train_towers, train_video_vae, world  # noqa: E402
+from training.optim import Optimizer, orthogonalize  # noqa: E402
+from training.trainer import Stage  # noqa: E402
+
+
+def stage(folder, seconds):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(8, 4))
+    made = Stage("toy", str(folder), model, Optimizer(model.named_parameters(), 0.01, 1e-3),
+                 seconds, seed=3)
+    made.resume()
+    return made
+
+
+def steps(made, until):
+    """Train to a step number, at a constant learning rate."""
+    def losses(rng, _):
+        x = torch.from_numpy(rng.normal(size=(4, 8))).float()
+        return dict(loss=(made.model(x) - torch.randn(4, 4)).square().mean())
+
+    def stop(s):
+        if s.step >= until:
+            s.save()
+            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        made.run(losses, before=stop, schedule=lambda progress: 1.0)
+    return {k: v.clone() for k, v in made.model.state_dict().items()}
+
+
+def test_resumed_equals_uninterrupted(tmp_path):
+    for name in ("whole", "parts"):
+        (tmp_path / name).mkdir()
+    whole = steps(stage(tmp_path / "whole", 1e6), 20)
+    steps(stage(tmp_path / "parts", 1e6), 9)
+    parts = steps(stage(tmp_path / "parts", 1e6), 20)
+    assert all(torch.equal(whole[k], parts[k]) for k in whole)
+
+
+def test_killed_while_writing(tmp_path):
+    path = str(tmp_path / "x.checkpoint")
+    store.save_checkpoint(path, dict(step=1))
+    (tmp_path / "x.checkpoint.part").write_bytes(b"half a file")
+    assert store.load_checkpoint(path) == dict(step=1)
+
+
+def test_orthogonalize():
+    for shape in ((3, 5, 9), (2, 9, 5)):
+        values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)))
+        assert 0.5 < float(values.min()) and float(values.max()) < 1.4
+
+
+def test_rotated_latents_decode_alike():
+    vae = train_audio_vae.build()
+    sound = torch.from_numpy(world.sound(world.sample_scene(np.random.default_rng(0))))
+    with torch.no_grad():
+        z = vae.encode(sound[None, None])
+        before = vae.decode(z)
+        train_audio_vae.rotate_latents(vae, z[0].T)
+        z = vae.encode(sound[None, None])
+        assert torch.allclose(vae.decode(z), before, atol=1e-4)
+    assert abs(float(z.mean())) < 1e-3
+
+
+def test_short_condition_is_exact():
+    vae = train_video_vae.build()
+    picture = world.render(world.sample_scene(np.random.default_rng(0)), [0])[0]
+    long = latents.encode(vae, latents.condition_clip(picture), "cpu")[0]
+    short = latents.encode_condition(vae, picture, "cpu")
+    assert float((long - short).abs().max()) < 0.05 * float(long.abs().max())
+
+
+def tiny_run(folder, seconds, init=None):
+    store.save_json(f"{folder}/run.json", dict(preset="cpu", hours=0.0, seed=1, init=init))
+    common = dict(seed=1, init=init)
+    train_video_vae.train(folder, seconds, **common)
+    train_audio_vae.train(folder, seconds, **common)
+    latents.cache(folder, 40, 1)
+    train_towers.train(folder, seconds, clips=40, batch=2, **common)
+
+
+@pytest.mark.slow
+def test_export_is_a_start(tmp_path, monkeypatch):
+    """Train a moment, export, begin again from the export: the same weights, and on."""
+    monkeypatch.setattr(latents, "SHARD", 40)
+    first, second, model = (str(tmp_path / n) for n in ("first", "second", "model"))
+    tiny_run(first, 2.0)
+    export.export(first, model)
+    began, pieces = train_towers.build(model)
+    ended, _ = train_towers.load(first)
+    for name, value in ended.state_dict().items():
+        assert torch.equal(value.bfloat16().float(), began.state_dict()[name]), name
+    tiny_run(second, 2.0, init=model)
+    export.export(second, str(tmp_path / "again"))
+    log = store.load_json(str(tmp_path / "again" / "training.json"))
+    assert len(log["runs"]) == 2
+    assert pieces.encode("a red ball") == tokenizer.Tokenizer(
+        tokenizer.build(prompts.words())).encode("a red ball")
+
+
+def test_sizes():
+    """The model of the cpu preset, as BF16, is below 20 MB."""
+    count = sum(p.numel() for part in (train_video_vae.build(), train_audio_vae.build(),
+                                       train_towers.build()[0]) for p in part.parameters())
+    assert 2 * count < 19.75e6
+    assert presets.VIDEO_DIT["dim"] % presets.BRIDGE["head_dim"] == 0

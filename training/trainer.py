@@ -1,0 +1,112 @@
+"""The training loop that all stages share.
+
+A stage is trained for a number of seconds, not of steps.  Every random draw comes
+from (seed, stage, step), so that nothing but the step number need be stored for it.
+A checkpoint holds model, optimiser, moving average, step and seconds; it is written
+beside the old one and then put in its place, so that a kill at any moment is harmless.
+"""
+import json
+import os
+import time
+import zlib
+
+import numpy as np
+import torch
+
+from . import store
+from .optim import Average
+
+
+torch.set_flush_denormal(True)       # they cost much and mean nothing
+
+
+def seed_step(seed, stage, step):
+    """Seed PyTorch and return NumPy's generator for one step of one stage."""
+    words = [seed, zlib.crc32(stage.encode()), step]
+    rng = np.random.default_rng(words)
+    torch.manual_seed(int(rng.integers(2 ** 62)))
+    return rng
+
+
+def flat_then_linear(progress, warm=0.01, flat=0.6):
+    """Learning rate factor: a short rise, flat, then linear to zero."""
+    rise = min(1.0, (progress + 1e-4) / warm)
+    return rise * min(1.0, max(0.02, (1 - progress) / (1 - flat)))
+
+
+class Stage:
+    """One model in training.  `model` is an nn.Module; `optimizer` an Optimizer."""
+
+    def __init__(self, name, folder, model, optimizer, seconds, seed, decay=0.997,
+                 every=60.0):
+        self.name, self.folder = name, folder
+        self.model, self.optimizer = model, optimizer
+        self.budget, self.seed, self.every = seconds, seed, every
+        self.average = Average(model, decay)
+        self.step, self.seconds = 0, 0.0
+        self.marks = {}                 # events that happened once: name -> step
+        self.path = os.path.join(folder, f"{name}.checkpoint")
+
+    @property
+    def progress(self):
+        return self.seconds / self.budget
+
+    def resume(self):
+        if not os.path.exists(self.path):
+            return
+        state = store.load_checkpoint(self.path)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.load(state["average"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.marks = state["marks"]
+        print(f"{self.name}: resumed at step {self.step}, {self.seconds:.0f} s",
+              flush=True)
+
+    def save(self):
+        store.save_checkpoint(self.path, dict(
+            model=self.model.state_dict(), optimizer=self.optimizer.state_dict(),
+            average=self.average.values, step=self.step, seconds=self.seconds,
+            marks=self.marks))
+
+    def log(self, **values):
+        line = dict(step=self.step, seconds=round(self.seconds, 1),
+                    **{k: round(float(v), 5) for k, v in values.items()})
+        with open(os.path.join(self.folder, f"{self.name}.log"), "a") as f:
+            f.write(json.dumps(line) + "\n")
+        print(self.name, line, flush=True)
+
+    def once(self, name, at):
+        """True once, at the first step whose progress has reached `at`."""
+        if name in self.marks or self.progress < at:
+            return False
+        self.marks[name] = self.step
+        return True
+
+    def run(self, losses, before=None, watch=None, log_every=50, schedule=flat_then_linear):
+        """Train until the time is up.
+
+        losses(rng, progress) -> {"loss": tensor, ...}; before(stage) is called ahead
+        of every step; watch(stage) every log_every steps, its values are logged.
+        """
+        saved, sums = time.monotonic(), {}
+        while self.progress < 1.0:
+            start = time.monotonic()
+            if before:
+                before(self)
+            values = losses(seed_step(self.seed, self.name, self.step), self.progress)
+            values["loss"].backward()
+            self.optimizer.step(schedule(self.progress))
+            self.step += 1
+            self.average.update(self.model, self.step)
+            self.seconds += time.monotonic() - start
+            for key, value in values.items():
+                sums.setdefault(key, []).append(float(value.detach()))
+            if self.step % log_every == 0:
+                seen = {k: np.mean(v) for k, v in sums.items()}
+                self.log(**seen, **(watch(self) if watch else {}))
+                sums = {}
+            if time.monotonic() - saved > self.every:
+                self.save()
+                saved = time.monotonic()
+        self.save()
