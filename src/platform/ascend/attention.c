@@ -152,13 +152,8 @@ static pf_status fused_rows(const attention_run *r, pf_tensor rows, pf_tensor *o
     PF_TRY(ascend_temp(r->a, PF_BF16, 4, shape, out));
     if (fused_width(r) != r->width)
         PF_TRY(ascend_set(r->a, pf_tensor_slice(*out, 3, r->width, EXTRA), 0.0f));
-    pf_tensor to = pf_tensor_slice(*out, 3, 0, r->width), from = by_heads(r, rows);
-    to.rank = 3;
-    for (int i = 0; i < 3; i++) {
-        to.shape[i] = to.shape[i + 1];
-        to.stride[i] = to.stride[i + 1];
-    }
-    return ascend_move(r->a, from, to);
+    pf_tensor to = ascend_drop_first(pf_tensor_slice(*out, 3, 0, r->width));
+    return ascend_move(r->a, by_heads(r, rows), to);
 }
 
 /* Column `which` behind the head's own, of every row and head. */
@@ -199,14 +194,8 @@ static pf_status write_bias(const attention_run *r, pf_tensor *out)
 static pf_status read_results(const attention_run *r, pf_tensor out, pf_tensor lse)
 {
     const pf_attention_args *args = r->args;
-    pf_tensor own = pf_tensor_slice(out, 3, 0, r->width);
-    pf_tensor to = by_heads(r, args->out);
-    own.rank = 3;
-    for (int i = 0; i < 3; i++) {
-        own.shape[i] = own.shape[i + 1];
-        own.stride[i] = own.stride[i + 1];
-    }
-    PF_TRY(ascend_move(r->a, own, to));
+    pf_tensor own = ascend_drop_first(pf_tensor_slice(out, 3, 0, r->width));
+    PF_TRY(ascend_move(r->a, own, by_heads(r, args->out)));
     if (pf_tensor_is_null(&lse))
         return PF_OK;
     return ascend_move(r->a, pf_tensor_reshape(lse, 2, (int64_t[]){r->heads, r->queries}),

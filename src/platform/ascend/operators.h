@@ -65,6 +65,17 @@ bool ascend_same(const pf_tensor *a, const pf_tensor *b);
 /* A vector as the only axis that is not 1 of `rank` axes. */
 pf_tensor ascend_along(pf_tensor vector, int axis, int rank);
 
+/* [1, ...] without its first axis. */
+static inline pf_tensor ascend_drop_first(pf_tensor t)
+{
+    t.rank--;
+    for (int i = 0; i < t.rank; i++) {
+        t.shape[i] = t.shape[i + 1];
+        t.stride[i] = t.stride[i + 1];
+    }
+    return t;
+}
+
 static inline bool ascend_is_empty(const pf_tensor *t)
 {
     return pf_tensor_count(t) == 0;
