@@ -82,3 +82,29 @@ def test_help_names_every_flag(run):
                  "guidance-rescale", "seed", "output-path", "output-file-name",
                  "config"):
         assert "--" + flag in text
+
+
+def test_model_in_the_box(run, tmp_path):
+    """No model named, no picture: the film of the defaults."""
+    result = run("generate", "--prompt", "A red metal ball falls.", "-o",
+                 tmp_path / "film.mp4")
+    assert result.code == 0, result.err
+    assert (tmp_path / "film.mp4").stat().st_size > 1000
+    defaults = json.loads((ROOT / "models/nano/generation_config.json").read_text())
+    described = json.loads(run("info", "--json").out)
+    assert described["model"] == str(ROOT / "models" / "nano")
+    assert {c["dtype"] for c in described["components"]} == {"BF16"}
+    assert defaults["text_only"]
+
+
+def test_installed_program_finds_its_model(tmp_path):
+    subprocess.run(["meson", "install", "-C", str(BUILD), "--no-rebuild", "--destdir",
+                    str(tmp_path)], check=True, capture_output=True)
+    program = next(tmp_path.rglob("bin/phonofilm"))
+    film = tmp_path / "film.mp4"
+    done = subprocess.run([str(program), "generate", "--prompt", "A ball falls.", "-q", "-o",
+                           str(film)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert film.is_file()
+    info = subprocess.run([str(program), "info", "--json"], capture_output=True, text=True)
+    assert "share/phonofilm/models/nano" in json.loads(info.stdout)["model"]
