@@ -6,7 +6,7 @@ packages_build="gcc libc6-dev meson pkg-config
   libjpeg-dev zlib1g-dev libjansson-dev libutf8proc-dev
   libmicrohttpd-dev libsqlite3-dev libcurl4-gnutls-dev xxd"
 packages_test="libcmocka-dev python3-pytest ffmpeg openssl
-  python3-selenium chromium chromium-driver python3-numpy"
+  python3-selenium chromium chromium-driver python3-numpy python3-pil"
 
 # Runs a command as root: directly, or through sudo.
 as_root() {

@@ -78,6 +78,8 @@ static pf_status open_any(const pf_platform_options *options, pf_platform **out,
         pf_error why = {0};
         if (strcmp(list[i].name, "reference") == 0)
             break;
+        if (options->isa && list[i].has_devices)
+            continue;                   /* it is a processor that is asked for */
         status = open_entry(&list[i], options, out, &why);
         if (status != PF_OK && error)
             *error = why;

@@ -237,7 +237,9 @@ def wait_for(condition):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_leave_nothing(model, tmp_path, number):
     process = start(model, tmp_path, "-s", "1000", "-o", "f.mp4", "--contact-sheet",
-                    "s.png", stderr=subprocess.PIPE)
+                    "s.png", stderr=subprocess.PIPE,
+                    # Under nohup it would be ignored, as it should be.
+                    preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     wait_for((tmp_path / "f.mp4.part").exists)
     process.send_signal(number)
     begun = time.time()

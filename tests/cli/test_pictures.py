@@ -190,6 +190,9 @@ def test_jpeg_of_every_sampling(pillow, tmp_path, form):
 
 
 def test_crop_and_resize(pillow, tmp_path):
+    version = pytest.importorskip("PIL").__version__
+    if int(version.split(".")[0]) < 13:
+        pytest.skip(f"Pillow {version} resizes in another order; 13 is the reference")
     path, rng = tmp_path / "in.png", random.Random(2)
     sizes = [(353, 643, 352, 640), (108, 192, 64, 32), (192, 108, 64, 32),
              (64, 32, 64, 32), (16, 16, 160, 32), (300, 16, 16, 96)]

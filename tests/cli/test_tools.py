@@ -108,3 +108,20 @@ def test_installed_program_finds_its_model(tmp_path):
     assert film.is_file()
     info = subprocess.run([str(program), "info", "--json"], capture_output=True, text=True)
     assert "share/phonofilm/models/nano" in json.loads(info.stdout)["model"]
+
+
+def test_isa_limits_the_processor(run, model):
+    result = run("info", model, "--isa", "scalar", "--json")
+    assert result.code == 0, result.err
+    described = json.loads(result.out)
+    assert (described["platform"], described["isa"]) == ("cpu", "scalar")
+
+
+def test_isa_passes_devices_by(model):
+    """With a device at hand (the emulator) --isa still asks for the processor."""
+    environment = {**os.environ,
+                   "ASCEND_HOME_PATH": str(BUILD / "tests" / "cann" / "8.3")}
+    done = subprocess.run([str(BUILD / "phonofilm"), "info", str(model), "--isa", "scalar",
+                           "--json"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["platform"] == "cpu"
