@@ -8,6 +8,7 @@ from conftest import BUILD, QUICK, SLOW, png
 
 webdriver = pytest.importorskip("selenium.webdriver",
                                 reason="selenium is not installed (python3-selenium)")
+from selenium.common.exceptions import TimeoutException  # noqa: E402
 from selenium.common.exceptions import WebDriverException  # noqa: E402
 from selenium.webdriver.chrome.options import Options  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
@@ -59,16 +60,23 @@ class Page:
         return self.until(lambda: (self.all(selector) or [None])[0], seconds, selector)
 
     def until(self, condition, seconds=15, what="the page"):
-        return WebDriverWait(self.browser, seconds, 0.1).until(
-            lambda _: condition(), f"still waiting for {what}: "
-            + self.browser.find_element(By.TAG_NAME, "body").text[:600])
+        try:
+            return WebDriverWait(self.browser, seconds, 0.1).until(lambda _: condition())
+        except TimeoutException as late:
+            raise AssertionError(f"still waiting for {what}: {self.text()[:600]}") from late
+
+    def text(self):
+        """Of the whole page; empty while it is being replaced."""
+        try:
+            return self.browser.find_element(By.TAG_NAME, "body").text
+        except WebDriverException:
+            return ""
 
     def script(self, text, *arguments):
         return self.browser.execute_script(text, *arguments)
 
     def wait_for_text(self, text, seconds=20):
-        self.until(lambda: text in self.browser.find_element(By.TAG_NAME, "body").text,
-                   seconds, text)
+        self.until(lambda: text in self.text(), seconds, text)
 
     def choose(self, selector):
         self.script("document.querySelector(arguments[0]).click()", selector)
