@@ -76,7 +76,7 @@ static const cli_option options[] = {
     {CLI_CHOICE, "precision", 0, "KIND", AT(precision), 0, 0, "fast|f32|ref",
      "fast (default), f32 or ref"},
     {CLI_TEXT, "platform", 0, "NAME", AT(platform), 0, 0, NULL,
-     "cpu (default) or reference"},
+     "auto (default: a device before the processor), ascend, cpu or reference"},
     {CLI_TEXT, "isa", 0, "NAME", AT(isa), 0, 0, NULL,
      "Highest instruction set to use: avx512bf16, avx512, avx2, neon or scalar"},
     {CLI_INTEGER, "threads", 't', "N", AT(threads), 1, 256, NULL,

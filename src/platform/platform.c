@@ -21,9 +21,10 @@ const pf_platform_entry *pf_platform_entries(int *count)
     return entries;
 }
 
+/* The platform owns the pool once it is open. */
 static pf_status open_entry(const pf_platform_entry *entry,
-                            const pf_platform_options *options, pf_platform **out,
-                            pf_error *error)
+                            const pf_platform_options *options, pf_pool *pool,
+                            pf_platform **out, pf_error *error)
 {
     if (options->device != 0 && !entry->has_devices)
         return pf_fail(error, PF_E_ARGUMENT,
@@ -36,11 +37,9 @@ static pf_status open_entry(const pf_platform_entry *entry,
     pf_platform *platform = pf_calloc(1, sizeof *platform);
     if (!platform)
         return pf_fail_memory(error, "platform", sizeof *platform);
-    pf_status status = pf_pool_create(options->threads, &platform->pool, error);
-    if (status == PF_OK)
-        status = entry->open(platform, options, error);
+    platform->pool = pool;
+    pf_status status = entry->open(platform, options, error);
     if (status != PF_OK) {
-        pf_pool_destroy(platform->pool);
         pf_free(platform);
         return status;
     }
@@ -68,8 +67,8 @@ static bool is_lacking(pf_status status)
 }
 
 /* The first that opens; what is wrong with the last is what is wrong. */
-static pf_status open_any(const pf_platform_options *options, pf_platform **out,
-                          pf_error *error)
+static pf_status open_any(const pf_platform_options *options, pf_pool *pool,
+                          pf_platform **out, pf_error *error)
 {
     int count;
     const pf_platform_entry *list = pf_platform_entries(&count);
@@ -80,28 +79,46 @@ static pf_status open_any(const pf_platform_options *options, pf_platform **out,
             break;
         if (options->isa && list[i].has_devices)
             continue;                   /* it is a processor that is asked for */
-        status = open_entry(&list[i], options, out, &why);
+        status = open_entry(&list[i], options, pool, out, &why);
         if (status != PF_OK && error)
             *error = why;
     }
     return status;
 }
 
-pf_status pf_platform_open(const pf_platform_options *options,
-                           pf_platform **out, pf_error *error)
+/* The entry of that name; *out stays NULL for "auto". */
+static pf_status find_entry(const char *name, const pf_platform_entry **out,
+                            pf_error *error)
 {
     int count;
     char names[96];
     const pf_platform_entry *list = pf_platform_entries(&count);
     *out = NULL;
-    if (!options->name || strcmp(options->name, "auto") == 0)
-        return open_any(options, out, error);
-    for (int i = 0; i < count; i++)
-        if (strcmp(list[i].name, options->name) == 0)
-            return open_entry(&list[i], options, out, error);
+    if (!name || strcmp(name, "auto") == 0)
+        return PF_OK;
+    for (int i = 0; i < count && !*out; i++)
+        if (strcmp(list[i].name, name) == 0)
+            *out = &list[i];
+    if (*out)
+        return PF_OK;
     list_names(names, sizeof names);
-    return pf_fail(error, PF_E_ARGUMENT, "platform is '%s', but must be auto, %s",
-                   options->name, names);
+    return pf_fail(error, PF_E_ARGUMENT, "platform is '%s', but must be auto, %s", name,
+                   names);
+}
+
+pf_status pf_platform_open(const pf_platform_options *options,
+                           pf_platform **out, pf_error *error)
+{
+    const pf_platform_entry *entry;
+    pf_pool *pool = NULL;
+    *out = NULL;
+    PF_TRY(find_entry(options->name, &entry, error));
+    PF_TRY(pf_pool_create(options->threads, &pool, error));
+    pf_status status = entry ? open_entry(entry, options, pool, out, error)
+                             : open_any(options, pool, out, error);
+    if (status != PF_OK)
+        pf_pool_destroy(pool);
+    return status;
 }
 
 void pf_platform_close(pf_platform *platform)

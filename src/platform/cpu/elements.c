@@ -166,11 +166,6 @@ static void run_elements(pf_platform *platform, element_job *j)
 
 /* --- the kernels ------------------------------------------------------------ */
 
-VF_INLINE vf maybe_round(vf v, bool round)
-{
-    return round ? vf_round_bf16(v) : v;
-}
-
 VF_INLINE vf unary_of(const pf_unary_args *a, pf_unary kind, vf x)
 {
     switch (kind) {
@@ -190,7 +185,7 @@ static void unary_piece(const void *args, const float *x, const float *none, flo
     const pf_unary_args *a = args;
     for (int64_t i = 0; i < n; i += VF_WIDTH) {
         vf v = unary_of(a, a->kind, vf_load_part(x + i, n - i));
-        vf_store_part(y + i, maybe_round(v, a->numerics.round_bf16), n - i);
+        vf_store_part(y + i, vf_round_if(v, a->numerics.round_bf16), n - i);
     }
 }
 
@@ -219,7 +214,7 @@ static void binary_piece(const void *args, const float *a, const float *b, float
     const pf_binary_args *op = args;
     for (int64_t i = 0; i < n; i += VF_WIDTH) {
         vf v = binary_of(op->kind, vf_load_part(a + i, n - i), vf_load_part(b + i, n - i));
-        vf_store_part(y + i, maybe_round(v, op->numerics.round_bf16), n - i);
+        vf_store_part(y + i, vf_round_if(v, op->numerics.round_bf16), n - i);
     }
 }
 
@@ -239,7 +234,7 @@ static void copy_piece(const void *args, const float *x, const float *none, floa
     const pf_copy_args *a = args;
     for (int64_t i = 0; i < n; i += VF_WIDTH) {
         vf v = vf_load_part(x + i, n - i);
-        vf_store_part(y + i, maybe_round(v, a->numerics.round_bf16), n - i);
+        vf_store_part(y + i, vf_round_if(v, a->numerics.round_bf16), n - i);
     }
 }
 

@@ -68,34 +68,29 @@ static epilogue make_epilogue(const pf_linear_args *args)
     };
 }
 
-VF_INLINE vf maybe_round(vf v, bool round)
-{
-    return round ? vf_round_bf16(v) : v;
-}
-
 /* y[m, n ..] from VF_WIDTH sums, of which `lanes` are there. */
 VF_INLINE void finish_vector(const epilogue *e, vf v, int64_t m, int64_t n,
                              int64_t lanes)
 {
     if (e->bias)
         v = vf_add(v, vf_load_part(e->bias + n, lanes));
-    v = maybe_round(v, e->round);
+    v = vf_round_if(v, e->round);
     if (e->activation == PF_ACTIVATION_GELU_TANH)
-        v = maybe_round(vf_gelu_tanh(v), e->round && !e->mul);
+        v = vf_round_if(vf_gelu_tanh(v), e->round && !e->mul);
     else if (e->activation == PF_ACTIVATION_SILU)
-        v = maybe_round(vf_silu(v), e->round && !e->mul);
+        v = vf_round_if(vf_silu(v), e->round && !e->mul);
     if (e->mul)
-        v = maybe_round(vf_mul(v, vf_load_part(e->mul + m * e->mul_stride + n, lanes)),
+        v = vf_round_if(vf_mul(v, vf_load_part(e->mul + m * e->mul_stride + n, lanes)),
                         e->round);
     if (e->modulate) {
         v = vf_mul(v, vf_set(e->scale));
         if (e->gate)
             v = vf_mul(v, vf_load_part(e->gate + n, lanes));
-        v = maybe_round(v, e->round);
+        v = vf_round_if(v, e->round);
     }
     if (e->residual) {
         const float *residual = e->residual + m * e->residual_stride + n;
-        v = maybe_round(vf_add(vf_load_part(residual, lanes), v), e->round);
+        v = vf_round_if(vf_add(vf_load_part(residual, lanes), v), e->round);
     }
     vf_store_part(e->y + m * e->y_stride + n, v, lanes);
 }

@@ -19,11 +19,6 @@ typedef struct norm_row {
     bool round;
 } norm_row;
 
-VF_INLINE vf maybe_round(vf v, bool round)
-{
-    return round ? vf_round_bf16(v) : v;
-}
-
 /* --- statistics ------------------------------------------------------------- */
 
 static float row_mean(const float *x, int64_t count)
@@ -82,11 +77,11 @@ VF_INLINE void finish_vector(const norm_row *r, int64_t i)
         v = vf_mul(v, vf_load_part(r->weight + i, lanes));
     if (r->bias)
         v = vf_add(v, vf_load_part(r->bias + i, lanes));
-    v = maybe_round(v, r->round);
+    v = vf_round_if(v, r->round);
     if (r->scale) {
         vf scale = vf_add(vf_set(1.0f), vf_load_part(r->scale + i, lanes));
-        v = maybe_round(vf_mul(v, maybe_round(scale, r->round)), r->round);
-        v = maybe_round(vf_add(v, vf_load_part(r->shift + i, lanes)), r->round);
+        v = vf_round_if(vf_mul(v, vf_round_if(scale, r->round)), r->round);
+        v = vf_round_if(vf_add(v, vf_load_part(r->shift + i, lanes)), r->round);
     }
     vf_store_part(r->y + i, v, lanes);
 }

@@ -6,6 +6,7 @@
 #define PF_PLATFORM_CPU_VEC_MATH_H
 
 #include <math.h>
+#include <stdbool.h>
 
 VF_INLINE vf vf_negate(vf x) { return vf_sub(vf_set(-0.0f), x); }
 VF_INLINE vf vf_abs(vf x) { return vi_float(vi_and(vf_bits(x), vi_set(0x7fffffff))); }
@@ -19,6 +20,11 @@ VF_INLINE vf vf_round_bf16(vf x)
     vi top = vi_set((int32_t)0xffff0000u);
     vf quiet = vi_float(vi_and(vi_or(bits, vi_set(0x400000)), top));
     return vf_select(vf_is_nan(x), quiet, vi_float(vi_and(up, top)));
+}
+
+VF_INLINE vf vf_round_if(vf v, bool round)
+{
+    return round ? vf_round_bf16(v) : v;
 }
 
 #if VF_WIDTH == 1
