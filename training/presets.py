@@ -39,4 +39,4 @@ PRESETS = {"cpu": CPU, "gpu": GPU}
 # Of the wall clock, for a new model and for one that goes on from an exported one; the
 # rest goes to the cached latents.
 SHARES = {"new": dict(video_vae=0.29, audio_vae=0.12, towers=0.5),
-          "init": dict(video_vae=0.32, audio_vae=0.02, towers=0.59)}
+          "init": dict(video_vae=0.32, audio_vae=0.02, towers=0.64)}

@@ -13,13 +13,14 @@ from .bridge import Bridge, velocity
 from .latents import Clips
 from .optim import Optimizer
 from .towers import AudioTower, VideoTower, make_context
-from .trainer import Stage
+from .trainer import Stage, flat_then_linear
 from .umt5 import TextEncoder
 
-SHIFT = 4.0                 # of the noise levels in training
+SHIFT = 8.0                 # of the noise levels in training: when things hit, and
+                            # what is heard, is decided where noise is strong
 BOUNDARY = 0.9              # sigma below which the second expert works
 SPLIT_AT = 0.6              # share of the time after which there are two experts
-HIGH_SHARE = 0.4            # of the steps after that which train the first one
+HIGH_SHARE = 0.45           # of the steps after that which train the first one
 MUON_LR = 0.008
 MOVING, SOUNDING = 4.0, 2.0  # extra weight of latent cells and of audio frames
 AUDIO = 2.0                 # weight of the audio loss
@@ -287,7 +288,8 @@ def train(folder, seconds, seed, clips, batch, device="cpu", init=None, keep=Tru
     stage.resume()
     data = Clips(folder, clips, seed, device)
     losses = Losses(model, data, pieces, batch, device)
-    stage.run(losses, before=split_experts(losses), watch=losses.check)
+    stage.run(losses, before=split_experts(losses), watch=losses.check,
+              schedule=lambda progress: flat_then_linear(progress, flat=0.45))
 
 
 def load(folder):
