@@ -90,6 +90,9 @@ pf_status pf_ops_map_tokens(pf_ops *ops, const pf_tensor *map, pf_tensor *out);
 pf_tensor pf_tokens_as_map(const pf_tensor *tokens, int64_t frames,
                            int64_t height, int64_t width);
 
+/* Gives a rotary table [P, D/2] the form that the platform wants, in the arena. */
+pf_status pf_ops_rope_table(pf_ops *ops, pf_rope_form form, pf_rope_table *table);
+
 /* Contiguous host memory to and from a contiguous device tensor (F32). */
 pf_status pf_ops_upload(pf_ops *ops, const pf_tensor *to, const float *from);
 pf_status pf_ops_download(pf_ops *ops, float *to, const pf_tensor *from);

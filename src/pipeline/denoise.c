@@ -27,7 +27,9 @@ typedef struct denoiser {
     pf_tensor input;                    /* [2z + 4, T, h, w]: latents, condition */
     pf_tensor video;                    /* [z, T, h, w]: the first z of input */
     pf_tensor audio;                    /* [C, L] */
-    pf_tower_text video_text[PROMPTS], audio_text[PROMPTS];
+    /* The last is that of both prompts, where they go through the towers together. */
+    pf_tower_text video_text[PROMPTS + 1], audio_text[PROMPTS + 1];
+    bool together;
     pf_dual_tables tables;
     pf_tensor video_v[BRANCHES], audio_v[BRANCHES];
 } denoiser;
@@ -55,29 +57,66 @@ static pf_status place_latents(denoiser *d)
     return pf_ops_upload(d->ops, &d->audio, d->job->audio);
 }
 
-/* Keys and values of both towers' cross attention for one prompt. */
-static pf_status place_text(denoiser *d, int which)
+enum { TOGETHER = PROMPTS };
+
+static bool is_given(const denoiser *d, int prompt)
+{
+    return d->job->plan.tokens[prompt] > 0;
+}
+
+/* Two prompts in one pass are half as many launches and twice as much memory for
+ * tokens: where launches cost and memory is there for it. */
+static bool go_together(const denoiser *d)
+{
+    const pf_capabilities *c = &d->ops->platform->capabilities;
+    const pf_plan *p = &d->job->plan;
+    const pf_tower_info *info = pf_tower_get_info(d->towers.video);
+    int64_t tokens = p->latent_frames * (p->latent_height / info->patch[1]) *
+                     (p->latent_width / info->patch[2]);
+    int64_t bytes = PROMPTS * tokens * info->dim * (int64_t)sizeof(float);
+    return c->costly_launches && is_given(d, POSITIVE) && is_given(d, NEGATIVE) &&
+           bytes <= c->memory_bytes / 32;
+}
+
+/* Keys and values of one tower's cross attention for each prompt. */
+static pf_status keep_keys(denoiser *d, pf_tower *tower, const pf_tensor *texts,
+                           pf_tower_text *out)
+{
+    const int64_t *tokens = d->job->plan.tokens;
+    int64_t most = tokens[tokens[NEGATIVE] > tokens[POSITIVE] ? NEGATIVE : POSITIVE];
+    if (d->together)
+        PF_TRY(pf_tower_embed_text(tower, d->ops, texts, PROMPTS, most, &out[TOGETHER]));
+    for (int which = 0; which < PROMPTS; which++) {
+        if (d->together)
+            out[which] = pf_tower_text_group(&out[TOGETHER], which);
+        else if (is_given(d, which))
+            PF_TRY(pf_tower_embed_text(tower, d->ops, &texts[which], 1, tokens[which],
+                                       &out[which]));
+    }
+    return PF_OK;
+}
+
+static pf_status place_text(denoiser *d)
 {
     int64_t width = pf_umt5_width(d->job->engine->text_encoder);
-    int64_t rows = d->job->plan.tokens[which];
-    if (rows == 0)
-        return PF_OK;
-    pf_tensor text;
-    PF_TRY(pf_ops_matrix(d->ops, PF_TEXT_ROWS, width, &text));
-    PF_TRY(pf_ops_upload(d->ops, &text, d->job->text[which]));
-    PF_TRY(pf_tower_embed_text(d->towers.video, d->ops, &text, rows,
-                               &d->video_text[which]));
-    return pf_tower_embed_text(d->towers.audio, d->ops, &text, rows,
-                               &d->audio_text[which]);
+    pf_tensor texts[PROMPTS];
+    for (int which = 0; which < PROMPTS; which++) {
+        if (!is_given(d, which))
+            continue;
+        PF_TRY(pf_ops_matrix(d->ops, PF_TEXT_ROWS, width, &texts[which]));
+        PF_TRY(pf_ops_upload(d->ops, &texts[which], d->job->text[which]));
+    }
+    PF_TRY(keep_keys(d, d->towers.video, texts, d->video_text));
+    return keep_keys(d, d->towers.audio, texts, d->audio_text);
 }
 
 static pf_status set_up(denoiser *d)
 {
     const pf_job *job = d->job;
     const pf_plan *p = &job->plan;
+    d->together = go_together(d);
     PF_TRY(place_latents(d));
-    for (int which = 0; which < PROMPTS; which++)
-        PF_TRY(place_text(d, which));
+    PF_TRY(place_text(d));
     PF_TRY(pf_dual_tower_make_tables(
         &d->towers, d->ops,
         &(pf_dual_extent){p->latent_frames, p->latent_height, p->latent_width,
@@ -100,24 +139,34 @@ typedef struct step_times {
     pf_tower_time video, audio;
 } step_times;
 
-static pf_status run_branch(denoiser *d, branch which, const step_times *times)
+/* The velocities of `first` and, with the texts of both prompts, of the one behind. */
+static pf_status run_branches(denoiser *d, branch first, int text,
+                              const step_times *times)
 {
-    int prompt = which == BRANCH_POSITIVE ? POSITIVE : NEGATIVE;
-    return pf_dual_tower_forward(
-        &d->towers, d->ops,
-        &(pf_dual_inputs){
-            .video = d->input,
-            .audio = d->audio,
-            .video_time = &times->video,
-            .audio_time = &times->audio,
-            .video_text = &d->video_text[prompt],
-            .audio_text = &d->audio_text[prompt],
-            .tables = &d->tables,
-            .bridge_off = which == BRANCH_BRIDGE_OFF,
-            .scales = {1.0f, NAN, NAN},
-            .video_out = d->video_v[which],
-            .audio_out = d->audio_v[which],
-        });
+    pf_dual_inputs inputs = {
+        .video = d->input,
+        .audio = d->audio,
+        .video_time = &times->video,
+        .audio_time = &times->audio,
+        .video_text = &d->video_text[text],
+        .audio_text = &d->audio_text[text],
+        .tables = &d->tables,
+        .bridge_off = first == BRANCH_BRIDGE_OFF,
+        .scales = {1.0f, NAN, NAN},
+    };
+    for (int i = 0; i < d->video_text[text].groups; i++) {
+        inputs.video_out[i] = d->video_v[first + i];
+        inputs.audio_out[i] = d->audio_v[first + i];
+    }
+    return pf_dual_tower_forward(&d->towers, d->ops, &inputs);
+}
+
+static pf_status run_both(denoiser *d, const step_times *times)
+{
+    if (d->together)
+        return run_branches(d, BRANCH_POSITIVE, TOGETHER, times);
+    PF_TRY(run_branches(d, BRANCH_POSITIVE, POSITIVE, times));
+    return run_branches(d, BRANCH_NEGATIVE, NEGATIVE, times);
 }
 
 static pf_status combine(denoiser *d, pf_tensor velocity[BRANCHES], double scale)
@@ -148,12 +197,11 @@ static pf_status predict(denoiser *d, int step)
     step_times times;
     PF_TRY(pf_tower_embed_time(d->towers.video, d->ops, t_video[step], &times.video));
     PF_TRY(pf_tower_embed_time(d->towers.audio, d->ops, t_audio[step], &times.audio));
-    PF_TRY(run_branch(d, BRANCH_POSITIVE, &times));
     if (!three && scale == 1.0)
-        return PF_OK;
-    PF_TRY(run_branch(d, BRANCH_NEGATIVE, &times));
+        return run_branches(d, BRANCH_POSITIVE, POSITIVE, &times);
+    PF_TRY(run_both(d, &times));
     if (three)
-        PF_TRY(run_branch(d, BRANCH_BRIDGE_OFF, &times));
+        PF_TRY(run_branches(d, BRANCH_BRIDGE_OFF, NEGATIVE, &times));
     PF_TRY(combine(d, d->video_v, scale));
     return combine(d, d->audio_v, scale);
 }

@@ -135,9 +135,9 @@ static void test_attention_falls_back_outside(void **state)
 static bool rope_is_fused(int heads, int64_t width)
 {
     int64_t before = counters()->fused_rope;
-    pf_tensor x = matrix(3, heads * width), c = matrix(3, width / 2);
-    pf_rope_args args = {.form = PF_ROPE_INTERLEAVED, .x = x, .heads = heads, .cos = c,
-                         .sin = c, .rows_per_position = 1};
+    pf_tensor x = matrix(3, heads * width), c = matrix(3, width);
+    pf_rope_args args = {.form = PF_ROPE_INTERLEAVED, .x = x, .heads = heads,
+                         .table = {c, c, 1}};
     float pair[2] = {0};
     assert_int_equal(platform->table.rope(platform, &args, NULL), PF_OK);
     assert_int_equal(platform->table.download(platform, pair, x.data, 8, NULL), PF_OK);

@@ -125,15 +125,18 @@ enum { BIAS_NONE, BIAS_FULL, BIAS_ALL_HEADS, BIAS_ALL_QUERIES, BIAS_MASK };
 typedef struct attention_variant {
     int scores, bias;
     bool strided, log_sum_exp;
+    int groups;
 } attention_variant;
 
 static const attention_variant attention_variants[] = {
-    {SCORES_PLAIN, BIAS_NONE, false, false},
-    {SCORES_PLAIN, BIAS_FULL, true, true},
-    {SCORES_PLAIN, BIAS_ALL_HEADS, false, true},
-    {SCORES_SMALL, BIAS_ALL_QUERIES, true, false},
-    {SCORES_LARGE, BIAS_NONE, true, true},
-    {SCORES_PLAIN, BIAS_MASK, false, true},
+    {SCORES_PLAIN, BIAS_NONE, false, false, 1},
+    {SCORES_PLAIN, BIAS_FULL, true, true, 2},
+    {SCORES_PLAIN, BIAS_ALL_HEADS, false, true, 1},
+    {SCORES_SMALL, BIAS_ALL_QUERIES, true, false, 1},
+    {SCORES_LARGE, BIAS_NONE, true, true, 1},
+    {SCORES_PLAIN, BIAS_MASK, false, true, 1},
+    {SCORES_PLAIN, BIAS_NONE, true, true, 3},
+    {SCORES_PLAIN, BIAS_ALL_QUERIES, false, false, 2},
 };
 
 static pf_tensor attention_bias(trial *t, int kind, const attention_shape *s)
@@ -203,21 +206,24 @@ static void build_attention(trial *t, int shape, int variant)
     attention_shape s = attention_shapes[shape];
     const attention_variant *v = &attention_variants[variant];
     int64_t columns = s.heads * s.width, gap = v->strided ? 9 : 0;
+    int64_t queries = v->groups * s.queries, keys = v->groups * s.keys;
     values fill = {0.0f, spread_of(v->scores, &s)};
-    trial_say(t, " heads=%d D=%lld Lq=%lld Lk=%lld%s%s", s.heads, (long long)s.width,
-              (long long)s.queries, (long long)s.keys, v->strided ? " strided" : "",
+    trial_say(t, " heads=%d D=%lld Lq=%lld Lk=%lld groups=%d%s%s", s.heads,
+              (long long)s.width, (long long)s.queries, (long long)s.keys, v->groups,
+              v->strided ? " strided" : "",
               v->scores == SCORES_LARGE   ? " large scores"
               : v->scores == SCORES_SMALL ? " small scores" : "");
     limits allowed = attention_limits(t, v->scores, &s);
     pf_attention_args *a = &t->args.attention;
     *a = (pf_attention_args){
         .numerics = t->numerics,
-        .q = trial_place(t, "q", view_rows(s.queries, columns, gap), ROLE_INPUT, fill),
-        .k = trial_place(t, "k", view_rows(s.keys, columns, gap), ROLE_INPUT, fill),
-        .v = trial_input(t, "v", view_rows(s.keys, columns, gap)),
+        .q = trial_place(t, "q", view_rows(queries, columns, gap), ROLE_INPUT, fill),
+        .k = trial_place(t, "k", view_rows(keys, columns, gap), ROLE_INPUT, fill),
+        .v = trial_input(t, "v", view_rows(keys, columns, gap)),
         .heads = s.heads,
+        .groups = v->groups > 1 ? v->groups : 0,
         .scale = 1.0f / sqrtf((float)s.width),
-        .out = trial_output(t, "out", view_rows(s.queries, columns, gap), allowed),
+        .out = trial_output(t, "out", view_rows(queries, columns, gap), allowed),
     };
     if (v->scores == SCORES_LARGE && s.width >= WIDE)
         copy_keys(t, &t->buffers[0], &t->buffers[1]);
@@ -226,8 +232,8 @@ static void build_attention(trial *t, int shape, int variant)
     allowed.cosine = allowed.flips = 0.0;
     if (v->log_sum_exp)
         a->log_sum_exp = trial_output(t, "log_sum_exp",
-                                      view_rows(s.heads, s.queries, gap), allowed);
-    t->flops = 4.0 * (double)(s.queries * s.keys * columns);
+                                      view_rows(s.heads, queries, gap), allowed);
+    t->flops = 4.0 * (double)(queries * s.keys * columns);
 }
 
 const kernel_check check_attention = {

@@ -114,12 +114,29 @@ static bool accepts_conv_f32(ascend *a)
         .array = {ones, none, ones, none}, .number = {ACL_KEEP_DTYPE}});
 }
 
+/* A bf16 product and a bias of f32 promote to f32, as documented: ask as well. */
+static bool accepts_mixed_products(ascend *a)
+{
+    void *memory;
+    if (ascend_scratch_take(a, 1024, &memory) != PF_OK)
+        return false;
+    char *at = memory;
+    pf_tensor bias = pf_vector(at, PF_F32, 16), y = pf_matrix(at + 512, PF_F32, 1, 16);
+    pf_tensor x = pf_matrix(at + 128, PF_BF16, 1, 1);
+    pf_tensor w = pf_matrix(at + 256, PF_BF16, 1, 16);
+    return ascend_accepts(a, &(ascend_call){
+        .op = ASCEND_Addmm, .in = {bias, x, w}, .out = {y}, .scalars = 2,
+        .scalar = {1.0f, 1.0f}, .number = {ACL_KEEP_DTYPE}});
+}
+
 static void fill_capabilities(ascend *a, pf_capabilities *out)
 {
     *out = (pf_capabilities){
         .threads = 1,
         .memory_bytes = ascend_free_bytes(a),
         .maps_channels_last = false,
+        .costly_launches = true,
+        .wide_tables = true,
         .rounds_products = true,
         .tensor_slack = 32,
     };
@@ -166,6 +183,7 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
     out->state = a;
     PF_TRY(ascend_enter(a, error));
     a->facts.conv_f32 = accepts_conv_f32(a);
+    a->facts.mixed_products = accepts_mixed_products(a);
     fill_table(&out->table);
     fill_capabilities(a, &out->capabilities);
     return PF_OK;
