@@ -225,12 +225,16 @@ static pf_status widen(pf_ops *ops, pf_rope_form form, int64_t each, pf_tensor *
 
 pf_status pf_ops_rope_table(pf_ops *ops, pf_rope_form form, pf_rope_table *table)
 {
+    bool round = ops->numerics.round_bf16;
     if (!ops->platform->capabilities.wide_tables)
         return PF_OK;
-    PF_TRY(widen(ops, form, table->rows_per_position, &table->cos));
-    PF_TRY(widen(ops, form, table->rows_per_position, &table->sin));
+    ops->numerics.round_bf16 = false;           /* the entries stay as they are */
+    pf_status status = widen(ops, form, table->rows_per_position, &table->cos);
+    if (status == PF_OK)
+        status = widen(ops, form, table->rows_per_position, &table->sin);
+    ops->numerics.round_bf16 = round;
     table->rows_per_position = 1;
-    return PF_OK;
+    return status;
 }
 
 /* --- layers of several kernels ------------------------------------------------- */

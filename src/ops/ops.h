@@ -97,6 +97,12 @@ pf_status pf_ops_rope_table(pf_ops *ops, pf_rope_form form, pf_rope_table *table
 pf_status pf_ops_upload(pf_ops *ops, const pf_tensor *to, const float *from);
 pf_status pf_ops_download(pf_ops *ops, float *to, const pf_tensor *from);
 
+/* The same in two parts, by a number below PF_TRANSFERS: what comes between may be the
+ * work of the next step, which `from` then belongs to.  *there: nothing to wait for. */
+pf_status pf_ops_download_begin(pf_ops *ops, int number, float *to, const pf_tensor *from,
+                                bool *there);
+pf_status pf_ops_download_end(pf_ops *ops, int number, float *to, const pf_tensor *from);
+
 /* Fails with PF_E_CANCELLED once the flag is set. */
 pf_status pf_ops_poll(pf_ops *ops);
 

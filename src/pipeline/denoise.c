@@ -19,6 +19,14 @@ typedef enum branch {
     BRANCHES
 } branch;
 
+/* What a step hands to the host: it may be on its way while the next is computed. */
+typedef struct handover {
+    bool on_way;
+    int step;
+    double since;                       /* when the step before was handed over */
+    pf_cost cost;                       /* of this one */
+} handover;
+
 /* Everything a stage keeps on the device for its steps. */
 typedef struct denoiser {
     pf_job *job;
@@ -32,6 +40,7 @@ typedef struct denoiser {
     bool together;
     pf_dual_tables tables;
     pf_tensor video_v[BRANCHES], audio_v[BRANCHES];
+    handover handover;
 } denoiser;
 
 static pf_tensor flat(const pf_tensor *tensor)
@@ -219,22 +228,28 @@ static pf_status advance(denoiser *d, int step)
         .delta = pf_scheduler_delta(scheduler, step, 1)});
 }
 
-static pf_status preview(denoiser *d, int step)
-{
-    if (!d->job->preview_velocity)
-        return PF_OK;
-    PF_TRY(pf_ops_download(d->ops, d->job->preview_velocity,
-                           &d->video_v[BRANCH_POSITIVE]));
-    pf_job_preview(d->job, step);
-    return PF_OK;
-}
+/* --- handing over ------------------------------------------------------------ */
 
-/* Brings the latents to the host and shows them. */
-static pf_status publish(denoiser *d, int step)
+/* A place on the host, and what goes there; the last is for previews alone. */
+typedef struct delivery {
+    float *to;
+    pf_tensor from;
+} delivery;
+
+static int deliveries(const denoiser *d, delivery out[PF_TRANSFERS])
 {
     pf_job *job = d->job;
-    PF_TRY(pf_ops_download(d->ops, job->video, &d->video));
-    PF_TRY(pf_ops_download(d->ops, job->audio, &d->audio));
+    out[0] = (delivery){job->video, d->video};
+    out[1] = (delivery){job->audio, d->audio};
+    out[2] = (delivery){job->preview_velocity, d->video_v[BRANCH_POSITIVE]};
+    return job->preview_velocity ? 3 : 2;
+}
+
+/* Shows the latents, which have arrived. */
+static pf_status publish(denoiser *d)
+{
+    pf_job *job = d->job;
+    int step = d->handover.step;
     PF_TRY(pf_job_check_finite("video latents", job->video,
                                pf_plan_video_count(&job->plan), d->ops->error));
     PF_TRY(pf_job_check_finite("audio latents", job->audio,
@@ -245,32 +260,62 @@ static pf_status publish(denoiser *d, int step)
     pf_job_see(job, name, job->video, pf_plan_video_count(&job->plan));
     snprintf(name, sizeof name, "latents.audio.%d", step);
     pf_job_see(job, name, job->audio, pf_plan_audio_count(&job->plan));
-    PF_TRY(preview(d, step));
+    if (job->preview_velocity)
+        pf_job_preview(job, step);
     pf_state state;
-    if (!job->sinks.state || !pf_job_state(job, &state))
-        return PF_OK;
-    return job->sinks.state(job->sinks.user, &state, d->ops->error);
+    if (job->sinks.state && pf_job_state(job, &state))
+        PF_TRY(job->sinks.state(job->sinks.user, &state, d->ops->error));
+    double now = pf_seconds();
+    pf_job_profile_step(job, step, now - d->handover.since, &d->handover.cost);
+    d->handover.since = now;
+    pf_job_progress(job, step + 1, job->plan.steps);
+    return PF_OK;
 }
 
+/* Waits for what is on its way, if anything is. */
+static pf_status receive(denoiser *d)
+{
+    delivery list[PF_TRANSFERS];
+    int count = deliveries(d, list);
+    if (!d->handover.on_way)
+        return PF_OK;
+    d->handover.on_way = false;
+    for (int i = 0; i < count; i++)
+        PF_TRY(pf_ops_download_end(d->ops, i, list[i].to, &list[i].from));
+    return publish(d);
+}
+
+static pf_status hand_over(denoiser *d, int step, const pf_cost *cost)
+{
+    delivery list[PF_TRANSFERS];
+    int count = deliveries(d, list);
+    d->handover.step = step;
+    d->handover.cost = *cost;
+    for (int i = 0; i < count; i++) {
+        bool there;
+        PF_TRY(pf_ops_download_begin(d->ops, i, list[i].to, &list[i].from, &there));
+        d->handover.on_way |= !there;
+    }
+    return d->handover.on_way ? PF_OK : publish(d);
+}
+
+/* The device has this step to do before the latents of the one before are waited
+ * for: it is never without work. */
 static pf_status run_step(denoiser *d, int step)
 {
-    pf_job *job = d->job;
-    double started = pf_seconds();
     pf_cost before = d->ops->cost;
     pf_mark mark = pf_ops_mark(d->ops);
     PF_TRY(pf_ops_poll(d->ops));
     PF_TRY(predict(d, step));
     PF_TRY(advance(d, step));
     pf_ops_rewind(d->ops, mark);
-    if (job->dry)
+    if (d->job->dry)
         return PF_OK;
-    PF_TRY(publish(d, step));
     pf_cost cost = {d->ops->cost.flops - before.flops,
                     d->ops->cost.bytes - before.bytes,
                     d->ops->cost.launches - before.launches};
-    pf_job_profile_step(job, step, pf_seconds() - started, &cost);
-    pf_job_progress(job, step + 1, job->plan.steps);
-    return PF_OK;
+    PF_TRY(receive(d));
+    return hand_over(d, step, &cost);
 }
 
 static pf_status denoise(pf_job *job, pf_ops *ops, int expert, int begin, int end)
@@ -282,9 +327,16 @@ static pf_status denoise(pf_job *job, pf_ops *ops, int expert, int begin, int en
                    job->engine->bridge},
     };
     PF_TRY(set_up(&d));
-    for (int step = begin; step < end; step++)
-        PF_TRY(run_step(&d, step));
-    return PF_OK;
+    d.handover.since = pf_seconds();
+    pf_status status = PF_OK;
+    for (int step = begin; status == PF_OK && step < end; step++)
+        status = run_step(&d, step);
+    /* A step that was done counts, also if the next was cancelled. */
+    if (status == PF_OK || status == PF_E_CANCELLED) {
+        pf_status received = receive(&d);
+        status = received != PF_OK ? received : status;
+    }
+    return status;
 }
 
 pf_status pf_stage_denoise_high(pf_job *job, pf_ops *ops)

@@ -317,6 +317,9 @@ typedef struct pf_step_args {
 
 /* --- the table -------------------------------------------------------------- */
 
+/* Copies to the host that may be under way at a time, each with a number. */
+enum { PF_TRANSFERS = 3 };
+
 /* X(slot, argument type).  tests/kernels makes one check a line from this list. */
 #define PF_KERNEL_LIST(X)                               \
     X(linear, pf_linear_args)                           \
@@ -359,6 +362,15 @@ typedef struct pf_platform_table {
                         int64_t bytes, pf_error *error);
     pf_status (*download)(pf_platform *platform, void *host, const void *device,
                           int64_t bytes, pf_error *error);
+
+    /* A copy to the host of what the memory holds once all that was asked for before
+     * is done; what is asked for later need not wait for it.  `host` is filled when
+     * download_end comes back at the latest; *there: it is filled already. */
+    pf_status (*download_begin)(pf_platform *platform, int number, void *host,
+                                const void *device, int64_t bytes, bool *there,
+                                pf_error *error);
+    pf_status (*download_end)(pf_platform *platform, int number, void *host,
+                              int64_t bytes, pf_error *error);
 
     /* Makes `out` from a host tensor that outlives it; release frees `prepared`.
      * weight_bytes predicts prepared_bytes from kind, shape and dtype alone. */

@@ -95,7 +95,9 @@ def test_prediction(run, hollow):
     for device in ("910B1", "910B4", "A3"):
         rows = json.loads(run("bench", "--predict", device, "--json", hollow).out)
         assert [r["forwards"] for r in rows] == [2, 2]
-        assert rows[0]["tokens"] == 43120 and rows[0]["waits"] == 2
+        assert rows[0]["tokens"] == 43120
+        assert [r["waits"] for r in rows] == [0, 0]
+        assert rows[0]["launches"] <= 2 * 1500
         steps[device] = rows[0]["seconds"]
     assert steps["910B1"] <= 22.0
     assert steps["910B1"] < steps["910B4"]

@@ -37,6 +37,23 @@ static pf_status download(pf_platform *platform, void *host, const void *device,
     return ascend_download(a, host, device, bytes);
 }
 
+static pf_status download_begin(pf_platform *platform, int number, void *host,
+                                const void *device, int64_t bytes, bool *there,
+                                pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    (void)host;
+    *there = false;
+    return ascend_transfer_begin(a, number, device, bytes);
+}
+
+static pf_status download_end(pf_platform *platform, int number, void *host,
+                              int64_t bytes, pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    return ascend_transfer_end(a, number, host, bytes);
+}
+
 /* --- weights ------------------------------------------------------------------------ */
 
 /* Linear layers multiply in bf16 unless they must not; convolutions multiply f32,
@@ -156,6 +173,8 @@ static void fill_table(pf_platform_table *table)
     table->release = release;
     table->upload = upload;
     table->download = download;
+    table->download_begin = download_begin;
+    table->download_end = download_end;
     table->weight_prepare = weight_prepare;
     table->weight_bytes = weight_bytes;
     table->weight_release = weight_release;
