@@ -411,7 +411,8 @@ typedef struct pf_platform_options {
                                      * that opens here */
     const char *isa;                /* "avx512bf16" "avx512" "avx2" "neon" "scalar":
                                      * the highest that may be used; NULL: all */
-    int threads;                    /* 0: as many as the process may use */
+    int threads;                    /* 0: as many as the process may use; refused where
+                                     * a device computes */
     int device;                     /* number of the device, where there are several */
     const char *plan;               /* a kind of device that need not be here: nothing is
                                      * computed, the tally grows; NULL: compute */
@@ -424,7 +425,8 @@ void pf_platform_close(pf_platform *platform);
 /* The registry: one line a platform, in order of preference. */
 typedef struct pf_platform_entry {
     const char *name;
-    bool has_devices;               /* options.device and .plan mean something */
+    bool has_devices;               /* options.device and .plan mean something, .threads
+                                     * does not */
     /* Fills *out (zeroed but for `pool`); on failure the error says why this
      * machine cannot do it. */
     pf_status (*open)(pf_platform *out, const pf_platform_options *options,

@@ -50,7 +50,8 @@ static pf_engine *open_on(const char *platform, pf_precision precision)
 {
     pf_engine *engine;
     pf_error error = {0};
-    pf_engine_options options = {.model_path = job_test_model, .threads = 1,
+    bool device = strcmp(platform, "ascend") == 0;
+    pf_engine_options options = {.model_path = job_test_model, .threads = device ? 0 : 1,
                                  .platform = platform, .precision = precision};
     if (pf_engine_open(&options, &engine, &error) != PF_OK)
         fail_msg("%s", error.message);

@@ -29,19 +29,32 @@ typedef struct linear_variant {
     pf_activation activation;
     float scale;
     int mul, residual;                  /* EXTRA_... */
+    bool repeated;                      /* all rows of x are the same memory */
 } linear_variant;
 
 static const linear_variant linear_variants[] = {
-    {0, false, false, false, false, PF_ACTIVATION_NONE, 0.0f, EXTRA_NONE, EXTRA_NONE},
-    {1, true, true, true, false, PF_ACTIVATION_NONE, 1.0f, EXTRA_NONE, EXTRA_NONE},
-    {2, false, true, true, false, PF_ACTIVATION_GELU_TANH, 0.0f, EXTRA_NONE, EXTRA_NONE},
-    {0, true, true, true, true, PF_ACTIVATION_NONE, 0.0f, EXTRA_NONE, EXTRA_Y},
-    {1, false, false, true, false, PF_ACTIVATION_SILU, 0.0f, EXTRA_NONE, EXTRA_OWN},
-    {0, false, true, false, false, PF_ACTIVATION_GELU_TANH, 0.0f, EXTRA_OWN, EXTRA_NONE},
-    {2, true, false, false, false, PF_ACTIVATION_NONE, 0.5f, EXTRA_Y, EXTRA_NONE},
-    {1, false, true, true, true, PF_ACTIVATION_GELU_TANH, -1.5f, EXTRA_OWN, EXTRA_OWN},
-    {0, true, false, true, false, PF_ACTIVATION_NONE, 0.25f, EXTRA_NONE, EXTRA_Y},
-    {2, false, true, false, true, PF_ACTIVATION_SILU, 1.0f, EXTRA_Y, EXTRA_OWN},
+    {0, false, false, false, false, PF_ACTIVATION_NONE, 0.0f,
+     EXTRA_NONE, EXTRA_NONE, false},
+    {1, true, true, true, false, PF_ACTIVATION_NONE, 1.0f,
+     EXTRA_NONE, EXTRA_NONE, false},
+    {2, false, true, true, false, PF_ACTIVATION_GELU_TANH, 0.0f,
+     EXTRA_NONE, EXTRA_NONE, false},
+    {0, true, true, true, true, PF_ACTIVATION_NONE, 0.0f,
+     EXTRA_NONE, EXTRA_Y, false},
+    {1, false, false, true, false, PF_ACTIVATION_SILU, 0.0f,
+     EXTRA_NONE, EXTRA_OWN, false},
+    {0, false, true, false, false, PF_ACTIVATION_GELU_TANH, 0.0f,
+     EXTRA_OWN, EXTRA_NONE, false},
+    {2, true, false, false, false, PF_ACTIVATION_NONE, 0.5f,
+     EXTRA_Y, EXTRA_NONE, false},
+    {1, false, true, true, true, PF_ACTIVATION_GELU_TANH, -1.5f,
+     EXTRA_OWN, EXTRA_OWN, false},
+    {0, true, false, true, false, PF_ACTIVATION_NONE, 0.25f,
+     EXTRA_NONE, EXTRA_Y, false},
+    {2, false, true, false, true, PF_ACTIVATION_SILU, 1.0f,
+     EXTRA_Y, EXTRA_OWN, false},
+    {0, false, false, true, false, PF_ACTIVATION_NONE, 0.0f,
+     EXTRA_NONE, EXTRA_NONE, true},
 };
 
 /* Another matrix in the place of mul or residual, or y itself. */
@@ -65,12 +78,14 @@ static void build_linear(trial *t, int shape, int variant)
                                          1.0f / sqrtf((float)s.k), v->odd);
     pf_linear_args *a = &t->args.linear;
     limits allowed = tolerance_of_products(t);
+    allowed.floor = 0.5;                /* products are of size 1, few may all be small */
     pf_tensor y = view_rows(s.m, s.n, v->strided ? 7 : 0);
     bool inout = v->mul == EXTRA_Y || v->residual == EXTRA_Y;
-    trial_say(t, v->strided ? " strided" : "");
+    trial_say(t, v->strided ? " strided" : v->repeated ? " repeated" : "");
     *a = (pf_linear_args){
         .numerics = t->numerics,
-        .x = trial_input(t, "x", view_rows(s.m, s.k, v->strided ? 5 : 0)),
+        .x = trial_input(t, "x", view_rows(s.m, s.k, v->repeated ? -s.k
+                                                     : v->strided ? 5 : 0)),
         .weight = trial_weight(t, PF_WEIGHT_LINEAR, source),
         .activation = v->activation,
         .scale = v->scale,
@@ -119,8 +134,11 @@ static const attention_shape attention_shapes[] = {
 /* Scores: of size 1; nearly equal; so large that one key takes all. */
 enum { SCORES_PLAIN, SCORES_SMALL, SCORES_LARGE };
 /* No bias; [H, Lq, Lk]; one for all heads; one for all queries; some keys far
- * below the others, as a mask does. */
-enum { BIAS_NONE, BIAS_FULL, BIAS_ALL_HEADS, BIAS_ALL_QUERIES, BIAS_MASK };
+ * below the others, as a mask does; one of the distance, which the next query finds
+ * a step further back. */
+enum {
+    BIAS_NONE, BIAS_FULL, BIAS_ALL_HEADS, BIAS_ALL_QUERIES, BIAS_MASK, BIAS_DISTANCE
+};
 
 typedef struct attention_variant {
     int scores, bias;
@@ -137,7 +155,24 @@ static const attention_variant attention_variants[] = {
     {SCORES_PLAIN, BIAS_MASK, false, true, 1},
     {SCORES_PLAIN, BIAS_NONE, true, true, 3},
     {SCORES_PLAIN, BIAS_ALL_QUERIES, false, false, 2},
+    {SCORES_PLAIN, BIAS_DISTANCE, false, true, 1},
+    {SCORES_SMALL, BIAS_DISTANCE, true, false, 2},
 };
+
+/* [H, Lq + Lk - 1] numbers, seen as [H, Lq, Lk]: key - query + Lq - 1. */
+static pf_tensor distance_bias(trial *t, const attention_shape *s)
+{
+    int64_t distances = s->queries + s->keys - 1;
+    pf_tensor view = trial_input(t, "bias", view_make(
+        2, (int64_t[]){s->heads, distances > 0 ? distances : 1}));
+    view.rank = 3;
+    view.shape[1] = s->queries;
+    view.shape[2] = s->keys;
+    view.stride[1] = -1;
+    view.stride[2] = 1;
+    view.data = (float *)view.data + (s->queries > 0 ? s->queries - 1 : 0);
+    return view;
+}
 
 static pf_tensor attention_bias(trial *t, int kind, const attention_shape *s)
 {
@@ -152,6 +187,8 @@ static pf_tensor attention_bias(trial *t, int kind, const attention_shape *s)
         view.stride[1] = 0;
     }
     trial_say(t, " bias%d", kind);
+    if (kind == BIAS_DISTANCE)
+        return distance_bias(t, s);
     if (kind != BIAS_MASK)
         return trial_input(t, "bias", view);
     view.stride[0] = view.stride[1] = 0;

@@ -197,6 +197,13 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
                        "the device to plan for is '%s', but must be 910B1, 910B2, 910B3, "
                        "910B4, 910_9391, 910_9382 or A3", options->plan);
     PF_TRY(ascend_device_open(options->device, plan, &a, error));
+    if (options->threads > 0 && !plan) {
+        ascend_device_close(a);
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "threads is %d, but has no effect on the ascend platform, which "
+                       "computes on its device: leave it out, or take the platform cpu",
+                       options->threads);
+    }
     a->fused = !native || strcmp(native, "1") != 0;
     a->tally = &out->tally;
     out->state = a;

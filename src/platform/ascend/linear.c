@@ -37,8 +37,10 @@ pf_status ascend_project(ascend *a, const pf_weight *weight, pf_tensor bias, pf_
                          pf_tensor y)
 {
     pf_tensor w = transposed(weight), rounded, none = {0};
-    if (w.dtype == PF_F32)
+    if (w.dtype == PF_F32) {
+        PF_TRY(ascend_whole(a, x, &x));
         return ascend_product(a, x, w, bias, y);
+    }
     PF_TRY(ascend_dense(a, x, PF_BF16, &x));
     if (!pf_tensor_is_null(&bias) && a->facts.mixed_products)
         return ascend_product(a, x, w, bias, y);

@@ -30,6 +30,8 @@ pf_status ascend_like(ascend *a, pf_tensor shape, pf_tensor *out);
 pf_status ascend_move(ascend *a, pf_tensor from, pf_tensor to);
 /* `x` itself if it is contiguous and of the dtype, else a copy that is. */
 pf_status ascend_dense(ascend *a, pf_tensor x, pf_dtype dtype, pf_tensor *out);
+/* `x` itself, or where it repeats by a stride of 0, a copy that is written out. */
+pf_status ascend_whole(ascend *a, pf_tensor x, pf_tensor *out);
 /* `x` itself, or where a stride is negative, which CANN does not know, a copy. */
 pf_status ascend_upright(ascend *a, pf_tensor x, pf_tensor *out);
 pf_status ascend_set(ascend *a, pf_tensor y, float value);
