@@ -78,7 +78,10 @@ static void build_linear(trial *t, int shape, int variant)
                                          1.0f / sqrtf((float)s.k), v->odd);
     pf_linear_args *a = &t->args.linear;
     limits allowed = tolerance_of_products(t);
-    allowed.floor = 0.5;                /* products are of size 1, few may all be small */
+    /* Products are of size 1; a few may all be small, and each counts much. */
+    allowed.floor = 0.5;
+    if (allowed.cosine > 0.0 && s.m * s.n < 16)
+        allowed.cosine = 0.9995;
     pf_tensor y = view_rows(s.m, s.n, v->strided ? 7 : 0);
     bool inout = v->mul == EXTRA_Y || v->residual == EXTRA_Y;
     trial_say(t, v->strided ? " strided" : v->repeated ? " repeated" : "");
