@@ -103,6 +103,15 @@ static pf_status norm_part(const attend_run *r, int part, pf_tensor x, pf_tensor
     return ascend_rms_norm(r->a, x, projection_of(r, part)->norm, r->args->epsilon, y);
 }
 
+/* Room for one part: where the result of attention will be, which nothing needs now. */
+static pf_status take_room(const attend_run *r, pf_tensor part, pf_tensor *out)
+{
+    if (part.shape[0] > r->queries)
+        return ascend_like(r->a, part, out);
+    *out = pf_tensor_slice(r->args->attended, 0, 0, part.shape[0]);
+    return PF_OK;
+}
+
 /* Norm there, rotation back; with one of them alone the result is narrowed at once. */
 static pf_status finish_part(attend_run *r, int part)
 {
@@ -111,7 +120,7 @@ static pf_status finish_part(attend_run *r, int part)
     if (!is_normed(r, part) && !is_rotated(r, part))
         return PF_OK;
     ascend_mark mark = ascend_scratch_mark(r->a);
-    PF_TRY(ascend_like(r->a, value, &there));
+    PF_TRY(take_room(r, value, &there));
     if (!is_normed(r, part))
         PF_TRY(ascend_rotate(r->a, &back, there));
     else
