@@ -55,12 +55,6 @@ static bool is_normed(const attend_run *r, int part)
     return !pf_tensor_is_null(&projection_of(r, part)->norm);
 }
 
-static bool can_rotate(const attend_run *r, int part)
-{
-    pf_rope_args args = rotation_of(r, part, rows_of(r, r->args->work, part));
-    return !is_rotated(r, part) || ascend_can_rotate(r->a, &args);
-}
-
 static bool fits(const attend_run *r)
 {
     const pf_attend_args *args = r->args;
@@ -70,8 +64,7 @@ static bool fits(const attend_run *r)
            args->q.weight->math == PF_MATH_FAST &&
            ascend_within(ASCEND_ATTENTION_BATCH, r->groups) &&
            ascend_attention_fits(r->heads, r->dim / r->heads, r->queries / r->groups,
-                                 r->keys / r->groups) &&
-           can_rotate(r, Q) && (r->kept || can_rotate(r, K));
+                                 r->keys / r->groups);
 }
 
 /* --- projections -------------------------------------------------------------------------- */
@@ -112,23 +105,32 @@ static pf_status take_room(const attend_run *r, pf_tensor part, pf_tensor *out)
     return PF_OK;
 }
 
-/* Norm there, rotation back; with one of them alone the result is narrowed at once. */
+/* Rotates what lies in `there`: back to where it waits to be narrowed with the others,
+ * or, without the fused operator, in place. */
+static pf_status rotate_back(attend_run *r, int part, pf_tensor there, pf_tensor value)
+{
+    pf_rope_args args = rotation_of(r, part, there);
+    r->waits[part] = ascend_can_rotate(r->a, &args);
+    if (r->waits[part])
+        return ascend_rotate(r->a, &args, value);
+    PF_TRY(ascend_rotate_in_place(r->a, &args));
+    return ascend_move(r->a, there, rows_of(r, r->narrow, part));
+}
+
 static pf_status finish_part(attend_run *r, int part)
 {
     pf_tensor value = rows_of(r, r->args->work, part), there;
-    pf_rope_args back = rotation_of(r, part, value);
     if (!is_normed(r, part) && !is_rotated(r, part))
         return PF_OK;
     ascend_mark mark = ascend_scratch_mark(r->a);
     PF_TRY(take_room(r, value, &there));
-    if (!is_normed(r, part))
-        PF_TRY(ascend_rotate(r->a, &back, there));
-    else
+    if (is_normed(r, part))
         PF_TRY(norm_part(r, part, value, there));
-    back.x = there;
-    r->waits[part] = is_normed(r, part) && is_rotated(r, part);
-    if (r->waits[part])
-        PF_TRY(ascend_rotate(r->a, &back, value));
+    else
+        PF_TRY(ascend_move(r->a, value, there));
+    r->waits[part] = false;
+    if (is_rotated(r, part))
+        PF_TRY(rotate_back(r, part, there, value));
     else
         PF_TRY(ascend_move(r->a, there, rows_of(r, r->narrow, part)));
     ascend_scratch_rewind(r->a, mark);

@@ -78,6 +78,8 @@ pf_status ascend_rms_norm(ascend *a, pf_tensor x, pf_tensor gamma, float epsilon
  * limits? */
 bool ascend_can_rotate(const ascend *a, const pf_rope_args *args);
 pf_status ascend_rotate(ascend *a, const pf_rope_args *args, pf_tensor y);
+/* Whichever way there is. */
+pf_status ascend_rotate_in_place(ascend *a, const pf_rope_args *args);
 
 /* in: q, k, v [G, L, N, D] BF16 contiguous, and a bias or null; out: like q, and
  * log-sum-exp [G, N, Lq, 1] F32 or null. */

@@ -124,16 +124,19 @@ static pf_status rotate_rows(const rope_run *r, int64_t first, int64_t rows)
     return ascend_round_if(r->a, round, y);
 }
 
-pf_status ascend_rope(pf_platform *platform, const pf_rope_args *args, pf_error *error)
+pf_status ascend_rotate_in_place(ascend *a, const pf_rope_args *args)
 {
-    ASCEND_ENTER(a, platform, error);
     rope_run r = {a, args, args->table.cos.shape[1] / 2, args->form == PF_ROPE_HALF};
-    if (ascend_is_empty(&args->x))
-        return PF_OK;
     if (ascend_can_rotate(a, args))
         return rotate_fused(&r);
     int64_t rows = args->x.shape[0], length = rows_of_group(args);
     for (int64_t at = 0; at < rows; at += length)
         PF_TRY(rotate_rows(&r, at, length));
     return PF_OK;
+}
+
+pf_status ascend_rope(pf_platform *platform, const pf_rope_args *args, pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    return ascend_is_empty(&args->x) ? PF_OK : ascend_rotate_in_place(a, args);
 }
