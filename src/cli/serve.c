@@ -5,14 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/default_model.h"
 #include "server/server.h"
 
-enum { COMPUTE_NICE = 5, DEFAULT_PORT = 8000, DEFAULT_QUEUE = 32 };
+enum { DEFAULT_PORT = 8000, DEFAULT_QUEUE = 32 };
 
 typedef struct settings {
     const char *config;
@@ -120,13 +118,11 @@ typedef struct opening {
     pf_error error;
 } opening;
 
-/* The engine's threads inherit a lower priority from the one that opens it, so that
- * answers do not wait behind computing. */
+/* The engine's threads inherit their priority from the one that opens it. */
 static void *open_engine(void *argument)
 {
     opening *o = argument;
-    setpriority(PRIO_PROCESS, (id_t)gettid(),
-                getpriority(PRIO_PROCESS, 0) + COMPUTE_NICE);
+    pf_server_stand_back();
     o->status = pf_engine_open(&o->options, &o->engine, &o->error);
     return NULL;
 }

@@ -426,7 +426,6 @@ static void wait_for_film(pf_http_request *request)
         pf_videos_release(&server->videos, video);
         request->video = NULL;
         pf_api_content(request);
-        pf_http_set(request, "x-video-id", "%s", request->video_id);
     } else if (status == PF_VIDEO_FAILED) {
         bool cancelled = strcmp(code, "cancelled") == 0;
         pf_http_reply_error(request, &(pf_http_fault){cancelled ? 409 : 500, code, NULL, 0},

@@ -27,6 +27,7 @@ enum { PF_HTTP_HEADERS = 8, PF_HTTP_REQUEST_ID_BYTES = 32 };
 typedef enum pf_lane {
     PF_LANE_CREATE,                     /* checks with the engine, writes pictures */
     PF_LANE_EDIT,                       /* short writes to the store */
+    PF_LANE_READ,                       /* films from the disk */
     PF_LANES
 } pf_lane;
 

@@ -56,7 +56,7 @@ typedef struct pf_video {
     double fraction, seconds_left;      /* seconds_left below 0: unknown */
     char *event;                        /* text of the status event, or NULL; of */
     uint64_t event_version;             /* this version: many readers share it */
-    char *preview;                      /* JSON text of the latest one, or NULL */
+    char *preview;                      /* text of the latest one's event, or NULL */
     uint64_t preview_version;
     pf_job *job;                        /* while it runs */
     pf_waiter *waiters;

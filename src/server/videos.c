@@ -66,12 +66,19 @@ bool pf_videos_wait(pf_videos *videos, pf_video *video, uint64_t version,
 
 /* --- fair shares ------------------------------------------------------------------ */
 
-static pf_share *share_of(pf_videos *videos, const char *owner)
+/* -1: the owner has none. */
+static int share_index(const pf_videos *videos, const char *owner)
 {
     for (int i = 0; i < videos->share_count; i++)
         if (strcmp(videos->shares[i].owner, owner) == 0)
-            return &videos->shares[i];
-    return NULL;
+            return i;
+    return -1;
+}
+
+static pf_share *share_of(const pf_videos *videos, const char *owner)
+{
+    int index = share_index(videos, owner);
+    return index >= 0 ? &videos->shares[index] : NULL;
 }
 
 static bool is_waiting(const pf_video *video)
@@ -85,8 +92,8 @@ static double least_share(const pf_videos *videos)
     double least = -1;
     for (int i = 0; i < videos->count; i++) {
         const pf_video *v = videos->list[i];
-        const pf_share *share = share_of((pf_videos *)(uintptr_t)videos, v->owner);
-        if (is_waiting(v) && share && (least < 0 || share->used < least))
+        const pf_share *share = is_waiting(v) ? share_of(videos, v->owner) : NULL;
+        if (share && (least < 0 || share->used < least))
             least = share->used;
     }
     return least < 0 ? 0 : least;
@@ -127,22 +134,33 @@ static double expected_seconds(const pf_videos *videos, const pf_video *v)
     return videos->mean_seconds > 0 ? videos->mean_seconds : 1;
 }
 
-/* The oldest queued video, without a place yet, of the owner who has had least. */
-static pf_video *next_in_line(pf_videos *videos, const double *used)
+/* A queued video, and whose share it draws on. */
+typedef struct place {
+    pf_video *video;
+    double *used;
+} place;
+
+/* The oldest video, without a place yet, of the owner who has had least. */
+static place *next_in_line(place *line, int count)
 {
-    pf_video *best = NULL;
-    double least = 0;
+    place *best = NULL;
+    for (int i = 0; i < count; i++)
+        if (line[i].video->position == 0 && (!best || *line[i].used < *best->used))
+            best = &line[i];
+    return best;
+}
+
+/* The queue in `line`, by age; how many. */
+static int line_up(const pf_videos *videos, double *used, place *line)
+{
+    int count = 0;
     for (int i = 0; i < videos->count; i++) {
         pf_video *v = videos->list[i];
-        if (v->status != PF_VIDEO_QUEUED || v->position != 0)
-            continue;
-        double mine = used[share_of(videos, v->owner) - videos->shares];
-        if (!best || mine < least) {
-            best = v;
-            least = mine;
-        }
+        v->position = 0;
+        if (v->status == PF_VIDEO_QUEUED)
+            line[count++] = (place){v, used + share_index(videos, v->owner)};
     }
-    return best;
+    return count;
 }
 
 /* Gives every queued video its place, as if each took the time that it is expected
@@ -150,21 +168,21 @@ static pf_video *next_in_line(pf_videos *videos, const double *used)
 static void reorder(pf_videos *videos)
 {
     double *used = pf_alloc(((size_t)videos->share_count + 1) * sizeof *used);
-    if (!used)
-        return;
-    for (int i = 0; i < videos->share_count; i++)
-        used[i] = videos->shares[i].used;
-    if (videos->running)
-        used[share_of(videos, videos->running->owner) - videos->shares] +=
-            expected_seconds(videos, videos->running);
-    for (int i = 0; i < videos->count; i++)
-        videos->list[i]->position = 0;
-    pf_video *v;
-    for (int place = 1; (v = next_in_line(videos, used)) != NULL; place++) {
-        v->position = place;
-        used[share_of(videos, v->owner) - videos->shares] += expected_seconds(videos, v);
-        pf_videos_touch(v);
+    place *line = pf_alloc(((size_t)videos->queued + 1) * sizeof *line), *next;
+    if (used && line) {
+        for (int i = 0; i < videos->share_count; i++)
+            used[i] = videos->shares[i].used;
+        if (videos->running)
+            used[share_index(videos, videos->running->owner)] +=
+                expected_seconds(videos, videos->running);
+        int count = line_up(videos, used, line);
+        for (int at = 1; (next = next_in_line(line, count)) != NULL; at++) {
+            next->video->position = at;
+            *next->used += expected_seconds(videos, next->video);
+            pf_videos_touch(next->video);
+        }
     }
+    pf_free(line);
     pf_free(used);
 }
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import PROGRAM, QUICK, multipart, png
+from conftest import PROGRAM, QUICK, SLOW, multipart, png
 
 KEY = "correct-horse-battery"
 
@@ -303,3 +303,36 @@ def test_many_connections(server):
     finally:
         for each in sockets:
             each.close()
+
+
+def processor_use(server):
+    """Seconds of threads that are nicer than the process and batch, and of all."""
+    folder = f"/proc/{server.process.pid}/task"
+    polite = everything = 0
+    main = os.getpriority(os.PRIO_PROCESS, server.process.pid)
+    for task in os.listdir(folder):
+        try:
+            with open(f"{folder}/{task}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+        except FileNotFoundError:
+            continue
+        ticks = int(fields[11]) + int(fields[12])
+        everything += ticks
+        if int(fields[16]) > main and int(fields[38]) == os.SCHED_BATCH:
+            polite += ticks
+    return polite, everything
+
+
+def test_computing_stands_back(start):
+    """Every thread that computes gives the processor up to those that answer."""
+    server = start()
+    video = server.create(**SLOW)
+    server.wait(video["id"], "in_progress")
+    time.sleep(0.3)
+    before = processor_use(server)
+    while (processor_use(server)[1] - before[1] < 50
+           and server.video(video["id"])["status"] == "in_progress"):
+        time.sleep(0.05)
+    polite, everything = (now - was for now, was in zip(processor_use(server), before))
+    assert everything >= 20 and polite > 0.9 * everything
+    server.request("DELETE", "/v1/videos/" + video["id"])
