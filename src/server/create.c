@@ -109,7 +109,8 @@ static bool read_fields(creation *c)
 
 /* --- Idempotency-Key -------------------------------------------------------------- */
 
-/* True when the request was made before, or is wrong: there is a reply then. */
+/* True when the request was made before (its video is the request's then), or is
+ * wrong: there is a reply. */
 static bool is_repeated(creation *c)
 {
     pf_http_request *r = c->request;
@@ -128,9 +129,7 @@ static bool is_repeated(creation *c)
     r->video = pf_videos_find_idempotent(&c->server->videos, r->owner, key);
     if (!r->video)
         return false;
-    if (strcmp(r->video->idempotency_hash, c->hash) == 0)
-        pf_api_reply_video(r, 200);
-    else
+    if (strcmp(r->video->idempotency_hash, c->hash) != 0)
         pf_http_reply_error(r, &(pf_http_fault){409, "idempotency_mismatch",
                                                 "Idempotency-Key", 0},
                             "this Idempotency-Key came with another request before");
@@ -437,9 +436,12 @@ static void wait_for_film(pf_http_request *request)
     }
 }
 
+/* A client that goes away wants no film any longer, unless its Idempotency-Key says
+ * that it may come back. */
 static void sync_work(pf_http_request *request)
 {
     create(request);
+    request->waiter.alone = !pf_http_header(request, "Idempotency-Key");
     request->handler = wait_for_film;
 }
 

@@ -1,5 +1,5 @@
-/* Housekeeping, every second: slow connections, old films, a full disk, and a sign of
- * life for those who read events. */
+/* Housekeeping, every second: slow connections, old films, films that nobody waits for,
+ * a full disk, and a sign of life for those who read events. */
 #include "base/memory.h"
 #include "server/server_parts.h"
 
@@ -55,6 +55,18 @@ static void expire(pf_server *server)
     }
 }
 
+/* --- films that nobody waits for ---------------------------------------------------- */
+
+static void cancel_abandoned(pf_server *server)
+{
+    pf_video *video;
+    while ((video = pf_videos_find_abandoned(&server->videos)) != NULL) {
+        pf_server_log(server, "%s is cancelled: its client is gone", video->id);
+        pf_api_cancel_video(server, video, NULL);
+        pf_videos_release(&server->videos, video);
+    }
+}
+
 /* --- space ------------------------------------------------------------------------ */
 
 static void look_for_space(pf_server *server)
@@ -86,6 +98,7 @@ void *pf_housekeeping_run(void *argument)
         pf_http_watch(server->http);
         if (second % EVERY_RETENTION == 0)
             expire(server);
+        cancel_abandoned(server);
         look_for_space(server);
         if (second % EVERY_SIGN == EVERY_SIGN - 1)
             give_sign(server);

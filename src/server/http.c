@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,15 @@ static void fall_asleep(pf_waiter *waiter)
     MHD_suspend_connection(request_of(waiter)->connection);
 }
 
+/* A client that has closed its end, even if only to say that it sends no more. */
+static bool is_gone(pf_waiter *waiter)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        request_of(waiter)->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd end = {.fd = info->connect_fd, .events = POLLRDHUP};
+    return poll(&end, 1, 0) > 0;
+}
+
 static pf_http_request *new_request(pf_http *http, struct MHD_Connection *connection)
 {
     uint8_t noise[12];
@@ -187,7 +197,7 @@ static pf_http_request *new_request(pf_http *http, struct MHD_Connection *connec
     request->app = http->options.app;
     request->http = http;
     request->connection = connection;
-    request->waiter = (pf_waiter){fall_asleep, wake, NULL};
+    request->waiter = (pf_waiter){fall_asleep, wake, is_gone, false, NULL};
     request->body_fd = -1;
     request->reply.fd = -1;
     return request;
@@ -354,6 +364,10 @@ static void take_body(pf_http_request *request, const char *data, size_t bytes)
     size_t total = request->body_bytes + bytes;
     if (total > request->body_limit)
         request->body_error = EFBIG;
+    if (request->body_ignored) {
+        request->body_bytes = total;
+        return;
+    }
     if (request->body_error == 0 && request->body_fd < 0 && total > SPILL_BYTES &&
         !spill(request))
         request->body_error = errno;

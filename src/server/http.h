@@ -67,6 +67,7 @@ struct pf_request_http {
     size_t body_room;
     bool body_mapped;
     int body_error;                     /* errno of writing it, EFBIG: too large */
+    bool body_ignored;                  /* it is read, but not kept */
 
     /* the routes' */
     char owner[PF_OWNER_BYTES];

@@ -76,6 +76,8 @@ void pf_api_metrics(pf_http_request *request);
 void pf_api_reply_video(pf_http_request *request, int status);
 /* Finds the video of the path; false after a 404. */
 bool pf_api_find(pf_http_request *request);
+/* Cancels, and tells those who asked for a webhook. */
+pf_cancelling pf_api_cancel_video(pf_server *server, pf_video *video, pf_error *error);
 /* A failure of store or disk. */
 void pf_api_reply_failure(pf_http_request *request, const pf_error *error);
 

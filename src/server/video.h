@@ -46,6 +46,7 @@ typedef struct pf_video {
 
     int references;
     bool cancel;                        /* somebody wants it to stop */
+    bool abandoned;                     /* nobody waits for it any longer */
     bool deleted;                       /* no longer in the table */
     bool interrupted;                   /* was running when the server stopped */
     uint64_t version;                   /* grows with every change that shows */

@@ -425,35 +425,26 @@ static void begin(pf_videos *videos, pf_video *video)
 }
 
 /* A job that ends the process time and again must not do so for ever. */
-static bool is_hopeless(pf_videos *videos, pf_video *video)
+bool pf_videos_is_hopeless(const pf_video *video)
 {
-    if (video->starts <= MAX_STARTS)
-        return false;
-    pf_videos_finish(videos, video, "gave_up",
-                     "the server stopped too often while this film was being made", 0);
-    pf_videos_release(videos, video);
-    return true;
+    return video->starts > MAX_STARTS;
 }
 
 pf_video *pf_videos_take(pf_videos *videos)
 {
-    for (;;) {
-        pf_video *video = NULL;
-        pthread_mutex_lock(&videos->lock);
-        while (!videos->closing &&
-               (videos->paused[0] || (video = pick(videos)) == NULL))
-            pthread_cond_wait(&videos->changed, &videos->lock);
-        if (videos->closing) {
-            pthread_mutex_unlock(&videos->lock);
-            return NULL;
-        }
-        begin(videos, video);
+    pf_video *video = NULL;
+    pthread_mutex_lock(&videos->lock);
+    while (!videos->closing && (videos->paused[0] || (video = pick(videos)) == NULL))
+        pthread_cond_wait(&videos->changed, &videos->lock);
+    if (videos->closing) {
         pthread_mutex_unlock(&videos->lock);
-        /* If this cannot be stored, a restart finds it queued: nothing is lost. */
-        pf_store_update(videos->store, video, NULL);
-        if (!is_hopeless(videos, video))
-            return video;
+        return NULL;
     }
+    begin(videos, video);
+    pthread_mutex_unlock(&videos->lock);
+    /* If this cannot be stored, a restart finds it queued: nothing is lost. */
+    pf_store_update(videos->store, video, NULL);
+    return video;
 }
 
 static void count_outcome(pf_videos *videos, const pf_video *video)
@@ -545,26 +536,56 @@ static void stop_running(pf_video *video)
         pf_job_cancel(video->job);
 }
 
-bool pf_videos_cancel(pf_videos *videos, pf_video *video, pf_error *error)
+pf_cancelling pf_videos_cancel(pf_videos *videos, pf_video *video, pf_error *error)
 {
     static const char message[] = "cancelled on request";
     pthread_mutex_lock(&videos->lock);
-    bool waits = is_waiting(video), runs = video == videos->running;
+    bool runs = video == videos->running;
+    bool waits = !runs && !video->deleted && is_waiting(video);
     if (runs)
         stop_running(video);
-    if (waits && !runs) {
+    if (waits) {
         set_outcome(videos, video, "cancelled", message);
         reorder(videos);
     }
     pf_video copy = *video;
     pthread_mutex_unlock(&videos->lock);
-    if (waits && !runs) {
-        pf_store_update(videos->store, &copy, error);
-        pthread_mutex_lock(&videos->lock);
-        pf_videos_touch(video);
-        pthread_mutex_unlock(&videos->lock);
-    }
-    return waits || runs;
+    if (!waits)
+        return runs ? PF_CANCEL_BEGUN : PF_CANCEL_LATE;
+    pf_store_update(videos->store, &copy, error);
+    pthread_mutex_lock(&videos->lock);
+    pf_videos_touch(video);
+    pthread_mutex_unlock(&videos->lock);
+    return PF_CANCEL_DONE;
+}
+
+void pf_videos_abandon(pf_videos *videos, pf_video *video)
+{
+    pthread_mutex_lock(&videos->lock);
+    video->abandoned = true;
+    pthread_mutex_unlock(&videos->lock);
+}
+
+/* Locked. */
+static bool is_abandoned(const pf_video *video)
+{
+    bool left = video->abandoned;
+    for (pf_waiter *w = video->waiters; w && !left; w = w->next)
+        left = w->alone && w->is_gone(w);
+    return left && video->status < PF_VIDEO_COMPLETED && !video->cancel;
+}
+
+pf_video *pf_videos_find_abandoned(pf_videos *videos)
+{
+    pf_video *found = NULL;
+    pthread_mutex_lock(&videos->lock);
+    for (int i = 0; i < videos->count && !found; i++)
+        if (is_abandoned(videos->list[i]))
+            found = videos->list[i];
+    if (found)
+        found->references++;
+    pthread_mutex_unlock(&videos->lock);
+    return found;
 }
 
 /* Locked. */

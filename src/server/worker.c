@@ -285,7 +285,6 @@ static pf_status set_paths(run *r, pf_error *error)
 
 static pf_status make_film(run *r, pf_error *error)
 {
-    PF_TRY(set_paths(r, error));
     find_state(r);
     PF_TRY(create_job(r, error));
     PF_TRY(open_film(r, error));
@@ -471,11 +470,19 @@ static bool was_cancelled(run *r)
     return cancelled;
 }
 
+static bool is_deleted(run *r)
+{
+    pthread_mutex_lock(&r->server->videos.lock);
+    bool deleted = r->video->deleted;
+    pthread_mutex_unlock(&r->server->videos.lock);
+    return deleted;
+}
+
 static void finish(run *r, const char *code, const char *message)
 {
     pf_server *server = r->server;
-    bool failed = code[0] != '\0', cancelled = strcmp(code, "cancelled") == 0;
-    if (!cancelled)
+    bool failed = code[0] != '\0', deleted = is_deleted(r);
+    if (!deleted)
         pf_webhook_announce(server, r->video, failed);
     unlink(r->state_path ? r->state_path : "");
     pf_videos_finish(&server->videos, r->video, code, message,
@@ -521,13 +528,17 @@ static void run_video(pf_server *server, pf_video *video)
     pthread_mutex_init(&r.lock, NULL);
     pthread_cond_init(&r.changed, NULL);
     pf_server_log(server, "%s begins", video->id);
-    make_and_tell(&r);
-    conclude(&r);
+    r.status = set_paths(&r, &r.error);
+    if (pf_videos_is_hopeless(video)) {
+        finish(&r, "gave_up",
+               "the server stopped too often while this film was being made");
+    } else {
+        if (r.status == PF_OK)
+            make_and_tell(&r);
+        conclude(&r);
+    }
     clean_up(&r);
-    pthread_mutex_lock(&server->videos.lock);
-    bool deleted = video->deleted;
-    pthread_mutex_unlock(&server->videos.lock);
-    if (deleted)
+    if (is_deleted(&r))
         pf_video_remove_files(server->output_dir, video->id);
     pf_videos_release(&server->videos, video);
 }

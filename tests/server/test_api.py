@@ -1,6 +1,7 @@
 """The /v1/videos interface, spoken by hand."""
 import base64
 import json
+import socket
 import subprocess
 import time
 
@@ -296,6 +297,47 @@ def test_sync(server):
     assert reply.body == server.film(reply.headers["x-video-id"])
     wrong = server.post("/v1/videos/sync", {**QUICK, "size": "1x1"})
     assert wrong.status == 400 and wrong.error["param"] == "size"
+
+
+def leave(server, body, headers=""):
+    """Asks /v1/videos/sync and goes away when the film is in the list; its id."""
+    known = {v["id"] for v in server.get("/v1/videos?limit=100").json["data"]}
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall((
+            f"POST /v1/videos/sync HTTP/1.1\r\nHost: localhost\r\n{headers}"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"{body}").encode())
+        while not (new := [v["id"] for v in server.get(
+                "/v1/videos?limit=100").json["data"] if v["id"] not in known]):
+            time.sleep(0.02)
+    return new[0]
+
+
+def test_sync_is_cancelled_when_its_client_goes_away(server):
+    busy = server.create(**SLOW)
+    server.wait(busy["id"], "in_progress")
+    queued = leave(server, json.dumps(QUICK))
+    kept = leave(server, json.dumps(QUICK), "Idempotency-Key: come-back\r\n")
+    done = server.wait(queued, "completed", "failed", seconds=10)
+    assert done["error"]["code"] == "cancelled" and not done["started_at"]
+    server.request("DELETE", "/v1/videos/" + busy["id"])
+    assert server.wait(kept)["status"] == "completed"
+    again = server.request("POST", "/v1/videos/sync", QUICK,
+                           {"Idempotency-Key": "come-back"})
+    assert again.headers["x-video-id"] == kept and again.body == server.film(kept)
+    running = leave(server, json.dumps(SLOW))
+    assert server.wait(running, seconds=10)["error"]["code"] == "cancelled"
+
+
+def test_what_the_model_cannot_do(server):
+    files = {"video": ("film.mp4", b"x" * 300000)}
+    for path in ("/v1/videos/edits", "/v1/videos/extensions", "/v1/videos/characters"):
+        reply = server.post(path, {"prompt": "x", "seconds": "4"}, files)
+        assert reply.status == 400 and reply.error["code"] == "unsupported", path
+        assert reply.error["type"] == "invalid_request_error"
+        assert "/v1/videos" in reply.error["message"]
+        assert server.get(path).headers["allow"] == "POST"
+    assert server.get("/v1/videos/characters/c_1").error["code"] == "unsupported"
 
 
 def test_idempotency(server):

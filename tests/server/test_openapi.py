@@ -75,7 +75,8 @@ def judge(document, method, path, reply):
 
 
 def test_every_path_is_there(server, document):
-    names = {"{video_id}": "video_0123456789ab", "{model}": "tiny"}
+    names = {"{video_id}": "video_0123456789ab", "{model}": "tiny",
+             "{character_id}": "c_1"}
     for pattern, item in document["paths"].items():
         path = pattern
         for name, value in names.items():
