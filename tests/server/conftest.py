@@ -18,6 +18,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("PHONOFILM_BUILD", ROOT / "build")).resolve()
 PROGRAM = BUILD / "phonofilm"
 
+# Why a package of requirements.txt may be missing.
+NO_PACKAGE = os.environ.get("PHONOFILM_NO_PACKAGES",
+                            "not installed; ./check does that in build/venv")
+
 # A sanitizer looks for leaks at a proper end only.
 SANITIZED = BUILD.name in ("build-asan", "build-tsan", "build-ubsan")
 

@@ -353,6 +353,7 @@ def test_idempotency(server):
 
 
 def test_models_health_and_metrics(server):
+    server.create()
     models = server.get("/v1/models").json
     assert models["object"] == "list" and models["data"][0]["id"] == "tiny"
     assert models["data"][0]["defaults"]["fps"] > 0
