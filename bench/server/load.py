@@ -36,7 +36,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests" / "server"))
-from conftest import BUILD, Server, multipart  # noqa: E402
+from conftest import Server, make_tiny_model, multipart  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--connections", type=int, default=1000)
@@ -352,9 +352,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        model = folder / "model"
-        subprocess.run([str(BUILD / "tools" / "make_model"), "--preset", "tiny", "--seed",
-                        "7", str(model)], check=True, capture_output=True)
+        model = make_tiny_model(folder / "model")
         server = Server(model, folder / "films", "--rate", "0", "--connections", "4096",
                         "--max-queue", QUEUE)
         try:
