@@ -220,7 +220,10 @@ static void reply_content(pf_http_request *request, const variant *v)
     pf_http_set(request, "Content-Disposition", "inline; filename=\"%s%s\"",
                 request->video->id, v->file ? ".webp" : ending);
     const char *film_type = strcmp(ending, ".webm") == 0 ? "video/webm" : "video/mp4";
-    pf_http_reply_file(request, fd, v->type ? v->type : film_type);
+    /* What an id stands for never changes. */
+    char tag[PF_VIDEO_ID_BYTES + 16];
+    snprintf(tag, sizeof tag, "\"%s-%s\"", request->video->id, v->name);
+    pf_http_reply_file(request, fd, v->type ? v->type : film_type, tag);
     if (request->reply.fd >= 0)
         warm(&request->reply);
 }

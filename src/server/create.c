@@ -77,6 +77,14 @@ static bool has_room(creation *c)
 
 /* --- the fields ------------------------------------------------------------------- */
 
+/* "text/x; charset=utf-8" is text/x. */
+static bool is_type(const char *header, const char *type)
+{
+    size_t length = strlen(type);
+    return header && strncasecmp(header, type, length) == 0 &&
+           strchr("; \t", header[length]);
+}
+
 static bool read_fields(creation *c)
 {
     pf_http_request *r = c->request;
@@ -85,10 +93,10 @@ static bool read_fields(creation *c)
     const char *type = pf_http_header(r, "Content-Type");
     size_t most = (size_t)c->server->options.max_upload;
     const char *body = r->body ? r->body : "";
-    if (type && strncasecmp(type, "multipart/form-data", 19) == 0) {
+    if (is_type(type, "multipart/form-data")) {
         status = pf_fields_from_multipart(body, r->body_bytes, type, most, &c->fields,
                                           &error);
-    } else if (type && strncasecmp(type, "application/json", 16) == 0) {
+    } else if (is_type(type, "application/json")) {
         /* In Base64 a picture is a third longer. */
         status = pf_fields_from_json(body, r->body_bytes, most / 3 * 4 + 4096,
                                      &c->fields, &error);

@@ -236,6 +236,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
 
 typedef struct head_counts {
     int hosts, lengths, encodings;
+    bool chunked;                       /* the transfer encoding is that alone */
 } head_counts;
 
 static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const char *name,
@@ -243,10 +244,12 @@ static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const c
 {
     head_counts *counts = user;
     (void)kind;
-    (void)value;
     counts->hosts += strcasecmp(name, "Host") == 0;
     counts->lengths += strcasecmp(name, "Content-Length") == 0;
-    counts->encodings += strcasecmp(name, "Transfer-Encoding") == 0;
+    if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        counts->encodings++;
+        counts->chunked = value && strcasecmp(value, "chunked") == 0;
+    }
     return MHD_YES;
 }
 
@@ -258,6 +261,8 @@ static bool head_is_sound(pf_http_request *request)
     const char *what = counts.hosts != 1     ? "exactly one Host header"
                        : counts.lengths > 1  ? "at most one Content-Length header"
                        : counts.encodings > 1 ? "at most one Transfer-Encoding header"
+                       : counts.encodings && !counts.chunked
+                           ? "no other Transfer-Encoding than chunked"
                        : counts.lengths && counts.encodings
                            ? "Content-Length or Transfer-Encoding, not both"
                            : NULL;
@@ -282,6 +287,19 @@ static bool length_is_sound(pf_http_request *request)
     return false;
 }
 
+/* A body that was compressed says nothing to us. */
+static bool coding_is_sound(pf_http_request *request)
+{
+    const char *coding = pf_http_header(request, "Content-Encoding");
+    if (!coding || strcasecmp(coding, "identity") == 0)
+        return true;
+    pf_http_reply_error(request,
+                        &(pf_http_fault){415, "media_type", "Content-Encoding", 0},
+                        "Content-Encoding is \"%.40s\", but bodies are taken as they "
+                        "are", coding);
+    return false;
+}
+
 static bool has_body(const pf_http_request *request)
 {
     const char *length = pf_http_header(request, "Content-Length");
@@ -293,7 +311,7 @@ static void check_head(pf_http *http, pf_http_request *request)
 {
     if (head_is_sound(request))
         http->options.route(request);
-    if (request->reply.status == 0)
+    if (request->reply.status == 0 && coding_is_sound(request))
         length_is_sound(request);
     if (request->reply.status != 0 && has_body(request))
         request->reply.close = true;    /* its body is never read */
@@ -502,6 +520,14 @@ static void count_body(pf_http *http, struct MHD_Connection *connection, size_t 
     pthread_mutex_unlock(&http->lock);
 }
 
+/* Of a request to a proxy, too: "GET http://host/path". */
+static const char *path_of(const char *url)
+{
+    const char *slashes = url[0] == '/' ? NULL : strstr(url, "://");
+    const char *path = slashes ? strchr(slashes + 3, '/') : url;
+    return path ? path : "/";
+}
+
 static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
                                   const char *url, const char *method,
                                   const char *version, const char *data, size_t *bytes,
@@ -516,7 +542,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
             return MHD_NO;
         enter_phase(http, connection, BODY);
         request->method = method;
-        request->path = url;
+        request->path = path_of(url);
         check_head(http, request);
         return request->reply.status != 0 ? send_reply(http, request) : MHD_YES;
     }

@@ -135,8 +135,10 @@ void pf_http_reply_text(pf_http_request *request, int status, const char *type,
                         char *text);
 /* Takes over `object`. */
 void pf_http_reply_json(pf_http_request *request, int status, json_t *object);
-/* Takes over `fd`; honours Range. */
-void pf_http_reply_file(pf_http_request *request, int fd, const char *type);
+/* Takes over `fd`; honours Range, If-Range and If-None-Match.  `tag` is the ETag, in
+ * quotes: another one for another content. */
+void pf_http_reply_file(pf_http_request *request, int fd, const char *type,
+                        const char *tag);
 void pf_http_reply_stream(pf_http_request *request, const char *type,
                           ssize_t (*pull)(pf_http_request *, char *, size_t));
 

@@ -253,6 +253,28 @@ def test_deleting(server):
     assert server.wait(server.create()["id"])["status"] == "completed"
 
 
+def test_conditional_content(server):
+    video = server.create()["id"]
+    server.wait(video)
+    path = f"/v1/videos/{video}/content"
+    whole = server.get(path)
+    tag = whole.headers["etag"]
+    assert tag.startswith('"') and tag.endswith('"')
+    assert server.get(path + "?variant=thumbnail").headers["etag"] != tag
+    for known in (tag, "*", f'"x", W/{tag}', f"{tag},\"y\""):
+        same = server.get(path, headers={"If-None-Match": known})
+        assert same.status == 304 and same.body == b"" and same.headers["etag"] == tag
+    for other in ('"x"', tag[:-1], tag[1:]):
+        assert server.get(path, headers={"If-None-Match": other}).body == whole.body
+    part = {"Range": "Bytes=2-5"}
+    assert server.get(path, headers={**part, "If-Range": tag}).body == whole.body[2:6]
+    assert server.get(path, headers={**part, "If-Range": '"x"'}).body == whole.body
+    sync = server.request("POST", "/v1/videos/sync", QUICK, part)
+    assert sync.status == 200 and sync.body == whole.body
+    head = server.request("HEAD", path, headers=part)
+    assert head.status in (200, 206) and head.body == b""
+
+
 def test_cancelling(server):
     running, queued = server.create(**SLOW), server.create()
     server.wait(running["id"], "in_progress")
@@ -327,6 +349,15 @@ def test_sync_is_cancelled_when_its_client_goes_away(server):
     assert again.headers["x-video-id"] == kept and again.body == server.film(kept)
     running = leave(server, json.dumps(SLOW))
     assert server.wait(running, seconds=10)["error"]["code"] == "cancelled"
+
+
+def test_switches_that_are_off_anyway(server):
+    """A client that says what it does not want is right."""
+    off = {"enable_teacache": False, "enable_upscaling": "false", "profile": 0, "n": 1}
+    assert server.request("POST", "/v1/videos", {**QUICK, **off}).status == 200
+    on = server.request("POST", "/v1/videos", {**QUICK, "enable_teacache": True})
+    assert on.status == 400 and on.error["param"] == "enable_teacache"
+    assert "no effect" in on.error["message"]
 
 
 def test_what_the_model_cannot_do(server):
