@@ -91,21 +91,12 @@ void pf_api_delete(pf_http_request *request)
         pf_http_defer(request, PF_LANE_EDIT, delete_work);
 }
 
-pf_cancelling pf_api_cancel_video(pf_server *server, pf_video *video, pf_error *error)
-{
-    pf_cancelling how = pf_videos_cancel(&server->videos, video, error);
-    if (how == PF_CANCEL_DONE) {
-        pf_webhook_announce(server, video, true);
-        pf_server_poke(server);
-    }
-    return how;
-}
-
 static void cancel_work(pf_http_request *request)
 {
+    pf_server *server = pf_server_of(request);
     pf_error error = {0};
-    pf_cancelling how =
-        pf_api_cancel_video(pf_server_of(request), request->video, &error);
+    pf_cancelling how = pf_videos_cancel(&server->videos, request->video, &error);
+    pf_server_poke(server);             /* there may be a webhook */
     if (error.status != PF_OK)
         pf_api_reply_failure(request, &error);
     else if (how != PF_CANCEL_LATE)

@@ -60,10 +60,13 @@ static void expire(pf_server *server)
 static void cancel_abandoned(pf_server *server)
 {
     pf_video *video;
-    while ((video = pf_videos_find_abandoned(&server->videos)) != NULL) {
+    pf_error error = {0};
+    while (error.status == PF_OK &&
+           (video = pf_videos_find_abandoned(&server->videos)) != NULL) {
         pf_server_log(server, "%s is cancelled: its client is gone", video->id);
-        pf_api_cancel_video(server, video, NULL);
+        pf_videos_cancel(&server->videos, video, &error);
         pf_videos_release(&server->videos, video);
+        pf_server_poke(server);         /* there may be a webhook */
     }
 }
 
@@ -99,6 +102,7 @@ void *pf_housekeeping_run(void *argument)
         if (second % EVERY_RETENTION == 0)
             expire(server);
         cancel_abandoned(server);
+        pf_videos_save_again(&server->videos);
         look_for_space(server);
         if (second % EVERY_SIGN == EVERY_SIGN - 1)
             give_sign(server);

@@ -246,6 +246,8 @@ static pf_status open_store(pf_server *server, pf_error *error)
     PF_TRY(pf_videos_open(&server->videos, server->store, server->options.max_queue,
                           error));
     server->has_videos = true;
+    if (server->options.webhook_hosts)
+        server->videos.announce = pf_webhook_announce;
     sweep(server);
     return PF_OK;
 }
@@ -379,6 +381,8 @@ void pf_server_close(pf_server *server)
         pf_http_close(server->http, drain_seconds);
     join(server->worker, server->has_worker);
     join(server->postman, server->has_postman);
+    if (server->has_videos)
+        pf_videos_save_again(&server->videos);
     curl_global_cleanup();
     free_parts(server);
 }

@@ -48,6 +48,7 @@ typedef struct pf_video {
     bool cancel;                        /* somebody wants it to stop */
     bool abandoned;                     /* nobody waits for it any longer */
     bool deleted;                       /* no longer in the table */
+    bool unsaved;                       /* the store does not know all of it yet */
     bool interrupted;                   /* was running when the server stopped */
     uint64_t version;                   /* grows with every change that shows */
     int position;                       /* in the queue, from 1; 0: not queued */

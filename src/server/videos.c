@@ -9,6 +9,7 @@
 #include "base/memory.h"
 
 enum { MAX_STARTS = 20, MIN_RETRY = 2, MAX_RETRY = 110 };
+static const char cancelled_message[] = "cancelled on request";
 
 /* --- references ------------------------------------------------------------------- */
 
@@ -188,9 +189,10 @@ static void reorder(pf_videos *videos)
 
 /* --- opening ---------------------------------------------------------------------- */
 
-static pf_status append(pf_videos *videos, pf_video *video, pf_error *error)
+/* Locked: then one more video of this owner fits. */
+static pf_status make_room(pf_videos *videos, const char *owner, pf_error *error)
 {
-    PF_TRY(ensure_share(videos, video->owner, error));
+    PF_TRY(ensure_share(videos, owner, error));
     if (videos->count == videos->capacity) {
         int capacity = videos->capacity ? 2 * videos->capacity : 64;
         size_t bytes = (size_t)capacity * sizeof *videos->list;
@@ -200,7 +202,6 @@ static pf_status append(pf_videos *videos, pf_video *video, pf_error *error)
         videos->list = grown;
         videos->capacity = capacity;
     }
-    videos->list[videos->count++] = video;
     return PF_OK;
 }
 
@@ -208,11 +209,12 @@ static pf_status take_loaded(void *user, pf_video *video)
 {
     pf_videos *videos = user;
     unsigned long long milliseconds = 0;
-    pf_status status = append(videos, video, NULL);
+    pf_status status = make_room(videos, video->owner, NULL);
     if (status != PF_OK) {
         drop(video);
         return status;
     }
+    videos->list[videos->count++] = video;
     video->interrupted = video->status == PF_VIDEO_RUNNING;
     videos->queued += video->status == PF_VIDEO_QUEUED;
     if (sscanf(video->id, "video_%12llx", &milliseconds) == 1)
@@ -225,6 +227,7 @@ pf_status pf_videos_open(pf_videos *videos, pf_store *store, int max_queue,
 {
     *videos = (pf_videos){.store = store, .max_queue = max_queue};
     pthread_mutex_init(&videos->lock, NULL);
+    pthread_mutex_init(&videos->saving, NULL);
     pthread_cond_init(&videos->changed, NULL);
     pf_status status = pf_store_load(store, take_loaded, videos, error);
     if (status == PF_OK)
@@ -241,6 +244,7 @@ void pf_videos_close(pf_videos *videos)
     pf_free(videos->list);
     pf_free(videos->shares);
     pthread_cond_destroy(&videos->changed);
+    pthread_mutex_destroy(&videos->saving);
     pthread_mutex_destroy(&videos->lock);
 }
 
@@ -288,21 +292,22 @@ pf_status pf_videos_check_room(pf_videos *videos, int *seconds, pf_error *error)
     return status;
 }
 
+/* Room first: what is stored must not fail any more.  Only the create lane adds. */
 pf_status pf_videos_add(pf_videos *videos, pf_video *video, pf_error *error)
 {
+    pthread_mutex_lock(&videos->lock);
+    pf_status status = make_room(videos, video->owner, error);
+    pthread_mutex_unlock(&videos->lock);
+    PF_TRY(status);
     PF_TRY(pf_store_insert(videos->store, video, error));
     pthread_mutex_lock(&videos->lock);
-    pf_status status = append(videos, video, error);
-    if (status == PF_OK) {
-        videos->queued++;
-        videos->accepted++;
-        reorder(videos);
-        pthread_cond_broadcast(&videos->changed);
-    }
+    videos->list[videos->count++] = video;
+    videos->queued++;
+    videos->accepted++;
+    reorder(videos);
+    pthread_cond_broadcast(&videos->changed);
     pthread_mutex_unlock(&videos->lock);
-    if (status != PF_OK)
-        pf_store_delete(videos->store, video->id, NULL);
-    return status;
+    return PF_OK;
 }
 
 /* --- looking up ------------------------------------------------------------------- */
@@ -390,6 +395,72 @@ int pf_videos_page(pf_videos *videos, const pf_page_query *q,
     return found;
 }
 
+/* --- to the store ----------------------------------------------------------------- */
+
+/* With `saving`: the video as the copy has it, and what its end calls for. */
+static pf_status store_copy(pf_videos *videos, const pf_video *copy, pf_error *error)
+{
+    pf_delivery delivery = {.url = NULL};
+    pf_status status = PF_OK;
+    if (videos->announce && copy->status >= PF_VIDEO_COMPLETED && !copy->deleted)
+        status = videos->announce(copy, &delivery, error);
+    if (status == PF_OK)
+        status = pf_store_update(videos->store, copy, delivery.url ? &delivery : NULL,
+                                 error);
+    pf_delivery_free(&delivery);
+    return status;
+}
+
+/* What the table says now. */
+static void save(pf_videos *videos, pf_video *video)
+{
+    pthread_mutex_lock(&videos->saving);
+    pthread_mutex_lock(&videos->lock);
+    pf_video copy = *video;
+    pthread_mutex_unlock(&videos->lock);
+    pf_status status = store_copy(videos, &copy, NULL);
+    pthread_mutex_lock(&videos->lock);
+    video->unsaved = status != PF_OK;
+    pthread_mutex_unlock(&videos->lock);
+    pthread_mutex_unlock(&videos->saving);
+}
+
+static pf_video *find_unsaved(pf_videos *videos)
+{
+    pf_video *found = NULL;
+    pthread_mutex_lock(&videos->lock);
+    for (int i = 0; i < videos->count && !found; i++)
+        if (videos->list[i]->unsaved)
+            found = videos->list[i];
+    if (found)
+        found->references++;
+    pthread_mutex_unlock(&videos->lock);
+    return found;
+}
+
+void pf_videos_save_again(pf_videos *videos)
+{
+    pf_video *video;
+    bool saved = true;
+    while (saved && (video = find_unsaved(videos)) != NULL) {
+        save(videos, video);
+        pthread_mutex_lock(&videos->lock);
+        saved = !video->unsaved;
+        drop(video);
+        pthread_mutex_unlock(&videos->lock);
+    }
+}
+
+void pf_videos_note_progress(pf_videos *videos, pf_video *video)
+{
+    pthread_mutex_lock(&videos->lock);
+    bool changed = video->starts != 0;
+    video->starts = 0;
+    pthread_mutex_unlock(&videos->lock);
+    if (changed)
+        save(videos, video);
+}
+
 /* --- the worker's side ------------------------------------------------------------ */
 
 /* Locked: an interrupted one, or the first in the queue. */
@@ -442,8 +513,7 @@ pf_video *pf_videos_take(pf_videos *videos)
     }
     begin(videos, video);
     pthread_mutex_unlock(&videos->lock);
-    /* If this cannot be stored, a restart finds it queued: nothing is lost. */
-    pf_store_update(videos->store, video, NULL);
+    save(videos, video);
     return video;
 }
 
@@ -470,42 +540,39 @@ static void end_run(pf_videos *videos, pf_video *video)
     videos->running = NULL;
 }
 
-/* Locked: the end of a video that runs or is queued. */
-static void set_outcome(pf_videos *videos, pf_video *video, const char *code,
-                        const char *message)
+/* The end of a video, or of a copy of it. */
+static void set_outcome(pf_video *video, const char *code, const char *message,
+                        double completed)
 {
-    videos->queued -= video->status == PF_VIDEO_QUEUED;
     video->status = code[0] ? PF_VIDEO_FAILED : PF_VIDEO_COMPLETED;
-    video->completed = pf_now();
+    video->completed = completed;
     video->interrupted = false;
     snprintf(video->error_code, sizeof video->error_code, "%s", code);
     snprintf(video->error_message, sizeof video->error_message, "%s", message);
-    count_outcome(videos, video);
 }
 
-/* The store says so before anybody is told; what it refuses is tried again by
- * whoever finds the video running after a restart. */
+/* The store says so before anybody is told. */
 void pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
                       const char *message, int64_t bytes)
 {
+    pthread_mutex_lock(&videos->saving);
     pthread_mutex_lock(&videos->lock);
     pf_video copy = *video;
     pthread_mutex_unlock(&videos->lock);
-    copy.status = code[0] ? PF_VIDEO_FAILED : PF_VIDEO_COMPLETED;
-    copy.completed = pf_now();
+    set_outcome(&copy, code, message, pf_now());
     copy.bytes = bytes;
-    snprintf(copy.error_code, sizeof copy.error_code, "%s", code);
-    snprintf(copy.error_message, sizeof copy.error_message, "%s", message);
-    pf_store_update(videos->store, &copy, NULL);
+    pf_status status = store_copy(videos, &copy, NULL);
     pthread_mutex_lock(&videos->lock);
-    set_outcome(videos, video, code, message);
-    video->completed = copy.completed;
+    set_outcome(video, code, message, copy.completed);
     video->bytes = bytes;
     video->job = NULL;
+    video->unsaved = status != PF_OK;
+    count_outcome(videos, video);
     end_run(videos, video);
     reorder(videos);
     pf_videos_touch(video);
     pthread_mutex_unlock(&videos->lock);
+    pthread_mutex_unlock(&videos->saving);
 }
 
 void pf_videos_put_back(pf_videos *videos, pf_video *video)
@@ -536,27 +603,43 @@ static void stop_running(pf_video *video)
         pf_job_cancel(video->job);
 }
 
+/* The store has it as cancelled.  It may have begun meanwhile: then the worker ends it,
+ * and stores that after whatever else it stores of it. */
+static pf_cancelling end_waiting(pf_videos *videos, pf_video *video, double completed)
+{
+    pthread_mutex_lock(&videos->lock);
+    bool runs = video == videos->running;
+    if (runs) {
+        stop_running(video);
+    } else if (!video->deleted) {
+        videos->queued -= video->status == PF_VIDEO_QUEUED;
+        set_outcome(video, "cancelled", cancelled_message, completed);
+        count_outcome(videos, video);
+        reorder(videos);
+        pf_videos_touch(video);
+    }
+    pthread_mutex_unlock(&videos->lock);
+    return runs ? PF_CANCEL_BEGUN : PF_CANCEL_DONE;
+}
+
 pf_cancelling pf_videos_cancel(pf_videos *videos, pf_video *video, pf_error *error)
 {
-    static const char message[] = "cancelled on request";
+    pthread_mutex_lock(&videos->saving);
     pthread_mutex_lock(&videos->lock);
     bool runs = video == videos->running;
     bool waits = !runs && !video->deleted && is_waiting(video);
     if (runs)
         stop_running(video);
-    if (waits) {
-        set_outcome(videos, video, "cancelled", message);
-        reorder(videos);
-    }
     pf_video copy = *video;
     pthread_mutex_unlock(&videos->lock);
-    if (!waits)
-        return runs ? PF_CANCEL_BEGUN : PF_CANCEL_LATE;
-    pf_store_update(videos->store, &copy, error);
-    pthread_mutex_lock(&videos->lock);
-    pf_videos_touch(video);
-    pthread_mutex_unlock(&videos->lock);
-    return PF_CANCEL_DONE;
+    pf_cancelling how = runs ? PF_CANCEL_BEGUN : PF_CANCEL_LATE;
+    if (waits) {
+        set_outcome(&copy, "cancelled", cancelled_message, pf_now());
+        if (store_copy(videos, &copy, error) == PF_OK)
+            how = end_waiting(videos, video, copy.completed);
+    }
+    pthread_mutex_unlock(&videos->saving);
+    return how;
 }
 
 void pf_videos_abandon(pf_videos *videos, pf_video *video)

@@ -1,7 +1,9 @@
 /* The table of all videos: the queue, who is next, who waits for what.
  *
- * What it says is in memory, so that reading never waits for a disk; what changes is
- * in the store first.  Functions take the lock themselves, unless they say "locked".
+ * What it says is in memory, so that reading never waits for a disk; what is accepted or
+ * taken back is in the store first.  What a run changes is told although the store
+ * fails, and stored as soon as it can be (pf_videos_save_again).  Functions take the
+ * lock themselves, unless they say "locked".
  * A video that a function returns carries a reference: pf_videos_release.
  */
 #ifndef PF_SERVER_VIDEOS_H
@@ -29,8 +31,12 @@ typedef struct pf_share {
 
 typedef struct pf_videos {
     pthread_mutex_t lock;
+    pthread_mutex_t saving;             /* taken before the lock, by who stores what the
+                                         * table says: the latest is stored last */
     pthread_cond_t changed;             /* there may be work */
     pf_store *store;
+    /* The delivery that a video's end calls for; out->url stays NULL when it is none. */
+    pf_status (*announce)(const pf_video *video, pf_delivery *out, pf_error *error);
     pf_video **list;                    /* by id */
     int count, capacity;
     int queued, max_queue;
@@ -82,6 +88,10 @@ int pf_videos_page(pf_videos *videos, const pf_page_query *query,
  * has been started too often is not to be made again. */
 pf_video *pf_videos_take(pf_videos *videos);
 bool pf_videos_is_hopeless(const pf_video *video);
+/* It made progress: starts are counted anew. */
+void pf_videos_note_progress(pf_videos *videos, pf_video *video);
+/* Stores what could not be stored before. */
+void pf_videos_save_again(pf_videos *videos);
 /* The end of a run: sets status and times, stores, and tells everybody.  `code` is ""
  * for a completed film. */
 void pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
@@ -92,7 +102,7 @@ void pf_videos_put_back(pf_videos *videos, pf_video *video);
 void pf_videos_pause(pf_videos *videos, const char *reason);
 
 /* Asks for a queued or running video to stop.  A queued one has ended when this
- * returns; the worker ends one that runs. */
+ * returns, unless the store fails; the worker ends one that runs. */
 typedef enum pf_cancelling {
     PF_CANCEL_LATE,                     /* it was at its end */
     PF_CANCEL_BEGUN,

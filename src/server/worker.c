@@ -349,22 +349,6 @@ static void publish_progress(run *r, news *n)
     pthread_mutex_unlock(&videos->lock);
 }
 
-/* The video made progress: starts are counted anew.  What cannot be stored now is
- * stored after a later step. */
-static void note_progress(run *r)
-{
-    pf_videos *videos = &r->server->videos;
-    pthread_mutex_lock(&videos->lock);
-    pf_video copy = *r->video;
-    pthread_mutex_unlock(&videos->lock);
-    copy.starts = 0;
-    if (r->video->starts == 0 || pf_store_update(videos->store, &copy, NULL) != PF_OK)
-        return;
-    pthread_mutex_lock(&videos->lock);
-    r->video->starts = 0;
-    pthread_mutex_unlock(&videos->lock);
-}
-
 static news await_news(run *r)
 {
     pthread_mutex_lock(&r->lock);
@@ -387,7 +371,7 @@ static void pass_on_news(run *r)
         if (n.progressed || n.preview)
             publish_progress(r, &n);
         if (n.saved)
-            note_progress(r);
+            pf_videos_note_progress(&r->server->videos, r->video);
     } while (!n.over);
     publish_job(r, NULL);
 }
@@ -481,9 +465,7 @@ static bool is_deleted(run *r)
 static void finish(run *r, const char *code, const char *message)
 {
     pf_server *server = r->server;
-    bool failed = code[0] != '\0', deleted = is_deleted(r);
-    if (!deleted)
-        pf_webhook_announce(server, r->video, failed);
+    bool failed = code[0] != '\0';
     unlink(r->state_path ? r->state_path : "");
     pf_videos_finish(&server->videos, r->video, code, message,
                      failed ? 0 : bytes_of_all(r));
