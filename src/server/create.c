@@ -416,19 +416,23 @@ static void wait_for_film(pf_http_request *request)
     pf_video *video = request->video;
     char message[sizeof video->error_message], code[sizeof video->error_code];
     pf_video_status status;
-    bool closing;
+    bool closing, deleted;
     do {
         pthread_mutex_lock(&server->videos.lock);
         status = video->status;
-        closing = server->videos.closing || video->deleted;
+        deleted = video->deleted;
+        closing = server->videos.closing;
         request->seen_version = video->version;
         memcpy(message, video->error_message, sizeof message);
         memcpy(code, video->error_code, sizeof code);
         pthread_mutex_unlock(&server->videos.lock);
-        if (status >= PF_VIDEO_COMPLETED || closing)
+        if (status >= PF_VIDEO_COMPLETED || closing || deleted)
             break;
     } while (!pf_http_sleep(request, &server->videos));
-    if (status == PF_VIDEO_COMPLETED) {
+    if (deleted) {
+        pf_http_reply_error(request, &(pf_http_fault){409, "deleted", NULL, 0},
+                            "the film was deleted while it was waited for");
+    } else if (status == PF_VIDEO_COMPLETED) {
         memcpy(request->video_id, video->id, sizeof request->video_id);
         pf_videos_release(&server->videos, video);
         request->video = NULL;

@@ -687,7 +687,8 @@ static void take_turns_of(uint64_t nanoseconds)
         uint64_t runtime, deadline, period;
     } turns = {.size = sizeof turns, .policy = SCHED_OTHER, .runtime = nanoseconds,
                .nice = getpriority(PRIO_PROCESS, 0)};
-    syscall(SYS_sched_setattr, 0, &turns, 0);
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        syscall(SYS_sched_setattr, 0, &turns, 0);
 }
 
 static struct MHD_Daemon *run_daemon(pf_http *http, int fd)

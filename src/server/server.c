@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +20,7 @@
 #include "base/memory.h"
 #include "server/server_parts.h"
 
-enum { MAX_PEM = 1 << 20, MAX_SECRET = 4096, SPARE_FILES = 256, COMPUTE_NICE = 10 };
+enum { MAX_PEM = 1 << 20, MAX_SECRET = 4096, SPARE_FILES = 256, COMPUTE_NICE = 3 };
 static const double drain_seconds = 5.0;
 
 /* --- small things ----------------------------------------------------------------- */
@@ -67,12 +66,11 @@ bool pf_server_disk_is_full(const pf_server *server)
     return free_bytes < (double)server->options.min_free;
 }
 
-/* A batch thread that wakes up takes the processor from nobody, and a nicer one gives
- * it up to whoever wakes up.  Where the system refuses, answers are slower. */
+/* A little nicer: enough that whoever answers goes first, and not so much that other
+ * programs of the machine hold a film up (its threads wait for each other thousands of
+ * times).  Not SCHED_BATCH for the same reason. */
 void pf_server_stand_back(void)
 {
-    const struct sched_param none = {0};
-    sched_setscheduler(0, SCHED_BATCH, &none);
     setpriority(PRIO_PROCESS, (id_t)gettid(),
                 getpriority(PRIO_PROCESS, 0) + COMPUTE_NICE);
 }

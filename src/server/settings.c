@@ -302,6 +302,17 @@ static pf_status read_model(const reading *r, const pf_field *field)
     return is(field, r->model_name) ? PF_OK : refuse(r, field, wanted);
 }
 
+static pf_status refuse_idle(const reading *r, const pf_field *field)
+{
+    return pf_fail(r->error, PF_E_ARGUMENT,
+                   "%s has no effect on this model; leave it out", field->name);
+}
+
+static pf_status read_off(const reading *r, const pf_field *field)
+{
+    return is(field, "false") || is(field, "0") ? PF_OK : refuse_idle(r, field);
+}
+
 static pf_status read_known(const reading *r, const pf_field *field, const known *k)
 {
     bool picture = k->kind == FIRST_PICTURE || k->kind == LAST_PICTURE;
@@ -321,13 +332,8 @@ static pf_status read_known(const reading *r, const pf_field *field, const known
     case FIRST_PICTURE: return read_picture(r, field, &r->order->first);
     case LAST_PICTURE: return read_picture(r, field, &r->order->last);
     case WEBHOOK: return read_webhook(r, field, k);
-    case OFF:
-        if (is(field, "false") || is(field, "0"))
-            return PF_OK;
-        /* fall through */
-    default:
-        return pf_fail(r->error, PF_E_ARGUMENT,
-                       "%s has no effect on this model; leave it out", field->name);
+    case OFF: return read_off(r, field);
+    default: return refuse_idle(r, field);
     }
 }
 

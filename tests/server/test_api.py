@@ -3,6 +3,7 @@ import base64
 import json
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -358,6 +359,19 @@ def test_switches_that_are_off_anyway(server):
     on = server.request("POST", "/v1/videos", {**QUICK, "enable_teacache": True})
     assert on.status == 400 and on.error["param"] == "enable_teacache"
     assert "no effect" in on.error["message"]
+
+
+def test_sync_of_a_film_that_is_deleted(server):
+    replies = []
+    waiting = threading.Thread(target=lambda: replies.append(
+        server.request("POST", "/v1/videos/sync", {**SLOW, "prompt": "Gone."})))
+    waiting.start()
+    while not (mine := [v["id"] for v in server.get("/v1/videos?limit=5").json["data"]
+                        if v["prompt"] == "Gone."]):
+        time.sleep(0.02)
+    server.request("DELETE", "/v1/videos/" + mine[0])
+    waiting.join(20)
+    assert replies[0].status == 409 and replies[0].error["code"] == "deleted"
 
 
 def test_what_the_model_cannot_do(server):
