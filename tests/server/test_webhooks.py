@@ -93,7 +93,7 @@ def test_cancelled_is_failed(hooked, receiver):
     hooked.request("DELETE", "/v1/videos/" + deleted["id"])
     for video in (queued, running):
         hooked.request("POST", f"/v1/videos/{video['id']}/cancel")
-    bodies = [json.loads(body) for _, body in wait_for(receiver, 2)]
+    bodies = [json.loads(body) for _, body in wait_for(receiver, 2, 60)]
     assert {b["data"]["id"] for b in bodies} == {running["id"], queued["id"]}
     assert {b["type"] for b in bodies} == {"video.failed"}
     assert len({b["id"] for b in bodies}) == 2
@@ -110,7 +110,7 @@ def test_given_up_is_failed(hooked, receiver):
         store.execute("UPDATE videos SET status = 1, starts = 20")
         store.commit()
     hooked.start()
-    event = json.loads(wait_for(receiver, 1)[0][1])
+    event = json.loads(wait_for(receiver, 1, 60)[0][1])
     assert event["type"] == "video.failed" and event["data"] == {"id": video["id"]}
     assert hooked.wait(video["id"])["error"]["code"] == "gave_up"
     assert not state.exists()
