@@ -9,8 +9,8 @@ and by an idle server again (if the two idle times differ, so did the machine). 
 load: connections that each ask for a status every few seconds, one in twenty by a new
 connection each time; readers of events; ten that download very slowly, ten that send
 very slowly, and one that asks for more films than the queue takes.  With --stub, a
-Python that has fastapi and uvicorn: the same calls to bench/server/stub.py while the
-server makes the film once more.
+Python that has bench/server/requirements.txt: the same calls to bench/server/stub.py
+while the server makes the film once more.
 
 Prints one JSON object.  Both ends share the machine, so three times are told apart:
   latency_ms    from sending a status call until the kernel had the whole answer for
@@ -289,7 +289,11 @@ def processor_seconds(pid):
 def make_film(server, steps):
     """Seconds that an idle server takes."""
     video = server.create(**FILM, num_inference_steps=steps)
+    end = time.monotonic() + 20 * options.seconds
     while (now := server.video(video["id"]))["status"] in ("queued", "in_progress"):
+        if time.monotonic() > end:
+            sys.exit("load.py: the machine is too busy: an idle server took more than "
+                     f"{20 * options.seconds:.0f} s for a film")
         time.sleep(0.5)
     assert now["status"] == "completed", now
     return now["inference_time_s"], video["id"]
