@@ -309,7 +309,7 @@ def count_steps(server):
 def under_load(server, steps, target, film):
     """The film once more, while `target` (a port, or None: the server itself) is asked."""
     video = server.create(**FILM, num_inference_steps=steps)
-    server.wait(video["id"], "in_progress")
+    server.wait(video["id"], "in_progress", "completed")
     path = "/v1/videos/" + video["id"]
     load = Load(target or server.port, path, film, Loop())
     end = [time.monotonic() + options.seconds]
@@ -347,7 +347,7 @@ def run_stub(server, steps):
         port = int(process.stdout.readline())
         return under_load(server, steps, port, None)
     finally:
-        process.terminate()
+        process.kill()                  # it would wait for its readers of events
         process.wait()
 
 
