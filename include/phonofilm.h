@@ -82,7 +82,8 @@ typedef struct pf_engine_options {
     const char *isa;            /* highest instruction set that may be used:
                                  * "avx512bf16" "avx512" "avx2" "neon" "scalar";
                                  * NULL: whatever the processor has */
-    int threads;                /* 1..256; 0: every processor of the process */
+    int threads;                /* 1..256; 0: every processor of the process, which is
+                                 * all that a platform with a device of its own takes */
     int device;                 /* which of several devices, from 0; docs/ascend.md */
     pf_precision precision;
     pf_bridge_frequencies bridge_frequencies;

@@ -5,7 +5,7 @@ packages_build="gcc libc6-dev meson pkg-config
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev
   libjpeg-dev zlib1g-dev libjansson-dev libutf8proc-dev
   libmicrohttpd-dev libsqlite3-dev libcurl4-gnutls-dev xxd"
-packages_test="libcmocka-dev python3-pytest ffmpeg openssl
+packages_test="libcmocka-dev python3-pytest python3-venv ffmpeg openssl
   python3-selenium chromium chromium-driver python3-numpy python3-pil"
 
 # Runs a command as root: directly, or through sudo.
@@ -66,4 +66,22 @@ build_in() {
         echo "$*" >"$folder/options"
     fi
     or_show "$folder/build.log" ninja -C "$folder"
+}
+
+# python_in FOLDER REQUIREMENTS: a virtual environment that has what a requirements file
+# pins; kept until the file changes.  Where the package index is not reached it says so
+# and fails within seconds.
+python_in() {
+    if [ -x "$1/bin/python" ] && cmp -s "$2" "$1/requirements.txt"; then
+        return 0
+    fi
+    rm -rf "$1"
+    /usr/bin/python3 -m venv "$1" >"$1.log" 2>&1 &&
+        timeout 300 "$1/bin/python" -m pip install --quiet --no-input \
+            --disable-pip-version-check --retries 1 --timeout 8 -r "$2" \
+            >>"$1.log" 2>&1 &&
+        cp "$2" "$1/requirements.txt" && return 0
+    rm -rf "$1"
+    tail -n 1 "$1.log" >&2
+    return 1
 }

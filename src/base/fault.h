@@ -1,4 +1,5 @@
-/* Fault injection: tests make the Nth allocation, read or thread start fail.
+/* Fault injection: tests make the Nth allocation, read, write, thread start or statement
+ * fail.
  *
  * Unarmed it costs one relaxed atomic load.  Armed, every thread counts down the
  * same counter, so "the Nth" is the Nth of the process.
@@ -14,6 +15,7 @@ typedef enum pf_fault_kind {
     PF_FAULT_READ,              /* opening, mapping or reading a file */
     PF_FAULT_WRITE,             /* writing or renaming a file */
     PF_FAULT_THREAD,            /* starting a thread */
+    PF_FAULT_BUSY,              /* a statement of a database */
     PF_FAULT_KINDS
 } pf_fault_kind;
 

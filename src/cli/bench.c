@@ -4,11 +4,12 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/machine.h"
 
 typedef struct settings {
     bool json;
-    const char *platform, *isa, *op, *predict;
-    int threads, device;
+    const char *op, *predict;
+    cli_machine machine;
 } settings;
 
 #define AT(member) offsetof(settings, member)
@@ -20,14 +21,7 @@ static const cli_option options[] = {
      "not be here, with --platform ascend: 910B1, 910B2, 910B3, 910B4 or A3"},
     {CLI_TEXT, "op", 0, "NAME", AT(op), 0, 0, NULL,
      "Only this operation: linear, attention or conv3d"},
-    {CLI_TEXT, "platform", 0, "NAME", AT(platform), 0, 0, NULL,
-     "auto (default: a device before the processor), ascend, cpu or reference"},
-    {CLI_INTEGER, "device", 0, "N", AT(device), 0, 1023, NULL,
-     "Which of several devices (default: 0)"},
-    {CLI_TEXT, "isa", 0, "NAME", AT(isa), 0, 0, NULL,
-     "Highest instruction set to use: avx512bf16, avx512, avx2, neon or scalar"},
-    {CLI_INTEGER, "threads", 't', "N", AT(threads), 1, 256, NULL,
-     "Threads (default: every processor)"},
+    CLI_MACHINE_OPTIONS(AT(machine)),
 };
 
 static json_t *row_json(const pf_bench_row *row)
@@ -114,7 +108,7 @@ static int predict(const settings *s, const char *model)
     pf_error error = {0};
     pf_step_cost cost[FILMS];
     for (int i = 0; i < FILMS; i++) {
-        pf_step_options film = {model, s->platform ? s->platform : "ascend",
+        pf_step_options film = {model, s->machine.platform ? s->machine.platform : "ascend",
                                 s->predict, films[i].height, films[i].width,
                                 films[i].frames};
         pf_status status = pf_predict_step(&film, &cost[i], &error);
@@ -154,7 +148,9 @@ int cli_bench(int argc, char **argv)
     int code = cli_parse(&parser, argc, argv);
     if (code != EXIT_DONE)
         return code;
-    if (!s.predict != !parser.operand || (s.predict && (s.op || s.isa || s.threads))) {
+    const cli_machine *m = &s.machine;
+    bool idle = s.op || m->isa || m->threads || cli_given(&parser, "device");
+    if (!s.predict != !parser.operand || (s.predict && idle)) {
         fputs("phonofilm: --predict DEVICE goes with a MODEL folder, --platform and "
               "--json alone\n", stderr);
         return EXIT_WRONG;
@@ -163,7 +159,7 @@ int cli_bench(int argc, char **argv)
         return predict(&s, parser.operand);
     pf_error error = {0};
     pf_bench_report report;
-    pf_bench_options bench = {s.platform, s.isa, s.threads, s.op, s.device};
+    pf_bench_options bench = {m->platform, m->isa, m->threads, s.op, m->device};
     pf_status status = pf_bench(&bench, &report, &error);
     if (status != PF_OK)
         return cli_fail(status, &error);

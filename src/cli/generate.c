@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/default_model.h"
 #include "cli/film_sink.h"
+#include "cli/machine.h"
 #include "cli/remote.h"
 #include "cli/report.h"
 #include "cli/targets.h"
@@ -23,20 +24,18 @@ enum { MAX_PROMPT_INPUT = 1 << 20 };
 
 typedef struct settings {
     const char *config;
-    const char *model_path, *platform, *isa;
-    int device;
+    const char *model_path;
+    cli_machine machine;
     const char *prompt, *negative_prompt, *image_path, *last_image_path;
     const char *output, *output_path, *output_file_name;
     const char *save_latents, *from_latents, *perf_dump_path, *sheet;
     const char *server, *key_file;
-    int precision, rng, bridge_inv_freq;
-    int threads, height, width, num_frames, num_inference_steps;
+    int rng, height, width, num_frames, num_inference_steps;
     int cuda_sm_count, vae_tile, vae_tile_stride, quality;
     double fps, guidance_scale, guidance_scale_2, guidance_rescale;
     double bridge_guidance_scale, visual_shift, audio_shift;
     uint64_t seed;
-    int64_t memory_limit;
-    bool t2va, no_audio_output, no_video_output, keep_resident, adjust_frames;
+    bool t2va, no_audio_output, no_video_output, adjust_frames;
     bool profile, quiet, dry_run;
 } settings;
 
@@ -119,23 +118,8 @@ static const cli_option options[] = {
     {CLI_GROUP, "Model and machine", 0, NULL, 0, 0, 0, NULL, NULL},
     {CLI_TEXT, "model-path", 'm', "FOLDER", AT(model_path), 0, 0, NULL,
      "Model folder (default: the model that comes with the program)"},
-    {CLI_CHOICE, "precision", 0, "KIND", AT(precision), 0, 0, "fast|f32|ref",
-     "fast (default), f32, or ref: the roundings of the Python reference"},
-    {CLI_CHOICE, "bridge-inv-freq", 0, "KIND", AT(bridge_inv_freq), 0, 0,
-     "auto|f32|bf16",
-     "Rotary frequencies of the bridge (default: auto: bf16 with ref, else f32)"},
-    {CLI_TEXT, "platform", 0, "NAME", AT(platform), 0, 0, NULL,
-     "auto (default: a device before the processor), ascend, cpu or reference"},
-    {CLI_INTEGER, "device", 0, "N", AT(device), 0, 1023, NULL,
-     "Which of several devices (default: 0)"},
-    {CLI_TEXT, "isa", 0, "NAME", AT(isa), 0, 0, NULL,
-     "Highest instruction set to use: avx512bf16, avx512, avx2, neon or scalar"},
-    {CLI_INTEGER, "threads", 't', "N", AT(threads), 1, 256, NULL,
-     "Threads (default: every processor)"},
-    {CLI_BYTES, "memory-limit", 0, "SIZE", AT(memory_limit), 1, 0, NULL,
-     "Refuse a film that needs more, such as 16G (default: what is available)"},
-    {CLI_SWITCH, "keep-resident", 0, NULL, AT(keep_resident), 0, 0, NULL,
-     "Keep components loaded between stages"},
+    CLI_MACHINE_OPTIONS(AT(machine)),
+    CLI_ENGINE_OPTIONS(AT(machine)),
     {CLI_INTEGER, "vae-tile", 0, "PIXELS", AT(vae_tile), 0, 16384, NULL,
      "Decode and encode in tiles of this side; saves memory (usual: 256)"},
     {CLI_INTEGER, "vae-tile-stride", 0, "PIXELS", AT(vae_tile_stride), 0, 16384,
@@ -474,18 +458,8 @@ static int open_engine(generation *g)
 {
     const settings *s = &g->s;
     pf_error error = {0};
-    pf_engine_options engine_options = {
-        .model_path = s->model_path,
-        .platform = s->platform,
-        .isa = s->isa,
-        .threads = s->threads,
-        .device = s->device,
-        .precision = (pf_precision)s->precision,
-        .bridge_frequencies = (pf_bridge_frequencies)s->bridge_inv_freq,
-        .keep_resident = s->keep_resident,
-        .memory_limit = s->memory_limit,
-        .warn = s->quiet ? NULL : cli_warn,
-    };
+    pf_engine_options engine_options =
+        cli_engine_options(&s->machine, s->model_path, s->quiet);
     pf_status status = pf_engine_open(&engine_options, &g->engine, &error);
     return status == PF_OK ? EXIT_DONE : cli_fail(status, &error);
 }
@@ -495,7 +469,7 @@ static pf_status make_film(generation *g, pf_error *error)
 {
     static const char *const precisions[] = {"fast", "f32", "ref"};
     g->sink.save_latents = g->s.save_latents;
-    g->sink.precision = precisions[g->s.precision];
+    g->sink.precision = precisions[g->s.machine.precision];
     catch_signals(g->job);
     pf_status status = film_sink_open(&g->sink, g->engine, &g->request, g->film_path,
                                       g->s.sheet, g->s.quality, error);

@@ -5,12 +5,13 @@
 
 #include "cli/cli.h"
 #include "cli/default_model.h"
+#include "cli/machine.h"
 #include "cli/report.h"
 
 typedef struct settings {
     bool json, platforms;
-    int height, width, num_frames, device;
-    const char *platform, *isa;
+    int height, width, num_frames;
+    cli_machine machine;
 } settings;
 
 #define AT(member) offsetof(settings, member)
@@ -28,12 +29,7 @@ static const cli_option options[] = {
     {CLI_SWITCH, "platforms", 0, NULL, AT(platforms), 0, 0, NULL,
      "Tell which platforms this machine has, and why it lacks the others"},
     {CLI_SWITCH, "json", 0, NULL, AT(json), 0, 0, NULL, "Print JSON"},
-    {CLI_TEXT, "platform", 0, "NAME", AT(platform), 0, 0, NULL,
-     "auto (default: a device before the processor), ascend, cpu or reference"},
-    {CLI_INTEGER, "device", 0, "N", AT(device), 0, 1023, NULL,
-     "Which of several devices (default: 0)"},
-    {CLI_TEXT, "isa", 0, "NAME", AT(isa), 0, 0, NULL,
-     "Highest instruction set to use"},
+    CLI_MACHINE_OPTIONS(AT(machine)),
 };
 
 static void print_json(const pf_model_info *info, const pf_prediction *p)
@@ -102,7 +98,7 @@ static int show_platforms(const settings *s)
 {
     enum { MOST = 8 };
     pf_platform_info list[MOST];
-    int count = pf_platform_list(s->device, list, MOST);
+    int count = pf_platform_list(s->machine.device, list, MOST);
     if (s->json) {
         print_platforms_json(list, count);
         return EXIT_DONE;
@@ -163,7 +159,8 @@ int cli_info(int argc, char **argv)
     if (code != EXIT_DONE)
         return code;
     if (s.platforms) {
-        if (parser.operand || s.platform || s.isa) {
+        const cli_machine *m = &s.machine;
+        if (parser.operand || m->platform || m->isa || m->threads) {
             fputs("phonofilm: --platforms goes with --json and --device alone\n", stderr);
             return EXIT_WRONG;
         }
@@ -176,11 +173,7 @@ int cli_info(int argc, char **argv)
     }
     pf_engine *engine = NULL;
     pf_error error = {0};
-    pf_engine_options engine_options = {.model_path = model,
-                                        .platform = s.platform,
-                                        .isa = s.isa,
-                                        .device = s.device,
-                                        .warn = cli_warn};
+    pf_engine_options engine_options = cli_engine_options(&s.machine, model, false);
     pf_status status = pf_engine_open(&engine_options, &engine, &error);
     code = status == PF_OK ? show(&s, &parser, engine) : cli_fail(status, &error);
     pf_engine_close(engine);

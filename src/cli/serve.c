@@ -5,24 +5,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/default_model.h"
+#include "cli/machine.h"
 #include "server/server.h"
 
-enum { COMPUTE_NICE = 5, DEFAULT_PORT = 8000, DEFAULT_QUEUE = 32 };
+enum { DEFAULT_PORT = 8000, DEFAULT_QUEUE = 32 };
 
 typedef struct settings {
     const char *config;
-    const char *model_path, *model_name, *platform, *isa;
+    const char *model_path, *model_name;
+    cli_machine machine;
     const char *host, *output_dir, *key_file, *tls_cert, *tls_key, *retention;
     const char *webhook_hosts, *webhook_secret_file, *picture_hosts;
-    int port, max_queue, rate, connections, threads, precision;
+    int port, max_queue, rate, connections;
     double header_timeout;
-    int64_t max_upload, retention_bytes, min_free, memory_limit;
-    bool no_auth, keep_resident, quiet;
+    int64_t max_upload, retention_bytes, min_free;
+    bool no_auth, quiet;
 } settings;
 
 #define AT(member) offsetof(settings, member)
@@ -73,18 +73,8 @@ static const cli_option options[] = {
      "Model folder (default: the model that comes with the program)"},
     {CLI_TEXT, "served-model-name", 0, "NAME", AT(model_name), 0, 0, NULL,
      "What the model is called (default: the folder's name)"},
-    {CLI_CHOICE, "precision", 0, "KIND", AT(precision), 0, 0, "fast|f32|ref",
-     "fast (default), f32 or ref"},
-    {CLI_TEXT, "platform", 0, "NAME", AT(platform), 0, 0, NULL,
-     "auto (default: a device before the processor), ascend, cpu or reference"},
-    {CLI_TEXT, "isa", 0, "NAME", AT(isa), 0, 0, NULL,
-     "Highest instruction set to use: avx512bf16, avx512, avx2, neon or scalar"},
-    {CLI_INTEGER, "threads", 't', "N", AT(threads), 1, 256, NULL,
-     "Threads that compute (default: every processor)"},
-    {CLI_BYTES, "memory-limit", 0, "SIZE", AT(memory_limit), 1, 0, NULL,
-     "Refuse a film that needs more (default: what is available)"},
-    {CLI_SWITCH, "keep-resident", 0, NULL, AT(keep_resident), 0, 0, NULL,
-     "Keep components loaded between films"},
+    CLI_MACHINE_OPTIONS(AT(machine)),
+    CLI_ENGINE_OPTIONS(AT(machine)),
     {CLI_GROUP, "This run", 0, NULL, 0, 0, 0, NULL, NULL},
     {CLI_TEXT, "config", 0, "FILE.json", AT(config), 0, 0, NULL,
      "Settings from a file: names as here, with _ for -; flags win"},
@@ -120,13 +110,11 @@ typedef struct opening {
     pf_error error;
 } opening;
 
-/* The engine's threads inherit a lower priority from the one that opens it, so that
- * answers do not wait behind computing. */
+/* The engine's threads inherit their priority from the one that opens it. */
 static void *open_engine(void *argument)
 {
     opening *o = argument;
-    setpriority(PRIO_PROCESS, (id_t)gettid(),
-                getpriority(PRIO_PROCESS, 0) + COMPUTE_NICE);
+    pf_server_stand_back();
     o->status = pf_engine_open(&o->options, &o->engine, &o->error);
     return NULL;
 }
@@ -134,16 +122,7 @@ static void *open_engine(void *argument)
 static int start_engine(const settings *s, opening *o)
 {
     pthread_t thread;
-    o->options = (pf_engine_options){
-        .model_path = s->model_path,
-        .platform = s->platform,
-        .isa = s->isa,
-        .threads = s->threads,
-        .precision = (pf_precision)s->precision,
-        .keep_resident = s->keep_resident,
-        .memory_limit = s->memory_limit,
-        .warn = s->quiet ? NULL : cli_warn,
-    };
+    o->options = cli_engine_options(&s->machine, s->model_path, s->quiet);
     if (pthread_create(&thread, NULL, open_engine, o) != 0) {
         fprintf(stderr, "phonofilm: no thread starts\n");
         return EXIT_FAILED;

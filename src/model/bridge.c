@@ -350,13 +350,12 @@ static void fill_table(const table_spec *s, float *cosines, float *sines)
     }
 }
 
-static pf_status make_table(const table_spec *s, pf_ops *ops, pf_tensor *cos,
-                            pf_tensor *sin)
+static pf_status make_table(const table_spec *s, pf_ops *ops, pf_rope_table *out)
 {
     int64_t pairs = s->info->head_dim / 2;
     size_t bytes = (size_t)(s->rows * pairs) * sizeof(float);
-    PF_TRY(pf_ops_matrix(ops, s->rows, pairs, cos));
-    PF_TRY(pf_ops_matrix(ops, s->rows, pairs, sin));
+    PF_TRY(pf_ops_matrix(ops, s->rows, pairs, &out->cos));
+    PF_TRY(pf_ops_matrix(ops, s->rows, pairs, &out->sin));
     if (ops->dry)
         return PF_OK;
     float *c = pf_alloc(bytes), *n = pf_alloc(bytes);
@@ -365,9 +364,9 @@ static pf_status make_table(const table_spec *s, pf_ops *ops, pf_tensor *cos,
         status = pf_fail_memory(ops->error, "rotary tables", bytes);
     } else {
         fill_table(s, c, n);
-        status = pf_ops_upload(ops, cos, c);
+        status = pf_ops_upload(ops, &out->cos, c);
         if (status == PF_OK)
-            status = pf_ops_upload(ops, sin, n);
+            status = pf_ops_upload(ops, &out->sin, n);
     }
     pf_free(c);
     pf_free(n);
@@ -375,17 +374,15 @@ static pf_status make_table(const table_spec *s, pf_ops *ops, pf_tensor *cos,
 }
 
 /* Taps see the tables before the r() that kernels apply to them. */
-static pf_status finish_table(pf_ops *ops, const char *name, const pf_tensor *cos,
-                              const pf_tensor *sin)
+static pf_status finish_table(pf_ops *ops, const char *name, pf_rope_table *table)
 {
-    pf_ops_tap(ops, cos, "rope.%s.cos", name);
-    pf_ops_tap(ops, sin, "rope.%s.sin", name);
-    if (!ops->numerics.round_bf16)
-        return PF_OK;
-    PF_TRY(pf_op_unary(ops, &(pf_unary_args){
-        .kind = PF_UNARY_ROUND_BF16, .x = *cos, .y = *cos}));
-    return pf_op_unary(ops, &(pf_unary_args){
-        .kind = PF_UNARY_ROUND_BF16, .x = *sin, .y = *sin});
+    pf_tensor *const both[] = {&table->cos, &table->sin};
+    pf_ops_tap(ops, &table->cos, "rope.%s.cos", name);
+    pf_ops_tap(ops, &table->sin, "rope.%s.sin", name);
+    for (int i = 0; i < 2 && ops->numerics.round_bf16; i++)
+        PF_TRY(pf_op_unary(ops, &(pf_unary_args){
+            .kind = PF_UNARY_ROUND_BF16, .x = *both[i], .y = *both[i]}));
+    return pf_ops_rope_table(ops, PF_ROPE_HALF, table);
 }
 
 pf_status pf_bridge_make_tables(const pf_bridge *bridge, pf_ops *ops,
@@ -400,10 +397,12 @@ pf_status pf_bridge_make_tables(const pf_bridge *bridge, pf_ops *ops,
         return PF_OK;
     table_spec video = {info, extent->frames, fps, round_inverse_frequencies};
     table_spec audio = {info, extent->audio_length, -1.0, round_inverse_frequencies};
-    PF_TRY(make_table(&video, ops, &out->video_cos, &out->video_sin));
-    PF_TRY(make_table(&audio, ops, &out->audio_cos, &out->audio_sin));
-    PF_TRY(finish_table(ops, "video", &out->video_cos, &out->video_sin));
-    return finish_table(ops, "audio", &out->audio_cos, &out->audio_sin);
+    out->video.rows_per_position = extent->positions;
+    out->audio.rows_per_position = 1;
+    PF_TRY(make_table(&video, ops, &out->video));
+    PF_TRY(make_table(&audio, ops, &out->audio));
+    PF_TRY(finish_table(ops, "video", &out->video));
+    return finish_table(ops, "audio", &out->audio);
 }
 
 /* --- one conditioner ------------------------------------------------------------------ */
@@ -415,34 +414,42 @@ typedef struct bridge_run {
     const pf_bridge_tables *tables;
     pf_ops *ops;
     pf_direction direction;
+    int groups;
 } bridge_run;
 
-/* One query, the probe, over the tokens of each latent frame: [T, kv]. */
+/* One query, the probe, over the tokens of each latent frame: [groups * T, kv]. */
 static pf_status pool_frames(const bridge_run *r, const pf_tensor *tokens,
                              const pf_tensor *pooled)
 {
     const pooling *p = &r->c->pool;
-    int64_t kv = tokens->shape[1], per_frame = r->tables->positions;
+    int64_t kv = tokens->shape[1], frames = pooled->shape[0];
     int heads = r->bridge->info.audio_dim / r->bridge->info.head_dim;
-    pf_tensor q, k, v, context;
-    PF_TRY(pf_ops_matrix(r->ops, 1, kv, &q));
-    PF_TRY(pf_ops_matrix(r->ops, tokens->shape[0], kv, &k));
-    PF_TRY(pf_ops_matrix(r->ops, tokens->shape[0], kv, &v));
-    PF_TRY(pf_ops_matrix(r->ops, pooled->shape[0], kv, &context));
-    pf_tensor probe = pf_tensor_reshape(p->probe, 2, (int64_t[]){1, kv});
-    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &p->in[0]}, &probe, &q));
-    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &p->in[1]}, tokens, &k));
-    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &p->in[2]}, tokens, &v));
-    for (int64_t t = 0; t < pooled->shape[0]; t++)
-        PF_TRY(pf_op_attention(r->ops, &(pf_attention_args){
-            .q = q, .k = pf_tensor_slice(k, 0, t * per_frame, per_frame),
-            .v = pf_tensor_slice(v, 0, t * per_frame, per_frame), .heads = heads,
-            .scale = 1.0f / sqrtf((float)(kv / heads)),
-            .out = pf_tensor_slice(context, 0, t, 1)}));
-    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &p->out}, &context, pooled));
+    pf_tensor work, context, probe = pf_tensor_reshape(p->probe, 2, (int64_t[]){1, kv});
+    probe.shape[0] = frames;
+    probe.stride[0] = 0;
+    PF_TRY(pf_ops_matrix(r->ops, frames + 2 * tokens->shape[0], kv, &work));
+    PF_TRY(pf_ops_matrix(r->ops, frames, kv, &context));
+    PF_TRY(pf_op_attend(r->ops, &(pf_attend_args){
+        .x = probe, .condition = *tokens, .q = pf_projection_of(&p->in[0]),
+        .k = pf_projection_of(&p->in[1]), .v = pf_projection_of(&p->in[2]),
+        .out = pf_projection_of(&p->out), .heads = heads, .groups = (int)frames,
+        .scale = 1.0f / sqrtf((float)(kv / heads)), .work = work, .attended = context,
+        .y = *pooled}));
     return pf_op_norm(r->ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = epsilon, .x = *pooled,
         .weight = p->norm_weight, .bias = p->norm_bias, .y = *pooled});
+}
+
+/* Pooled frames as rows of the sound: y [groups * La, kv]. */
+static pf_status spread_frames(const bridge_run *r, const pf_tensor *pooled,
+                               const pf_tensor *y)
+{
+    int64_t frames = r->tables->frames, rows = y->shape[0] / r->groups;
+    for (int64_t i = 0; i < r->groups; i++)
+        PF_TRY(pf_op_lerp_rows(r->ops, &(pf_lerp_rows_args){
+            .x = pf_tensor_slice(*pooled, 0, i * frames, frames),
+            .y = pf_tensor_slice(*y, 0, i * rows, rows)}));
+    return PF_OK;
 }
 
 /* x' = AdaLN(x), modulated by the pooled frames; scale comes first, then shift. */
@@ -451,31 +458,23 @@ static pf_status modulate(const bridge_run *r, const pf_tensor *x,
 {
     int64_t dim = x->shape[1], kv = tokens->shape[1], rows = x->shape[0];
     pf_tensor pooled, spread, z;
-    PF_TRY(pf_ops_matrix(r->ops, r->tables->frames, kv, &pooled));
+    PF_TRY(pf_ops_matrix(r->ops, r->groups * r->tables->frames, kv, &pooled));
     PF_TRY(pool_frames(r, tokens, &pooled));
     spread = pooled;
-    if (rows != r->tables->frames) {
+    if (rows != pooled.shape[0]) {
         PF_TRY(pf_ops_matrix(r->ops, rows, kv, &spread));
-        PF_TRY(pf_op_lerp_rows(r->ops,
-                               &(pf_lerp_rows_args){.x = pooled, .y = spread}));
+        PF_TRY(spread_frames(r, &pooled, &spread));
     }
     PF_TRY(pf_op_unary(r->ops, &(pf_unary_args){
         .kind = PF_UNARY_SILU, .x = spread, .y = spread}));
     PF_TRY(pf_ops_matrix(r->ops, rows, 2 * dim, &z));
-    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &r->c->pool.adaln}, &spread,
-                      &z));
+    PF_TRY(pf_project(r->ops, &r->c->pool.adaln, &spread, &z));
+    pf_tensor factor = pf_tensor_slice(z, 1, 0, dim);
+    PF_TRY(pf_op_unary(r->ops, &(pf_unary_args){
+        .kind = PF_UNARY_AFFINE, .a = 1.0f, .b = 1.0f, .x = factor, .y = factor}));
     return pf_op_norm(r->ops, &(pf_norm_args){
-        .kind = PF_NORM_LAYER, .epsilon = adaln_epsilon, .x = *x,
-        .scale = pf_tensor_slice(z, 1, 0, dim),
+        .kind = PF_NORM_LAYER, .epsilon = adaln_epsilon, .x = *x, .factor = factor,
         .shift = pf_tensor_slice(z, 1, dim, dim), .y = *y});
-}
-
-/* Tables and rows per position of the tower that tokens come from. */
-static void rotate_as(const bridge_run *r, bool video, pf_projection *p)
-{
-    p->cos = video ? r->tables->video_cos : r->tables->audio_cos;
-    p->sin = video ? r->tables->video_sin : r->tables->audio_sin;
-    p->rows_per_position = video ? r->tables->positions : 1;
 }
 
 static pf_status attend(const bridge_run *r, const pf_tensor *x,
@@ -483,30 +482,24 @@ static pf_status attend(const bridge_run *r, const pf_tensor *x,
 {
     int64_t n = x->shape[0], m = condition->shape[0], dim = x->shape[1];
     const pf_attention_layer *a = &r->c->inner;
-    int heads = (int)(dim / r->bridge->info.head_dim);
+    const pf_bridge_tables *t = r->tables;
     bool to_video = r->direction == PF_A2V;
-    pf_tensor c, q, k, v, attended;
+    pf_tensor c, work, attended;
     PF_TRY(pf_ops_matrix(r->ops, m, condition->shape[1], &c));
-    PF_TRY(pf_ops_matrix(r->ops, n, dim, &q));
-    PF_TRY(pf_ops_matrix(r->ops, m, dim, &k));
-    PF_TRY(pf_ops_matrix(r->ops, m, dim, &v));
+    PF_TRY(pf_ops_matrix(r->ops, n + 2 * m, dim, &work));
     PF_TRY(pf_ops_matrix(r->ops, n, dim, &attended));
     PF_TRY(pf_op_norm(r->ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = epsilon, .x = *condition,
         .weight = r->c->norm_weight, .bias = r->c->norm_bias, .y = c}));
-    pf_projection p = {.layer = &a->q, .norm = a->norm_q, .epsilon = epsilon,
-                       .heads = heads, .form = PF_ROPE_HALF};
-    rotate_as(r, to_video, &p);
-    PF_TRY(pf_project(r->ops, &p, x, &q));
-    p.layer = &a->k;
-    p.norm = a->norm_k;
-    rotate_as(r, !to_video, &p);
-    PF_TRY(pf_project(r->ops, &p, &c, &k));
-    PF_TRY(pf_project(r->ops, &(pf_projection){.layer = &a->v}, &c, &v));
-    PF_TRY(pf_op_attention(r->ops, &(pf_attention_args){
-        .q = q, .k = k, .v = v, .heads = heads,
-        .scale = 1.0f / sqrtf((float)r->bridge->info.head_dim), .out = attended}));
-    return pf_project(r->ops, &(pf_projection){.layer = &a->o}, &attended, out);
+    return pf_op_attend(r->ops, &(pf_attend_args){
+        .x = *x, .condition = c,
+        .q = pf_projection_with(&a->q, a->norm_q, to_video ? t->video : t->audio),
+        .k = pf_projection_with(&a->k, a->norm_k, to_video ? t->audio : t->video),
+        .v = pf_projection_of(&a->v), .out = pf_projection_of(&a->o),
+        .epsilon = epsilon, .form = PF_ROPE_HALF,
+        .heads = (int)(dim / r->bridge->info.head_dim), .groups = r->groups,
+        .scale = 1.0f / sqrtf((float)r->bridge->info.head_dim), .work = work,
+        .attended = attended, .y = *out});
 }
 
 pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_bridge_place place,
@@ -516,7 +509,7 @@ pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_bridge_place pl
 {
     static const char *const names[PF_DIRECTIONS] = {"a2v", "v2a"};
     bridge_run r = {bridge, &bridge->conditioners[place.direction][place.layer],
-                    tables, ops, place.direction};
+                    tables, ops, place.direction, place.groups};
     pf_mark mark = pf_ops_mark(ops);
     pf_tensor x = *primary;
     if (bridge->info.pooled_adaln && place.direction == PF_V2A) {

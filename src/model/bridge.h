@@ -25,8 +25,7 @@ bool pf_bridge_interacts(const pf_bridge *bridge, int layer);
 /* Aligned rotary tables, one row a latent frame (video) or latent (audio); in the
  * arena.  All null when the bridge has no cross rope. */
 typedef struct pf_bridge_tables {
-    pf_tensor video_cos, video_sin; /* [T, head_dim / 2] */
-    pf_tensor audio_cos, audio_sin; /* [La, head_dim / 2] */
+    pf_rope_table video, audio;     /* of T frames and La latents; null: no rotation */
     int64_t frames, positions;      /* T, and tokens a latent frame */
 } pf_bridge_tables;
 

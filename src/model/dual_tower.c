@@ -47,10 +47,8 @@ pf_status pf_dual_tower_make_tables(const pf_dual_tower *towers, pf_ops *ops,
     const int64_t video[3] = {extent->frames, extent->height / patch[1],
                               extent->width / patch[2]};
     const int64_t audio[3] = {extent->audio_length, 1, 1};
-    PF_TRY(pf_tower_rope(towers->video, ops, video, &out->video_cos,
-                         &out->video_sin));
-    PF_TRY(pf_tower_rope(towers->audio, ops, audio, &out->audio_cos,
-                         &out->audio_sin));
+    PF_TRY(pf_tower_rope(towers->video, ops, video, &out->video));
+    PF_TRY(pf_tower_rope(towers->audio, ops, audio, &out->audio));
     pf_bridge_extent bridge = {extent->frames, video[1] * video[2],
                                extent->audio_length};
     return pf_bridge_make_tables(towers->bridge, ops, &bridge, fps,
@@ -99,7 +97,8 @@ static pf_status interact(const forward_run *r, int layer)
     pf_tensor yv, ya;
     PF_TRY(pf_ops_matrix(ops, r->xv.shape[0], r->xv.shape[1], &yv));
     PF_TRY(pf_ops_matrix(ops, r->xa.shape[0], r->xa.shape[1], &ya));
-    pf_bridge_place to_video = {PF_A2V, layer}, to_audio = {PF_V2A, layer};
+    int groups = r->in->video_text->groups;
+    pf_bridge_place to_video = {PF_A2V, layer, groups}, to_audio = {PF_V2A, layer, groups};
     PF_TRY(pf_bridge_run(bridge, ops, to_video, tables, &r->xv, &r->xa, &yv));
     PF_TRY(pf_bridge_run(bridge, ops, to_audio, tables, &r->xa, &r->xv, &ya));
     PF_TRY(add_scaled(ops, &r->xv, &yv, a2v));
@@ -113,10 +112,8 @@ static pf_status interact(const forward_run *r, int layer)
 static pf_status run_layer(const forward_run *r, int layer)
 {
     const pf_dual_inputs *in = r->in;
-    pf_block_inputs video = {in->video_time, in->video_text, in->tables->video_cos,
-                             in->tables->video_sin};
-    pf_block_inputs audio = {in->audio_time, in->audio_text, in->tables->audio_cos,
-                             in->tables->audio_sin};
+    pf_block_inputs video = {in->video_time, in->video_text, in->tables->video};
+    pf_block_inputs audio = {in->audio_time, in->audio_text, in->tables->audio};
     bool paired = layer < pf_tower_get_info(r->towers->audio)->layers;
     if (!in->bridge_off && paired && pf_bridge_interacts(r->towers->bridge, layer))
         PF_TRY(interact(r, layer));
@@ -139,24 +136,35 @@ static int64_t token_count(const pf_tower *tower, const pf_tensor *map)
     return map->shape[1] * (map->shape[2] / patch[1]) * (map->shape[3] / patch[2]);
 }
 
+static pf_status run_heads(const forward_run *r)
+{
+    const pf_dual_inputs *in = r->in;
+    int groups = in->video_text->groups;
+    pf_tensor sounds[PF_MOST_GROUPS];
+    for (int i = 0; i < groups; i++)
+        sounds[i] = as_map(&in->audio_out[i]);
+    PF_TRY(pf_tower_run_head(r->towers->video, r->ops, in->video_time, &r->xv,
+                             &(pf_velocities){groups, in->video_out}));
+    return pf_tower_run_head(r->towers->audio, r->ops, in->audio_time, &r->xa,
+                             &(pf_velocities){groups, sounds});
+}
+
 pf_status pf_dual_tower_forward(const pf_dual_tower *towers, pf_ops *ops,
                                 const pf_dual_inputs *inputs)
 {
     forward_run r = {.towers = towers, .in = inputs, .ops = ops};
-    pf_tensor audio_in = as_map(&inputs->audio), audio_out = as_map(&inputs->audio_out);
+    pf_tensor audio_in = as_map(&inputs->audio);
+    int64_t groups = inputs->video_text->groups;
     pf_mark mark = pf_ops_mark(ops);
-    PF_TRY(pf_ops_matrix(ops, token_count(towers->video, &inputs->video),
+    PF_TRY(pf_ops_matrix(ops, groups * token_count(towers->video, &inputs->video),
                          pf_tower_get_info(towers->video)->dim, &r.xv));
-    PF_TRY(pf_ops_matrix(ops, token_count(towers->audio, &audio_in),
+    PF_TRY(pf_ops_matrix(ops, groups * token_count(towers->audio, &audio_in),
                          pf_tower_get_info(towers->audio)->dim, &r.xa));
     PF_TRY(pf_tower_patchify(towers->video, ops, &inputs->video, &r.xv));
     PF_TRY(pf_tower_patchify(towers->audio, ops, &audio_in, &r.xa));
     for (int i = 0; i < pf_tower_get_info(towers->video)->layers; i++)
         PF_TRY(run_layer(&r, i));
-    PF_TRY(pf_tower_run_head(towers->video, ops, inputs->video_time, &r.xv,
-                             &inputs->video_out));
-    PF_TRY(pf_tower_run_head(towers->audio, ops, inputs->audio_time, &r.xa,
-                             &audio_out));
+    PF_TRY(run_heads(&r));
     pf_ops_rewind(ops, mark);
     return PF_OK;
 }

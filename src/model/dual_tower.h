@@ -28,8 +28,7 @@ typedef struct pf_dual_extent {
 
 /* The rotary tables of one job, in the arena: the towers' own and the bridge's. */
 typedef struct pf_dual_tables {
-    pf_tensor video_cos, video_sin; /* [tokens, head_dim / 2] of the video tower */
-    pf_tensor audio_cos, audio_sin; /* [La, head_dim / 2] of the audio tower */
+    pf_rope_table video, audio;     /* of the tokens, of the La latents */
     pf_bridge_tables bridge;
 } pf_dual_tables;
 
@@ -37,6 +36,10 @@ pf_status pf_dual_tower_make_tables(const pf_dual_tower *towers, pf_ops *ops,
                                     const pf_dual_extent *extent, double fps,
                                     bool round_inverse_frequencies,
                                     pf_dual_tables *out);
+
+/* Several prompts may go through one pass: the latents are the same for all, the
+ * texts have a group for each, and so have the velocities. */
+enum { PF_MOST_GROUPS = 2 };
 
 typedef struct pf_dual_inputs {
     pf_tensor video;                /* [in_dim, T, h, w] F32 device, contiguous */
@@ -46,8 +49,8 @@ typedef struct pf_dual_inputs {
     const pf_dual_tables *tables;   /* of this size and fps */
     bool bridge_off;                /* neither direction is computed */
     pf_condition_scales scales;
-    pf_tensor video_out;            /* [out_dim, T, h, w]: velocity */
-    pf_tensor audio_out;            /* [out_dim, La] */
+    pf_tensor video_out[PF_MOST_GROUPS];    /* [out_dim, T, h, w]: velocity */
+    pf_tensor audio_out[PF_MOST_GROUPS];    /* [out_dim, La] */
 } pf_dual_inputs;
 
 /* One forward pass.  Everything it makes is given back before it returns. */

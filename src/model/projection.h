@@ -11,18 +11,21 @@ typedef struct pf_attention_layer {
     pf_tensor norm_q, norm_k;           /* [dim] */
 } pf_attention_layer;
 
-/* y = rope(rms_norm(linear(x))); `norm` null: no norm, `cos` null: no rotation. */
-typedef struct pf_projection {
-    const pf_layer *layer;
-    pf_tensor norm;
-    float epsilon;
-    int heads;
-    pf_rope_form form;
-    pf_tensor cos, sin;
-    int64_t rows_per_position;
-} pf_projection;
+/* A linear layer alone, as a part of larger ones. */
+static inline pf_projection pf_projection_of(const pf_layer *layer)
+{
+    return (pf_projection){.weight = &layer->weight, .bias = layer->bias};
+}
 
-pf_status pf_project(pf_ops *ops, const pf_projection *projection,
-                     const pf_tensor *x, const pf_tensor *y);
+/* With a norm over its results and a rotation; `norm` and `table` may be null. */
+static inline pf_projection pf_projection_with(const pf_layer *layer, pf_tensor norm,
+                                               pf_rope_table table)
+{
+    return (pf_projection){&layer->weight, layer->bias, norm, table};
+}
+
+/* y = x W^T + bias */
+pf_status pf_project(pf_ops *ops, const pf_layer *layer, const pf_tensor *x,
+                     const pf_tensor *y);
 
 #endif

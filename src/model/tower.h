@@ -33,22 +33,26 @@ typedef struct pf_tower_time {
     pf_tensor modulation;                       /* m [6, dim] */
 } pf_tower_time;
 
-/* What depends on (expert, prompt) alone: keys and values of the cross attention.
- * Rows of the text beyond `rows` are zero and all alike: one of them stands for
- * all, with ln(how many) added to its score. */
+/* What depends on (expert, prompts) alone: keys and values of the cross attention for
+ * a group of tokens a prompt.  Rows of a text beyond the used ones are zero and all
+ * alike: one of them may stand for all, with ln(how many) added to its score. */
 typedef struct pf_tower_text {
-    int64_t rows;                               /* keys */
+    int groups;
+    int64_t rows;                               /* keys of a group */
     pf_tensor key_bias;                         /* [rows], or null */
-    pf_tensor keys, values;                     /* [layers, rows, dim] */
+    pf_tensor kept;                             /* [layers, 2, groups * rows, dim] */
 } pf_tower_text;
 
 /* All results live in the arena of ops. */
 pf_status pf_tower_embed_time(pf_tower *tower, pf_ops *ops, float timestep,
                               pf_tower_time *out);
 
-/* text [512, text_dim] (device), of which the first `rows` may differ from zero. */
-pf_status pf_tower_embed_text(pf_tower *tower, pf_ops *ops,
-                              const pf_tensor *text, int64_t rows,
-                              pf_tower_text *out);
+/* texts [512, text_dim] (device), one a group, of which the first `rows` may differ
+ * from zero. */
+pf_status pf_tower_embed_text(pf_tower *tower, pf_ops *ops, const pf_tensor *texts,
+                              int groups, int64_t rows, pf_tower_text *out);
+
+/* One group of them, for tokens of its own. */
+pf_tower_text pf_tower_text_group(const pf_tower_text *text, int group);
 
 #endif

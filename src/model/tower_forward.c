@@ -6,8 +6,8 @@
 #include "model/tower_parts.h"
 
 /* Rows of the feed-forward hidden that exist at a time: the whole of it would be the
- * largest activation by far. */
-enum { FFN_ROWS = 4096 };
+ * largest activation by far.  Where launches cost, as much as attention needs anyway. */
+enum { FFN_ROWS = 4096, FFN_ROWS_LARGE = 1 << 17 };
 
 static const char *tower_name(const pf_tower *t)
 {
@@ -117,6 +117,7 @@ static pf_status tap_context(const pf_tower *t, pf_ops *ops,
 static pf_status embed_context(const pf_tower *t, pf_ops *ops,
                                const pf_tensor *text, const pf_tensor *context)
 {
+    pf_mark mark = pf_ops_mark(ops);
     pf_tensor rounded = *text, hidden;
     PF_TRY(pf_ops_matrix(ops, text->shape[0], t->info.dim, &hidden));
     if (ops->numerics.round_bf16) {
@@ -127,9 +128,8 @@ static pf_status embed_context(const pf_tower *t, pf_ops *ops,
         .x = rounded, .weight = &t->text_embedding[0].weight,
         .bias = t->text_embedding[0].bias, .activation = PF_ACTIVATION_GELU_TANH,
         .y = hidden}));
-    PF_TRY(pf_op_linear(ops, &(pf_linear_args){
-        .x = hidden, .weight = &t->text_embedding[1].weight,
-        .bias = t->text_embedding[1].bias, .y = *context}));
+    PF_TRY(pf_project(ops, &t->text_embedding[1], &hidden, context));
+    pf_ops_rewind(ops, mark);
     return tap_context(t, ops, context);
 }
 
@@ -143,53 +143,78 @@ static pf_status make_key_bias(pf_ops *ops, int64_t rows, pf_tensor *out)
         .value = (float)log((double)(PF_CONTEXT_ROWS - rows + 1)), .y = last});
 }
 
+/* Keys, values of block `layer`: [2, groups * rows, dim]. */
+static pf_tensor kept_of(const pf_tower_text *text, int layer)
+{
+    return pf_tensor_drop_first(pf_tensor_slice(text->kept, 0, layer, 1));
+}
+
 static pf_status make_keys(const pf_tower *t, pf_ops *ops, const pf_tensor *context,
                            const pf_tower_text *out)
 {
     for (int i = 0; i < t->info.layers; i++) {
         const pf_attention_layer *a = &t->blocks[i].cross;
-        int64_t shape[2] = {out->rows, t->info.dim};
-        pf_tensor k = pf_tensor_reshape(pf_tensor_slice(out->keys, 0, i, 1), 2, shape);
-        pf_tensor v = pf_tensor_reshape(pf_tensor_slice(out->values, 0, i, 1), 2, shape);
-        PF_TRY(pf_project(ops, &(pf_projection){
-            .layer = &a->k, .norm = a->norm_k, .epsilon = (float)t->info.epsilon},
-            context, &k));
-        PF_TRY(pf_project(ops, &(pf_projection){.layer = &a->v}, context, &v));
+        pf_tensor kept = kept_of(out, i);
+        pf_tensor k = pf_tensor_drop_first(pf_tensor_slice(kept, 0, 0, 1));
+        pf_tensor v = pf_tensor_drop_first(pf_tensor_slice(kept, 0, 1, 1));
+        PF_TRY(pf_project(ops, &a->k, context, &k));
+        PF_TRY(pf_op_norm(ops, &(pf_norm_args){
+            .kind = PF_NORM_RMS, .epsilon = (float)t->info.epsilon, .x = k,
+            .weight = a->norm_k, .y = k}));
+        PF_TRY(pf_project(ops, &a->v, context, &v));
     }
     return PF_OK;
 }
 
-/* Memory for the keys and values of `rows` rows, of which the last may stand for
- * all that follow. */
-static pf_status new_text(const pf_tower *t, pf_ops *ops, int64_t rows,
+/* Memory for the keys and values of `rows` rows a group, of which the last may stand
+ * for all that follow. */
+static pf_status new_text(const pf_tower *t, pf_ops *ops, int groups, int64_t rows,
                           pf_tower_text *out)
 {
-    int64_t shape[3] = {t->info.layers, rows, t->info.dim};
-    *out = (pf_tower_text){.rows = rows};
-    PF_TRY(pf_ops_tensor(ops, 3, shape, &out->keys));
-    PF_TRY(pf_ops_tensor(ops, 3, shape, &out->values));
+    int64_t shape[4] = {t->info.layers, 2, groups * rows, t->info.dim};
+    *out = (pf_tower_text){.groups = groups, .rows = rows};
+    PF_TRY(pf_ops_tensor(ops, 4, shape, &out->kept));
     return rows < PF_CONTEXT_ROWS ? make_key_bias(ops, rows, &out->key_bias) : PF_OK;
 }
 
-pf_status pf_tower_embed_text(pf_tower *tower, pf_ops *ops,
-                              const pf_tensor *text, int64_t rows,
-                              pf_tower_text *out)
+/* One row for all that are alike saves arithmetic; a bias of the scores may cost more
+ * launches than that is worth. */
+static int64_t rows_to_keep(const pf_ops *ops, int64_t rows)
 {
-    bool shared = !ops->numerics.round_bf16 && rows + 1 < PF_CONTEXT_ROWS;
-    PF_TRY(new_text(tower, ops, shared ? rows + 1 : PF_CONTEXT_ROWS, out));
+    bool shared = !ops->numerics.round_bf16 && rows + 1 < PF_CONTEXT_ROWS &&
+                  !ops->platform->capabilities.costly_launches;
+    return shared ? rows + 1 : PF_CONTEXT_ROWS;
+}
+
+pf_status pf_tower_embed_text(pf_tower *tower, pf_ops *ops, const pf_tensor *texts,
+                              int groups, int64_t rows, pf_tower_text *out)
+{
+    PF_TRY(new_text(tower, ops, groups, rows_to_keep(ops, rows), out));
     pf_mark mark = pf_ops_mark(ops);
-    pf_tensor context, used = pf_tensor_slice(*text, 0, 0, out->rows);
-    PF_TRY(pf_ops_matrix(ops, out->rows, tower->info.dim, &context));
-    PF_TRY(embed_context(tower, ops, &used, &context));
+    pf_tensor context;
+    PF_TRY(pf_ops_matrix(ops, groups * out->rows, tower->info.dim, &context));
+    for (int i = 0; i < groups; i++) {
+        pf_tensor used = pf_tensor_slice(texts[i], 0, 0, out->rows);
+        pf_tensor own = pf_tensor_slice(context, 0, i * out->rows, out->rows);
+        PF_TRY(embed_context(tower, ops, &used, &own));
+    }
     PF_TRY(make_keys(tower, ops, &context, out));
     pf_ops_rewind(ops, mark);
     return PF_OK;
 }
 
+pf_tower_text pf_tower_text_group(const pf_tower_text *text, int group)
+{
+    pf_tower_text one = *text;
+    one.groups = 1;
+    one.kept = pf_tensor_slice(text->kept, 2, group * text->rows, text->rows);
+    return one;
+}
+
 pf_status pf_tower_use_context(const pf_tower *tower, pf_ops *ops,
                                const pf_tensor *context, pf_tower_text *out)
 {
-    PF_TRY(new_text(tower, ops, PF_CONTEXT_ROWS, out));
+    PF_TRY(new_text(tower, ops, 1, PF_CONTEXT_ROWS, out));
     return make_keys(tower, ops, context, out);
 }
 
@@ -239,16 +264,17 @@ static pf_status check_extent(const pf_tower *t, pf_ops *ops, const int64_t exte
     return PF_OK;
 }
 
-pf_status pf_tower_rope(const pf_tower *tower, pf_ops *ops,
-                        const int64_t extent[3], pf_tensor *cos, pf_tensor *sin)
+pf_status pf_tower_rope(const pf_tower *tower, pf_ops *ops, const int64_t extent[3],
+                        pf_rope_table *out)
 {
     int64_t pairs = tower->info.dim / tower->info.heads / 2;
     int64_t rows = extent[0] * extent[1] * extent[2], row = 0;
     PF_TRY(check_extent(tower, ops, extent));
-    PF_TRY(pf_ops_matrix(ops, rows, pairs, cos));
-    PF_TRY(pf_ops_matrix(ops, rows, pairs, sin));
+    out->rows_per_position = 1;
+    PF_TRY(pf_ops_matrix(ops, rows, pairs, &out->cos));
+    PF_TRY(pf_ops_matrix(ops, rows, pairs, &out->sin));
     if (ops->dry)
-        return PF_OK;
+        return pf_ops_rope_table(ops, PF_ROPE_INTERLEAVED, out);
     float *c = pf_alloc((size_t)(rows * pairs) * sizeof *c);
     float *s = pf_alloc((size_t)(rows * pairs) * sizeof *s);
     pf_status status = PF_OK;
@@ -260,12 +286,12 @@ pf_status pf_tower_rope(const pf_tower *tower, pf_ops *ops,
                 fill_row(tower, c + row * pairs, s + row * pairs,
                          (int64_t[]){f, h, w});
     if (status == PF_OK)
-        status = pf_ops_upload(ops, cos, c);
+        status = pf_ops_upload(ops, &out->cos, c);
     if (status == PF_OK)
-        status = pf_ops_upload(ops, sin, s);
+        status = pf_ops_upload(ops, &out->sin, s);
     pf_free(c);
     pf_free(s);
-    return status;
+    return status == PF_OK ? pf_ops_rope_table(ops, PF_ROPE_INTERLEAVED, out) : status;
 }
 
 /* --- patches ------------------------------------------------------------------------ */
@@ -285,14 +311,17 @@ pf_status pf_tower_patchify(const pf_tower *tower, pf_ops *ops,
 {
     pf_mark mark = pf_ops_mark(ops);
     pf_tensor from = patches_of(tower, input), rows;
+    int64_t count = from.shape[0] * from.shape[1] * from.shape[2];
     int64_t width = (int64_t)tower->info.in_dim * tower->info.patch[0] *
                     tower->info.patch[1] * tower->info.patch[2];
-    PF_TRY(pf_ops_matrix(ops, tokens->shape[0], width, &rows));
+    pf_tensor first = pf_tensor_slice(*tokens, 0, 0, count);
+    PF_TRY(pf_ops_matrix(ops, count, width, &rows));
     PF_TRY(pf_op_copy(ops, &(pf_copy_args){
         .from = from, .to = pf_tensor_reshape(rows, 6, from.shape)}));
-    PF_TRY(pf_op_linear(ops, &(pf_linear_args){
-        .x = rows, .weight = &tower->patch_embedding.weight,
-        .bias = tower->patch_embedding.bias, .y = *tokens}));
+    PF_TRY(pf_project(ops, &tower->patch_embedding, &rows, &first));
+    for (int64_t at = count; at < tokens->shape[0]; at += count)
+        PF_TRY(pf_op_copy(ops, &(pf_copy_args){
+            .from = first, .to = pf_tensor_slice(*tokens, 0, at, count)}));
     pf_ops_rewind(ops, mark);
     pf_ops_tap(ops, tokens, "%s.patch", tower_name(tower));
     return PF_OK;
@@ -300,60 +329,71 @@ pf_status pf_tower_patchify(const pf_tower *tower, pf_ops *ops,
 
 /* --- blocks ------------------------------------------------------------------------- */
 
-/* One block at work: its tokens and the six modulation vectors. */
+/* One block at work: its tokens and the six modulation vectors, scales being factors
+ * already. */
 typedef struct block_run {
     const pf_tower *tower;
     const pf_tower_block *block;
     const pf_block_inputs *inputs;
     pf_ops *ops;
-    pf_tensor x;                        /* [n, dim] */
+    pf_tensor x;                        /* [groups * n, dim] */
     pf_tensor modulation;               /* [6, dim] */
     int index;
 } block_run;
 
-enum { SHIFT_MSA, SCALE_MSA, GATE_MSA, SHIFT_MLP, SCALE_MLP, GATE_MLP };
+enum { SHIFT_MSA, FACTOR_MSA, GATE_MSA, SHIFT_MLP, FACTOR_MLP, GATE_MLP };
+
+/* scale <- r(1 + scale), what a norm multiplies by. */
+static pf_status make_factor(pf_ops *ops, pf_tensor scale)
+{
+    return pf_op_unary(ops, &(pf_unary_args){
+        .kind = PF_UNARY_AFFINE, .a = 1.0f, .b = 1.0f, .x = scale, .y = scale});
+}
 
 static pf_status modulated_norm(const block_run *r, const pf_tensor *x, int shift,
-                                int scale, const pf_tensor *y)
+                                int factor, const pf_tensor *y)
 {
     return pf_op_norm(r->ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = (float)r->tower->info.epsilon, .x = *x,
         .shift = slot_of(&r->modulation, shift),
-        .scale = slot_of(&r->modulation, scale), .y = *y});
+        .factor = slot_of(&r->modulation, factor), .y = *y});
 }
 
-static pf_status new_tokens(const block_run *r, pf_tensor *out)
+static float score_scale(const pf_tower_info *info)
 {
-    return pf_ops_matrix(r->ops, r->x.shape[0], r->tower->info.dim, out);
+    return 1.0f / sqrtf((float)(info->dim / info->heads));
 }
 
 static pf_status self_attention(const block_run *r)
 {
     const pf_attention_layer *a = &r->block->self;
     const pf_tower_info *info = &r->tower->info;
-    pf_ops *ops = r->ops;
-    pf_tensor h, q, k, v;
-    PF_TRY(new_tokens(r, &h));
-    PF_TRY(new_tokens(r, &q));
-    PF_TRY(new_tokens(r, &k));
-    PF_TRY(new_tokens(r, &v));
-    PF_TRY(modulated_norm(r, &r->x, SHIFT_MSA, SCALE_MSA, &h));
-    pf_projection p = {.layer = &a->q, .norm = a->norm_q,
-                       .epsilon = (float)info->epsilon, .heads = info->heads,
-                       .form = PF_ROPE_INTERLEAVED, .cos = r->inputs->cos,
-                       .sin = r->inputs->sin, .rows_per_position = 1};
-    PF_TRY(pf_project(ops, &p, &h, &q));
-    p.layer = &a->k;
-    p.norm = a->norm_k;
-    PF_TRY(pf_project(ops, &p, &h, &k));
-    PF_TRY(pf_project(ops, &(pf_projection){.layer = &a->v}, &h, &v));
-    /* h has been used up and takes the result. */
-    PF_TRY(pf_op_attention(ops, &(pf_attention_args){
-        .q = q, .k = k, .v = v, .heads = info->heads,
-        .scale = 1.0f / sqrtf((float)(info->dim / info->heads)), .out = h}));
-    return pf_op_linear(ops, &(pf_linear_args){
-        .x = h, .weight = &a->o.weight, .bias = a->o.bias,
+    pf_tensor h, work;
+    PF_TRY(pf_ops_matrix(r->ops, r->x.shape[0], info->dim, &h));
+    PF_TRY(pf_ops_matrix(r->ops, 3 * r->x.shape[0], info->dim, &work));
+    PF_TRY(modulated_norm(r, &r->x, SHIFT_MSA, FACTOR_MSA, &h));
+    return pf_op_attend(r->ops, &(pf_attend_args){
+        .x = h, .condition = h,
+        .q = pf_projection_with(&a->q, a->norm_q, r->inputs->table),
+        .k = pf_projection_with(&a->k, a->norm_k, r->inputs->table),
+        .v = pf_projection_of(&a->v), .out = pf_projection_of(&a->o),
+        .epsilon = (float)info->epsilon, .form = PF_ROPE_INTERLEAVED,
+        .heads = info->heads, .groups = r->inputs->text->groups,
+        .scale = score_scale(info), .work = work, .attended = h,
         .gate = slot_of(&r->modulation, GATE_MSA), .residual = r->x, .y = r->x});
+}
+
+/* [rows] as [heads, queries, rows]. */
+static pf_tensor bias_of(const pf_tower_text *text, int64_t heads, int64_t queries)
+{
+    pf_tensor bias = text->key_bias;
+    bias.rank = 3;
+    bias.shape[2] = text->rows;
+    bias.stride[2] = 1;
+    bias.shape[0] = heads;
+    bias.shape[1] = queries;
+    bias.stride[0] = bias.stride[1] = 0;
+    return bias;
 }
 
 static pf_status cross_attention(const block_run *r)
@@ -361,34 +401,22 @@ static pf_status cross_attention(const block_run *r)
     const pf_attention_layer *a = &r->block->cross;
     const pf_tower_info *info = &r->tower->info;
     const pf_tower_text *text = r->inputs->text;
-    pf_ops *ops = r->ops;
-    int64_t shape[2] = {text->rows, info->dim};
-    pf_tensor n, q, bias = text->key_bias;
-    PF_TRY(new_tokens(r, &n));
-    PF_TRY(new_tokens(r, &q));
-    PF_TRY(pf_op_norm(ops, &(pf_norm_args){
+    int64_t rows = r->x.shape[0];
+    pf_tensor n, work, bias = {0};
+    const pf_rope_table not_rotated = {.rows_per_position = 1};
+    PF_TRY(pf_ops_matrix(r->ops, rows, info->dim, &n));
+    PF_TRY(pf_ops_matrix(r->ops, rows, info->dim, &work));
+    PF_TRY(pf_op_norm(r->ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = (float)info->epsilon, .x = r->x,
         .weight = r->block->norm3_weight, .bias = r->block->norm3_bias, .y = n}));
-    PF_TRY(pf_project(ops, &(pf_projection){
-        .layer = &a->q, .norm = a->norm_q, .epsilon = (float)info->epsilon}, &n, &q));
-    if (!pf_tensor_is_null(&bias)) {
-        bias.rank = 3;
-        bias.shape[2] = text->rows;
-        bias.stride[2] = 1;
-        bias.shape[0] = info->heads;
-        bias.shape[1] = r->x.shape[0];
-        bias.stride[0] = bias.stride[1] = 0;
-    }
-    PF_TRY(pf_op_attention(ops, &(pf_attention_args){
-        .q = q,
-        .k = pf_tensor_reshape(pf_tensor_slice(text->keys, 0, r->index, 1), 2, shape),
-        .v = pf_tensor_reshape(pf_tensor_slice(text->values, 0, r->index, 1), 2, shape),
-        .heads = info->heads,
-        .scale = 1.0f / sqrtf((float)(info->dim / info->heads)), .bias = bias,
-        .out = n}));
-    return pf_op_linear(ops, &(pf_linear_args){
-        .x = n, .weight = &a->o.weight, .bias = a->o.bias, .residual = r->x,
-        .y = r->x});
+    if (!pf_tensor_is_null(&text->key_bias))
+        bias = bias_of(text, info->heads, rows / text->groups);
+    return pf_op_attend(r->ops, &(pf_attend_args){
+        .x = n, .kept = kept_of(text, r->index),
+        .q = pf_projection_with(&a->q, a->norm_q, not_rotated),
+        .out = pf_projection_of(&a->o), .epsilon = (float)info->epsilon,
+        .heads = info->heads, .groups = text->groups, .scale = score_scale(info),
+        .bias = bias, .work = work, .attended = n, .residual = r->x, .y = r->x});
 }
 
 static pf_status feed_forward_rows(const block_run *r, int64_t begin, int64_t count)
@@ -397,26 +425,39 @@ static pf_status feed_forward_rows(const block_run *r, int64_t begin, int64_t co
     pf_tensor x = pf_tensor_slice(r->x, 0, begin, count), h, hidden;
     PF_TRY(pf_ops_matrix(ops, count, r->tower->info.dim, &h));
     PF_TRY(pf_ops_matrix(ops, count, r->tower->info.ffn_dim, &hidden));
-    PF_TRY(modulated_norm(r, &x, SHIFT_MLP, SCALE_MLP, &h));
-    PF_TRY(pf_op_linear(ops, &(pf_linear_args){
-        .x = h, .weight = &r->block->ffn_in.weight, .bias = r->block->ffn_in.bias,
-        .activation = PF_ACTIVATION_GELU_TANH, .y = hidden}));
-    return pf_op_linear(ops, &(pf_linear_args){
-        .x = hidden, .weight = &r->block->ffn_out.weight,
-        .bias = r->block->ffn_out.bias, .gate = slot_of(&r->modulation, GATE_MLP),
-        .residual = x, .y = x});
+    PF_TRY(modulated_norm(r, &x, SHIFT_MLP, FACTOR_MLP, &h));
+    return pf_op_feed_forward(ops, &(pf_feed_forward_args){
+        .x = h, .in = pf_projection_of(&r->block->ffn_in),
+        .out = pf_projection_of(&r->block->ffn_out),
+        .activation = PF_ACTIVATION_GELU_TANH, .hidden = hidden,
+        .gate = slot_of(&r->modulation, GATE_MLP), .residual = x, .y = x});
 }
 
 static pf_status feed_forward(const block_run *r)
 {
-    int64_t rows = r->x.shape[0];
-    for (int64_t begin = 0; begin < rows; begin += FFN_ROWS) {
+    bool large = r->ops->platform->capabilities.costly_launches;
+    int64_t rows = r->x.shape[0], most = large ? FFN_ROWS_LARGE : FFN_ROWS;
+    for (int64_t begin = 0; begin < rows; begin += most) {
         pf_mark mark = pf_ops_mark(r->ops);
         int64_t left = rows - begin;
-        PF_TRY(feed_forward_rows(r, begin, left < FFN_ROWS ? left : FFN_ROWS));
+        PF_TRY(feed_forward_rows(r, begin, left < most ? left : most));
         pf_ops_rewind(r->ops, mark);
     }
     return PF_OK;
+}
+
+/* The block's own modulation and the step's; scales become factors. */
+static pf_status make_modulation(block_run *r)
+{
+    int64_t shape[2] = {PF_MODULATIONS, r->tower->info.dim};
+    PF_TRY(pf_ops_matrix(r->ops, shape[0], shape[1], &r->modulation));
+    PF_TRY(pf_op_binary(r->ops, &(pf_binary_args){
+        .kind = PF_BINARY_ADD,
+        .a = pf_tensor_reshape(r->block->modulation, 2, shape),
+        .b = r->inputs->time->modulation, .y = r->modulation}));
+    pf_tensor scales = pf_tensor_slice(r->modulation, 0, FACTOR_MSA, 2);
+    scales.stride[0] *= FACTOR_MLP - FACTOR_MSA;
+    return make_factor(r->ops, scales);
 }
 
 pf_status pf_tower_run_block(const pf_tower *tower, pf_ops *ops, int index,
@@ -424,15 +465,9 @@ pf_status pf_tower_run_block(const pf_tower *tower, pf_ops *ops, int index,
 {
     block_run r = {.tower = tower, .block = &tower->blocks[index], .inputs = inputs,
                    .ops = ops, .x = *x, .index = index};
-    int64_t dim = tower->info.dim;
     pf_mark start = pf_ops_mark(ops);
     PF_TRY(pf_ops_poll(ops));
-    PF_TRY(pf_ops_matrix(ops, PF_MODULATIONS, dim, &r.modulation));
-    PF_TRY(pf_op_binary(ops, &(pf_binary_args){
-        .kind = PF_BINARY_ADD,
-        .a = pf_tensor_reshape(r.block->modulation, 2,
-                               (int64_t[]){PF_MODULATIONS, dim}),
-        .b = inputs->time->modulation, .y = r.modulation}));
+    PF_TRY(make_modulation(&r));
     pf_status (*const parts[])(const block_run *) = {self_attention, cross_attention,
                                                      feed_forward};
     for (int i = 0; i < 3; i++) {
@@ -458,32 +493,43 @@ static pf_status unpatchify(const pf_tower *t, pf_ops *ops, const pf_tensor *val
         .from = pf_tensor_reshape(*values, 6, to.shape), .to = to});
 }
 
-pf_status pf_tower_run_head(const pf_tower *tower, pf_ops *ops,
-                            const pf_tower_time *time, const pf_tensor *x,
-                            const pf_tensor *output)
+static pf_status head_modulation(const pf_tower *t, pf_ops *ops,
+                                 const pf_tower_time *time, pf_tensor *out)
 {
-    int64_t dim = tower->info.dim, n = x->shape[0];
-    pf_mark mark = pf_ops_mark(ops);
-    pf_tensor modulation, h, values, e = time->embedding;
+    int64_t dim = t->info.dim;
+    pf_tensor e = time->embedding;
     e.rank = 2;                                 /* the same vector for both rows */
     e.shape[0] = 2;
     e.shape[1] = dim;
     e.stride[0] = 0;
     e.stride[1] = 1;
-    PF_TRY(pf_ops_matrix(ops, 2, dim, &modulation));
+    PF_TRY(pf_ops_matrix(ops, 2, dim, out));
     PF_TRY(pf_op_binary(ops, &(pf_binary_args){
         .kind = PF_BINARY_ADD,
-        .a = pf_tensor_reshape(tower->head_modulation, 2, (int64_t[]){2, dim}),
-        .b = e, .y = modulation}));
-    PF_TRY(pf_ops_matrix(ops, n, dim, &h));
+        .a = pf_tensor_reshape(t->head_modulation, 2, (int64_t[]){2, dim}),
+        .b = e, .y = *out}));
+    return make_factor(ops, pf_tensor_slice(*out, 0, 1, 1));
+}
+
+pf_status pf_tower_run_head(const pf_tower *tower, pf_ops *ops,
+                            const pf_tower_time *time, const pf_tensor *x,
+                            const pf_velocities *out)
+{
+    int64_t n = x->shape[0], each = n / out->groups;
+    pf_mark mark = pf_ops_mark(ops);
+    pf_tensor modulation, h, values;
+    PF_TRY(head_modulation(tower, ops, time, &modulation));
+    PF_TRY(pf_ops_matrix(ops, n, tower->info.dim, &h));
     PF_TRY(pf_ops_matrix(ops, n, tower->head.weight.source.shape[0], &values));
     PF_TRY(pf_op_norm(ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = (float)tower->info.epsilon, .x = *x,
-        .shift = slot_of(&modulation, 0), .scale = slot_of(&modulation, 1), .y = h}));
-    PF_TRY(pf_op_linear(ops, &(pf_linear_args){
-        .x = h, .weight = &tower->head.weight, .bias = tower->head.bias, .y = values}));
+        .shift = slot_of(&modulation, 0), .factor = slot_of(&modulation, 1), .y = h}));
+    PF_TRY(pf_project(ops, &tower->head, &h, &values));
     pf_ops_tap(ops, &values, "%s.head", tower_name(tower));
-    PF_TRY(unpatchify(tower, ops, &values, output));
+    for (int i = 0; i < out->groups; i++) {
+        pf_tensor own = pf_tensor_slice(values, 0, i * each, each);
+        PF_TRY(unpatchify(tower, ops, &own, &out->of[i]));
+    }
     pf_ops_rewind(ops, mark);
     return PF_OK;
 }

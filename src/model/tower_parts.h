@@ -27,12 +27,13 @@ struct pf_tower {
     pf_tensor head_modulation;          /* [2 * dim] */
 };
 
-/* Rotary tables [tokens, head_dim / 2] for `extent` patches {T, h, w}, or {L, 1, 1}
- * for audio; in the arena. */
-pf_status pf_tower_rope(const pf_tower *tower, pf_ops *ops,
-                        const int64_t extent[3], pf_tensor *cos, pf_tensor *sin);
+/* The rotary table of the tokens of `extent` patches {T, h, w}, or {L, 1, 1} for
+ * audio; in the arena. */
+pf_status pf_tower_rope(const pf_tower *tower, pf_ops *ops, const int64_t extent[3],
+                        pf_rope_table *out);
 
-/* Input [in_dim, T, h, w] (audio: [in_dim, L, 1, 1]) to tokens [n, dim]. */
+/* Input [in_dim, T, h, w] (audio: [in_dim, L, 1, 1]) to tokens [groups * n, dim], the
+ * same in every group. */
 pf_status pf_tower_patchify(const pf_tower *tower, pf_ops *ops,
                             const pf_tensor *input, const pf_tensor *tokens);
 
@@ -44,16 +45,21 @@ pf_status pf_tower_use_context(const pf_tower *tower, pf_ops *ops,
 typedef struct pf_block_inputs {
     const pf_tower_time *time;
     const pf_tower_text *text;
-    pf_tensor cos, sin;
+    pf_rope_table table;                /* of one group of tokens */
 } pf_block_inputs;
 
-/* Block `index` on tokens x [n, dim], in place. */
+/* Block `index` on tokens x [groups * n, dim], in place. */
 pf_status pf_tower_run_block(const pf_tower *tower, pf_ops *ops, int index,
                              const pf_block_inputs *inputs, const pf_tensor *x);
 
-/* Tokens to the velocity [out_dim, T, h, w] (audio: [out_dim, L, 1, 1]). */
+/* Tokens to velocities [out_dim, T, h, w] (audio: [out_dim, L, 1, 1]), one a group. */
+typedef struct pf_velocities {
+    int groups;
+    const pf_tensor *of;                /* [groups] */
+} pf_velocities;
+
 pf_status pf_tower_run_head(const pf_tower *tower, pf_ops *ops,
                             const pf_tower_time *time, const pf_tensor *x,
-                            const pf_tensor *output);
+                            const pf_velocities *out);
 
 #endif

@@ -162,6 +162,24 @@ pf_status pf_ops_download(pf_ops *ops, float *to, const pf_tensor *from)
                                          pf_tensor_bytes(from), ops->error);
 }
 
+pf_status pf_ops_download_begin(pf_ops *ops, int number, float *to, const pf_tensor *from,
+                                bool *there)
+{
+    *there = true;
+    if (ops->dry)
+        return PF_OK;
+    return ops->platform->table.download_begin(ops->platform, number, to, from->data,
+                                               pf_tensor_bytes(from), there, ops->error);
+}
+
+pf_status pf_ops_download_end(pf_ops *ops, int number, float *to, const pf_tensor *from)
+{
+    if (ops->dry)
+        return PF_OK;
+    return ops->platform->table.download_end(ops->platform, number, to,
+                                             pf_tensor_bytes(from), ops->error);
+}
+
 pf_status pf_ops_poll(pf_ops *ops)
 {
     if (!ops->dry && ops->cancel && atomic_load(ops->cancel))

@@ -123,39 +123,39 @@ pf_status pf_op_linear(pf_ops *ops, const pf_linear_args *args)
 pf_status pf_op_attention(pf_ops *ops, const pf_attention_args *args)
 {
     int64_t lq = args->q.shape[0], lk = args->k.shape[0], d = args->q.shape[1];
-    int64_t heads = args->heads;
+    int64_t heads = args->heads, groups = args->groups > 0 ? args->groups : 1;
     EXPECT(ops, "attention",
            {"q", &args->q, false, 2, {lq, d}},
            {"k", &args->k, false, 2, {lk, d}},
            {"v", &args->v, false, 2, {lk, d}},
            {"out", &args->out, false, 2, {lq, d}},
-           {"bias", &args->bias, true, 3, {heads, lq, lk}},
+           {"bias", &args->bias, true, 3, {heads, lq / groups, lk / groups}},
            {"log_sum_exp", &args->log_sum_exp, true, 2, {heads, lq}});
     PF_TRY(expect_rows(ops, "attention", "q", &args->q));
     PF_TRY(expect_rows(ops, "attention", "k", &args->k));
     PF_TRY(expect_rows(ops, "attention", "v", &args->v));
     PF_TRY(expect_rows(ops, "attention", "out", &args->out));
-    if (heads < 1 || d % heads != 0 || lk < 1)
-        return refuse(ops, "attention", "q (for its heads)", &args->q);
-    count(ops, 4.0 * (double)lq * (double)lk * (double)d,
+    if (heads < 1 || d % heads != 0 || lk < 1 || lq % groups != 0 || lk % groups != 0)
+        return refuse(ops, "attention", "q (for its heads and groups)", &args->q);
+    count(ops, 4.0 * (double)lq * (double)(lk / groups) * (double)d,
           tensor_bytes(&args->q) + tensor_bytes(&args->k) +
               tensor_bytes(&args->v) + tensor_bytes(&args->out));
     LAUNCH(ops, attention, pf_attention_args, args);
 }
 
-/* shift and scale: both null, [C], or [M, C]. */
+/* shift and factor: both null, [C], or [M, C]. */
 static pf_status expect_modulation(pf_ops *ops, const pf_norm_args *args)
 {
     int64_t m = args->x.shape[0], c = args->x.shape[1];
-    if (pf_tensor_is_null(&args->shift) != pf_tensor_is_null(&args->scale))
-        return refuse(ops, "norm", "shift without scale, or the reverse",
+    if (pf_tensor_is_null(&args->shift) != pf_tensor_is_null(&args->factor))
+        return refuse(ops, "norm", "shift without factor, or the reverse",
                       &args->x);
     if (pf_tensor_is_null(&args->shift))
         return PF_OK;
     int rank = args->shift.rank;
     expectation list[] = {
         {"shift", &args->shift, false, rank, {rank == 1 ? c : m, c}},
-        {"scale", &args->scale, false, rank, {rank == 1 ? c : m, c}},
+        {"factor", &args->factor, false, rank, {rank == 1 ? c : m, c}},
     };
     return expect_all(ops, "norm", list, 2);
 }
@@ -176,21 +176,172 @@ pf_status pf_op_norm(pf_ops *ops, const pf_norm_args *args)
     LAUNCH(ops, norm, pf_norm_args, args);
 }
 
+/* A table for `rows` rows of heads of `width` columns. */
+static pf_status expect_table(pf_ops *ops, const pf_rope_table *t, int64_t rows,
+                              int64_t width)
+{
+    bool wide = ops->platform->capabilities.wide_tables;
+    int64_t positions = t->cos.shape[0], each = t->rows_per_position;
+    int64_t columns = wide ? width : width / 2;
+    if (each < 1 || (wide && each > 1) || width % 2 != 0 ||
+        (rows > positions * each && rows % (positions * each) != 0))
+        return refuse(ops, "rope", "cos (for its rows)", &t->cos);
+    EXPECT(ops, "rope",
+           {"cos", &t->cos, false, 2, {positions, columns}},
+           {"sin", &t->sin, false, 2, {positions, columns}});
+    return PF_OK;
+}
+
 pf_status pf_op_rope(pf_ops *ops, const pf_rope_args *args)
 {
     int64_t l = args->x.shape[0], d = args->x.shape[1];
-    int64_t positions = args->cos.shape[0];
-    if (args->heads < 1 || d % (2 * args->heads) != 0 ||
-        args->rows_per_position < 1 || l > positions * args->rows_per_position)
-        return refuse(ops, "rope", "x (for its heads and positions)", &args->x);
-    int64_t pairs = d / args->heads / 2;
-    EXPECT(ops, "rope",
-           {"x", &args->x, false, 2, {l, d}},
-           {"cos", &args->cos, false, 2, {positions, pairs}},
-           {"sin", &args->sin, false, 2, {positions, pairs}});
+    if (args->heads < 1 || d % args->heads != 0)
+        return refuse(ops, "rope", "x (for its heads)", &args->x);
+    EXPECT(ops, "rope", {"x", &args->x, false, 2, {l, d}});
+    PF_TRY(expect_table(ops, &args->table, l, d / args->heads));
     PF_TRY(expect_rows(ops, "rope", "x", &args->x));
     count(ops, 3.0 * (double)l * (double)d, 2.0 * tensor_bytes(&args->x));
     LAUNCH(ops, rope, pf_rope_args, args);
+}
+
+/* [P, pairs] as [P * rows_per_position, 2 * pairs]. */
+static pf_status widen(pf_ops *ops, pf_rope_form form, int64_t each, pf_tensor *table)
+{
+    int64_t rows = table->shape[0], pairs = table->shape[1];
+    bool half = form == PF_ROPE_HALF;
+    pf_tensor wide, from = *table;
+    PF_TRY(pf_ops_matrix(ops, rows * each, 2 * pairs, &wide));
+    int64_t shape[4] = {rows, each, half ? 2 : pairs, half ? pairs : 2};
+    int64_t stride[4] = {table->stride[0], 0, half ? 0 : 1, half ? 1 : 0};
+    from.rank = 4;
+    for (int i = 0; i < 4; i++) {
+        from.shape[i] = shape[i];
+        from.stride[i] = stride[i];
+    }
+    *table = wide;
+    return pf_op_copy(ops, &(pf_copy_args){
+        .from = from, .to = pf_tensor_reshape(wide, 4, shape)});
+}
+
+pf_status pf_ops_rope_table(pf_ops *ops, pf_rope_form form, pf_rope_table *table)
+{
+    bool round = ops->numerics.round_bf16;
+    if (!ops->platform->capabilities.wide_tables)
+        return PF_OK;
+    ops->numerics.round_bf16 = false;           /* the entries stay as they are */
+    pf_status status = widen(ops, form, table->rows_per_position, &table->cos);
+    if (status == PF_OK)
+        status = widen(ops, form, table->rows_per_position, &table->sin);
+    ops->numerics.round_bf16 = round;
+    table->rows_per_position = 1;
+    return status;
+}
+
+/* --- layers of several kernels ------------------------------------------------- */
+
+/* x [m, k] by a weight of n rows. */
+static pf_status expect_projection(pf_ops *ops, const char *op, const pf_projection *p,
+                                   int64_t n, int64_t k)
+{
+    const pf_tensor *w = &p->weight->source;
+    if (p->weight->kind != PF_WEIGHT_LINEAR || w->rank != 2 || w->shape[0] != n ||
+        w->shape[1] != k)
+        return refuse(ops, op, "a weight", w);
+    EXPECT(ops, op,
+           {"a bias", &p->bias, true, 1, {n}},
+           {"a norm", &p->norm, true, 1, {n}});
+    return PF_OK;
+}
+
+static void count_projection(pf_ops *ops, const pf_projection *p, int64_t m)
+{
+    const pf_tensor *w = &p->weight->source;
+    double columns = (double)w->shape[0], width = (double)w->shape[1];
+    double values = (double)m * columns;
+    count(ops, 2.0 * values * width,
+          4.0 * (values + (double)m * width) + tensor_bytes(w));
+    if (!pf_tensor_is_null(&p->norm))
+        count(ops, 8.0 * values, 8.0 * values);
+    if (!pf_tensor_is_null(&p->table.cos))
+        count(ops, 3.0 * values, 8.0 * values);
+}
+
+/* What the last linear layer adds to and writes: y [m, n]. */
+static pf_status expect_end(pf_ops *ops, const char *op, const pf_tensor *gate,
+                            const pf_tensor *residual, const pf_tensor *y)
+{
+    int64_t m = y->shape[0], n = y->shape[1];
+    EXPECT(ops, op,
+           {"y", y, false, 2, {m, n}},
+           {"gate", gate, true, 1, {n}},
+           {"residual", residual, true, 2, {m, n}});
+    PF_TRY(expect_rows(ops, op, "y", y));
+    return expect_rows(ops, op, "residual", residual);
+}
+
+static pf_status expect_attend(pf_ops *ops, const pf_attend_args *args, int64_t keys)
+{
+    bool kept = pf_tensor_is_null(&args->condition);
+    int64_t lq = args->x.shape[0], c = args->x.shape[1], d = args->attended.shape[1];
+    int64_t n = args->y.shape[1], rows = kept ? lq : lq + 2 * keys;
+    EXPECT(ops, "attend",
+           {"x", &args->x, false, 2, {lq, c}},
+           {"kept", &args->kept, !kept, 3, {2, keys, d}},
+           {"work", &args->work, false, 2, {rows, d}},
+           {"attended", &args->attended, false, 2, {lq, d}},
+           {"y", &args->y, false, 2, {lq, n}});
+    PF_TRY(expect_rows(ops, "attend", "x", &args->x));
+    PF_TRY(expect_projection(ops, "attend", &args->q, d, c));
+    if (!kept) {
+        int64_t k = args->condition.shape[1];
+        EXPECT(ops, "attend", {"condition", &args->condition, false, 2, {keys, k}});
+        PF_TRY(expect_projection(ops, "attend", &args->k, d, k));
+        PF_TRY(expect_projection(ops, "attend", &args->v, d, k));
+    }
+    if (!pf_tensor_is_null(&args->q.table.cos))
+        PF_TRY(expect_table(ops, &args->q.table, lq, d / args->heads));
+    if (!kept && !pf_tensor_is_null(&args->k.table.cos))
+        PF_TRY(expect_table(ops, &args->k.table, keys, d / args->heads));
+    return expect_projection(ops, "attend", &args->out, n, d);
+}
+
+pf_status pf_op_attend(pf_ops *ops, const pf_attend_args *args)
+{
+    bool kept = pf_tensor_is_null(&args->condition);
+    int64_t lq = args->x.shape[0], d = args->attended.shape[1];
+    int64_t lk = kept ? args->kept.shape[1] : args->condition.shape[0];
+    int64_t groups = args->groups > 0 ? args->groups : 1;
+    if (args->heads < 1 || d % args->heads != 0 || lq % groups != 0 || lk % groups != 0)
+        return refuse(ops, "attend", "x (for its heads and groups)", &args->x);
+    PF_TRY(expect_attend(ops, args, lk));
+    EXPECT(ops, "attend",
+           {"bias", &args->bias, true, 3, {args->heads, lq / groups, lk / groups}});
+    PF_TRY(expect_end(ops, "attend", &args->gate, &args->residual, &args->y));
+    count_projection(ops, &args->q, lq);
+    if (!kept) {
+        count_projection(ops, &args->k, lk);
+        count_projection(ops, &args->v, lk);
+    }
+    count(ops, 4.0 * (double)lq * (double)(lk / groups) * (double)d,
+          8.0 * (double)(lq + lk) * (double)d);
+    count_projection(ops, &args->out, lq);
+    LAUNCH(ops, attend, pf_attend_args, args);
+}
+
+pf_status pf_op_feed_forward(pf_ops *ops, const pf_feed_forward_args *args)
+{
+    int64_t m = args->x.shape[0], c = args->x.shape[1], f = args->hidden.shape[1];
+    EXPECT(ops, "feed_forward",
+           {"x", &args->x, false, 2, {m, c}},
+           {"hidden", &args->hidden, false, 2, {m, f}},
+           {"y", &args->y, false, 2, {m, args->y.shape[1]}});
+    PF_TRY(expect_rows(ops, "feed_forward", "x", &args->x));
+    PF_TRY(expect_projection(ops, "feed_forward", &args->in, f, c));
+    PF_TRY(expect_projection(ops, "feed_forward", &args->out, args->y.shape[1], f));
+    PF_TRY(expect_end(ops, "feed_forward", &args->gate, &args->residual, &args->y));
+    count_projection(ops, &args->in, m);
+    count_projection(ops, &args->out, m);
+    LAUNCH(ops, feed_forward, pf_feed_forward_args, args);
 }
 
 /* --- feature maps ----------------------------------------------------------- */

@@ -90,9 +90,18 @@ pf_status pf_ops_map_tokens(pf_ops *ops, const pf_tensor *map, pf_tensor *out);
 pf_tensor pf_tokens_as_map(const pf_tensor *tokens, int64_t frames,
                            int64_t height, int64_t width);
 
+/* Gives a rotary table [P, D/2] the form that the platform wants, in the arena. */
+pf_status pf_ops_rope_table(pf_ops *ops, pf_rope_form form, pf_rope_table *table);
+
 /* Contiguous host memory to and from a contiguous device tensor (F32). */
 pf_status pf_ops_upload(pf_ops *ops, const pf_tensor *to, const float *from);
 pf_status pf_ops_download(pf_ops *ops, float *to, const pf_tensor *from);
+
+/* The same in two parts, by a number below PF_TRANSFERS: what comes between may be the
+ * work of the next step, which `from` then belongs to.  *there: nothing to wait for. */
+pf_status pf_ops_download_begin(pf_ops *ops, int number, float *to, const pf_tensor *from,
+                                bool *there);
+pf_status pf_ops_download_end(pf_ops *ops, int number, float *to, const pf_tensor *from);
 
 /* Fails with PF_E_CANCELLED once the flag is set. */
 pf_status pf_ops_poll(pf_ops *ops);

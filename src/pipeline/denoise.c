@@ -19,6 +19,14 @@ typedef enum branch {
     BRANCHES
 } branch;
 
+/* What a step hands to the host: it may be on its way while the next is computed. */
+typedef struct handover {
+    bool on_way;
+    int step;
+    double since;                       /* when the step before was handed over */
+    pf_cost cost;                       /* of this one */
+} handover;
+
 /* Everything a stage keeps on the device for its steps. */
 typedef struct denoiser {
     pf_job *job;
@@ -27,9 +35,12 @@ typedef struct denoiser {
     pf_tensor input;                    /* [2z + 4, T, h, w]: latents, condition */
     pf_tensor video;                    /* [z, T, h, w]: the first z of input */
     pf_tensor audio;                    /* [C, L] */
-    pf_tower_text video_text[PROMPTS], audio_text[PROMPTS];
+    /* The last is that of both prompts, where they go through the towers together. */
+    pf_tower_text video_text[PROMPTS + 1], audio_text[PROMPTS + 1];
+    bool together;
     pf_dual_tables tables;
     pf_tensor video_v[BRANCHES], audio_v[BRANCHES];
+    handover handover;
 } denoiser;
 
 static pf_tensor flat(const pf_tensor *tensor)
@@ -55,29 +66,66 @@ static pf_status place_latents(denoiser *d)
     return pf_ops_upload(d->ops, &d->audio, d->job->audio);
 }
 
-/* Keys and values of both towers' cross attention for one prompt. */
-static pf_status place_text(denoiser *d, int which)
+enum { TOGETHER = PROMPTS };
+
+static bool is_given(const denoiser *d, int prompt)
+{
+    return d->job->plan.tokens[prompt] > 0;
+}
+
+/* Two prompts in one pass are half as many launches and twice as much memory for
+ * tokens: where launches cost and memory is there for it. */
+static bool go_together(const denoiser *d)
+{
+    const pf_capabilities *c = &d->ops->platform->capabilities;
+    const pf_plan *p = &d->job->plan;
+    const pf_tower_info *info = pf_tower_get_info(d->towers.video);
+    int64_t tokens = p->latent_frames * (p->latent_height / info->patch[1]) *
+                     (p->latent_width / info->patch[2]);
+    int64_t bytes = PROMPTS * tokens * info->dim * (int64_t)sizeof(float);
+    return c->costly_launches && is_given(d, POSITIVE) && is_given(d, NEGATIVE) &&
+           bytes <= c->memory_bytes / 32;
+}
+
+/* Keys and values of one tower's cross attention for each prompt. */
+static pf_status keep_keys(denoiser *d, pf_tower *tower, const pf_tensor *texts,
+                           pf_tower_text *out)
+{
+    const int64_t *tokens = d->job->plan.tokens;
+    int64_t most = tokens[tokens[NEGATIVE] > tokens[POSITIVE] ? NEGATIVE : POSITIVE];
+    if (d->together)
+        PF_TRY(pf_tower_embed_text(tower, d->ops, texts, PROMPTS, most, &out[TOGETHER]));
+    for (int which = 0; which < PROMPTS; which++) {
+        if (d->together)
+            out[which] = pf_tower_text_group(&out[TOGETHER], which);
+        else if (is_given(d, which))
+            PF_TRY(pf_tower_embed_text(tower, d->ops, &texts[which], 1, tokens[which],
+                                       &out[which]));
+    }
+    return PF_OK;
+}
+
+static pf_status place_text(denoiser *d)
 {
     int64_t width = pf_umt5_width(d->job->engine->text_encoder);
-    int64_t rows = d->job->plan.tokens[which];
-    if (rows == 0)
-        return PF_OK;
-    pf_tensor text;
-    PF_TRY(pf_ops_matrix(d->ops, PF_TEXT_ROWS, width, &text));
-    PF_TRY(pf_ops_upload(d->ops, &text, d->job->text[which]));
-    PF_TRY(pf_tower_embed_text(d->towers.video, d->ops, &text, rows,
-                               &d->video_text[which]));
-    return pf_tower_embed_text(d->towers.audio, d->ops, &text, rows,
-                               &d->audio_text[which]);
+    pf_tensor texts[PROMPTS];
+    for (int which = 0; which < PROMPTS; which++) {
+        if (!is_given(d, which))
+            continue;
+        PF_TRY(pf_ops_matrix(d->ops, PF_TEXT_ROWS, width, &texts[which]));
+        PF_TRY(pf_ops_upload(d->ops, &texts[which], d->job->text[which]));
+    }
+    PF_TRY(keep_keys(d, d->towers.video, texts, d->video_text));
+    return keep_keys(d, d->towers.audio, texts, d->audio_text);
 }
 
 static pf_status set_up(denoiser *d)
 {
     const pf_job *job = d->job;
     const pf_plan *p = &job->plan;
+    d->together = go_together(d);
     PF_TRY(place_latents(d));
-    for (int which = 0; which < PROMPTS; which++)
-        PF_TRY(place_text(d, which));
+    PF_TRY(place_text(d));
     PF_TRY(pf_dual_tower_make_tables(
         &d->towers, d->ops,
         &(pf_dual_extent){p->latent_frames, p->latent_height, p->latent_width,
@@ -100,24 +148,34 @@ typedef struct step_times {
     pf_tower_time video, audio;
 } step_times;
 
-static pf_status run_branch(denoiser *d, branch which, const step_times *times)
+/* The velocities of `first` and, with the texts of both prompts, of the one behind. */
+static pf_status run_branches(denoiser *d, branch first, int text,
+                              const step_times *times)
 {
-    int prompt = which == BRANCH_POSITIVE ? POSITIVE : NEGATIVE;
-    return pf_dual_tower_forward(
-        &d->towers, d->ops,
-        &(pf_dual_inputs){
-            .video = d->input,
-            .audio = d->audio,
-            .video_time = &times->video,
-            .audio_time = &times->audio,
-            .video_text = &d->video_text[prompt],
-            .audio_text = &d->audio_text[prompt],
-            .tables = &d->tables,
-            .bridge_off = which == BRANCH_BRIDGE_OFF,
-            .scales = {1.0f, NAN, NAN},
-            .video_out = d->video_v[which],
-            .audio_out = d->audio_v[which],
-        });
+    pf_dual_inputs inputs = {
+        .video = d->input,
+        .audio = d->audio,
+        .video_time = &times->video,
+        .audio_time = &times->audio,
+        .video_text = &d->video_text[text],
+        .audio_text = &d->audio_text[text],
+        .tables = &d->tables,
+        .bridge_off = first == BRANCH_BRIDGE_OFF,
+        .scales = {1.0f, NAN, NAN},
+    };
+    for (int i = 0; i < d->video_text[text].groups; i++) {
+        inputs.video_out[i] = d->video_v[first + i];
+        inputs.audio_out[i] = d->audio_v[first + i];
+    }
+    return pf_dual_tower_forward(&d->towers, d->ops, &inputs);
+}
+
+static pf_status run_both(denoiser *d, const step_times *times)
+{
+    if (d->together)
+        return run_branches(d, BRANCH_POSITIVE, TOGETHER, times);
+    PF_TRY(run_branches(d, BRANCH_POSITIVE, POSITIVE, times));
+    return run_branches(d, BRANCH_NEGATIVE, NEGATIVE, times);
 }
 
 static pf_status combine(denoiser *d, pf_tensor velocity[BRANCHES], double scale)
@@ -148,12 +206,11 @@ static pf_status predict(denoiser *d, int step)
     step_times times;
     PF_TRY(pf_tower_embed_time(d->towers.video, d->ops, t_video[step], &times.video));
     PF_TRY(pf_tower_embed_time(d->towers.audio, d->ops, t_audio[step], &times.audio));
-    PF_TRY(run_branch(d, BRANCH_POSITIVE, &times));
     if (!three && scale == 1.0)
-        return PF_OK;
-    PF_TRY(run_branch(d, BRANCH_NEGATIVE, &times));
+        return run_branches(d, BRANCH_POSITIVE, POSITIVE, &times);
+    PF_TRY(run_both(d, &times));
     if (three)
-        PF_TRY(run_branch(d, BRANCH_BRIDGE_OFF, &times));
+        PF_TRY(run_branches(d, BRANCH_BRIDGE_OFF, NEGATIVE, &times));
     PF_TRY(combine(d, d->video_v, scale));
     return combine(d, d->audio_v, scale);
 }
@@ -171,22 +228,28 @@ static pf_status advance(denoiser *d, int step)
         .delta = pf_scheduler_delta(scheduler, step, 1)});
 }
 
-static pf_status preview(denoiser *d, int step)
-{
-    if (!d->job->preview_velocity)
-        return PF_OK;
-    PF_TRY(pf_ops_download(d->ops, d->job->preview_velocity,
-                           &d->video_v[BRANCH_POSITIVE]));
-    pf_job_preview(d->job, step);
-    return PF_OK;
-}
+/* --- handing over ------------------------------------------------------------ */
 
-/* Brings the latents to the host and shows them. */
-static pf_status publish(denoiser *d, int step)
+/* A place on the host, and what goes there; the last is for previews alone. */
+typedef struct delivery {
+    float *to;
+    pf_tensor from;
+} delivery;
+
+static int deliveries(const denoiser *d, delivery out[PF_TRANSFERS])
 {
     pf_job *job = d->job;
-    PF_TRY(pf_ops_download(d->ops, job->video, &d->video));
-    PF_TRY(pf_ops_download(d->ops, job->audio, &d->audio));
+    out[0] = (delivery){job->video, d->video};
+    out[1] = (delivery){job->audio, d->audio};
+    out[2] = (delivery){job->preview_velocity, d->video_v[BRANCH_POSITIVE]};
+    return job->preview_velocity ? 3 : 2;
+}
+
+/* Shows the latents, which have arrived. */
+static pf_status publish(denoiser *d)
+{
+    pf_job *job = d->job;
+    int step = d->handover.step;
     PF_TRY(pf_job_check_finite("video latents", job->video,
                                pf_plan_video_count(&job->plan), d->ops->error));
     PF_TRY(pf_job_check_finite("audio latents", job->audio,
@@ -197,32 +260,62 @@ static pf_status publish(denoiser *d, int step)
     pf_job_see(job, name, job->video, pf_plan_video_count(&job->plan));
     snprintf(name, sizeof name, "latents.audio.%d", step);
     pf_job_see(job, name, job->audio, pf_plan_audio_count(&job->plan));
-    PF_TRY(preview(d, step));
+    if (job->preview_velocity)
+        pf_job_preview(job, step);
     pf_state state;
-    if (!job->sinks.state || !pf_job_state(job, &state))
-        return PF_OK;
-    return job->sinks.state(job->sinks.user, &state, d->ops->error);
+    if (job->sinks.state && pf_job_state(job, &state))
+        PF_TRY(job->sinks.state(job->sinks.user, &state, d->ops->error));
+    double now = pf_seconds();
+    pf_job_profile_step(job, step, now - d->handover.since, &d->handover.cost);
+    d->handover.since = now;
+    pf_job_progress(job, step + 1, job->plan.steps);
+    return PF_OK;
 }
 
+/* Waits for what is on its way, if anything is. */
+static pf_status receive(denoiser *d)
+{
+    delivery list[PF_TRANSFERS];
+    int count = deliveries(d, list);
+    if (!d->handover.on_way)
+        return PF_OK;
+    d->handover.on_way = false;
+    for (int i = 0; i < count; i++)
+        PF_TRY(pf_ops_download_end(d->ops, i, list[i].to, &list[i].from));
+    return publish(d);
+}
+
+static pf_status hand_over(denoiser *d, int step, const pf_cost *cost)
+{
+    delivery list[PF_TRANSFERS];
+    int count = deliveries(d, list);
+    d->handover.step = step;
+    d->handover.cost = *cost;
+    for (int i = 0; i < count; i++) {
+        bool there;
+        PF_TRY(pf_ops_download_begin(d->ops, i, list[i].to, &list[i].from, &there));
+        d->handover.on_way |= !there;
+    }
+    return d->handover.on_way ? PF_OK : publish(d);
+}
+
+/* The device has this step to do before the latents of the one before are waited
+ * for: it is never without work. */
 static pf_status run_step(denoiser *d, int step)
 {
-    pf_job *job = d->job;
-    double started = pf_seconds();
     pf_cost before = d->ops->cost;
     pf_mark mark = pf_ops_mark(d->ops);
     PF_TRY(pf_ops_poll(d->ops));
     PF_TRY(predict(d, step));
     PF_TRY(advance(d, step));
     pf_ops_rewind(d->ops, mark);
-    if (job->dry)
+    if (d->job->dry)
         return PF_OK;
-    PF_TRY(publish(d, step));
     pf_cost cost = {d->ops->cost.flops - before.flops,
                     d->ops->cost.bytes - before.bytes,
                     d->ops->cost.launches - before.launches};
-    pf_job_profile_step(job, step, pf_seconds() - started, &cost);
-    pf_job_progress(job, step + 1, job->plan.steps);
-    return PF_OK;
+    PF_TRY(receive(d));
+    return hand_over(d, step, &cost);
 }
 
 static pf_status denoise(pf_job *job, pf_ops *ops, int expert, int begin, int end)
@@ -234,9 +327,16 @@ static pf_status denoise(pf_job *job, pf_ops *ops, int expert, int begin, int en
                    job->engine->bridge},
     };
     PF_TRY(set_up(&d));
-    for (int step = begin; step < end; step++)
-        PF_TRY(run_step(&d, step));
-    return PF_OK;
+    d.handover.since = pf_seconds();
+    pf_status status = PF_OK;
+    for (int step = begin; status == PF_OK && step < end; step++)
+        status = run_step(&d, step);
+    /* A step that was done counts, also if the next was cancelled. */
+    if (status == PF_OK || status == PF_E_CANCELLED) {
+        pf_status received = receive(&d);
+        status = received != PF_OK ? received : status;
+    }
+    return status;
 }
 
 pf_status pf_stage_denoise_high(pf_job *job, pf_ops *ops)

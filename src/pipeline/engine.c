@@ -11,13 +11,16 @@ const char *pf_version(void)
     return PF_VERSION;
 }
 
-static void describe_platform(const char *name, int device, pf_platform_info *out)
+static void describe_platform(const pf_platform_entry *entry, int device,
+                              pf_platform_info *out)
 {
     pf_error error = {0};
     pf_platform *platform = NULL;
-    pf_platform_options options = {.name = name, .threads = 1, .device = device};
+    pf_platform_options options = {.name = entry->name,
+                                   .threads = entry->has_devices ? 0 : 1,
+                                   .device = entry->has_devices ? device : 0};
     *out = (pf_platform_info){0};
-    snprintf(out->name, sizeof out->name, "%s", name);
+    snprintf(out->name, sizeof out->name, "%s", entry->name);
     if (pf_platform_open(&options, &platform, &error) != PF_OK) {
         snprintf(out->reason, sizeof out->reason, "%s", error.message);
         return;
@@ -36,7 +39,7 @@ int pf_platform_list(int device, pf_platform_info *out, int room)
     const pf_platform_entry *entries = pf_platform_entries(&count);
     count = count < room ? count : room;
     for (int i = 0; i < count; i++)
-        describe_platform(entries[i].name, entries[i].has_devices ? device : 0, &out[i]);
+        describe_platform(&entries[i], device, &out[i]);
     return count;
 }
 

@@ -46,6 +46,9 @@ typedef struct pf_capabilities {
     int threads;
     int64_t memory_bytes;           /* available to this process now */
     bool maps_channels_last;        /* layout that feature maps should have */
+    bool costly_launches;           /* starting a kernel costs: rather few and large ones,
+                                     * where memory allows */
+    bool wide_tables;               /* see pf_rope_table */
     bool rounds_products;           /* see PF_MATH_FAST */
     int tensor_slack;               /* bytes that must be free behind each tensor, for
                                      * vector units that fetch whole units */
@@ -95,17 +98,20 @@ typedef struct pf_linear_args {
 } pf_linear_args;
 
 /* out = softmax(scale * q k^T + bias) v, for each head on its own columns.
- * q [Lq, H*D], k and v [Lk, H*D], out [Lq, H*D]: rows may be strided.
+ * q [G*Lq, H*D], k and v [G*Lk, H*D], out [G*Lq, H*D]: rows may be strided.  The
+ * rows are G groups of equal size, each of which attends to itself alone.
  * With round_bf16: P = exp(s - max) is rounded before P v, the sum is taken of
  * the unrounded P, and the quotient is rounded. */
 typedef struct pf_attention_args {
     pf_numerics numerics;
     pf_tensor q, k, v;
     int heads;
+    int groups;                     /* G; 0 is 1 */
     float scale;
-    pf_tensor bias;                 /* [H, Lq, Lk], any strides (0 repeats), or null */
+    pf_tensor bias;                 /* [H, Lq, Lk] of every group, any strides (0
+                                     * repeats), or null */
     pf_tensor out;
-    pf_tensor log_sum_exp;          /* [H, Lq], or null */
+    pf_tensor log_sum_exp;          /* [H, G*Lq], or null */
 } pf_attention_args;
 
 typedef enum pf_norm_kind {
@@ -113,8 +119,8 @@ typedef enum pf_norm_kind {
     PF_NORM_RMS                     /* x / sqrt(mean(x^2) + eps) */
 } pf_norm_kind;
 
-/* a = r(norm(x) * weight + bias); y = r(r(a * r(1 + scale)) + shift).
- * x, y [M, C], y may be x.  weight, bias [C] or null.  shift and scale: both
+/* a = r(norm(x) * weight + bias); y = r(r(a * factor) + shift).
+ * x, y [M, C], y may be x.  weight, bias [C] or null.  shift and factor: both
  * null, or both [C], or both [M, C].  Statistics in f32 or better, and sound for
  * a mean much larger than the deviation (two passes). */
 typedef struct pf_norm_args {
@@ -123,7 +129,7 @@ typedef struct pf_norm_args {
     float epsilon;
     pf_tensor x;
     pf_tensor weight, bias;
-    pf_tensor shift, scale;
+    pf_tensor shift, factor;
     pf_tensor y;
 } pf_norm_args;
 
@@ -133,16 +139,64 @@ typedef enum pf_rope_form {
                                      * the sum */
 } pf_rope_form;
 
-/* Rotates x [L, H*D] in place, each head alike.  cos, sin [P, D/2]: row i of x
- * uses table row i / rows_per_position. */
+/* cos and sin [P, D/2] of the pairs' angles, or, where capabilities.wide_tables asks
+ * for it, [P, D] with an entry for each column of a head; rows_per_position is then 1. */
+typedef struct pf_rope_table {
+    pf_tensor cos, sin;
+    int64_t rows_per_position;
+} pf_rope_table;
+
+/* Rotates x [L, H*D] in place, each head alike.  Row i of x uses row i /
+ * rows_per_position of the table, which begins anew behind its last row. */
 typedef struct pf_rope_args {
     pf_numerics numerics;
     pf_rope_form form;
     pf_tensor x;
     int heads;
-    pf_tensor cos, sin;
-    int64_t rows_per_position;
+    pf_rope_table table;
 } pf_rope_args;
+
+/* --- layers of several kernels ---------------------------------------------------
+ * What can be left between them to the platform: each is defined by the kernels that
+ * it is made of, roundings included, and has memory to keep their results in.
+ */
+
+/* rope(rms(x weight^T + bias)): without `norm` no norm, without `table.cos` no rotation. */
+typedef struct pf_projection {
+    const pf_weight *weight;        /* [D, C] */
+    pf_tensor bias;                 /* [D], or null */
+    pf_tensor norm;                 /* [D], or null */
+    pf_rope_table table;
+} pf_projection;
+
+/* y = [residual + gate *] (attention(q(x), k(condition), v(condition)) out^T + bias).
+ * Keys and values may be there already. */
+typedef struct pf_attend_args {
+    pf_numerics numerics;
+    pf_tensor x;                    /* [G*Lq, C]: rows may be strided */
+    pf_tensor condition;            /* [G*Lk, K], may be x; null: keys and values are kept */
+    pf_tensor kept;                 /* [2, G*Lk, D]: keys, values; or null */
+    pf_projection q, k, v, out;     /* out [N, D], without norm and rotation */
+    float epsilon;                  /* of the norms */
+    pf_rope_form form;
+    int heads, groups;              /* of attention, as is: */
+    float scale;
+    pf_tensor bias;
+    pf_tensor work;                 /* [G*Lq + 2*G*Lk, D], or, with kept, [G*Lq, D];
+                                     * contiguous */
+    pf_tensor attended;             /* [G*Lq, D], contiguous; may be x, which is then lost */
+    pf_tensor gate, residual, y;    /* of the last linear layer; y [G*Lq, N] */
+} pf_attend_args;
+
+/* y = [residual + gate *] (act(x in^T + bias) out^T + bias) */
+typedef struct pf_feed_forward_args {
+    pf_numerics numerics;
+    pf_tensor x;                    /* [M, C] */
+    pf_projection in, out;          /* [F, C], [N, F], without norm and rotation */
+    pf_activation activation;
+    pf_tensor hidden;               /* [M, F], contiguous: work memory */
+    pf_tensor gate, residual, y;    /* of the last linear layer; y [M, N] */
+} pf_feed_forward_args;
 
 /* A feature map has the logical shape [C, T, H, W]; its strides say how it lies
  * in memory (capabilities.maps_channels_last).  Maps passed to kernels are
@@ -263,12 +317,17 @@ typedef struct pf_step_args {
 
 /* --- the table -------------------------------------------------------------- */
 
+/* Copies to the host that may be under way at a time, each with a number. */
+enum { PF_TRANSFERS = 3 };
+
 /* X(slot, argument type).  tests/kernels makes one check a line from this list. */
 #define PF_KERNEL_LIST(X)                               \
     X(linear, pf_linear_args)                           \
     X(attention, pf_attention_args)                     \
     X(norm, pf_norm_args)                               \
     X(rope, pf_rope_args)                               \
+    X(attend, pf_attend_args)                           \
+    X(feed_forward, pf_feed_forward_args)               \
     X(conv, pf_conv_args)                               \
     X(conv_transposed, pf_conv_transposed_args)         \
     X(channel_norm, pf_channel_norm_args)               \
@@ -303,6 +362,15 @@ typedef struct pf_platform_table {
                         int64_t bytes, pf_error *error);
     pf_status (*download)(pf_platform *platform, void *host, const void *device,
                           int64_t bytes, pf_error *error);
+
+    /* A copy to the host of what the memory holds once all that was asked for before
+     * is done; what is asked for later need not wait for it.  `host` is filled when
+     * download_end comes back at the latest; *there: it is filled already. */
+    pf_status (*download_begin)(pf_platform *platform, int number, void *host,
+                                const void *device, int64_t bytes, bool *there,
+                                pf_error *error);
+    pf_status (*download_end)(pf_platform *platform, int number, void *host,
+                              int64_t bytes, pf_error *error);
 
     /* Makes `out` from a host tensor that outlives it; release frees `prepared`.
      * weight_bytes predicts prepared_bytes from kind, shape and dtype alone. */
@@ -343,7 +411,8 @@ typedef struct pf_platform_options {
                                      * that opens here */
     const char *isa;                /* "avx512bf16" "avx512" "avx2" "neon" "scalar":
                                      * the highest that may be used; NULL: all */
-    int threads;                    /* 0: as many as the process may use */
+    int threads;                    /* 0: as many as the process may use; refused where
+                                     * a device computes */
     int device;                     /* number of the device, where there are several */
     const char *plan;               /* a kind of device that need not be here: nothing is
                                      * computed, the tally grows; NULL: compute */
@@ -356,7 +425,8 @@ void pf_platform_close(pf_platform *platform);
 /* The registry: one line a platform, in order of preference. */
 typedef struct pf_platform_entry {
     const char *name;
-    bool has_devices;               /* options.device and .plan mean something */
+    bool has_devices;               /* options.device and .plan mean something, .threads
+                                     * does not */
     /* Fills *out (zeroed but for `pool`); on failure the error says why this
      * machine cannot do it. */
     pf_status (*open)(pf_platform *out, const pf_platform_options *options,

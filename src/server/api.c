@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "server/server_parts.h"
+
+enum { WARM_BYTES = 32 << 20 };
 
 /* --- replies that several share --------------------------------------------------- */
 
@@ -27,10 +30,9 @@ void pf_api_reply_video(pf_http_request *request, int status)
     pthread_mutex_lock(&server->videos.lock);
     bool pending = video->status < PF_VIDEO_COMPLETED;
     int wait = poll_after(video);
-    pf_http_reply_json(request, status,
-                       pf_video_json(video, server->model_name,
-                                     server->options.retention));
+    json_t *object = pf_video_json(video, server->model_name, server->options.retention);
     pthread_mutex_unlock(&server->videos.lock);
+    pf_http_reply_json(request, status, object);
     if (pending)
         pf_http_set(request, "openai-poll-after-ms", "%d", wait);
 }
@@ -93,10 +95,11 @@ static void cancel_work(pf_http_request *request)
 {
     pf_server *server = pf_server_of(request);
     pf_error error = {0};
-    bool stops = pf_videos_cancel(&server->videos, request->video, &error);
+    pf_cancelling how = pf_videos_cancel(&server->videos, request->video, &error);
+    pf_server_poke(server);             /* there may be a webhook */
     if (error.status != PF_OK)
         pf_api_reply_failure(request, &error);
-    else if (stops)
+    else if (how != PF_CANCEL_LATE)
         pf_api_reply_video(request, 200);
     else
         pf_http_reply_error(request, &(pf_http_fault){409, "already_done", NULL, 0},
@@ -166,6 +169,24 @@ static bool is_ready(pf_http_request *request)
     return false;
 }
 
+/* Reads what is about to be sent, so that it is in memory when the thread that sends
+ * it, and answers others, asks for it.  Of a very long film the rest only begins to be
+ * read. */
+static void warm(const pf_reply *reply)
+{
+    char block[64 << 10];
+    int64_t at = reply->offset, end = at + (int64_t)reply->bytes;
+    int64_t stop = end - at > WARM_BYTES ? at + WARM_BYTES : end;
+    while (at < stop) {
+        ssize_t got = pread(reply->fd, block, sizeof block, at);
+        if (got <= 0)
+            return;                     /* sending will see the same */
+        at += got;
+    }
+    if (at < end)
+        posix_fadvise(reply->fd, at, end - at, POSIX_FADV_WILLNEED);
+}
+
 static void reply_content(pf_http_request *request, const variant *v)
 {
     pf_server *server = pf_server_of(request);
@@ -185,20 +206,30 @@ static void reply_content(pf_http_request *request, const variant *v)
                                  : "the file cannot be opened now");
         return;
     }
+    pf_http_set(request, "x-video-id", "%s", request->video->id);
     pf_http_set(request, "Cache-Control", "private, max-age=3600");
     pf_http_set(request, "Content-Disposition", "inline; filename=\"%s%s\"",
                 request->video->id, v->file ? ".webp" : ending);
     const char *film_type = strcmp(ending, ".webm") == 0 ? "video/webm" : "video/mp4";
-    pf_http_reply_file(request, fd, v->type ? v->type : film_type);
+    /* What an id stands for never changes. */
+    char tag[PF_VIDEO_ID_BYTES + 16];
+    snprintf(tag, sizeof tag, "\"%s-%s\"", request->video->id, v->name);
+    pf_http_reply_file(request, fd, v->type ? v->type : film_type, tag);
+    if (request->reply.fd >= 0)
+        warm(&request->reply);
+}
+
+static void content_work(pf_http_request *request)
+{
+    const variant *v = find_variant(request);
+    if (v)
+        reply_content(request, v);
 }
 
 void pf_api_content(pf_http_request *request)
 {
-    if (!pf_api_find(request))
-        return;
-    const variant *v = find_variant(request);
-    if (v && is_ready(request))
-        reply_content(request, v);
+    if (pf_api_find(request) && find_variant(request) && is_ready(request))
+        pf_http_defer(request, PF_LANE_READ, content_work);
 }
 
 /* --- lists ------------------------------------------------------------------------ */
@@ -249,16 +280,18 @@ static bool read_argument(void *user, const char *name, const char *value)
     return false;
 }
 
+/* The lock is taken anew for each video: a long page makes nobody wait. */
 static json_t *list_json(pf_server *server, pf_video *const *page, int count, bool more)
 {
     json_t *data = json_array();
     bool complete = true;
-    pthread_mutex_lock(&server->videos.lock);
-    for (int i = 0; i < count && complete; i++)
-        complete = json_array_append_new(
-                       data, pf_video_json(page[i], server->model_name,
-                                           server->options.retention)) == 0;
-    pthread_mutex_unlock(&server->videos.lock);
+    for (int i = 0; i < count && complete; i++) {
+        pthread_mutex_lock(&server->videos.lock);
+        json_t *one = pf_video_json(page[i], server->model_name,
+                                    server->options.retention);
+        pthread_mutex_unlock(&server->videos.lock);
+        complete = json_array_append_new(data, one) == 0;
+    }
     if (!complete) {
         json_decref(data);
         return NULL;

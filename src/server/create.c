@@ -77,6 +77,14 @@ static bool has_room(creation *c)
 
 /* --- the fields ------------------------------------------------------------------- */
 
+/* "text/x; charset=utf-8" is text/x. */
+static bool is_type(const char *header, const char *type)
+{
+    size_t length = strlen(type);
+    return header && strncasecmp(header, type, length) == 0 &&
+           strchr("; \t", header[length]);
+}
+
 static bool read_fields(creation *c)
 {
     pf_http_request *r = c->request;
@@ -85,10 +93,10 @@ static bool read_fields(creation *c)
     const char *type = pf_http_header(r, "Content-Type");
     size_t most = (size_t)c->server->options.max_upload;
     const char *body = r->body ? r->body : "";
-    if (type && strncasecmp(type, "multipart/form-data", 19) == 0) {
+    if (is_type(type, "multipart/form-data")) {
         status = pf_fields_from_multipart(body, r->body_bytes, type, most, &c->fields,
                                           &error);
-    } else if (type && strncasecmp(type, "application/json", 16) == 0) {
+    } else if (is_type(type, "application/json")) {
         /* In Base64 a picture is a third longer. */
         status = pf_fields_from_json(body, r->body_bytes, most / 3 * 4 + 4096,
                                      &c->fields, &error);
@@ -109,7 +117,8 @@ static bool read_fields(creation *c)
 
 /* --- Idempotency-Key -------------------------------------------------------------- */
 
-/* True when the request was made before, or is wrong: there is a reply then. */
+/* True when the request was made before (its video is the request's then), or is
+ * wrong: there is a reply. */
 static bool is_repeated(creation *c)
 {
     pf_http_request *r = c->request;
@@ -128,9 +137,7 @@ static bool is_repeated(creation *c)
     r->video = pf_videos_find_idempotent(&c->server->videos, r->owner, key);
     if (!r->video)
         return false;
-    if (strcmp(r->video->idempotency_hash, c->hash) == 0)
-        pf_api_reply_video(r, 200);
-    else
+    if (strcmp(r->video->idempotency_hash, c->hash) != 0)
         pf_http_reply_error(r, &(pf_http_fault){409, "idempotency_mismatch",
                                                 "Idempotency-Key", 0},
                             "this Idempotency-Key came with another request before");
@@ -409,24 +416,27 @@ static void wait_for_film(pf_http_request *request)
     pf_video *video = request->video;
     char message[sizeof video->error_message], code[sizeof video->error_code];
     pf_video_status status;
-    bool closing;
+    bool closing, deleted;
     do {
         pthread_mutex_lock(&server->videos.lock);
         status = video->status;
-        closing = server->videos.closing || video->deleted;
+        deleted = video->deleted;
+        closing = server->videos.closing;
         request->seen_version = video->version;
         memcpy(message, video->error_message, sizeof message);
         memcpy(code, video->error_code, sizeof code);
         pthread_mutex_unlock(&server->videos.lock);
-        if (status >= PF_VIDEO_COMPLETED || closing)
+        if (status >= PF_VIDEO_COMPLETED || closing || deleted)
             break;
     } while (!pf_http_sleep(request, &server->videos));
-    if (status == PF_VIDEO_COMPLETED) {
+    if (deleted) {
+        pf_http_reply_error(request, &(pf_http_fault){409, "deleted", NULL, 0},
+                            "the film was deleted while it was waited for");
+    } else if (status == PF_VIDEO_COMPLETED) {
         memcpy(request->video_id, video->id, sizeof request->video_id);
         pf_videos_release(&server->videos, video);
         request->video = NULL;
         pf_api_content(request);
-        pf_http_set(request, "x-video-id", "%s", request->video_id);
     } else if (status == PF_VIDEO_FAILED) {
         bool cancelled = strcmp(code, "cancelled") == 0;
         pf_http_reply_error(request, &(pf_http_fault){cancelled ? 409 : 500, code, NULL, 0},
@@ -438,9 +448,12 @@ static void wait_for_film(pf_http_request *request)
     }
 }
 
+/* A client that goes away wants no film any longer, unless its Idempotency-Key says
+ * that it may come back. */
 static void sync_work(pf_http_request *request)
 {
     create(request);
+    request->waiter.alone = !pf_http_header(request, "Idempotency-Key");
     request->handler = wait_for_film;
 }
 

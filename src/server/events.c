@@ -59,7 +59,7 @@ static char *next_event(pf_http_request *request)
     if (video->preview && video->preview_version != request->seen_preview &&
         video->status == PF_VIDEO_RUNNING) {
         request->seen_preview = video->preview_version;
-        return event_text("preview", video->version, video->preview);
+        return strdup(video->preview);
     }
     if (video->version == request->seen_version)
         return NULL;

@@ -25,7 +25,7 @@ enum {
 
 typedef struct pf_field {
     char name[PF_FIELD_NAME_BYTES];
-    bool is_file;                       /* multipart, with a filename */
+    bool is_file;                       /* multipart: with a filename, or an image */
     const char *value;                  /* `bytes` bytes and a NUL, or for a file
                                          * bytes of the body without one */
     size_t bytes;

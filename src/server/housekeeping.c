@@ -1,5 +1,5 @@
-/* Housekeeping, every second: slow connections, old films, a full disk, and a sign of
- * life for those who read events. */
+/* Housekeeping, every second: slow connections, old films, films that nobody waits for,
+ * a full disk, and a sign of life for those who read events. */
 #include "base/memory.h"
 #include "server/server_parts.h"
 
@@ -55,6 +55,21 @@ static void expire(pf_server *server)
     }
 }
 
+/* --- films that nobody waits for ---------------------------------------------------- */
+
+static void cancel_abandoned(pf_server *server)
+{
+    pf_video *video;
+    pf_error error = {0};
+    while (error.status == PF_OK &&
+           (video = pf_videos_find_abandoned(&server->videos)) != NULL) {
+        pf_server_log(server, "%s is cancelled: its client is gone", video->id);
+        pf_videos_cancel(&server->videos, video, &error);
+        pf_videos_release(&server->videos, video);
+        pf_server_poke(server);         /* there may be a webhook */
+    }
+}
+
 /* --- space ------------------------------------------------------------------------ */
 
 static void look_for_space(pf_server *server)
@@ -86,6 +101,8 @@ void *pf_housekeeping_run(void *argument)
         pf_http_watch(server->http);
         if (second % EVERY_RETENTION == 0)
             expire(server);
+        cancel_abandoned(server);
+        pf_videos_save_again(&server->videos);
         look_for_space(server);
         if (second % EVERY_SIGN == EVERY_SIGN - 1)
             give_sign(server);

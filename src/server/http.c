@@ -9,12 +9,16 @@
 #include <fcntl.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,7 +33,8 @@ enum {
     SPILL_BYTES = 64 << 10,             /* a longer body goes to a file */
     IDLE_SECONDS = 60,                  /* without a byte in either direction */
     BODY_RATE = 8 << 10,                /* bytes a second, on average, after a grace */
-    STREAM_BLOCK = 16 << 10
+    STREAM_BLOCK = 16 << 10,
+    SLICE_NS = 200 * 1000               /* a request takes less */
 };
 
 typedef enum phase { HEAD, BODY, REPLY } phase;
@@ -170,6 +175,15 @@ static void fall_asleep(pf_waiter *waiter)
     MHD_suspend_connection(request_of(waiter)->connection);
 }
 
+/* A client that has closed its end, even if only to say that it sends no more. */
+static bool is_gone(pf_waiter *waiter)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        request_of(waiter)->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd end = {.fd = info->connect_fd, .events = POLLRDHUP};
+    return poll(&end, 1, 0) > 0;
+}
+
 static pf_http_request *new_request(pf_http *http, struct MHD_Connection *connection)
 {
     uint8_t noise[12];
@@ -183,7 +197,7 @@ static pf_http_request *new_request(pf_http *http, struct MHD_Connection *connec
     request->app = http->options.app;
     request->http = http;
     request->connection = connection;
-    request->waiter = (pf_waiter){fall_asleep, wake, NULL};
+    request->waiter = (pf_waiter){fall_asleep, wake, is_gone, false, NULL};
     request->body_fd = -1;
     request->reply.fd = -1;
     return request;
@@ -222,6 +236,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
 
 typedef struct head_counts {
     int hosts, lengths, encodings;
+    bool chunked;                       /* the transfer encoding is that alone */
 } head_counts;
 
 static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const char *name,
@@ -229,10 +244,12 @@ static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const c
 {
     head_counts *counts = user;
     (void)kind;
-    (void)value;
     counts->hosts += strcasecmp(name, "Host") == 0;
     counts->lengths += strcasecmp(name, "Content-Length") == 0;
-    counts->encodings += strcasecmp(name, "Transfer-Encoding") == 0;
+    if (strcasecmp(name, "Transfer-Encoding") == 0) {
+        counts->encodings++;
+        counts->chunked = value && strcasecmp(value, "chunked") == 0;
+    }
     return MHD_YES;
 }
 
@@ -244,6 +261,8 @@ static bool head_is_sound(pf_http_request *request)
     const char *what = counts.hosts != 1     ? "exactly one Host header"
                        : counts.lengths > 1  ? "at most one Content-Length header"
                        : counts.encodings > 1 ? "at most one Transfer-Encoding header"
+                       : counts.encodings && !counts.chunked
+                           ? "no other Transfer-Encoding than chunked"
                        : counts.lengths && counts.encodings
                            ? "Content-Length or Transfer-Encoding, not both"
                            : NULL;
@@ -268,6 +287,19 @@ static bool length_is_sound(pf_http_request *request)
     return false;
 }
 
+/* A body that was compressed says nothing to us. */
+static bool coding_is_sound(pf_http_request *request)
+{
+    const char *coding = pf_http_header(request, "Content-Encoding");
+    if (!coding || strcasecmp(coding, "identity") == 0)
+        return true;
+    pf_http_reply_error(request,
+                        &(pf_http_fault){415, "media_type", "Content-Encoding", 0},
+                        "Content-Encoding is \"%.40s\", but bodies are taken as they "
+                        "are", coding);
+    return false;
+}
+
 static bool has_body(const pf_http_request *request)
 {
     const char *length = pf_http_header(request, "Content-Length");
@@ -279,7 +311,7 @@ static void check_head(pf_http *http, pf_http_request *request)
 {
     if (head_is_sound(request))
         http->options.route(request);
-    if (request->reply.status == 0)
+    if (request->reply.status == 0 && coding_is_sound(request))
         length_is_sound(request);
     if (request->reply.status != 0 && has_body(request))
         request->reply.close = true;    /* its body is never read */
@@ -350,6 +382,10 @@ static void take_body(pf_http_request *request, const char *data, size_t bytes)
     size_t total = request->body_bytes + bytes;
     if (total > request->body_limit)
         request->body_error = EFBIG;
+    if (request->body_ignored) {
+        request->body_bytes = total;
+        return;
+    }
     if (request->body_error == 0 && request->body_fd < 0 && total > SPILL_BYTES &&
         !spill(request))
         request->body_error = errno;
@@ -484,6 +520,14 @@ static void count_body(pf_http *http, struct MHD_Connection *connection, size_t 
     pthread_mutex_unlock(&http->lock);
 }
 
+/* Of a request to a proxy, too: "GET http://host/path". */
+static const char *path_of(const char *url)
+{
+    const char *slashes = url[0] == '/' ? NULL : strstr(url, "://");
+    const char *path = slashes ? strchr(slashes + 3, '/') : url;
+    return path ? path : "/";
+}
+
 static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
                                   const char *url, const char *method,
                                   const char *version, const char *data, size_t *bytes,
@@ -498,7 +542,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
             return MHD_NO;
         enter_phase(http, connection, BODY);
         request->method = method;
-        request->path = url;
+        request->path = path_of(url);
         check_head(http, request);
         return request->reply.status != 0 ? send_reply(http, request) : MHD_YES;
     }
@@ -630,7 +674,24 @@ static pf_status open_socket(const pf_http_options *o, int *out, pf_error *error
     return pf_fail_errno(error, reason, "cannot listen on %s port %d", o->host, o->port);
 }
 
-static struct MHD_Daemon *start_daemon(pf_http *http, int fd)
+/* Asks for short turns on the processor, or (0) for those of everybody else.  Threads
+ * inherit them; Linux from 6.12 on lets one with short turns run as soon as it wakes
+ * up, however busy the machine is.  Others refuse or ignore it. */
+static void take_turns_of(uint64_t nanoseconds)
+{
+    struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } turns = {.size = sizeof turns, .policy = SCHED_OTHER, .runtime = nanoseconds,
+               .nice = getpriority(PRIO_PROCESS, 0)};
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        syscall(SYS_sched_setattr, 0, &turns, 0);
+}
+
+static struct MHD_Daemon *run_daemon(pf_http *http, int fd)
 {
     const pf_http_options *o = &http->options;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
@@ -666,6 +727,14 @@ static pf_status start_lanes(pf_http *http, pf_error *error)
             return pf_fail(error, PF_E_MEMORY, "a thread of the server does not start");
     }
     return PF_OK;
+}
+
+static struct MHD_Daemon *start_daemon(pf_http *http, int fd)
+{
+    take_turns_of(SLICE_NS);
+    struct MHD_Daemon *daemon = run_daemon(http, fd);
+    take_turns_of(0);
+    return daemon;
 }
 
 pf_status pf_http_open(const pf_http_options *options, pf_http **out, pf_error *error)

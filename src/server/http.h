@@ -27,6 +27,7 @@ enum { PF_HTTP_HEADERS = 8, PF_HTTP_REQUEST_ID_BYTES = 32 };
 typedef enum pf_lane {
     PF_LANE_CREATE,                     /* checks with the engine, writes pictures */
     PF_LANE_EDIT,                       /* short writes to the store */
+    PF_LANE_READ,                       /* films from the disk */
     PF_LANES
 } pf_lane;
 
@@ -66,6 +67,7 @@ struct pf_request_http {
     size_t body_room;
     bool body_mapped;
     int body_error;                     /* errno of writing it, EFBIG: too large */
+    bool body_ignored;                  /* it is read, but not kept */
 
     /* the routes' */
     char owner[PF_OWNER_BYTES];
@@ -133,8 +135,10 @@ void pf_http_reply_text(pf_http_request *request, int status, const char *type,
                         char *text);
 /* Takes over `object`. */
 void pf_http_reply_json(pf_http_request *request, int status, json_t *object);
-/* Takes over `fd`; honours Range. */
-void pf_http_reply_file(pf_http_request *request, int fd, const char *type);
+/* Takes over `fd`; honours Range, If-Range and If-None-Match.  `tag` is the ETag, in
+ * quotes: another one for another content. */
+void pf_http_reply_file(pf_http_request *request, int fd, const char *type,
+                        const char *tag);
 void pf_http_reply_stream(pf_http_request *request, const char *type,
                           ssize_t (*pull)(pf_http_request *, char *, size_t));
 

@@ -105,9 +105,11 @@ static pf_status read_disposition(span value, pf_field *field, pf_error *error)
     if (parameter(value, "name", field->name, sizeof field->name) != 1)
         return malformed(error, "a part has no name, or one that is too long");
     int named = parameter(value, "filename", filename, sizeof filename);
-    if (named < 0)
+    /* filename*=UTF-8''...: how some send names that are not ASCII. */
+    int extended = parameter(value, "filename*", filename, sizeof filename);
+    if (named < 0 || extended < 0)
         return malformed(error, "a filename is malformed or too long");
-    field->is_file = named == 1;
+    field->is_file = field->is_file || named == 1 || extended == 1;
     return PF_OK;
 }
 
@@ -115,6 +117,7 @@ static pf_status read_header(span line, pf_field *field, pf_error *error)
 {
     static const char disposition[] = "Content-Disposition:";
     static const char encoding[] = "Content-Transfer-Encoding:";
+    static const char type[] = "Content-Type:";
     if (starts_with(line, disposition)) {
         if (field->name[0])
             return malformed(error, "a part has two Content-Dispositions");
@@ -127,6 +130,11 @@ static pf_status read_header(span line, pf_field *field, pf_error *error)
         if (!starts_with(line, "binary") && !starts_with(line, "8bit") &&
             !starts_with(line, "7bit"))
             return malformed(error, "only binary transfer encoding is taken");
+    }
+    if (starts_with(line, type)) {      /* a picture is a file without a name, too */
+        line.at += sizeof type - 1;
+        skip_blanks(&line);
+        field->is_file = field->is_file || starts_with(line, "image/");
     }
     return PF_OK;
 }
@@ -202,7 +210,9 @@ pf_status pf_fields_from_multipart(const char *body, size_t bytes,
             return malformed(error, "the last boundary is missing");
         field.value = rest.at;
         field.bytes = end > rest.at ? (size_t)(end - rest.at) : 0;
-        PF_TRY(pf_fields_add(out, &field, max_file, error));
+        /* A form sends an empty file where none was chosen. */
+        if (!field.is_file || field.bytes > 0)
+            PF_TRY(pf_fields_add(out, &field, max_file, error));
         rest.at = end + length;
     }
     return status;

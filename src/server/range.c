@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 /* Digits at *text; false when there are none.  What is too large becomes the most. */
 static bool read_number(const char **text, int64_t *out)
@@ -29,7 +30,7 @@ pf_range_kind pf_range_parse(const char *header, int64_t file_bytes, pf_range *o
 {
     int64_t first, last = INT64_MAX;
     *out = (pf_range){0, file_bytes};
-    if (!header || strncmp(header, "bytes=", 6) != 0)
+    if (!header || strncasecmp(header, "bytes=", 6) != 0)
         return PF_RANGE_WHOLE;
     const char *at = header + 6;
     bool has_first = read_number(&at, &first);

@@ -59,18 +59,20 @@ void pf_http_reply_json(pf_http_request *request, int status, json_t *object)
 void pf_http_reply_error(pf_http_request *request, const pf_http_fault *fault,
                          const char *format, ...)
 {
-    char message[640];
+    char message[640], param[PF_FIELD_NAME_BYTES];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    pf_utf8_repair(message);            /* a value may have been cut */
+    snprintf(param, sizeof param, "%s", fault->param ? fault->param : "");
+    pf_utf8_repair(message);            /* a value may have been cut, or be no text */
+    pf_utf8_repair(param);
     const char *type = fault->status == 401   ? "authentication_error"
                        : fault->status == 429 ? "rate_limit_error"
                        : fault->status >= 500 ? "server_error"
                                               : "invalid_request_error";
     json_t *object = json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", message,
-                               "type", type, "param", fault->param, "code",
+                               "type", type, "param", fault->param ? param : NULL, "code",
                                fault->code);
     request->reply.header_count = 0;
     if (fault->retry_after > 0)
@@ -82,12 +84,43 @@ void pf_http_reply_error(pf_http_request *request, const pf_http_fault *fault,
     pf_http_reply_json(request, fault->status, object);
 }
 
+/* Is the tag in the list of the header, or the header *?  "W/" makes no difference. */
+static bool names_tag(const char *list, const char *tag)
+{
+    size_t length = strlen(tag);
+    if (strcmp(list, "*") == 0)
+        return true;
+    for (const char *at = list; (at = strstr(at, tag)) != NULL; at += length) {
+        char after = at[length], before = at == list ? ',' : at[-1];
+        if ((after == '\0' || after == ',' || after == ' ') &&
+            (before == ',' || before == ' ' || before == '/'))
+            return true;
+    }
+    return false;
+}
+
+/* The client has the file already. */
+static bool is_unchanged(const pf_http_request *request, const char *tag)
+{
+    const char *known = pf_http_header(request, "If-None-Match");
+    return known && strcmp(request->method, "POST") != 0 && names_tag(known, tag);
+}
+
+/* NULL: the whole file is wanted, because it was asked for or is another by now. */
+static const char *wanted_range(const pf_http_request *request, const char *tag)
+{
+    const char *condition = pf_http_header(request, "If-Range");
+    if (strcmp(request->method, "POST") == 0 || (condition && strcmp(condition, tag) != 0))
+        return NULL;
+    return pf_http_header(request, "Range");
+}
+
 /* A part of the file, or all of it. */
-static void choose_range(pf_http_request *request, int64_t file_bytes)
+static void choose_range(pf_http_request *request, const char *header,
+                         int64_t file_bytes)
 {
     pf_reply *reply = &request->reply;
     pf_range range;
-    const char *header = pf_http_header(request, "Range");
     switch (pf_range_parse(header, file_bytes, &range)) {
     case PF_RANGE_PART:
         reply->status = 206;
@@ -111,7 +144,8 @@ static void choose_range(pf_http_request *request, int64_t file_bytes)
     reply->bytes = (size_t)range.length;
 }
 
-void pf_http_reply_file(pf_http_request *request, int fd, const char *type)
+void pf_http_reply_file(pf_http_request *request, int fd, const char *type,
+                        const char *tag)
 {
     struct stat info;
     pf_reply *reply = &request->reply;
@@ -121,11 +155,17 @@ void pf_http_reply_file(pf_http_request *request, int fd, const char *type)
                             "the file cannot be read");
         return;
     }
+    pf_http_set(request, "ETag", "%s", tag);
+    if (is_unchanged(request, tag)) {
+        close(fd);
+        pf_http_reply_data(request, 304, type, NULL, 0);
+        return;
+    }
     reply->status = 200;
     reply->type = type;
     reply->fd = fd;
     pf_http_set(request, "Accept-Ranges", "bytes");
-    choose_range(request, info.st_size);
+    choose_range(request, wanted_range(request, tag), info.st_size);
 }
 
 void pf_http_reply_stream(pf_http_request *request, const char *type,

@@ -12,15 +12,22 @@
 enum { SMALL_BODY = 64 << 10 };
 
 typedef enum access { OPEN, KEYED } access_kind;
+typedef enum body {
+    SMALL,
+    FILM,                               /* may hold pictures */
+    IGNORED                             /* as large as that, but nobody reads it */
+} body_kind;
 
 typedef struct route {
     const char *method;
     const char *pattern;                /* a * stands for the id of a video */
     pf_http_handler handler;
     access_kind access;
-    bool film;                          /* its body may hold pictures */
+    body_kind body;
 } route;
 
+static void handle_edit(pf_http_request *request);
+static void handle_character(pf_http_request *request);
 static void handle_asset(pf_http_request *request);
 static void handle_health(pf_http_request *request);
 static void handle_ready(pf_http_request *request);
@@ -29,28 +36,32 @@ static void handle_sign_out(pf_http_request *request);
 static void handle_session(pf_http_request *request);
 
 static const route routes[] = {
-    {"GET", "/", handle_asset, OPEN, false},
-    {"GET", "/style.css", handle_asset, OPEN, false},
-    {"GET", "/app.js", handle_asset, OPEN, false},
-    {"GET", "/icon.svg", handle_asset, OPEN, false},
-    {"GET", "/openapi.json", handle_asset, OPEN, false},
-    {"GET", "/health", handle_health, OPEN, false},
-    {"GET", "/ready", handle_ready, OPEN, false},
-    {"GET", "/metrics", pf_api_metrics, KEYED, false},
-    {"GET", "/session", handle_session, OPEN, false},
-    {"POST", "/session", handle_sign_in, OPEN, false},
-    {"DELETE", "/session", handle_sign_out, OPEN, false},
-    {"GET", "/v1/models", pf_api_models, KEYED, false},
-    {"GET", "/v1/models/*", pf_api_model, KEYED, false},
-    {"POST", "/v1/videos", pf_api_create, KEYED, true},
-    {"GET", "/v1/videos", pf_api_list, KEYED, false},
-    {"POST", "/v1/videos/sync", pf_api_sync, KEYED, true},
-    {"GET", "/v1/videos/*", pf_api_retrieve, KEYED, false},
-    {"DELETE", "/v1/videos/*", pf_api_delete, KEYED, false},
-    {"GET", "/v1/videos/*/content", pf_api_content, KEYED, false},
-    {"GET", "/v1/videos/*/events", pf_api_events, KEYED, false},
-    {"POST", "/v1/videos/*/cancel", pf_api_cancel, KEYED, false},
-    {"POST", "/v1/videos/*/remix", pf_api_remix, KEYED, false},
+    {"GET", "/", handle_asset, OPEN, SMALL},
+    {"GET", "/style.css", handle_asset, OPEN, SMALL},
+    {"GET", "/app.js", handle_asset, OPEN, SMALL},
+    {"GET", "/icon.svg", handle_asset, OPEN, SMALL},
+    {"GET", "/openapi.json", handle_asset, OPEN, SMALL},
+    {"GET", "/health", handle_health, OPEN, SMALL},
+    {"GET", "/ready", handle_ready, OPEN, SMALL},
+    {"GET", "/metrics", pf_api_metrics, KEYED, SMALL},
+    {"GET", "/session", handle_session, OPEN, SMALL},
+    {"POST", "/session", handle_sign_in, OPEN, SMALL},
+    {"DELETE", "/session", handle_sign_out, OPEN, SMALL},
+    {"GET", "/v1/models", pf_api_models, KEYED, SMALL},
+    {"GET", "/v1/models/*", pf_api_model, KEYED, SMALL},
+    {"POST", "/v1/videos", pf_api_create, KEYED, FILM},
+    {"GET", "/v1/videos", pf_api_list, KEYED, SMALL},
+    {"POST", "/v1/videos/sync", pf_api_sync, KEYED, FILM},
+    {"POST", "/v1/videos/edits", handle_edit, KEYED, IGNORED},
+    {"POST", "/v1/videos/extensions", handle_edit, KEYED, IGNORED},
+    {"POST", "/v1/videos/characters", handle_character, KEYED, IGNORED},
+    {"GET", "/v1/videos/characters/*", handle_character, KEYED, SMALL},
+    {"GET", "/v1/videos/*", pf_api_retrieve, KEYED, SMALL},
+    {"DELETE", "/v1/videos/*", pf_api_delete, KEYED, SMALL},
+    {"GET", "/v1/videos/*/content", pf_api_content, KEYED, SMALL},
+    {"GET", "/v1/videos/*/events", pf_api_events, KEYED, SMALL},
+    {"POST", "/v1/videos/*/cancel", pf_api_cancel, KEYED, SMALL},
+    {"POST", "/v1/videos/*/remix", pf_api_remix, KEYED, SMALL},
 };
 
 /* --- paths ------------------------------------------------------------------------ */
@@ -225,15 +236,37 @@ void pf_routes_choose(pf_http_request *request)
     if (request->reply.status == 0 && found->access == KEYED)
         check_key(request);
     request->handler = found->handler;
-    request->body_limit = found->film ? film_body(server) : SMALL_BODY;
+    request->body_limit = found->body == SMALL ? SMALL_BODY : film_body(server);
+    request->body_ignored = found->body == IGNORED;
 }
 
 void pf_routes_done(pf_http_request *request)
 {
-    pf_videos_release(&pf_server_of(request)->videos, request->video);
+    pf_videos *videos = &pf_server_of(request)->videos;
+    if (request->video && request->waiter.alone && request->reply.status == 0)
+        pf_videos_abandon(videos, request->video);
+    pf_videos_release(videos, request->video);
 }
 
 /* --- small handlers --------------------------------------------------------------- */
+
+/* What the interface has and the model has not.  The body is read before, because not
+ * every client sees an answer that comes while it sends. */
+static void handle_edit(pf_http_request *request)
+{
+    const char *what = strrchr(request->path, '/') + 1;
+    pf_http_reply_error(request, &(pf_http_fault){400, "unsupported", NULL, 0},
+                        "this model takes no films, so it has no %s: it makes one from "
+                        "words and a picture (POST /v1/videos), or again with other "
+                        "words (POST /v1/videos/{id}/remix)", what);
+}
+
+static void handle_character(pf_http_request *request)
+{
+    pf_http_reply_error(request, &(pf_http_fault){400, "unsupported", NULL, 0},
+                        "this model knows no characters; a picture of one can be the "
+                        "first frame (input_reference of POST /v1/videos)");
+}
 
 static void handle_asset(pf_http_request *request)
 {

@@ -20,7 +20,7 @@
 #include "base/memory.h"
 #include "server/server_parts.h"
 
-enum { MAX_PEM = 1 << 20, MAX_SECRET = 4096, SPARE_FILES = 256 };
+enum { MAX_PEM = 1 << 20, MAX_SECRET = 4096, SPARE_FILES = 256, COMPUTE_NICE = 3 };
 static const double drain_seconds = 5.0;
 
 /* --- small things ----------------------------------------------------------------- */
@@ -64,6 +64,15 @@ bool pf_server_disk_is_full(const pf_server *server)
         return true;
     double free_bytes = (double)disk.f_bavail * (double)disk.f_frsize;
     return free_bytes < (double)server->options.min_free;
+}
+
+/* A little nicer: enough that whoever answers goes first, and not so much that other
+ * programs of the machine hold a film up (its threads wait for each other thousands of
+ * times).  Not SCHED_BATCH for the same reason. */
+void pf_server_stand_back(void)
+{
+    setpriority(PRIO_PROCESS, (id_t)gettid(),
+                getpriority(PRIO_PROCESS, 0) + COMPUTE_NICE);
 }
 
 int pf_server_port(const pf_server *server)
@@ -235,6 +244,8 @@ static pf_status open_store(pf_server *server, pf_error *error)
     PF_TRY(pf_videos_open(&server->videos, server->store, server->options.max_queue,
                           error));
     server->has_videos = true;
+    if (server->options.webhook_hosts)
+        server->videos.announce = pf_webhook_announce;
     sweep(server);
     return PF_OK;
 }
@@ -368,6 +379,8 @@ void pf_server_close(pf_server *server)
         pf_http_close(server->http, drain_seconds);
     join(server->worker, server->has_worker);
     join(server->postman, server->has_postman);
+    if (server->has_videos)
+        pf_videos_save_again(&server->videos);
     curl_global_cleanup();
     free_parts(server);
 }

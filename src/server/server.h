@@ -43,6 +43,11 @@ typedef struct pf_server_options {
 pf_status pf_server_open(const pf_server_options *options, pf_engine *engine,
                          pf_server **out, pf_error *error);
 
+/* From now on the calling thread, and each that it starts, stands back for the threads
+ * that answer requests: for those that compute.  The one that opens the engine should
+ * call it first. */
+void pf_server_stand_back(void);
+
 int pf_server_port(const pf_server *server);
 
 /* Ends replies and the running step, stores what is needed to go on, and frees.

@@ -50,9 +50,9 @@ void *pf_worker_run(void *server);
 void *pf_housekeeping_run(void *server);
 void *pf_webhook_run(void *server);
 
-/* Stores a delivery of "video.completed" or "video.failed", if the job asked for one
+/* The delivery of "video.completed" or "video.failed", if the job asked for one
  * (webhook.c). */
-void pf_webhook_announce(pf_server *server, const pf_video *video, bool failed);
+pf_status pf_webhook_announce(const pf_video *video, pf_delivery *out, pf_error *error);
 
 /* From the head of a request to its handler (routes.c). */
 void pf_routes_choose(pf_http_request *request);

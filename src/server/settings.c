@@ -23,6 +23,7 @@ typedef enum kind {
     FIRST_PICTURE,
     LAST_PICTURE,
     WEBHOOK,
+    OFF,                                /* a switch that is off here: false is true */
     IDLE                                /* known elsewhere, without effect here */
 } kind;
 
@@ -73,9 +74,9 @@ static const known table[] = {
     {"boundary_ratio", IDLE, NULL, 0, 0, NULL},
     {"conditions", IDLE, NULL, 0, 0, NULL},
     {"diffusers_kwargs", IDLE, NULL, 0, 0, NULL},
-    {"enable_frame_interpolation", IDLE, NULL, 0, 0, NULL},
-    {"enable_teacache", IDLE, NULL, 0, 0, NULL},
-    {"enable_upscaling", IDLE, NULL, 0, 0, NULL},
+    {"enable_frame_interpolation", OFF, NULL, 0, 0, NULL},
+    {"enable_teacache", OFF, NULL, 0, 0, NULL},
+    {"enable_upscaling", OFF, NULL, 0, 0, NULL},
     {"frame_interpolation_exp", IDLE, NULL, 0, 0, NULL},
     {"frame_interpolation_model_path", IDLE, NULL, 0, 0, NULL},
     {"frame_interpolation_scale", IDLE, NULL, 0, 0, NULL},
@@ -88,8 +89,8 @@ static const known table[] = {
     {"output_path", IDLE, NULL, 0, 0, NULL},
     {"output_quality", IDLE, NULL, 0, 0, NULL},
     {"perf_dump_path", IDLE, NULL, 0, 0, NULL},
-    {"profile", IDLE, NULL, 0, 0, NULL},
-    {"profile_all_stages", IDLE, NULL, 0, 0, NULL},
+    {"profile", OFF, NULL, 0, 0, NULL},
+    {"profile_all_stages", OFF, NULL, 0, 0, NULL},
     {"sound_duration", IDLE, NULL, 0, 0, NULL},
     {"target", IDLE, NULL, 0, 0, NULL},
     {"task", IDLE, NULL, 0, 0, NULL},
@@ -222,6 +223,7 @@ static pf_status read_size(const reading *r, const pf_field *field)
 {
     int width = 0, height = 0, end = 0;
     if (field->bytes > 12 ||
+        strspn(field->value, "0123456789x") != field->bytes ||
         sscanf(field->value, "%5dx%5d%n", &width, &height, &end) != 2 ||
         (size_t)end != field->bytes || width < 1 || height < 1)
         return refuse(r, field, "WIDTHxHEIGHT in pixels, such as 640x352");
@@ -300,10 +302,21 @@ static pf_status read_model(const reading *r, const pf_field *field)
     return is(field, r->model_name) ? PF_OK : refuse(r, field, wanted);
 }
 
+static pf_status refuse_idle(const reading *r, const pf_field *field)
+{
+    return pf_fail(r->error, PF_E_ARGUMENT,
+                   "%s has no effect on this model; leave it out", field->name);
+}
+
+static pf_status read_off(const reading *r, const pf_field *field)
+{
+    return is(field, "false") || is(field, "0") ? PF_OK : refuse_idle(r, field);
+}
+
 static pf_status read_known(const reading *r, const pf_field *field, const known *k)
 {
     bool picture = k->kind == FIRST_PICTURE || k->kind == LAST_PICTURE;
-    if (field->is_file && !picture && k->kind != IDLE)
+    if (field->is_file && !picture && k->kind < OFF)
         return refuse(r, field, "text");
     switch (k->kind) {
     case TEXT: return put(r, field, k->member, json_stringn(field->value, field->bytes));
@@ -319,9 +332,8 @@ static pf_status read_known(const reading *r, const pf_field *field, const known
     case FIRST_PICTURE: return read_picture(r, field, &r->order->first);
     case LAST_PICTURE: return read_picture(r, field, &r->order->last);
     case WEBHOOK: return read_webhook(r, field, k);
-    default:
-        return pf_fail(r->error, PF_E_ARGUMENT,
-                       "%s has no effect on this model; leave it out", field->name);
+    case OFF: return read_off(r, field);
+    default: return refuse_idle(r, field);
     }
 }
 
@@ -546,7 +558,7 @@ void pf_settings_blame(const pf_fields *fields, const char *message,
         char word[32];
         snprintf(word, sizeof word, "%.*s", (int)length, message);
         const known *k = find_known(word);
-        if (k && k->kind != IDLE)
+        if (k && k->kind < OFF)
             snprintf(out, PF_FIELD_NAME_BYTES, "%s", word);
     }
 }

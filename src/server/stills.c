@@ -107,24 +107,27 @@ static uint8_t *make_strip(const pf_preview *p, int frames)
     return strip;
 }
 
-static char *preview_json(const pf_preview *p, int frames, const uint8_t *data,
-                          size_t bytes)
+static char *preview_event(const pf_preview *p, int frames, const uint8_t *webp,
+                           size_t bytes)
 {
-    char *encoded = pf_base64_encode(data, bytes);
+    char *encoded = pf_base64_encode(webp, bytes);
     char *uri = encoded ? pf_format("data:image/webp;base64,%s", encoded) : NULL;
     json_t *object =
         uri ? json_pack("{s:i, s:i, s:i, s:i, s:i, s:s}", "step", p->step, "steps",
                         p->steps, "frames", frames, "width", (int)p->width, "height",
                         (int)p->height, "image", uri)
             : NULL;
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *data = object ? json_dumps(object, JSON_COMPACT) : NULL, *text = NULL;
+    if (!data || asprintf(&text, "event: preview\ndata: %s\n\n", data) < 0)
+        text = NULL;
+    free(data);
     json_decref(object);
     pf_free(encoded);
     pf_free(uri);
     return text;
 }
 
-char *pf_preview_text(const pf_preview *p)
+char *pf_preview_event(const pf_preview *p)
 {
     int frames = p->frames < STRIP_FRAMES ? (int)p->frames : STRIP_FRAMES;
     uint8_t *strip = make_strip(p, frames), *data = NULL;
@@ -132,7 +135,7 @@ char *pf_preview_text(const pf_preview *p)
     char *text = NULL;
     if (strip && pf_webp_encode(strip, frames * (int)p->width, (int)p->height,
                                 PREVIEW_QUALITY, &data, &bytes, NULL) == PF_OK)
-        text = preview_json(p, frames, data, bytes);
+        text = preview_event(p, frames, data, bytes);
     pf_free(strip);
     pf_free(data);
     return text;

@@ -21,8 +21,8 @@ void pf_stills_take(pf_stills *stills, int64_t index, const uint8_t *rgb);
 pf_status pf_stills_write(const pf_stills *stills, const char *folder, pf_error *error);
 void pf_stills_close(pf_stills *stills);
 
-/* The data of a preview event (events.c) in fresh memory (free()): a strip of a few
- * frames side by side.  NULL when it cannot be made. */
-char *pf_preview_text(const pf_preview *preview);
+/* A preview event (events.c) in fresh memory (free()): a strip of a few frames side by
+ * side.  NULL when it cannot be made. */
+char *pf_preview_event(const pf_preview *preview);
 
 #endif

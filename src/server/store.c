@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/memory.h"
 
@@ -33,9 +34,8 @@ static const char schema[] =
 
 /* --- SQLite's ways ---------------------------------------------------------------- */
 
-static pf_status fail(pf_store *store, pf_error *error)
+static pf_status fail(pf_store *store, int code, pf_error *error)
 {
-    int code = sqlite3_errcode(store->db);
     if (code == SQLITE_BUSY)
         return pf_fail(error, PF_E_IO,
                        "the job store is in use by another server; give each its folder");
@@ -45,33 +45,38 @@ static pf_status fail(pf_store *store, pf_error *error)
                    "the job store fails: %s", sqlite3_errmsg(store->db));
 }
 
-/* Binds by format: s text, f double, i int64_t *. */
 static void bind(sqlite3_stmt *statement, int at, const char *text)
 {
     sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
 }
 
+static int step(sqlite3_stmt *statement)
+{
+    return pf_fault_hit(PF_FAULT_BUSY) ? SQLITE_BUSY : sqlite3_step(statement);
+}
+
 static pf_status prepare(pf_store *store, const char *sql, sqlite3_stmt **out,
                          pf_error *error)
 {
-    return sqlite3_prepare_v2(store->db, sql, -1, out, NULL) == SQLITE_OK
-               ? PF_OK
-               : fail(store, error);
+    int code = sqlite3_prepare_v2(store->db, sql, -1, out, NULL);
+    return code == SQLITE_OK ? PF_OK : fail(store, code, error);
 }
 
 /* Runs a statement that gives no rows, and finishes it. */
 static pf_status run(pf_store *store, sqlite3_stmt *statement, pf_error *error)
 {
-    pf_status status = sqlite3_step(statement) == SQLITE_DONE ? PF_OK : fail(store, error);
+    int code = step(statement);
+    pf_status status = code == SQLITE_DONE ? PF_OK : fail(store, code, error);
     sqlite3_finalize(statement);
     return status;
 }
 
 static pf_status execute(pf_store *store, const char *sql, pf_error *error)
 {
-    return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK
-               ? PF_OK
-               : fail(store, error);
+    int code = pf_fault_hit(PF_FAULT_BUSY)
+                   ? SQLITE_BUSY
+                   : sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? PF_OK : fail(store, code, error);
 }
 
 static void copy_column(sqlite3_stmt *row, int column, char *out, size_t room)
@@ -86,12 +91,13 @@ static pf_status check_version(pf_store *store, const char *path, pf_error *erro
 {
     sqlite3_stmt *row;
     PF_TRY(prepare(store, "PRAGMA user_version", &row, error));
-    int version = sqlite3_step(row) == SQLITE_ROW ? sqlite3_column_int(row, 0) : -1;
+    int code = step(row);
+    int version = code == SQLITE_ROW ? sqlite3_column_int(row, 0) : -1;
     sqlite3_finalize(row);
     if (version == 0 || version == SCHEMA_VERSION)
         return PF_OK;
     if (version < 0)
-        return fail(store, error);
+        return fail(store, code, error);
     return pf_fail(error, PF_E_UNSUPPORTED,
                    "%s is of version %d, but this program knows version %d", path,
                    version, SCHEMA_VERSION);
@@ -186,10 +192,10 @@ pf_status pf_store_load(pf_store *store, pf_status (*take)(void *user, pf_video 
     PF_TRY(prepare(store, "SELECT * FROM videos ORDER BY id", &rows, error));
     pf_status status = PF_OK;
     int code = SQLITE_DONE;
-    while (status == PF_OK && (code = sqlite3_step(rows)) == SQLITE_ROW)
+    while (status == PF_OK && (code = step(rows)) == SQLITE_ROW)
         status = load_row(rows, take, user, error);
     if (status == PF_OK && code != SQLITE_DONE)
-        status = fail(store, error);
+        status = fail(store, code, error);
     sqlite3_finalize(rows);
     return status;
 }
@@ -248,14 +254,6 @@ static pf_status update(pf_store *store, const pf_video *v, pf_error *error)
     return run(store, s, error);
 }
 
-pf_status pf_store_update(pf_store *store, const pf_video *video, pf_error *error)
-{
-    pthread_mutex_lock(&store->lock);
-    pf_status status = update(store, video, error);
-    pthread_mutex_unlock(&store->lock);
-    return status;
-}
-
 static pf_status delete_from(pf_store *store, const char *sql, const char *id,
                              pf_error *error)
 {
@@ -292,11 +290,13 @@ pf_status pf_store_secret(pf_store *store, uint8_t out[PF_DIGEST_BYTES], pf_erro
 {
     sqlite3_stmt *row;
     PF_TRY(prepare(store, "SELECT value FROM secrets WHERE name='session'", &row, error));
-    bool found = sqlite3_step(row) == SQLITE_ROW &&
-                 sqlite3_column_bytes(row, 0) == PF_DIGEST_BYTES;
+    int code = step(row);
+    bool found = code == SQLITE_ROW && sqlite3_column_bytes(row, 0) == PF_DIGEST_BYTES;
     if (found)
         memcpy(out, sqlite3_column_blob(row, 0), PF_DIGEST_BYTES);
     sqlite3_finalize(row);
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        return fail(store, code, error);
     return found ? PF_OK : make_secret(store, out, error);
 }
 
@@ -324,6 +324,30 @@ pf_status pf_store_delivery_put(pf_store *store, const pf_delivery *delivery,
     return status;
 }
 
+static pf_status update_with(pf_store *store, const pf_video *video,
+                             const pf_delivery *delivery, pf_error *error)
+{
+    PF_TRY(execute(store, "BEGIN IMMEDIATE", error));
+    pf_status status = update(store, video, error);
+    if (status == PF_OK)
+        status = put_delivery(store, delivery, error);
+    if (status == PF_OK)
+        status = execute(store, "COMMIT", error);
+    if (status != PF_OK)
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+pf_status pf_store_update(pf_store *store, const pf_video *video,
+                          const pf_delivery *delivery, pf_error *error)
+{
+    pthread_mutex_lock(&store->lock);
+    pf_status status = delivery ? update_with(store, video, delivery, error)
+                                : update(store, video, error);
+    pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
 pf_status pf_store_delivery_delete(pf_store *store, const char *id, pf_error *error)
 {
     return delete_from(store, "DELETE FROM deliveries WHERE id=?", id, error);
@@ -333,9 +357,10 @@ static pf_status next_delivery(pf_store *store, pf_delivery *out, pf_error *erro
 {
     sqlite3_stmt *row;
     PF_TRY(prepare(store, "SELECT * FROM deliveries ORDER BY next LIMIT 1", &row, error));
-    int code = sqlite3_step(row);
-    pf_status status = code == SQLITE_ROW || code == SQLITE_DONE ? PF_OK
-                                                                 : fail(store, error);
+    int code = step(row);
+    pf_status status = code == SQLITE_ROW || code == SQLITE_DONE
+                           ? PF_OK
+                           : fail(store, code, error);
     if (code == SQLITE_ROW) {
         copy_column(row, 0, out->id, sizeof out->id);
         out->url = pf_format("%s", (const char *)sqlite3_column_text(row, 1));

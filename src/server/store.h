@@ -19,13 +19,6 @@ pf_status pf_store_load(pf_store *store, pf_status (*take)(void *user, pf_video 
                         void *user, pf_error *error);
 
 pf_status pf_store_insert(pf_store *store, const pf_video *video, pf_error *error);
-/* Everything that may change. */
-pf_status pf_store_update(pf_store *store, const pf_video *video, pf_error *error);
-pf_status pf_store_delete(pf_store *store, const char *id, pf_error *error);
-
-/* A secret of this server, made when it is first asked for. */
-pf_status pf_store_secret(pf_store *store, uint8_t out[PF_DIGEST_BYTES],
-                          pf_error *error);
 
 typedef struct pf_delivery {
     char id[PF_VIDEO_ID_BYTES];
@@ -33,6 +26,15 @@ typedef struct pf_delivery {
     int attempts;
     double next;                        /* Unix time of the next attempt */
 } pf_delivery;
+
+/* Everything that may change, and with it a delivery (or NULL): both or none. */
+pf_status pf_store_update(pf_store *store, const pf_video *video,
+                          const pf_delivery *delivery, pf_error *error);
+pf_status pf_store_delete(pf_store *store, const char *id, pf_error *error);
+
+/* A secret of this server, made when it is first asked for. */
+pf_status pf_store_secret(pf_store *store, uint8_t out[PF_DIGEST_BYTES],
+                          pf_error *error);
 
 pf_status pf_store_delivery_put(pf_store *store, const pf_delivery *delivery,
                                 pf_error *error);

@@ -46,7 +46,9 @@ typedef struct pf_video {
 
     int references;
     bool cancel;                        /* somebody wants it to stop */
+    bool abandoned;                     /* nobody waits for it any longer */
     bool deleted;                       /* no longer in the table */
+    bool unsaved;                       /* the store does not know all of it yet */
     bool interrupted;                   /* was running when the server stopped */
     uint64_t version;                   /* grows with every change that shows */
     int position;                       /* in the queue, from 1; 0: not queued */
@@ -56,7 +58,7 @@ typedef struct pf_video {
     double fraction, seconds_left;      /* seconds_left below 0: unknown */
     char *event;                        /* text of the status event, or NULL; of */
     uint64_t event_version;             /* this version: many readers share it */
-    char *preview;                      /* JSON text of the latest one, or NULL */
+    char *preview;                      /* text of the latest one's event, or NULL */
     uint64_t preview_version;
     pf_job *job;                        /* while it runs */
     pf_waiter *waiters;

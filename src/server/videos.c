@@ -9,6 +9,7 @@
 #include "base/memory.h"
 
 enum { MAX_STARTS = 20, MIN_RETRY = 2, MAX_RETRY = 110 };
+static const char cancelled_message[] = "cancelled on request";
 
 /* --- references ------------------------------------------------------------------- */
 
@@ -66,12 +67,19 @@ bool pf_videos_wait(pf_videos *videos, pf_video *video, uint64_t version,
 
 /* --- fair shares ------------------------------------------------------------------ */
 
-static pf_share *share_of(pf_videos *videos, const char *owner)
+/* -1: the owner has none. */
+static int share_index(const pf_videos *videos, const char *owner)
 {
     for (int i = 0; i < videos->share_count; i++)
         if (strcmp(videos->shares[i].owner, owner) == 0)
-            return &videos->shares[i];
-    return NULL;
+            return i;
+    return -1;
+}
+
+static pf_share *share_of(const pf_videos *videos, const char *owner)
+{
+    int index = share_index(videos, owner);
+    return index >= 0 ? &videos->shares[index] : NULL;
 }
 
 static bool is_waiting(const pf_video *video)
@@ -85,8 +93,8 @@ static double least_share(const pf_videos *videos)
     double least = -1;
     for (int i = 0; i < videos->count; i++) {
         const pf_video *v = videos->list[i];
-        const pf_share *share = share_of((pf_videos *)(uintptr_t)videos, v->owner);
-        if (is_waiting(v) && share && (least < 0 || share->used < least))
+        const pf_share *share = is_waiting(v) ? share_of(videos, v->owner) : NULL;
+        if (share && (least < 0 || share->used < least))
             least = share->used;
     }
     return least < 0 ? 0 : least;
@@ -127,22 +135,33 @@ static double expected_seconds(const pf_videos *videos, const pf_video *v)
     return videos->mean_seconds > 0 ? videos->mean_seconds : 1;
 }
 
-/* The oldest queued video, without a place yet, of the owner who has had least. */
-static pf_video *next_in_line(pf_videos *videos, const double *used)
+/* A queued video, and whose share it draws on. */
+typedef struct place {
+    pf_video *video;
+    double *used;
+} place;
+
+/* The oldest video, without a place yet, of the owner who has had least. */
+static place *next_in_line(place *line, int count)
 {
-    pf_video *best = NULL;
-    double least = 0;
+    place *best = NULL;
+    for (int i = 0; i < count; i++)
+        if (line[i].video->position == 0 && (!best || *line[i].used < *best->used))
+            best = &line[i];
+    return best;
+}
+
+/* The queue in `line`, by age; how many. */
+static int line_up(const pf_videos *videos, double *used, place *line)
+{
+    int count = 0;
     for (int i = 0; i < videos->count; i++) {
         pf_video *v = videos->list[i];
-        if (v->status != PF_VIDEO_QUEUED || v->position != 0)
-            continue;
-        double mine = used[share_of(videos, v->owner) - videos->shares];
-        if (!best || mine < least) {
-            best = v;
-            least = mine;
-        }
+        v->position = 0;
+        if (v->status == PF_VIDEO_QUEUED)
+            line[count++] = (place){v, used + share_index(videos, v->owner)};
     }
-    return best;
+    return count;
 }
 
 /* Gives every queued video its place, as if each took the time that it is expected
@@ -150,29 +169,30 @@ static pf_video *next_in_line(pf_videos *videos, const double *used)
 static void reorder(pf_videos *videos)
 {
     double *used = pf_alloc(((size_t)videos->share_count + 1) * sizeof *used);
-    if (!used)
-        return;
-    for (int i = 0; i < videos->share_count; i++)
-        used[i] = videos->shares[i].used;
-    if (videos->running)
-        used[share_of(videos, videos->running->owner) - videos->shares] +=
-            expected_seconds(videos, videos->running);
-    for (int i = 0; i < videos->count; i++)
-        videos->list[i]->position = 0;
-    pf_video *v;
-    for (int place = 1; (v = next_in_line(videos, used)) != NULL; place++) {
-        v->position = place;
-        used[share_of(videos, v->owner) - videos->shares] += expected_seconds(videos, v);
-        pf_videos_touch(v);
+    place *line = pf_alloc(((size_t)videos->queued + 1) * sizeof *line), *next;
+    if (used && line) {
+        for (int i = 0; i < videos->share_count; i++)
+            used[i] = videos->shares[i].used;
+        if (videos->running)
+            used[share_index(videos, videos->running->owner)] +=
+                expected_seconds(videos, videos->running);
+        int count = line_up(videos, used, line);
+        for (int at = 1; (next = next_in_line(line, count)) != NULL; at++) {
+            next->video->position = at;
+            *next->used += expected_seconds(videos, next->video);
+            pf_videos_touch(next->video);
+        }
     }
+    pf_free(line);
     pf_free(used);
 }
 
 /* --- opening ---------------------------------------------------------------------- */
 
-static pf_status append(pf_videos *videos, pf_video *video, pf_error *error)
+/* Locked: then one more video of this owner fits. */
+static pf_status make_room(pf_videos *videos, const char *owner, pf_error *error)
 {
-    PF_TRY(ensure_share(videos, video->owner, error));
+    PF_TRY(ensure_share(videos, owner, error));
     if (videos->count == videos->capacity) {
         int capacity = videos->capacity ? 2 * videos->capacity : 64;
         size_t bytes = (size_t)capacity * sizeof *videos->list;
@@ -182,7 +202,6 @@ static pf_status append(pf_videos *videos, pf_video *video, pf_error *error)
         videos->list = grown;
         videos->capacity = capacity;
     }
-    videos->list[videos->count++] = video;
     return PF_OK;
 }
 
@@ -190,11 +209,12 @@ static pf_status take_loaded(void *user, pf_video *video)
 {
     pf_videos *videos = user;
     unsigned long long milliseconds = 0;
-    pf_status status = append(videos, video, NULL);
+    pf_status status = make_room(videos, video->owner, NULL);
     if (status != PF_OK) {
         drop(video);
         return status;
     }
+    videos->list[videos->count++] = video;
     video->interrupted = video->status == PF_VIDEO_RUNNING;
     videos->queued += video->status == PF_VIDEO_QUEUED;
     if (sscanf(video->id, "video_%12llx", &milliseconds) == 1)
@@ -207,6 +227,7 @@ pf_status pf_videos_open(pf_videos *videos, pf_store *store, int max_queue,
 {
     *videos = (pf_videos){.store = store, .max_queue = max_queue};
     pthread_mutex_init(&videos->lock, NULL);
+    pthread_mutex_init(&videos->saving, NULL);
     pthread_cond_init(&videos->changed, NULL);
     pf_status status = pf_store_load(store, take_loaded, videos, error);
     if (status == PF_OK)
@@ -223,6 +244,7 @@ void pf_videos_close(pf_videos *videos)
     pf_free(videos->list);
     pf_free(videos->shares);
     pthread_cond_destroy(&videos->changed);
+    pthread_mutex_destroy(&videos->saving);
     pthread_mutex_destroy(&videos->lock);
 }
 
@@ -270,21 +292,22 @@ pf_status pf_videos_check_room(pf_videos *videos, int *seconds, pf_error *error)
     return status;
 }
 
+/* Room first: what is stored must not fail any more.  Only the create lane adds. */
 pf_status pf_videos_add(pf_videos *videos, pf_video *video, pf_error *error)
 {
+    pthread_mutex_lock(&videos->lock);
+    pf_status status = make_room(videos, video->owner, error);
+    pthread_mutex_unlock(&videos->lock);
+    PF_TRY(status);
     PF_TRY(pf_store_insert(videos->store, video, error));
     pthread_mutex_lock(&videos->lock);
-    pf_status status = append(videos, video, error);
-    if (status == PF_OK) {
-        videos->queued++;
-        videos->accepted++;
-        reorder(videos);
-        pthread_cond_broadcast(&videos->changed);
-    }
+    videos->list[videos->count++] = video;
+    videos->queued++;
+    videos->accepted++;
+    reorder(videos);
+    pthread_cond_broadcast(&videos->changed);
     pthread_mutex_unlock(&videos->lock);
-    if (status != PF_OK)
-        pf_store_delete(videos->store, video->id, NULL);
-    return status;
+    return PF_OK;
 }
 
 /* --- looking up ------------------------------------------------------------------- */
@@ -372,6 +395,72 @@ int pf_videos_page(pf_videos *videos, const pf_page_query *q,
     return found;
 }
 
+/* --- to the store ----------------------------------------------------------------- */
+
+/* With `saving`: the video as the copy has it, and what its end calls for. */
+static pf_status store_copy(pf_videos *videos, const pf_video *copy, pf_error *error)
+{
+    pf_delivery delivery = {.url = NULL};
+    pf_status status = PF_OK;
+    if (videos->announce && copy->status >= PF_VIDEO_COMPLETED && !copy->deleted)
+        status = videos->announce(copy, &delivery, error);
+    if (status == PF_OK)
+        status = pf_store_update(videos->store, copy, delivery.url ? &delivery : NULL,
+                                 error);
+    pf_delivery_free(&delivery);
+    return status;
+}
+
+/* What the table says now. */
+static void save(pf_videos *videos, pf_video *video)
+{
+    pthread_mutex_lock(&videos->saving);
+    pthread_mutex_lock(&videos->lock);
+    pf_video copy = *video;
+    pthread_mutex_unlock(&videos->lock);
+    pf_status status = store_copy(videos, &copy, NULL);
+    pthread_mutex_lock(&videos->lock);
+    video->unsaved = status != PF_OK;
+    pthread_mutex_unlock(&videos->lock);
+    pthread_mutex_unlock(&videos->saving);
+}
+
+static pf_video *find_unsaved(pf_videos *videos)
+{
+    pf_video *found = NULL;
+    pthread_mutex_lock(&videos->lock);
+    for (int i = 0; i < videos->count && !found; i++)
+        if (videos->list[i]->unsaved)
+            found = videos->list[i];
+    if (found)
+        found->references++;
+    pthread_mutex_unlock(&videos->lock);
+    return found;
+}
+
+void pf_videos_save_again(pf_videos *videos)
+{
+    pf_video *video;
+    bool saved = true;
+    while (saved && (video = find_unsaved(videos)) != NULL) {
+        save(videos, video);
+        pthread_mutex_lock(&videos->lock);
+        saved = !video->unsaved;
+        drop(video);
+        pthread_mutex_unlock(&videos->lock);
+    }
+}
+
+void pf_videos_note_progress(pf_videos *videos, pf_video *video)
+{
+    pthread_mutex_lock(&videos->lock);
+    bool changed = video->starts != 0;
+    video->starts = 0;
+    pthread_mutex_unlock(&videos->lock);
+    if (changed)
+        save(videos, video);
+}
+
 /* --- the worker's side ------------------------------------------------------------ */
 
 /* Locked: an interrupted one, or the first in the queue. */
@@ -407,35 +496,25 @@ static void begin(pf_videos *videos, pf_video *video)
 }
 
 /* A job that ends the process time and again must not do so for ever. */
-static bool is_hopeless(pf_videos *videos, pf_video *video)
+bool pf_videos_is_hopeless(const pf_video *video)
 {
-    if (video->starts <= MAX_STARTS)
-        return false;
-    pf_videos_finish(videos, video, "gave_up",
-                     "the server stopped too often while this film was being made", 0);
-    pf_videos_release(videos, video);
-    return true;
+    return video->starts > MAX_STARTS;
 }
 
 pf_video *pf_videos_take(pf_videos *videos)
 {
-    for (;;) {
-        pf_video *video = NULL;
-        pthread_mutex_lock(&videos->lock);
-        while (!videos->closing &&
-               (videos->paused[0] || (video = pick(videos)) == NULL))
-            pthread_cond_wait(&videos->changed, &videos->lock);
-        if (videos->closing) {
-            pthread_mutex_unlock(&videos->lock);
-            return NULL;
-        }
-        begin(videos, video);
+    pf_video *video = NULL;
+    pthread_mutex_lock(&videos->lock);
+    while (!videos->closing && (videos->paused[0] || (video = pick(videos)) == NULL))
+        pthread_cond_wait(&videos->changed, &videos->lock);
+    if (videos->closing) {
         pthread_mutex_unlock(&videos->lock);
-        /* If this cannot be stored, a restart finds it queued: nothing is lost. */
-        pf_store_update(videos->store, video, NULL);
-        if (!is_hopeless(videos, video))
-            return video;
+        return NULL;
     }
+    begin(videos, video);
+    pthread_mutex_unlock(&videos->lock);
+    save(videos, video);
+    return video;
 }
 
 static void count_outcome(pf_videos *videos, const pf_video *video)
@@ -461,42 +540,39 @@ static void end_run(pf_videos *videos, pf_video *video)
     videos->running = NULL;
 }
 
-/* Locked: the end of a video that runs or is queued. */
-static void set_outcome(pf_videos *videos, pf_video *video, const char *code,
-                        const char *message)
+/* The end of a video, or of a copy of it. */
+static void set_outcome(pf_video *video, const char *code, const char *message,
+                        double completed)
 {
-    videos->queued -= video->status == PF_VIDEO_QUEUED;
     video->status = code[0] ? PF_VIDEO_FAILED : PF_VIDEO_COMPLETED;
-    video->completed = pf_now();
+    video->completed = completed;
     video->interrupted = false;
     snprintf(video->error_code, sizeof video->error_code, "%s", code);
     snprintf(video->error_message, sizeof video->error_message, "%s", message);
-    count_outcome(videos, video);
 }
 
-/* The store says so before anybody is told; what it refuses is tried again by
- * whoever finds the video running after a restart. */
+/* The store says so before anybody is told. */
 void pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
                       const char *message, int64_t bytes)
 {
+    pthread_mutex_lock(&videos->saving);
     pthread_mutex_lock(&videos->lock);
     pf_video copy = *video;
     pthread_mutex_unlock(&videos->lock);
-    copy.status = code[0] ? PF_VIDEO_FAILED : PF_VIDEO_COMPLETED;
-    copy.completed = pf_now();
+    set_outcome(&copy, code, message, pf_now());
     copy.bytes = bytes;
-    snprintf(copy.error_code, sizeof copy.error_code, "%s", code);
-    snprintf(copy.error_message, sizeof copy.error_message, "%s", message);
-    pf_store_update(videos->store, &copy, NULL);
+    pf_status status = store_copy(videos, &copy, NULL);
     pthread_mutex_lock(&videos->lock);
-    set_outcome(videos, video, code, message);
-    video->completed = copy.completed;
+    set_outcome(video, code, message, copy.completed);
     video->bytes = bytes;
     video->job = NULL;
+    video->unsaved = status != PF_OK;
+    count_outcome(videos, video);
     end_run(videos, video);
     reorder(videos);
     pf_videos_touch(video);
     pthread_mutex_unlock(&videos->lock);
+    pthread_mutex_unlock(&videos->saving);
 }
 
 void pf_videos_put_back(pf_videos *videos, pf_video *video)
@@ -527,26 +603,72 @@ static void stop_running(pf_video *video)
         pf_job_cancel(video->job);
 }
 
-bool pf_videos_cancel(pf_videos *videos, pf_video *video, pf_error *error)
+/* The store has it as cancelled.  It may have begun meanwhile: then the worker ends it,
+ * and stores that after whatever else it stores of it. */
+static pf_cancelling end_waiting(pf_videos *videos, pf_video *video, double completed)
 {
-    static const char message[] = "cancelled on request";
     pthread_mutex_lock(&videos->lock);
-    bool waits = is_waiting(video), runs = video == videos->running;
+    bool runs = video == videos->running;
+    if (runs) {
+        stop_running(video);
+    } else if (!video->deleted) {
+        videos->queued -= video->status == PF_VIDEO_QUEUED;
+        set_outcome(video, "cancelled", cancelled_message, completed);
+        count_outcome(videos, video);
+        reorder(videos);
+        pf_videos_touch(video);
+    }
+    pthread_mutex_unlock(&videos->lock);
+    return runs ? PF_CANCEL_BEGUN : PF_CANCEL_DONE;
+}
+
+pf_cancelling pf_videos_cancel(pf_videos *videos, pf_video *video, pf_error *error)
+{
+    pthread_mutex_lock(&videos->saving);
+    pthread_mutex_lock(&videos->lock);
+    bool runs = video == videos->running;
+    bool waits = !runs && !video->deleted && is_waiting(video);
     if (runs)
         stop_running(video);
-    if (waits && !runs) {
-        set_outcome(videos, video, "cancelled", message);
-        reorder(videos);
-    }
     pf_video copy = *video;
     pthread_mutex_unlock(&videos->lock);
-    if (waits && !runs) {
-        pf_store_update(videos->store, &copy, error);
-        pthread_mutex_lock(&videos->lock);
-        pf_videos_touch(video);
-        pthread_mutex_unlock(&videos->lock);
+    pf_cancelling how = runs ? PF_CANCEL_BEGUN : PF_CANCEL_LATE;
+    if (waits) {
+        set_outcome(&copy, "cancelled", cancelled_message, pf_now());
+        if (store_copy(videos, &copy, error) == PF_OK)
+            how = end_waiting(videos, video, copy.completed);
     }
-    return waits || runs;
+    pthread_mutex_unlock(&videos->saving);
+    return how;
+}
+
+void pf_videos_abandon(pf_videos *videos, pf_video *video)
+{
+    pthread_mutex_lock(&videos->lock);
+    video->abandoned = true;
+    pthread_mutex_unlock(&videos->lock);
+}
+
+/* Locked. */
+static bool is_abandoned(const pf_video *video)
+{
+    bool left = video->abandoned;
+    for (pf_waiter *w = video->waiters; w && !left; w = w->next)
+        left = w->alone && w->is_gone(w);
+    return left && video->status < PF_VIDEO_COMPLETED && !video->cancel;
+}
+
+pf_video *pf_videos_find_abandoned(pf_videos *videos)
+{
+    pf_video *found = NULL;
+    pthread_mutex_lock(&videos->lock);
+    for (int i = 0; i < videos->count && !found; i++)
+        if (is_abandoned(videos->list[i]))
+            found = videos->list[i];
+    if (found)
+        found->references++;
+    pthread_mutex_unlock(&videos->lock);
+    return found;
 }
 
 /* Locked. */

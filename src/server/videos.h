@@ -1,7 +1,9 @@
 /* The table of all videos: the queue, who is next, who waits for what.
  *
- * What it says is in memory, so that reading never waits for a disk; what changes is
- * in the store first.  Functions take the lock themselves, unless they say "locked".
+ * What it says is in memory, so that reading never waits for a disk; what is accepted or
+ * taken back is in the store first.  What a run changes is told although the store
+ * fails, and stored as soon as it can be (pf_videos_save_again).  Functions take the
+ * lock themselves, unless they say "locked".
  * A video that a function returns carries a reference: pf_videos_release.
  */
 #ifndef PF_SERVER_VIDEOS_H
@@ -11,11 +13,13 @@
 
 #include "server/store.h"
 
-/* Somebody who sleeps until a video changes.  Both functions are called with the
- * lock held, `wake` exactly once after `sleep`. */
+/* Somebody who sleeps until a video changes.  All functions are called with the lock
+ * held, `wake` exactly once after `sleep`. */
 struct pf_waiter {
     void (*sleep)(pf_waiter *waiter);
     void (*wake)(pf_waiter *waiter);
+    bool (*is_gone)(pf_waiter *waiter);
+    bool alone;                         /* nobody else wants the video */
     pf_waiter *next;
 };
 
@@ -27,8 +31,12 @@ typedef struct pf_share {
 
 typedef struct pf_videos {
     pthread_mutex_t lock;
+    pthread_mutex_t saving;             /* taken before the lock, by who stores what the
+                                         * table says: the latest is stored last */
     pthread_cond_t changed;             /* there may be work */
     pf_store *store;
+    /* The delivery that a video's end calls for; out->url stays NULL when it is none. */
+    pf_status (*announce)(const pf_video *video, pf_delivery *out, pf_error *error);
     pf_video **list;                    /* by id */
     int count, capacity;
     int queued, max_queue;
@@ -76,8 +84,14 @@ enum { PF_PAGE_MAX = 100 };
 int pf_videos_page(pf_videos *videos, const pf_page_query *query,
                    pf_video *out[PF_PAGE_MAX], bool *more);
 
-/* Waits for work; NULL when the server closes.  The video is running then. */
+/* Waits for work; NULL when the server closes.  The video is running then.  One that
+ * has been started too often is not to be made again. */
 pf_video *pf_videos_take(pf_videos *videos);
+bool pf_videos_is_hopeless(const pf_video *video);
+/* It made progress: starts are counted anew. */
+void pf_videos_note_progress(pf_videos *videos, pf_video *video);
+/* Stores what could not be stored before. */
+void pf_videos_save_again(pf_videos *videos);
 /* The end of a run: sets status and times, stores, and tells everybody.  `code` is ""
  * for a completed film. */
 void pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
@@ -87,8 +101,20 @@ void pf_videos_put_back(pf_videos *videos, pf_video *video);
 /* Stands the queue still, with a reason, or lets it go on ("" ). */
 void pf_videos_pause(pf_videos *videos, const char *reason);
 
-/* Asks for a queued or running video to stop.  False when it is at its end. */
-bool pf_videos_cancel(pf_videos *videos, pf_video *video, pf_error *error);
+/* Asks for a queued or running video to stop.  A queued one has ended when this
+ * returns, unless the store fails; the worker ends one that runs. */
+typedef enum pf_cancelling {
+    PF_CANCEL_LATE,                     /* it was at its end */
+    PF_CANCEL_BEGUN,
+    PF_CANCEL_DONE
+} pf_cancelling;
+pf_cancelling pf_videos_cancel(pf_videos *videos, pf_video *video, pf_error *error);
+
+/* Who waited for the video alone is gone: it is to be cancelled. */
+void pf_videos_abandon(pf_videos *videos, pf_video *video);
+/* A video to cancel for that reason, or NULL; asks those who wait alone whether they
+ * are still there. */
+pf_video *pf_videos_find_abandoned(pf_videos *videos);
 /* Takes a video out of table and store; one that runs is stopped.  Its files are the
  * caller's to remove, unless it was running: then the worker does.  *running tells. */
 pf_status pf_videos_remove(pf_videos *videos, pf_video *video, bool *running,

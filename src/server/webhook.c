@@ -10,28 +10,27 @@
 #include "server/server_parts.h"
 
 enum { MAX_ATTEMPTS = 9 };
-static const double first_wait = 1.0, wait_growth = 4.0, idle_wait = 30.0;
+static const double first_wait = 1.0, wait_growth = 4.0, idle_wait = 30.0,
+                    trouble_wait = 2.0;        /* while the store fails */
 
-void pf_webhook_announce(pf_server *server, const pf_video *video, bool failed)
+pf_status pf_webhook_announce(const pf_video *video, pf_delivery *out, pf_error *error)
 {
     const char *url = json_string_value(json_object_get(video->settings, "webhook_url"));
-    pf_delivery delivery = {.url = (char *)(uintptr_t)url, .next = pf_now()};
-    pf_error error = {0};
+    bool failed = video->status == PF_VIDEO_FAILED;
     if (!url)
-        return;
-    snprintf(delivery.id, sizeof delivery.id, "evt_%s", video->id + strlen("video_"));
-    json_t *body = json_pack("{s:s, s:s, s:I, s:s, s:{s:s}}", "id", delivery.id, "object",
+        return PF_OK;
+    snprintf(out->id, sizeof out->id, "evt_%s", video->id + strlen("video_"));
+    json_t *body = json_pack("{s:s, s:s, s:I, s:s, s:{s:s}}", "id", out->id, "object",
                              "event", "created_at", (json_int_t)pf_now(), "type",
                              failed ? "video.failed" : "video.completed", "data", "id",
                              video->id);
-    delivery.body = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
-    pf_status status = delivery.body
-                           ? pf_store_delivery_put(server->store, &delivery, &error)
-                           : pf_fail_memory(&error, "webhook", 1);
-    if (status != PF_OK)
-        pf_server_log(server, "the webhook of %s is lost: %s", video->id, error.message);
-    free(delivery.body);
+    out->next = pf_now();
+    out->url = pf_strdup(url);
+    out->body = text ? pf_strdup(text) : NULL;
+    free(text);
+    return out->url && out->body ? PF_OK : pf_fail_memory(error, "webhook", 1);
 }
 
 /* "v1," and the Base64 of the HMAC of id.timestamp.body. */
@@ -64,15 +63,13 @@ static pf_status deliver(pf_server *server, const pf_delivery *delivery, pf_erro
                             delivery->body, error);
 }
 
-/* Delivers it, puts it off, or gives it up. */
-static void attempt(pf_server *server, pf_delivery *delivery)
+/* Delivers it, puts it off, or gives it up; fails when the store does not know. */
+static pf_status attempt(pf_server *server, pf_delivery *delivery)
 {
     pf_error error = {0};
     double wait = first_wait;
-    if (deliver(server, delivery, &error) == PF_OK) {
-        pf_store_delivery_delete(server->store, delivery->id, NULL);
-        return;
-    }
+    if (deliver(server, delivery, &error) == PF_OK)
+        return pf_store_delivery_delete(server->store, delivery->id, NULL);
     for (int i = 0; i < delivery->attempts; i++)
         wait *= wait_growth;
     delivery->attempts++;
@@ -80,10 +77,8 @@ static void attempt(pf_server *server, pf_delivery *delivery)
     bool over = delivery->attempts >= MAX_ATTEMPTS;
     pf_server_log(server, "webhook %s, attempt %d: %s%s", delivery->id,
                   delivery->attempts, error.message, over ? "; given up" : "");
-    if (over)
-        pf_store_delivery_delete(server->store, delivery->id, NULL);
-    else
-        pf_store_delivery_put(server->store, delivery, NULL);
+    return over ? pf_store_delivery_delete(server->store, delivery->id, NULL)
+                : pf_store_delivery_put(server->store, delivery, NULL);
 }
 
 void *pf_webhook_run(void *argument)
@@ -92,15 +87,12 @@ void *pf_webhook_run(void *argument)
     double wait = 0;
     while (!pf_server_pause(server, wait)) {
         pf_delivery delivery;
-        wait = idle_wait;
-        if (pf_store_delivery_next(server->store, &delivery, NULL) != PF_OK ||
-            !delivery.url)
+        wait = trouble_wait;
+        if (pf_store_delivery_next(server->store, &delivery, NULL) != PF_OK)
             continue;
-        wait = delivery.next - pf_now();
-        if (wait <= 0) {
-            attempt(server, &delivery);
-            wait = 0;
-        }
+        wait = delivery.url ? delivery.next - pf_now() : idle_wait;
+        if (wait <= 0)
+            wait = attempt(server, &delivery) == PF_OK ? 0 : trouble_wait;
         pf_delivery_free(&delivery);
     }
     return NULL;

@@ -5,14 +5,22 @@
  * gets its name when it is whole; the store says "completed" after that.  Whatever was
  * on its way is found "running" by the next start and goes on from its latents, to the
  * same bytes: nothing that goes into a file depends on how often it was interrupted.
+ *
+ * Each film is made by a thread of its own (the maker), which stands back for those
+ * that answer requests (pf_server_stand_back).  It must therefore never hold the
+ * table's lock: it could lose the processor with it, and every status call would wait
+ * until computing lets it go on.  It leaves its news with the worker, which does all
+ * the telling.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "media/film.h"
@@ -23,6 +31,17 @@
 enum { SAVE_SHARE = 100, TRANSIENT_STARTS = 3, COMMENT_BYTES = 4096 };
 static const double progress_seconds = 0.2, preview_seconds = 0.7,
                     retry_seconds = 0.3;
+
+/* What the maker has to tell since the worker last looked. */
+typedef struct news {
+    pf_job *job;                        /* it begins, or NULL */
+    bool progressed;
+    pf_progress progress;               /* without its stage */
+    char stage[24];
+    char *preview;                      /* text of an event (free()), or NULL */
+    bool saved;                         /* latents of a later step are on disk */
+    bool over;
+} news;
 
 /* One run of one video. */
 typedef struct run {
@@ -42,14 +61,18 @@ typedef struct run {
     int told_step;
     char told_stage[24];
     char comment[COMMENT_BYTES], encoder[32];
+    pthread_mutex_t lock;               /* guards the news; never held while waiting */
+    pthread_cond_t changed;
+    news news;
+    pf_status status;                   /* of the maker, when it is over */
+    pf_error error;
 } run;
 
-/* --- what others see -------------------------------------------------------------- */
+/* --- what the maker tells --------------------------------------------------------- */
 
 static void show_progress(void *user, const pf_progress *progress)
 {
     run *r = user;
-    pf_videos *videos = &r->server->videos;
     double now = pf_seconds();
     bool new_step = progress->step != r->told_step ||
                     strcmp(progress->stage, r->told_stage) != 0;
@@ -59,51 +82,41 @@ static void show_progress(void *user, const pf_progress *progress)
     r->told = now;
     r->told_step = progress->step;
     snprintf(r->told_stage, sizeof r->told_stage, "%s", progress->stage);
-    pthread_mutex_lock(&videos->lock);
-    pf_video *v = r->video;
-    snprintf(v->stage, sizeof v->stage, "%s", progress->stage);
-    v->step = progress->step;
-    v->steps = progress->steps;
-    if (progress->fraction > v->fraction)
-        v->fraction = progress->fraction;
-    v->seconds_left = progress->seconds_left;
-    pf_videos_touch(v);
-    pthread_mutex_unlock(&videos->lock);
+    pthread_mutex_lock(&r->lock);
+    r->news.progressed = true;
+    r->news.progress = *progress;
+    memcpy(r->news.stage, r->told_stage, sizeof r->news.stage);
+    pthread_cond_signal(&r->changed);
+    pthread_mutex_unlock(&r->lock);
 }
 
 static void show_preview(void *user, const pf_preview *preview)
 {
     run *r = user;
-    pf_videos *videos = &r->server->videos;
     double now = pf_seconds();
     if (r->previewed > 0 && now - r->previewed < preview_seconds &&
         preview->step < preview->steps)
         return;
     r->previewed = now;
-    char *text = pf_preview_text(preview);
+    char *text = pf_preview_event(preview);
     if (!text)
         return;
-    pthread_mutex_lock(&videos->lock);
-    free(r->video->preview);
-    r->video->preview = text;
-    r->video->preview_version++;
-    pf_videos_touch(r->video);
-    pthread_mutex_unlock(&videos->lock);
+    pthread_mutex_lock(&r->lock);
+    free(r->news.preview);              /* nobody has seen it */
+    r->news.preview = text;
+    pthread_cond_signal(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void tell_job(run *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->news.job = r->job;
+    pthread_cond_signal(&r->changed);
+    pthread_mutex_unlock(&r->lock);
 }
 
 /* --- saving ----------------------------------------------------------------------- */
-
-/* The video made progress: starts are counted anew. */
-static pf_status note_progress(run *r, pf_error *error)
-{
-    pf_videos *videos = &r->server->videos;
-    pthread_mutex_lock(&videos->lock);
-    bool changed = r->video->starts != 0;
-    r->video->starts = 0;
-    pf_video copy = *r->video;
-    pthread_mutex_unlock(&videos->lock);
-    return changed ? pf_store_update(videos->store, &copy, error) : PF_OK;
-}
 
 static pf_status save_state(void *user, const pf_state *state, pf_error *error)
 {
@@ -113,9 +126,12 @@ static pf_status save_state(void *user, const pf_state *state, pf_error *error)
     if (state->step < state->steps && !due)
         return PF_OK;
     PF_TRY(pf_state_write(r->state_path, state, error));
-    PF_TRY(note_progress(r, error));
     r->saved = pf_seconds();
     r->save_cost = r->saved - now;
+    pthread_mutex_lock(&r->lock);
+    r->news.saved = true;
+    pthread_cond_signal(&r->changed);
+    pthread_mutex_unlock(&r->lock);
     return PF_OK;
 }
 
@@ -253,16 +269,6 @@ static pf_status create_job(run *r, pf_error *error)
 
 /* --- running ---------------------------------------------------------------------- */
 
-static void publish_job(run *r, pf_job *job)
-{
-    pf_videos *videos = &r->server->videos;
-    pthread_mutex_lock(&videos->lock);
-    r->video->job = job;
-    if (job && (r->video->cancel || videos->closing))
-        pf_job_cancel(job);
-    pthread_mutex_unlock(&videos->lock);
-}
-
 static pf_status set_paths(run *r, pf_error *error)
 {
     const char *folder = r->server->output_dir, *id = r->video->id;
@@ -279,19 +285,16 @@ static pf_status set_paths(run *r, pf_error *error)
 
 static pf_status make_film(run *r, pf_error *error)
 {
-    PF_TRY(set_paths(r, error));
     find_state(r);
     PF_TRY(create_job(r, error));
     PF_TRY(open_film(r, error));
-    publish_job(r, r->job);
-    pf_status status = pf_job_run(r->job, error);
-    publish_job(r, NULL);
-    PF_TRY(status);
+    tell_job(r);
+    PF_TRY(pf_job_run(r->job, error));
     pf_film *film = r->film;
     r->film = NULL;
     PF_TRY(pf_film_close(film, error));
     pf_error stills = {0};
-    status = pf_stills_write(&r->stills, r->folder, &stills);
+    pf_status status = pf_stills_write(&r->stills, r->folder, &stills);
     if (status == PF_E_NO_SPACE)
         return pf_fail(error, status, "%s", stills.message);
     if (status != PF_OK)
@@ -299,8 +302,96 @@ static pf_status make_film(run *r, pf_error *error)
     return PF_OK;
 }
 
+static void *run_maker(void *argument)
+{
+    run *r = argument;
+    pf_server_stand_back();
+    r->status = make_film(r, &r->error);
+    pthread_mutex_lock(&r->lock);
+    r->news.over = true;
+    pthread_cond_signal(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+/* --- what the worker passes on ---------------------------------------------------- */
+
+/* The job as others may stop it; NULL when it is over. */
+static void publish_job(run *r, pf_job *job)
+{
+    pf_videos *videos = &r->server->videos;
+    pthread_mutex_lock(&videos->lock);
+    r->video->job = job;
+    if (job && (r->video->cancel || videos->closing))
+        pf_job_cancel(job);
+    pthread_mutex_unlock(&videos->lock);
+}
+
+static void publish_progress(run *r, news *n)
+{
+    pf_videos *videos = &r->server->videos;
+    pf_video *v = r->video;
+    pthread_mutex_lock(&videos->lock);
+    if (n->progressed) {
+        memcpy(v->stage, n->stage, sizeof v->stage);
+        v->step = n->progress.step;
+        v->steps = n->progress.steps;
+        if (n->progress.fraction > v->fraction)
+            v->fraction = n->progress.fraction;
+        v->seconds_left = n->progress.seconds_left;
+    }
+    if (n->preview) {
+        free(v->preview);
+        v->preview = n->preview;
+        v->preview_version++;
+    }
+    pf_videos_touch(v);
+    pthread_mutex_unlock(&videos->lock);
+}
+
+static news await_news(run *r)
+{
+    pthread_mutex_lock(&r->lock);
+    news *n = &r->news;
+    while (!n->job && !n->progressed && !n->preview && !n->saved && !n->over)
+        pthread_cond_wait(&r->changed, &r->lock);
+    news taken = *n;
+    *n = (news){.over = n->over};
+    pthread_mutex_unlock(&r->lock);
+    return taken;
+}
+
+static void pass_on_news(run *r)
+{
+    news n;
+    do {
+        n = await_news(r);
+        if (n.job)
+            publish_job(r, n.job);
+        if (n.progressed || n.preview)
+            publish_progress(r, &n);
+        if (n.saved)
+            pf_videos_note_progress(&r->server->videos, r->video);
+    } while (!n.over);
+    publish_job(r, NULL);
+}
+
+static void make_and_tell(run *r)
+{
+    pthread_t maker;
+    if (pf_fault_hit(PF_FAULT_THREAD) ||
+        pthread_create(&maker, NULL, run_maker, r) != 0) {
+        r->status = pf_fail(&r->error, PF_E_MEMORY, "a thread of the server does not start");
+        return;
+    }
+    pass_on_news(r);
+    pthread_join(maker, NULL);
+}
+
 static void clean_up(run *r)
 {
+    pthread_cond_destroy(&r->changed);
+    pthread_mutex_destroy(&r->lock);
     pf_film_abort(r->film);
     pf_job_destroy(r->job);
     pf_picture_free(&r->first);
@@ -363,12 +454,18 @@ static bool was_cancelled(run *r)
     return cancelled;
 }
 
+static bool is_deleted(run *r)
+{
+    pthread_mutex_lock(&r->server->videos.lock);
+    bool deleted = r->video->deleted;
+    pthread_mutex_unlock(&r->server->videos.lock);
+    return deleted;
+}
+
 static void finish(run *r, const char *code, const char *message)
 {
     pf_server *server = r->server;
-    bool failed = code[0] != '\0', cancelled = strcmp(code, "cancelled") == 0;
-    if (!cancelled)
-        pf_webhook_announce(server, r->video, failed);
+    bool failed = code[0] != '\0';
     unlink(r->state_path ? r->state_path : "");
     pf_videos_finish(&server->videos, r->video, code, message,
                      failed ? 0 : bytes_of_all(r));
@@ -380,9 +477,11 @@ static void finish(run *r, const char *code, const char *message)
                       pf_seconds() - r->began);
 }
 
-static void conclude(run *r, pf_status status, const pf_error *error)
+static void conclude(run *r)
 {
     pf_server *server = r->server;
+    pf_status status = r->status;
+    const pf_error *error = &r->error;
     pthread_mutex_lock(&server->videos.lock);
     r->video->run_seconds += pf_seconds() - r->began;
     pthread_mutex_unlock(&server->videos.lock);
@@ -408,16 +507,20 @@ static void conclude(run *r, pf_status status, const pf_error *error)
 static void run_video(pf_server *server, pf_video *video)
 {
     run r = {.server = server, .video = video, .began = pf_seconds(), .told_step = -1};
-    pf_error error = {0};
+    pthread_mutex_init(&r.lock, NULL);
+    pthread_cond_init(&r.changed, NULL);
     pf_server_log(server, "%s begins", video->id);
-    pf_status status = make_film(&r, &error);
-    publish_job(&r, NULL);
-    conclude(&r, status, &error);
+    r.status = set_paths(&r, &r.error);
+    if (pf_videos_is_hopeless(video)) {
+        finish(&r, "gave_up",
+               "the server stopped too often while this film was being made");
+    } else {
+        if (r.status == PF_OK)
+            make_and_tell(&r);
+        conclude(&r);
+    }
     clean_up(&r);
-    pthread_mutex_lock(&server->videos.lock);
-    bool deleted = video->deleted;
-    pthread_mutex_unlock(&server->videos.lock);
-    if (deleted)
+    if (is_deleted(&r))
         pf_video_remove_files(server->output_dir, video->id);
     pf_videos_release(&server->videos, video);
 }

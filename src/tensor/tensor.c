@@ -69,6 +69,16 @@ pf_tensor pf_tensor_slice(pf_tensor tensor, int axis, int64_t begin,
     return tensor;
 }
 
+pf_tensor pf_tensor_drop_first(pf_tensor tensor)
+{
+    tensor.rank--;
+    for (int i = 0; i < tensor.rank; i++) {
+        tensor.shape[i] = tensor.shape[i + 1];
+        tensor.stride[i] = tensor.stride[i + 1];
+    }
+    return tensor;
+}
+
 pf_tensor pf_tensor_reshape(pf_tensor tensor, int rank, const int64_t *shape)
 {
     pf_tensor view = pf_tensor_make(tensor.data, tensor.dtype, rank, shape);

@@ -51,6 +51,9 @@ bool pf_tensor_has_shape(const pf_tensor *tensor, int rank, const int64_t *shape
 pf_tensor pf_tensor_slice(pf_tensor tensor, int axis, int64_t begin,
                           int64_t count);
 
+/* [1, ...] without its first axis. */
+pf_tensor pf_tensor_drop_first(pf_tensor tensor);
+
 /* The same elements of a contiguous tensor in another shape of equal count. */
 pf_tensor pf_tensor_reshape(pf_tensor tensor, int rank, const int64_t *shape);
 

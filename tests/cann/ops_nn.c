@@ -13,18 +13,17 @@
 
 enum { KEEP_DTYPE = 0, ALLOW_DOWN = 1, USE_FP16 = 2, USE_HF32 = 3, FP32_ADD = 4 };
 
-static void require_products(op *o, int8_t cube)
+/* Of the inputs `first` and the next, into `out`, which has dtype `wanted`. */
+static void require_products(op *o, int first, aclDataType wanted, int8_t cube)
 {
+    const view *x = &o->in[first], *w = &o->in[first + 1];
     OP_REQUIRE(o, cube >= 0 && cube <= 4, "cubeMathType is %d", cube);
-    OP_REQUIRE(o, o->in[0].dtype == o->in[1].dtype,
-               "a product of dtypes %d and %d", (int)o->in[0].dtype,
-               (int)o->in[1].dtype);
-    OP_REQUIRE(o, o->out[0].dtype == o->in[0].dtype,
-               "out has dtype %d, the inputs %d", (int)o->out[0].dtype,
-               (int)o->in[0].dtype);
+    OP_REQUIRE(o, x->dtype == w->dtype, "a product of dtypes %d and %d", (int)x->dtype,
+               (int)w->dtype);
+    OP_REQUIRE(o, o->out[0].dtype == wanted, "out has dtype %d, but must have %d",
+               (int)o->out[0].dtype, (int)wanted);
     OP_REQUIRE(o, view_dense(&o->out[0]), "out is not contiguous");
-    o->number[2] = (cube == ALLOW_DOWN || cube == USE_HF32) &&
-                   o->in[0].dtype == ACL_FLOAT;
+    o->number[2] = (cube == ALLOW_DOWN || cube == USE_HF32) && x->dtype == ACL_FLOAT;
     COUNT(matmuls);
 }
 
@@ -102,7 +101,7 @@ PHASE_ONE(Mm, const aclTensor *self, const aclTensor *mat2, aclTensor *out,
     op_input(o, mat2, T_FLOATS);
     op_output(o, out, T_FLOATS);
     require_matrices(o, 0, 2);
-    require_products(o, cubeMathType);
+    require_products(o, 0, o->in[0].dtype, cubeMathType);
     return op_end(o, run_Mm);
 }
 
@@ -118,16 +117,19 @@ PHASE_ONE(BatchMatMul, const aclTensor *self, const aclTensor *mat2, aclTensor *
     OP_REQUIRE(o, a == b || a == 1 || b == 1, "batches of %lld and %lld",
                (long long)a, (long long)b);
     OP_REQUIRE(o, o->out[0].shape[0] == (a > b ? a : b), "out has the wrong batch");
-    require_products(o, cubeMathType);
+    require_products(o, 0, o->in[0].dtype, cubeMathType);
     return op_end(o, run_Mm);
 }
 
-/* beta * self + alpha * mat1 mat2 */
+/* beta * self + alpha * mat1 mat2.  Newer versions keep a product of bf16 as f32 until
+ * self is added; at worst it is rounded before. */
 static int run_Addmm(op *o)
 {
     float *z = run_product(o, 1);
     const float *self = op_load_like(o, &o->in[0], &o->out[0]);
     int64_t count = view_count(&o->out[0]);
+    for (int64_t i = 0; o->in[1].dtype == ACL_BF16 && i < count; i++)
+        z[i] = round_bf16(z[i]);
     const float beta = (float)o->number[0], alpha = (float)o->number[1];
     for (int64_t i = 0; i < count; i++)
         z[i] = beta * self[i] + alpha * z[i];
@@ -149,8 +151,9 @@ PHASE_ONE(Addmm, const aclTensor *self, const aclTensor *mat1, const aclTensor *
     require_matrices(o, 1, 2);
     OP_REQUIRE(o, view_broadcasts(&o->in[0], &o->out[0]) && o->in[0].rank <= 2,
                "self cannot be repeated to the shape of out");
-    OP_REQUIRE(o, o->in[1].dtype == o->in[2].dtype, "mat1 and mat2 differ in dtype");
-    require_products(o, cubeMathType);
+    /* self and the product promote to the dtype of out. */
+    aclDataType product = o->in[1].dtype, self_dtype = o->in[0].dtype;
+    require_products(o, 1, self_dtype == product ? product : ACL_FLOAT, cubeMathType);
     return op_end(o, run_Addmm);
 }
 

@@ -82,13 +82,15 @@ static int run_Attention(op *o)
     const float *pse = op_has(&o->in[3]) ? op_load(o, &o->in[3]) : NULL;
     int64_t pse_rows = pse ? o->in[3].shape[2] : 0, pse_keys = pse ? o->in[3].shape[3] : 0;
     float *out = op_memory(o, view_count(q)), *scores = op_memory(o, keys);
-    float *lse = op_memory(o, heads * queries);
-    for (int64_t h = 0; h < heads; h++)
-        for (int64_t i = 0; i < queries; i++)
-            lse[h * queries + i] = attend(
-                o, qv + (i * heads + h) * width, kv + h * width, vv + h * width,
-                pse ? pse + (h * pse_rows + i) * pse_keys : NULL, scores,
-                out + (i * heads + h) * width);
+    float *lse = op_memory(o, q->shape[0] * heads * queries);
+    for (int64_t bh = 0; bh < q->shape[0] * heads; bh++)
+        for (int64_t i = 0; i < queries; i++) {
+            int64_t b = bh / heads, h = bh % heads, keys_at = (b * keys * heads + h) * width;
+            int64_t at = ((b * queries + i) * heads + h) * width;
+            lse[bh * queries + i] = attend(
+                o, qv + at, kv + keys_at, vv + keys_at,
+                pse ? pse + (h * pse_rows + i) * pse_keys : NULL, scores, out + at);
+        }
     op_store(&o->out[0], out);
     if (op_has(&o->out[1]))
         op_store(&o->out[1], lse);
@@ -108,7 +110,8 @@ static void require_attention(op *o)
         return;
     int64_t heads = q->shape[2], width = q->shape[3];
     OP_REQUIRE(o, view_same_shape(k, v) && view_same_shape(q, y), "shapes differ");
-    OP_REQUIRE(o, q->shape[0] == 1 && k->shape[0] == 1, "only batch 1 is emulated");
+    OP_REQUIRE(o, q->shape[0] == k->shape[0], "key and query differ in batch");
+    OP_REQUIRE(o, q->shape[0] <= 65536, "B is %lld, beyond 65536", (long long)q->shape[0]);
     OP_REQUIRE(o, k->shape[2] == heads && k->shape[3] == width,
                "key and query differ in heads or width");
     OP_REQUIRE(o, heads == (int64_t)o->number[HEADS], "numHeads is not N");
@@ -132,7 +135,8 @@ static void require_lse(op *o, bool flag)
     OP_REQUIRE(o, flag == op_has(lse), "softmaxLse goes with softmaxLseFlag");
     if (o->status || !flag)
         return;
-    OP_REQUIRE(o, lse->rank == 4 && lse->shape[0] == 1 && lse->shape[1] == q->shape[2] &&
+    OP_REQUIRE(o, lse->rank == 4 && lse->shape[0] == q->shape[0] &&
+                      lse->shape[1] == q->shape[2] &&
                       lse->shape[2] == q->shape[1] && lse->shape[3] == 1,
                "softmaxLse must be [B, N, Sq, 1]");
 }

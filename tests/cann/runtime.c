@@ -38,8 +38,16 @@ typedef struct stream {
     struct stream *next;
     context *owner;
     cann_task *first, **last;
+    int64_t queued, done;               /* tasks so far */
     int error;                          /* sticky */
 } stream;
+
+/* Recorded: complete once `where` has done so many tasks. */
+typedef struct event {
+    struct event *next;
+    stream *where;                      /* NULL: not recorded */
+    int64_t behind;
+} event;
 
 static struct {
     pthread_mutex_t lock;
@@ -50,6 +58,7 @@ static struct {
     host_block *host_blocks;
     context *contexts;
     stream *streams;
+    event *events;
     int uses[DEVICES];
     cann_counters counters;
     char fail_call[64];
@@ -433,23 +442,32 @@ static void drop_queue(stream *s)
         task->drop(task);
     }
     s->last = &s->first;
+    s->done = s->queued;
 }
 
-/* Runs what is queued, in order, up to the first error, which stays. */
-static int run_queue(stream *s)
+/* Runs what is queued, in order, until `count` tasks are done or one fails, which
+ * stays. */
+static int run_until(stream *s, int64_t count)
 {
     pthread_mutex_lock(&emulator.lock);
-    while (s->first && s->error == 0) {
+    while (s->first && s->error == 0 && s->done < count) {
         cann_task *task = s->first;
         s->error = task->run(task);
         s->first = task->next;
+        s->done++;
         task->drop(task);
     }
-    drop_queue(s);
+    if (!s->first || s->error)
+        drop_queue(s);
     int error = s->error;
     pthread_mutex_unlock(&emulator.lock);
     return error ? cann_fail(error, "an operator of the stream failed with %d", error)
                  : 0;
+}
+
+static int run_queue(stream *s)
+{
+    return run_until(s, s->queued);
 }
 
 static aclError destroy_stream(aclrtStream handle, bool force)
@@ -462,6 +480,9 @@ static aclError destroy_stream(aclrtStream handle, bool force)
         run_queue(s);
     pthread_mutex_lock(&emulator.lock);
     drop_queue(s);
+    for (event *e = emulator.events; e; e = e->next)
+        if (e->where == s)
+            e->where = NULL;
     for (stream **at = &emulator.streams; *at; at = &(*at)->next)
         if (*at == s) {
             *at = s->next;
@@ -521,8 +542,104 @@ int cann_enqueue(aclrtStream handle, cann_task *task)
     task->next = NULL;
     *s->last = task;
     s->last = &task->next;
+    s->queued++;
     pthread_mutex_unlock(&emulator.lock);
     return 0;
+}
+
+/* --- events ------------------------------------------------------------------------- */
+
+static event *find_event(const void *handle)
+{
+    for (event *e = emulator.events; e; e = e->next)
+        if (e == handle)
+            return e;
+    return NULL;
+}
+
+static int check_event(const void *handle)
+{
+    pthread_mutex_lock(&emulator.lock);
+    event *e = find_event(handle);
+    pthread_mutex_unlock(&emulator.lock);
+    return e ? 0 : cann_violation(ACL_ERROR_RT_INVALID_HANDLE, "no such event");
+}
+
+CANN_API aclError aclrtCreateEvent(aclrtEvent *out)
+{
+    ENTER_CONTEXT();
+    if (!out)
+        return cann_fail(ACL_ERROR_INVALID_PARAM, "event is NULL");
+    event *e = calloc(1, sizeof *e);
+    pthread_mutex_lock(&emulator.lock);
+    *e = (event){.next = emulator.events};
+    emulator.events = e;
+    emulator.counters.live_events++;
+    pthread_mutex_unlock(&emulator.lock);
+    *out = e;
+    return 0;
+}
+
+CANN_API aclError aclrtDestroyEvent(aclrtEvent handle)
+{
+    ENTER_CONTEXT();
+    int code = check_event(handle);
+    if (code)
+        return code;
+    pthread_mutex_lock(&emulator.lock);
+    for (event **at = &emulator.events; *at; at = &(*at)->next)
+        if (*at == handle) {
+            *at = (*at)->next;
+            break;
+        }
+    emulator.counters.live_events--;
+    pthread_mutex_unlock(&emulator.lock);
+    free(handle);
+    return 0;
+}
+
+CANN_API aclError aclrtRecordEvent(aclrtEvent handle, aclrtStream where)
+{
+    ENTER_CONTEXT();
+    int code = check_event(handle);
+    if (code == 0)
+        code = check_stream(where);
+    if (code)
+        return code;
+    event *e = handle;
+    stream *s = where;
+    if (s->error)
+        return cann_fail(s->error, "the stream has failed before with %d", s->error);
+    e->where = s;
+    e->behind = s->queued;
+    return 0;
+}
+
+/* What is behind the event stays queued. */
+static aclError wait_for_event(aclrtEvent handle)
+{
+    int code = check_event(handle);
+    if (code)
+        return code;
+    event *e = handle;
+    if (!e->where)
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID, "the event was not recorded");
+    emulator.counters.event_waits++;
+    return run_until(e->where, e->behind);
+}
+
+CANN_API aclError aclrtSynchronizeEvent(aclrtEvent handle)
+{
+    ENTER_CONTEXT();
+    return wait_for_event(handle);
+}
+
+CANN_API aclError aclrtSynchronizeEventWithTimeout(aclrtEvent handle, int32_t ms)
+{
+    ENTER_CONTEXT();
+    if (ms < -1)
+        return cann_fail(ACL_ERROR_RT_PARAM_INVALID, "a time-out of %d ms", ms);
+    return wait_for_event(handle);
 }
 
 /* --- device memory -------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* Whole films on the ascend platform over the emulator: they agree with the cpu's,
- * a step allocates nothing and waits only to hand over its latents, and whatever
+ * a step allocates nothing and waits for nothing that is behind it, and whatever
  * fails in the middle leaves nothing behind.
  */
 #include <setjmp.h>
@@ -50,7 +50,8 @@ static pf_engine *open_on(const char *platform, pf_precision precision)
 {
     pf_engine *engine;
     pf_error error = {0};
-    pf_engine_options options = {.model_path = job_test_model, .threads = 1,
+    bool device = strcmp(platform, "ascend") == 0;
+    pf_engine_options options = {.model_path = job_test_model, .threads = device ? 0 : 1,
                                  .platform = platform, .precision = precision};
     if (pf_engine_open(&options, &engine, &error) != PF_OK)
         fail_msg("%s", error.message);
@@ -136,8 +137,9 @@ static pf_status count_step(void *user, const pf_state *state, pf_error *error)
     return PF_OK;
 }
 
-/* Both latents come to the host after each step, which is two waits; a stage's first
- * step makes what the others use again. */
+/* Nothing waits for the stream.  Both latents come to the host through an event each,
+ * and the next step, if the stage has one, is queued before they are waited for.  A
+ * stage's first step makes what the others use again. */
 static void test_a_step_waits_for_nothing(void **state)
 {
     (void)state;
@@ -155,25 +157,27 @@ static void test_a_step_waits_for_nothing(void **state)
         fail_msg("%s", error.message);
     assert_int_equal(s.steps, STEPS);
     int compared = 0;
+    int64_t step = 0, bytes = 0;
     for (int i = 1; i < STEPS; i++) {
         const cann_counters *a = &s.after[i - 1], *b = &s.after[i];
         if (i == p.switch_step)
             continue;
-        assert_int_equal(b->syncs - a->syncs, 2);
+        bool last = i + 1 == STEPS || i + 1 == p.switch_step;
+        assert_int_equal(b->syncs, a->syncs);
+        assert_int_equal(b->event_waits - a->event_waits, 2);
         assert_int_equal(b->allocations, a->allocations);
-        assert_true(b->launches > a->launches);
         /* Only the two products with the step's own delta are new. */
-        if (i > 1 && i != p.switch_step + 1)
-            assert_int_equal(b->reused_executors - a->reused_executors,
-                             b->launches - a->launches - 2);
+        assert_int_equal(b->reused_executors - a->reused_executors,
+                         b->launches - a->launches - (last ? 0 : 2));
+        assert_true(last ? b->launches == a->launches : b->launches > a->launches);
+        step = last ? step : b->launches - a->launches;
+        bytes = last ? bytes : b->upload_bytes - a->upload_bytes;
         compared++;
     }
-    assert_true(compared >= STEPS - 2);
+    assert_true(compared >= STEPS - 2 && step > 0);
     assert_true(counters()->fused_attention > 0);
-    print_message("  a step: %lld launches, %lld bytes up\n",
-                  (long long)(s.after[STEPS - 1].launches - s.after[STEPS - 2].launches),
-                  (long long)(s.after[STEPS - 1].upload_bytes -
-                              s.after[STEPS - 2].upload_bytes));
+    print_message("  a step: %lld launches, %lld bytes up\n", (long long)step,
+                  (long long)bytes);
     pf_job_destroy(job);
     pf_engine_close(engine);
 }
@@ -191,6 +195,8 @@ static const fault faults[] = {
     {"aclrtMalloc", 207001, PF_E_MEMORY, false},
     {"aclnnMm", 507015, PF_E_PLATFORM, false},
     {"aclnnLayerNorm", 507014, PF_E_PLATFORM, false},
+    {"aclrtSynchronizeEventWithTimeout", 107020, PF_E_PLATFORM, false},
+    {"aclrtRecordEvent", 507899, PF_E_PLATFORM, false},
     {"aclrtSynchronizeStreamWithTimeout", 107020, PF_E_PLATFORM, false},
     {"aclnnRmsNormGetWorkspaceSize", 561003, PF_E_PLATFORM, true},
     {"aclnnInplaceCopy", 361001, PF_E_PLATFORM, false},
@@ -199,7 +205,8 @@ static const fault faults[] = {
     {"aclrtMemcpyAsync", 507899, PF_E_PLATFORM, false},
 };
 
-enum { FAULTS = sizeof faults / sizeof faults[0], RUNS = 30 };
+/* Every fifth run is cancelled instead: the two counts have no common factor. */
+enum { FAULTS = sizeof faults / sizeof faults[0], RUNS = 33 };
 
 /* Short: there are many. */
 static pf_request loop_request(const pf_engine *engine)
@@ -260,7 +267,7 @@ static void run_round(pf_engine *shared, int round, const kept *expected)
     if (cancel)
         run_and_cancel(engine, 1 + round / 5 % 3);
     else
-        run_with_fault(engine, f, 1 + (f->first ? 1 : 3) * (round / FAULTS));
+        run_with_fault(engine, f, 1 + (f->first ? 1 : 2) * (round / FAULTS));
     run_fine(engine, expected);
     if (own)
         pf_engine_close(engine);

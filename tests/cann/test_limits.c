@@ -135,9 +135,9 @@ static void test_attention_falls_back_outside(void **state)
 static bool rope_is_fused(int heads, int64_t width)
 {
     int64_t before = counters()->fused_rope;
-    pf_tensor x = matrix(3, heads * width), c = matrix(3, width / 2);
-    pf_rope_args args = {.form = PF_ROPE_INTERLEAVED, .x = x, .heads = heads, .cos = c,
-                         .sin = c, .rows_per_position = 1};
+    pf_tensor x = matrix(3, heads * width), c = matrix(3, width);
+    pf_rope_args args = {.form = PF_ROPE_INTERLEAVED, .x = x, .heads = heads,
+                         .table = {c, c, 1}};
     float pair[2] = {0};
     assert_int_equal(platform->table.rope(platform, &args, NULL), PF_OK);
     assert_int_equal(platform->table.download(platform, pair, x.data, 8, NULL), PF_OK);
@@ -154,6 +154,95 @@ static void test_rope_falls_back_outside(void **state)
     assert_false(rope_is_fused(1, 896));
     assert_true(rope_is_fused(999, 2));
     assert_false(rope_is_fused(1000, 2));
+}
+
+/* A linear layer of nothing but a bias of 0.5; its source lives as long. */
+static pf_projection flat_layer(int64_t n, int64_t k, pf_weight *weight)
+{
+    static float zeros[1 << 14];
+    assert_true(n * k <= (int64_t)(sizeof zeros / sizeof zeros[0]));
+    pf_tensor source = pf_matrix(zeros, PF_F32, n, k);
+    assert_int_equal(platform->table.weight_prepare(platform, PF_WEIGHT_LINEAR, PF_MATH_FAST,
+                                                    &source, weight, NULL), PF_OK);
+    pf_tensor bias = matrix(1, n);
+    return (pf_projection){.weight = weight, .bias = pf_vector(bias.data, PF_F32, n)};
+}
+
+static void discard_layer(pf_projection *p, pf_weight *weight)
+{
+    platform->table.release(platform, p->bias.data);
+    platform->table.weight_release(platform, weight);
+}
+
+static bool attend_is_fused(int heads, int64_t width, bool round)
+{
+    int64_t before = counters()->fused_attention, d = heads * width;
+    pf_weight weights[4];
+    pf_projection p[4];
+    for (int i = 0; i < 4; i++)
+        p[i] = flat_layer(d, d, &weights[i]);
+    pf_tensor x = matrix(2, d), work = matrix(6, d), y = matrix(2, d);
+    pf_attend_args args = {
+        .numerics = {PF_MATH_FAST, round}, .x = x, .condition = x, .q = p[0], .k = p[1],
+        .v = p[2], .out = p[3], .heads = heads, .scale = 0.1f, .work = work,
+        .attended = x, .y = y};
+    float first = 0.0f;
+    assert_int_equal(platform->table.attend(platform, &args, NULL), PF_OK);
+    assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
+    assert_true(first > 0.499f && first < 0.501f);
+    for (int i = 0; i < 4; i++)
+        discard_layer(&p[i], &weights[i]);
+    discard(x), discard(work), discard(y);
+    return counters()->fused_attention > before;
+}
+
+static void test_attend_falls_back_outside(void **state)
+{
+    (void)state;
+    assert_true(attend_is_fused(2, 16, false));
+    assert_false(attend_is_fused(2, 16, true));
+    assert_false(attend_is_fused(2, 24, false));
+    assert_false(attend_is_fused(1, 8, false));
+}
+
+/* Operators of a bf16 layer with a bias, on a platform that is opened for it. */
+static int64_t launches_of_a_layer(void)
+{
+    pf_platform *shared = platform;
+    const pf_platform_options options = {.name = "ascend"};
+    pf_weight weight;
+    float first = 0.0f;
+    assert_int_equal(pf_platform_open(&options, &platform, NULL), PF_OK);
+    pf_projection p = flat_layer(32, 16, &weight);
+    pf_tensor x = matrix(3, 16), y = matrix(3, 32);
+    int64_t before = platform->tally.launches;
+    assert_int_equal(platform->table.linear(platform, &(pf_linear_args){
+        .numerics = {PF_MATH_FAST, false}, .x = x, .weight = &weight, .bias = p.bias,
+        .y = y}, NULL), PF_OK);
+    int64_t launches = platform->tally.launches - before;
+    assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
+    assert_true(first == 0.5f);
+    discard_layer(&p, &weight);
+    discard(x), discard(y);
+    pf_platform_close(platform);
+    platform = shared;
+    return launches;
+}
+
+/* A version that does not promote the bias gets it added by another operator. */
+static void test_bias_that_is_not_taken(void **state)
+{
+    (void)state;
+    void (*arm)(const char *call, int64_t nth, int code);
+    void *library = dlopen("libascendcl.so", RTLD_NOLOAD | RTLD_LAZY);
+    void *symbol = library ? dlsym(library, "cann_emulator_fail") : NULL;
+    assert_non_null(symbol);
+    memcpy(&arm, &symbol, sizeof arm);
+    dlclose(library);
+    assert_int_equal(launches_of_a_layer(), 2);
+    arm("aclnnAddmmGetWorkspaceSize", 1, 161002);
+    assert_int_equal(launches_of_a_layer(), 3);
+    arm(NULL, 0, 0);
 }
 
 /* A map of one channel and row through a kernel of one tap, transposed or dilated. */
@@ -211,6 +300,8 @@ int main(void)
         cmocka_unit_test(test_conv_edges),
         cmocka_unit_test(test_attention_falls_back_outside),
         cmocka_unit_test(test_rope_falls_back_outside),
+        cmocka_unit_test(test_attend_falls_back_outside),
+        cmocka_unit_test(test_bias_that_is_not_taken),
         cmocka_unit_test(test_conv_falls_back_outside),
     };
     return cmocka_run_group_tests(tests, open_platform, close_platform);

@@ -22,6 +22,11 @@ aclError aclrtCreateStream(aclrtStream *out);
 aclError aclrtDestroyStream(aclrtStream stream);
 aclError aclrtSynchronizeStream(aclrtStream stream);
 aclError aclrtSynchronizeStreamWithTimeout(aclrtStream stream, int32_t milliseconds);
+aclError aclrtCreateEvent(aclrtEvent *out);
+aclError aclrtDestroyEvent(aclrtEvent event);
+aclError aclrtRecordEvent(aclrtEvent event, aclrtStream stream);
+aclError aclrtSynchronizeEvent(aclrtEvent event);
+aclError aclrtSynchronizeEventWithTimeout(aclrtEvent event, int32_t milliseconds);
 aclError aclrtMalloc(void **out, size_t bytes, int policy);
 aclError aclrtFree(void *memory);
 aclError aclrtMallocHost(void **out, size_t bytes);
@@ -201,6 +206,32 @@ CASE(stream_destroyed_twice)
 }
 CASE(stream_null) { return aclrtCreateStream(NULL); }
 CASE(timeout_negative) { return aclrtSynchronizeStreamWithTimeout(stream, -7); }
+CASE(event_null) { return aclrtCreateEvent(NULL); }
+CASE(event_not_living) { return aclrtRecordEvent(memory, stream); }
+CASE(event_destroyed_twice)
+{
+    aclrtEvent e;
+    aclrtCreateEvent(&e);
+    aclrtDestroyEvent(e);
+    return aclrtDestroyEvent(e);
+}
+CASE(event_not_recorded)
+{
+    aclrtEvent e;
+    aclrtCreateEvent(&e);
+    int code = aclrtSynchronizeEvent(e);
+    aclrtDestroyEvent(e);
+    return code;
+}
+CASE(event_timeout_negative)
+{
+    aclrtEvent e;
+    aclrtCreateEvent(&e);
+    aclrtRecordEvent(e, stream);
+    int code = aclrtSynchronizeEventWithTimeout(e, -7);
+    aclrtDestroyEvent(e);
+    return code;
+}
 CASE(malloc_nothing)
 {
     void *m;
@@ -732,6 +763,9 @@ static const wrong_use cases[] = {
     USE(107017, context_with_streams), USE(107003, stream_of_another_context),
     USE(107017, stream_not_living), USE(107017, stream_destroyed_twice),
     USE(100000, stream_null), USE(107000, timeout_negative),
+    USE(100000, event_null), USE(107017, event_not_living),
+    USE(107017, event_destroyed_twice), USE(107000, event_not_recorded),
+    USE(107000, event_timeout_negative),
     USE(107000, malloc_nothing), USE(107000, malloc_policies_combined),
     USE(207001, malloc_too_much), USE(107000, malloc_host_nothing),
     USE(107000, free_of_middle), USE(107000, free_twice),

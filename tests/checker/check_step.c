@@ -200,7 +200,7 @@ static pf_status prepare(step_case *s)
     for (int i = 0; i < 2; i++) {
         PF_TRY(pf_tower_embed_time(towers[i], &s->ops, (float)meta_number(s, times[i]),
                                    &s->time[i]));
-        PF_TRY(pf_tower_embed_text(towers[i], &s->ops, &text, real_rows(s),
+        PF_TRY(pf_tower_embed_text(towers[i], &s->ops, &text, 1, real_rows(s),
                                    &s->text[i]));
     }
     const int64_t *v = s->inputs.video.shape;
@@ -219,9 +219,9 @@ static pf_status prepare(step_case *s)
     int64_t out_v = pf_tower_get_info(s->towers.video)->out_dim;
     int64_t out_a = pf_tower_get_info(s->towers.audio)->out_dim;
     PF_TRY(pf_ops_tensor(&s->ops, 4, (int64_t[]){out_v, v[1], v[2], v[3]},
-                         &s->inputs.video_out));
+                         &s->inputs.video_out[0]));
     return pf_ops_tensor(&s->ops, 2, (int64_t[]){out_a, s->inputs.audio.shape[1]},
-                         &s->inputs.audio_out);
+                         &s->inputs.audio_out[0]);
 }
 
 /* --- rounding points ---------------------------------------------------------------- */
@@ -291,9 +291,7 @@ static pf_status check_block(step_case *s, int tower)
     PF_TRY(upload(s, contexts[tower], &context));
     PF_TRY(pf_tower_use_context(used, &s->ops, &context, &text));
     pf_block_inputs inputs = {
-        &time, &text,
-        tower == 0 ? s->tables.video_cos : s->tables.audio_cos,
-        tower == 0 ? s->tables.video_sin : s->tables.audio_sin};
+        &time, &text, tower == 0 ? s->tables.video : s->tables.audio};
     PF_TRY(pf_tower_run_block(used, &s->ops, 0, &inputs, &x));
     count_equal(s, blocks[tower], &x);
     return PF_OK;
@@ -322,8 +320,8 @@ static pf_status execute(step_case *s, pf_error *error)
     PF_TRY(open_towers(s, error));
     PF_TRY(prepare(s));
     PF_TRY(pf_dual_tower_forward(&s->towers, &s->ops, &s->inputs));
-    compare(s, "out.video", &s->inputs.video_out);
-    compare(s, "out.audio", &s->inputs.audio_out);
+    compare(s, "out.video", &s->inputs.video_out[0]);
+    compare(s, "out.audio", &s->inputs.audio_out[0]);
     return check_rounding(s);
 }
 

@@ -3,13 +3,14 @@ import pathlib
 import shutil
 import struct
 import subprocess
+import sys
 import zlib
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build"
-PROGRAM = BUILD / "phonofilm"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from tiny_model import BUILD, PROGRAM, ROOT, model  # noqa: E402, F401
+
 GOLDENS = ROOT / "tests" / "fixtures" / "goldens"
 
 
@@ -43,15 +44,6 @@ def run():
             [str(PROGRAM), *map(str, arguments)], input=stdin, cwd=cwd,
             capture_output=True, timeout=timeout))
     return call
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory):
-    """A tiny model with seeded random weights."""
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    subprocess.run([str(BUILD / "tools" / "make_model"), "--preset", "tiny",
-                    "--seed", "7", str(folder)], check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture

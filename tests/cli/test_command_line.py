@@ -27,6 +27,28 @@ def plan(run, model, picture, tmp_path):
     return call
 
 
+# --- the machine -------------------------------------------------------------------
+
+@pytest.mark.parametrize("flags, words", [
+    (["--platform", "cpu", "--device", "1"], ["device", "1", "cpu"]),
+    (["--platform", "abacus"], ["abacus", "auto", "cpu"]),
+    (["--isa", "mmx"], ["isa", "mmx"]),
+    (["--threads", "0"], ["threads", "1 to 256"]),
+    (["--device", "-1"], ["device", "0 to 1023"]),
+])
+def test_every_command_takes_the_machine(run, model, picture, tmp_path, flags, words):
+    """The same flags, refused in the same words."""
+    said = set()
+    for command in (["info", model], ["bench", "--op", "linear"],
+                    ["generate", "-m", model, "-p", "x", "-i", picture],
+                    ["serve", "-m", model, "--port", "0", "-o", tmp_path / "films"]):
+        done = run(*command, *flags, cwd=tmp_path, timeout=20)
+        assert done.code == 2
+        check_refused(done, tmp_path, *words)
+        said.add(done.err.splitlines()[0].replace(command[0], "COMMAND"))
+    assert len(said) == 1, said
+
+
 # --- values ------------------------------------------------------------------------
 
 

@@ -70,6 +70,26 @@ static recipe *tower_recipe(pf_modality modality, int layers)
     return r;
 }
 
+/* What pooled_adaln needs. */
+static void add_pooling(recipe *r, int64_t dim, int64_t kv, int layer)
+{
+    char name[96];
+    const char *const pool = "video_to_audio_conditioners.%d.per_frame_pooling";
+    snprintf(name, sizeof name, pool, layer);
+    recipe_add(r, 3, (int64_t[]){1, 1, kv}, 0.0f, 1.0f, "%s.probe", name);
+    recipe_add(r, 2, (int64_t[]){3 * kv, kv}, 0.0f, 0.2f, "%s.attention.in_proj_weight",
+               name);
+    recipe_add(r, 1, (int64_t[]){3 * kv}, 0.0f, 0.2f, "%s.attention.in_proj_bias", name);
+    recipe_add(r, 2, (int64_t[]){kv, kv}, 0.0f, 0.2f, "%s.attention.out_proj.weight", name);
+    recipe_add(r, 1, &kv, 0.0f, 0.2f, "%s.attention.out_proj.bias", name);
+    recipe_add(r, 1, &kv, 1.0f, 0.2f, "%s.layernorm.weight", name);
+    recipe_add(r, 1, &kv, 0.0f, 0.2f, "%s.layernorm.bias", name);
+    recipe_add(r, 2, (int64_t[]){2 * dim, kv}, 0.0f, 0.2f,
+               "video_to_audio_conditioners.%d.adaln.linear.weight", layer);
+    recipe_add(r, 1, (int64_t[]){2 * dim}, 0.0f, 0.2f,
+               "video_to_audio_conditioners.%d.adaln.linear.bias", layer);
+}
+
 static recipe *bridge_recipe(int layers)
 {
     static const char *const folders[] = {"audio_to_video", "video_to_audio"};
@@ -84,6 +104,8 @@ static recipe *bridge_recipe(int layers)
             add_vector(r, kv, 0.0f, name, ".bias");
             snprintf(name, sizeof name, "%s_conditioners.%d.inner", folders[d], i);
             add_attention(r, dim, kv, name);
+            if (d)
+                add_pooling(r, dim, kv, i);
         }
     return r;
 }
@@ -124,11 +146,18 @@ static json_t *bridge_config(int video_layers, int audio_layers, const char *str
                      "interaction_strategy", strategy);
 }
 
-static pf_bridge *open_bridge(int video_layers, int audio_layers, const char *strategy,
-                              pf_platform *platform)
+/* The same, with the sound modulated by the pooled frames. */
+static json_t *pooled_config(int layers)
 {
-    recipe *r = bridge_recipe(video_layers < audio_layers ? video_layers : audio_layers);
-    json_t *config = bridge_config(video_layers, audio_layers, strategy);
+    json_t *config = bridge_config(layers, layers, "full");
+    json_object_set_new(config, "pooled_adaln", json_true());
+    return config;
+}
+
+/* Takes over `config`. */
+static pf_bridge *open_bridge_as(json_t *config, int layers, pf_platform *platform)
+{
+    recipe *r = bridge_recipe(layers);
     pf_error error = {0};
     pf_bridge *bridge = NULL;
     if (pf_bridge_open(recipe_open(r), config, "bridge", &bridge, &error) != PF_OK ||
@@ -137,6 +166,14 @@ static pf_bridge *open_bridge(int video_layers, int audio_layers, const char *st
     json_decref(config);
     recipe_free(r);
     return bridge;
+}
+
+static pf_bridge *open_bridge(int video_layers, int audio_layers, const char *strategy,
+                              pf_platform *platform)
+{
+    return open_bridge_as(bridge_config(video_layers, audio_layers, strategy),
+                          video_layers < audio_layers ? video_layers : audio_layers,
+                          platform);
 }
 
 /* --- running --------------------------------------------------------------------------- */
@@ -160,19 +197,29 @@ static pf_tensor upload(pf_ops *ops, int rank, const int64_t *shape, uint32_t se
     return out;
 }
 
-/* A text whose rows behind `rows` are zero, said to have `told` real ones. */
-static void embed_text(pf_tower *tower, pf_ops *ops, int64_t rows, int64_t told,
+/* Texts whose rows behind `rows` are zero, said to have `told` real ones. */
+typedef struct prompts {
+    int64_t told;
+    int count;                              /* in one pass */
+    uint32_t seed[2];
+    int wanted;                             /* whose velocities are looked at */
+} prompts;
+
+static void embed_text(pf_tower *tower, pf_ops *ops, int64_t rows, const prompts *p,
                        pf_tower_text *out)
 {
-    pf_tensor text = upload(ops, 2, (int64_t[]){512, TEXT_DIM}, 3);
-    if (rows < 512)
-        assert_int_equal(pf_op_fill(ops, &(pf_fill_args){
-            .value = 0.0f, .y = pf_tensor_slice(text, 0, rows, 512 - rows)}), PF_OK);
-    assert_int_equal(pf_tower_embed_text(tower, ops, &text, told, out), PF_OK);
+    pf_tensor texts[2];
+    for (int i = 0; i < p->count; i++) {
+        texts[i] = upload(ops, 2, (int64_t[]){512, TEXT_DIM}, p->seed[i]);
+        if (rows < 512)
+            assert_int_equal(pf_op_fill(ops, &(pf_fill_args){
+                .value = 0.0f, .y = pf_tensor_slice(texts[i], 0, rows, 512 - rows)}), PF_OK);
+    }
+    assert_int_equal(pf_tower_embed_text(tower, ops, texts, p->count, p->told, out), PF_OK);
 }
 
 static result run(const pf_dual_tower *towers, pf_platform *platform, const size *s,
-                  int64_t told)
+                  const prompts *p)
 {
     pf_ops ops;
     pf_error error = {0};
@@ -191,20 +238,22 @@ static result run(const pf_dual_tower *towers, pf_platform *platform, const size
     in.audio = upload(&ops, 2, a, 2);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(pf_tower_embed_time(list[i], &ops, 700.0f, &time[i]), PF_OK);
-        embed_text(list[i], &ops, s->rows, told, &text[i]);
+        embed_text(list[i], &ops, s->rows, p, &text[i]);
     }
     assert_int_equal(pf_dual_tower_make_tables(towers, &ops, &extent, 24.0, false,
                                                &tables), PF_OK);
-    assert_int_equal(pf_ops_tensor(&ops, 4, v, &in.video_out), PF_OK);
-    assert_int_equal(pf_ops_tensor(&ops, 2, a, &in.audio_out), PF_OK);
+    for (int i = 0; i < p->count; i++) {
+        assert_int_equal(pf_ops_tensor(&ops, 4, v, &in.video_out[i]), PF_OK);
+        assert_int_equal(pf_ops_tensor(&ops, 2, a, &in.audio_out[i]), PF_OK);
+    }
     if (pf_dual_tower_forward(towers, &ops, &in) != PF_OK)
         fail_msg("%s", error.message);
-    result r = {.video_count = pf_tensor_count(&in.video_out),
-                .audio_count = pf_tensor_count(&in.audio_out)};
+    result r = {.video_count = pf_tensor_count(&in.video_out[p->wanted]),
+                .audio_count = pf_tensor_count(&in.audio_out[p->wanted])};
     r.video = random_values(r.video_count, 9);
     r.audio = random_values(r.audio_count, 9);
-    assert_int_equal(pf_ops_download(&ops, r.video, &in.video_out), PF_OK);
-    assert_int_equal(pf_ops_download(&ops, r.audio, &in.audio_out), PF_OK);
+    assert_int_equal(pf_ops_download(&ops, r.video, &in.video_out[p->wanted]), PF_OK);
+    assert_int_equal(pf_ops_download(&ops, r.audio, &in.audio_out[p->wanted]), PF_OK);
     pf_ops_release(&ops);
     return r;
 }
@@ -263,7 +312,7 @@ static result run_on(const char *name, int threads, const size *s, int64_t told,
 {
     pf_platform *platform = open_platform(name, threads);
     pf_dual_tower towers = open_all(platform, bridge_layers, bridge_layers);
-    result r = run(&towers, platform, s, told);
+    result r = run(&towers, platform, s, &(prompts){told, 1, {3}, 0});
     close_all(&towers);
     pf_platform_close(platform);
     return r;
@@ -331,6 +380,31 @@ static void test_tail_of_the_text(void **state)
         free_result(&shared);
         free_result(&whole);
     }
+}
+
+/* Two prompts in one pass see nothing of each other. */
+static void test_two_prompts_together(void **state)
+{
+    const size s = {3, 4, 6, 9, 20};
+    (void)state;
+    pf_platform *platform = open_platform("cpu", 1);
+    pf_dual_tower towers = open_all(platform, 3, 3);
+    pf_bridge_close(towers.bridge);
+    towers.bridge = open_bridge_as(pooled_config(3), 3, platform);
+    for (int i = 0; i < 2; i++) {
+        result alone = run(&towers, platform, &s, &(prompts){20, 1, {3 + 5 * i}, 0});
+        result both = run(&towers, platform, &s, &(prompts){20, 2, {3, 8}, i});
+        expect_near(&both, &alone, 1e-6);
+        free_result(&alone);
+        free_result(&both);
+    }
+    result first = run(&towers, platform, &s, &(prompts){20, 2, {3, 8}, 0});
+    result second = run(&towers, platform, &s, &(prompts){20, 2, {3, 8}, 1});
+    assert_true(apart(first.video, second.video, first.video_count) > 1e-3);
+    free_result(&first);
+    free_result(&second);
+    close_all(&towers);
+    pf_platform_close(platform);
 }
 
 /* Only layers that both towers have can interact: a bridge of more is the same. */
@@ -426,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_which_layers_interact),
         cmocka_unit_test(test_any_length_on_any_platform),
         cmocka_unit_test(test_tail_of_the_text),
+        cmocka_unit_test(test_two_prompts_together),
         cmocka_unit_test(test_layers_beyond_the_towers),
         cmocka_unit_test(test_rounded_weights),
         cmocka_unit_test(test_memory_runs_out),

@@ -21,7 +21,7 @@
 #include "ops/ops.h"
 #include "weights/weights.h"
 
-enum { RECIPE_TENSORS = 512 };
+enum { RECIPE_TENSORS = 1024 };
 
 typedef struct recipe {
     pf_named_tensor tensor[RECIPE_TENSORS];

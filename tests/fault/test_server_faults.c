@@ -1,6 +1,7 @@
-/* A server with the Nth allocation, read, write or thread start failing: every request
- * gets an answer or a closed connection, no accepted job is lost, and afterwards all
- * is as before. */
+/* A server with the Nth allocation, read, write, thread start or statement of its job
+ * store failing: every request
+ * gets an answer or a closed connection, no accepted job is
+ * lost, and afterwards all is as before. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,16 +22,24 @@
 #include "base/fault.h"
 #include "phonofilm.h"
 #include "server/server.h"
+#include "server/store.h"
 
 enum { REPLY_BYTES = 1 << 18 };
 
 static pf_engine *engine;
 static pf_server *server;
-static char folder[64];
+static char folder[64], secret[96];
 
 static const pf_server_options plain = {
     .host = "127.0.0.1", .output_dir = folder, .max_queue = 4, .max_upload = 1 << 20,
     .connections = 32, .header_seconds = 5,
+};
+
+/* With webhooks, to a port where nobody listens. */
+static const pf_server_options hooked = {
+    .host = "127.0.0.1", .output_dir = folder, .max_queue = 4, .max_upload = 1 << 20,
+    .connections = 32, .header_seconds = 5, .webhook_hosts = "127.0.0.1:9",
+    .webhook_secret_file = secret,
 };
 
 /* --- a very small client -------------------------------------------------------- */
@@ -68,6 +77,16 @@ static int get(const char *path, char *out)
     return ask(request, out);
 }
 
+static int post(const char *path, const char *body, char *out)
+{
+    char request[1024];
+    snprintf(request, sizeof request,
+             "POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", path,
+             strlen(body), body);
+    return ask(request, out);
+}
+
 static int create(char *out)
 {
     /* A PNG of 16x16 brown pixels is the first frame. */
@@ -77,12 +96,7 @@ static int create(char *out)
         "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAFklEQVR42mNocFAgCTGMahjV"
         "MHw1AAB3KeABgCE/BAAAAABJRU5ErkJggg=="
         "\"}";
-    char request[1024];
-    snprintf(request, sizeof request,
-             "POST /v1/videos HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-             "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-             sizeof body - 1, body);
-    return ask(request, out);
+    return post("/v1/videos", body, out);
 }
 
 /* Until no video is on its way; how many there are, and how many failed. */
@@ -184,6 +198,83 @@ static void test_writes(void **state)
     fail_each(PF_FAULT_WRITE, 4);
 }
 
+/* --- the job store is busy ---------------------------------------------------------- */
+
+static void open_hooked(void)
+{
+    pf_error error = {0};
+    if (pf_server_open(&hooked, engine, &server, &error) != PF_OK)
+        fail_msg("%s", error.message);
+}
+
+/* A film that is made and one that is cancelled while it waits, in any order; how many
+ * of them were accepted. */
+static int make_and_cancel(char *out)
+{
+    static const char body[] =
+        "{\"prompt\":\"x\",\"size\":\"16x16\",\"num_frames\":1,\"seed\":1,"
+        "\"num_inference_steps\":2,\"webhook_url\":\"http://127.0.0.1:9/\"}";
+    char id[64] = "", path[128];
+    int accepted = post("/v1/videos", body, out) == 200;
+    if (post("/v1/videos", body, out) != 200)
+        return accepted;
+    const char *at = strstr(out, "\"id\":\"");
+    assert_true(at && sscanf(at, "\"id\":\"%60[^\"]", id) == 1);
+    snprintf(path, sizeof path, "/v1/videos/%s/cancel", id);
+    post(path, "{}", out);
+    return accepted + 1;
+}
+
+/* Deliveries that wait in the store of a closed server. */
+static int count_deliveries(void)
+{
+    char path[128];
+    pf_store *store;
+    pf_delivery delivery;
+    int count = 0;
+    snprintf(path, sizeof path, "%s/phonofilm.db", folder);
+    assert_int_equal(pf_store_open(path, &store, NULL), PF_OK);
+    while (pf_store_delivery_next(store, &delivery, NULL) == PF_OK && delivery.url) {
+        assert_int_equal(pf_store_delivery_delete(store, delivery.id, NULL), PF_OK);
+        pf_delivery_free(&delivery);
+        count++;
+    }
+    pf_store_close(store);
+    return count;
+}
+
+/* What was told before the end is what a new server tells, and each film that ended
+ * has its delivery, whichever statement failed. */
+static void test_busy_store(void **state)
+{
+    char *before = malloc(REPLY_BYTES), *after = malloc(REPLY_BYTES);
+    int rounds = 0, videos, failed;
+    bool met = true;
+    (void)state;
+    assert_true(before && after);
+    for (int64_t nth = 1; met; nth++, rounds++) {
+        open_hooked();
+        pf_fault_arm(PF_FAULT_BUSY, nth, false);
+        int accepted = make_and_cancel(before);
+        wait_for_all(before, &videos, &failed);
+        met = pf_fault_count(PF_FAULT_BUSY) >= nth;
+        pf_fault_arm(PF_FAULT_BUSY, 0, false);
+        assert_int_equal(videos, accepted);
+        assert_int_equal(get("/v1/videos", before), 200);
+        pf_server_close(server);
+        assert_int_equal(count_deliveries(), accepted);
+        open_hooked();
+        assert_int_equal(get("/v1/videos", after), 200);
+        assert_string_equal(strstr(after, "\r\n\r\n"), strstr(before, "\r\n\r\n"));
+        delete_all(after);
+        pf_server_close(server);
+    }
+    print_message("  %d statements\n", rounds);
+    assert_true(rounds > 6);
+    free(before);
+    free(after);
+}
+
 /* Opening fails with a sentence, or works; nothing is left running or allocated. */
 static void test_opening(void **state)
 {
@@ -231,16 +322,22 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_allocations),
         cmocka_unit_test(test_reads),
         cmocka_unit_test(test_writes),
+        cmocka_unit_test(test_busy_store),
     };
     if (argc != 2)
         return 2;
     signal(SIGPIPE, SIG_IGN);
     snprintf(folder, sizeof folder, "/tmp/pf-server-faults-%d", (int)getpid());
+    snprintf(secret, sizeof secret, "%s-secret", folder);
+    FILE *file = fopen(secret, "w");
+    if (!file || fputs("0123456789abcdef\n", file) < 0 || fclose(file) != 0)
+        return 1;
     pf_engine_options options = {.model_path = argv[1], .threads = 2};
     if (pf_engine_open(&options, &engine, NULL) != PF_OK)
         return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     pf_engine_close(engine);
     remove_folder();
+    unlink(secret);
     return failed;
 }

@@ -29,19 +29,32 @@ typedef struct linear_variant {
     pf_activation activation;
     float scale;
     int mul, residual;                  /* EXTRA_... */
+    bool repeated;                      /* all rows of x are the same memory */
 } linear_variant;
 
 static const linear_variant linear_variants[] = {
-    {0, false, false, false, false, PF_ACTIVATION_NONE, 0.0f, EXTRA_NONE, EXTRA_NONE},
-    {1, true, true, true, false, PF_ACTIVATION_NONE, 1.0f, EXTRA_NONE, EXTRA_NONE},
-    {2, false, true, true, false, PF_ACTIVATION_GELU_TANH, 0.0f, EXTRA_NONE, EXTRA_NONE},
-    {0, true, true, true, true, PF_ACTIVATION_NONE, 0.0f, EXTRA_NONE, EXTRA_Y},
-    {1, false, false, true, false, PF_ACTIVATION_SILU, 0.0f, EXTRA_NONE, EXTRA_OWN},
-    {0, false, true, false, false, PF_ACTIVATION_GELU_TANH, 0.0f, EXTRA_OWN, EXTRA_NONE},
-    {2, true, false, false, false, PF_ACTIVATION_NONE, 0.5f, EXTRA_Y, EXTRA_NONE},
-    {1, false, true, true, true, PF_ACTIVATION_GELU_TANH, -1.5f, EXTRA_OWN, EXTRA_OWN},
-    {0, true, false, true, false, PF_ACTIVATION_NONE, 0.25f, EXTRA_NONE, EXTRA_Y},
-    {2, false, true, false, true, PF_ACTIVATION_SILU, 1.0f, EXTRA_Y, EXTRA_OWN},
+    {0, false, false, false, false, PF_ACTIVATION_NONE, 0.0f,
+     EXTRA_NONE, EXTRA_NONE, false},
+    {1, true, true, true, false, PF_ACTIVATION_NONE, 1.0f,
+     EXTRA_NONE, EXTRA_NONE, false},
+    {2, false, true, true, false, PF_ACTIVATION_GELU_TANH, 0.0f,
+     EXTRA_NONE, EXTRA_NONE, false},
+    {0, true, true, true, true, PF_ACTIVATION_NONE, 0.0f,
+     EXTRA_NONE, EXTRA_Y, false},
+    {1, false, false, true, false, PF_ACTIVATION_SILU, 0.0f,
+     EXTRA_NONE, EXTRA_OWN, false},
+    {0, false, true, false, false, PF_ACTIVATION_GELU_TANH, 0.0f,
+     EXTRA_OWN, EXTRA_NONE, false},
+    {2, true, false, false, false, PF_ACTIVATION_NONE, 0.5f,
+     EXTRA_Y, EXTRA_NONE, false},
+    {1, false, true, true, true, PF_ACTIVATION_GELU_TANH, -1.5f,
+     EXTRA_OWN, EXTRA_OWN, false},
+    {0, true, false, true, false, PF_ACTIVATION_NONE, 0.25f,
+     EXTRA_NONE, EXTRA_Y, false},
+    {2, false, true, false, true, PF_ACTIVATION_SILU, 1.0f,
+     EXTRA_Y, EXTRA_OWN, false},
+    {0, false, false, true, false, PF_ACTIVATION_NONE, 0.0f,
+     EXTRA_NONE, EXTRA_NONE, true},
 };
 
 /* Another matrix in the place of mul or residual, or y itself. */
@@ -65,12 +78,17 @@ static void build_linear(trial *t, int shape, int variant)
                                          1.0f / sqrtf((float)s.k), v->odd);
     pf_linear_args *a = &t->args.linear;
     limits allowed = tolerance_of_products(t);
+    /* Products are of size 1; a few may all be small, and each counts much. */
+    allowed.floor = 0.5;
+    if (allowed.cosine > 0.0 && s.m * s.n < 16)
+        allowed.cosine = 0.9995;
     pf_tensor y = view_rows(s.m, s.n, v->strided ? 7 : 0);
     bool inout = v->mul == EXTRA_Y || v->residual == EXTRA_Y;
-    trial_say(t, v->strided ? " strided" : "");
+    trial_say(t, v->strided ? " strided" : v->repeated ? " repeated" : "");
     *a = (pf_linear_args){
         .numerics = t->numerics,
-        .x = trial_input(t, "x", view_rows(s.m, s.k, v->strided ? 5 : 0)),
+        .x = trial_input(t, "x", view_rows(s.m, s.k, v->repeated ? -s.k
+                                                     : v->strided ? 5 : 0)),
         .weight = trial_weight(t, PF_WEIGHT_LINEAR, source),
         .activation = v->activation,
         .scale = v->scale,
@@ -119,22 +137,45 @@ static const attention_shape attention_shapes[] = {
 /* Scores: of size 1; nearly equal; so large that one key takes all. */
 enum { SCORES_PLAIN, SCORES_SMALL, SCORES_LARGE };
 /* No bias; [H, Lq, Lk]; one for all heads; one for all queries; some keys far
- * below the others, as a mask does. */
-enum { BIAS_NONE, BIAS_FULL, BIAS_ALL_HEADS, BIAS_ALL_QUERIES, BIAS_MASK };
+ * below the others, as a mask does; one of the distance, which the next query finds
+ * a step further back. */
+enum {
+    BIAS_NONE, BIAS_FULL, BIAS_ALL_HEADS, BIAS_ALL_QUERIES, BIAS_MASK, BIAS_DISTANCE
+};
 
 typedef struct attention_variant {
     int scores, bias;
     bool strided, log_sum_exp;
+    int groups;
 } attention_variant;
 
 static const attention_variant attention_variants[] = {
-    {SCORES_PLAIN, BIAS_NONE, false, false},
-    {SCORES_PLAIN, BIAS_FULL, true, true},
-    {SCORES_PLAIN, BIAS_ALL_HEADS, false, true},
-    {SCORES_SMALL, BIAS_ALL_QUERIES, true, false},
-    {SCORES_LARGE, BIAS_NONE, true, true},
-    {SCORES_PLAIN, BIAS_MASK, false, true},
+    {SCORES_PLAIN, BIAS_NONE, false, false, 1},
+    {SCORES_PLAIN, BIAS_FULL, true, true, 2},
+    {SCORES_PLAIN, BIAS_ALL_HEADS, false, true, 1},
+    {SCORES_SMALL, BIAS_ALL_QUERIES, true, false, 1},
+    {SCORES_LARGE, BIAS_NONE, true, true, 1},
+    {SCORES_PLAIN, BIAS_MASK, false, true, 1},
+    {SCORES_PLAIN, BIAS_NONE, true, true, 3},
+    {SCORES_PLAIN, BIAS_ALL_QUERIES, false, false, 2},
+    {SCORES_PLAIN, BIAS_DISTANCE, false, true, 1},
+    {SCORES_SMALL, BIAS_DISTANCE, true, false, 2},
 };
+
+/* [H, Lq + Lk - 1] numbers, seen as [H, Lq, Lk]: key - query + Lq - 1. */
+static pf_tensor distance_bias(trial *t, const attention_shape *s)
+{
+    int64_t distances = s->queries + s->keys - 1;
+    pf_tensor view = trial_input(t, "bias", view_make(
+        2, (int64_t[]){s->heads, distances > 0 ? distances : 1}));
+    view.rank = 3;
+    view.shape[1] = s->queries;
+    view.shape[2] = s->keys;
+    view.stride[1] = -1;
+    view.stride[2] = 1;
+    view.data = (float *)view.data + (s->queries > 0 ? s->queries - 1 : 0);
+    return view;
+}
 
 static pf_tensor attention_bias(trial *t, int kind, const attention_shape *s)
 {
@@ -149,6 +190,8 @@ static pf_tensor attention_bias(trial *t, int kind, const attention_shape *s)
         view.stride[1] = 0;
     }
     trial_say(t, " bias%d", kind);
+    if (kind == BIAS_DISTANCE)
+        return distance_bias(t, s);
     if (kind != BIAS_MASK)
         return trial_input(t, "bias", view);
     view.stride[0] = view.stride[1] = 0;
@@ -203,21 +246,24 @@ static void build_attention(trial *t, int shape, int variant)
     attention_shape s = attention_shapes[shape];
     const attention_variant *v = &attention_variants[variant];
     int64_t columns = s.heads * s.width, gap = v->strided ? 9 : 0;
+    int64_t queries = v->groups * s.queries, keys = v->groups * s.keys;
     values fill = {0.0f, spread_of(v->scores, &s)};
-    trial_say(t, " heads=%d D=%lld Lq=%lld Lk=%lld%s%s", s.heads, (long long)s.width,
-              (long long)s.queries, (long long)s.keys, v->strided ? " strided" : "",
+    trial_say(t, " heads=%d D=%lld Lq=%lld Lk=%lld groups=%d%s%s", s.heads,
+              (long long)s.width, (long long)s.queries, (long long)s.keys, v->groups,
+              v->strided ? " strided" : "",
               v->scores == SCORES_LARGE   ? " large scores"
               : v->scores == SCORES_SMALL ? " small scores" : "");
     limits allowed = attention_limits(t, v->scores, &s);
     pf_attention_args *a = &t->args.attention;
     *a = (pf_attention_args){
         .numerics = t->numerics,
-        .q = trial_place(t, "q", view_rows(s.queries, columns, gap), ROLE_INPUT, fill),
-        .k = trial_place(t, "k", view_rows(s.keys, columns, gap), ROLE_INPUT, fill),
-        .v = trial_input(t, "v", view_rows(s.keys, columns, gap)),
+        .q = trial_place(t, "q", view_rows(queries, columns, gap), ROLE_INPUT, fill),
+        .k = trial_place(t, "k", view_rows(keys, columns, gap), ROLE_INPUT, fill),
+        .v = trial_input(t, "v", view_rows(keys, columns, gap)),
         .heads = s.heads,
+        .groups = v->groups > 1 ? v->groups : 0,
         .scale = 1.0f / sqrtf((float)s.width),
-        .out = trial_output(t, "out", view_rows(s.queries, columns, gap), allowed),
+        .out = trial_output(t, "out", view_rows(queries, columns, gap), allowed),
     };
     if (v->scores == SCORES_LARGE && s.width >= WIDE)
         copy_keys(t, &t->buffers[0], &t->buffers[1]);
@@ -226,8 +272,8 @@ static void build_attention(trial *t, int shape, int variant)
     allowed.cosine = allowed.flips = 0.0;
     if (v->log_sum_exp)
         a->log_sum_exp = trial_output(t, "log_sum_exp",
-                                      view_rows(s.heads, s.queries, gap), allowed);
-    t->flops = 4.0 * (double)(s.queries * s.keys * columns);
+                                      view_rows(s.heads, queries, gap), allowed);
+    t->flops = 4.0 * (double)(queries * s.keys * columns);
 }
 
 const kernel_check check_attention = {

@@ -90,7 +90,7 @@ static void build_norm(trial *t, int shape, int variant)
         a->bias = trial_input(t, "bias", view_make(1, &s[1]));
     if (v->modulate) {
         a->shift = modulation(t, "shift", v->modulate, s);
-        a->scale = modulation(t, "scale", v->modulate, s);
+        a->factor = modulation(t, "factor", v->modulate, s);
     }
 }
 
@@ -113,37 +113,39 @@ typedef struct rope_shape {
 static const rope_shape rope_shapes[] = {
     {1, 1, 2, 1},    {3, 2, 8, 1},    {7, 3, 20, 2},  {33, 2, 128, 1},
     {50, 5, 24, 7},  {13, 1, 12, 13}, {0, 2, 8, 1},   {9, 2, 80, 1},
+    {2, 3, 2, 1},
     /* bench */
     {2048, 40, 128, 1},
 };
 
-/* Variants: form, strided. */
+/* Variants: form, strided, three times as many rows as the table has. */
 static void build_rope(trial *t, int shape, int variant)
 {
     rope_shape s = rope_shapes[shape];
-    bool half = variant % 2, strided = variant / 2;
+    bool half = variant % 2, strided = variant / 2 % 2, again = variant / 4;
     int64_t positions = (s.rows + s.rows_per_position - 1) / s.rows_per_position + 1;
+    if (again)
+        s.rows = 3 * positions * s.rows_per_position;
     trial_say(t, " %s L=%lld heads=%d D=%lld rows=%lld%s",
               half ? "half" : "interleaved", (long long)s.rows, s.heads,
               (long long)s.width, (long long)s.rows_per_position,
               strided ? " strided" : "");
     pf_tensor x = view_rows(s.rows, s.heads * s.width, strided ? 6 : 0);
     pf_tensor table = view_rows(positions, s.width / 2, strided ? 1 : 0);
+    pf_rope_form form = half ? PF_ROPE_HALF : PF_ROPE_INTERLEAVED;
     t->args.rope = (pf_rope_args){
         .numerics = t->numerics,
-        .form = half ? PF_ROPE_HALF : PF_ROPE_INTERLEAVED,
+        .form = form,
         .x = trial_inout(t, "x", x, tolerance_of(t, 1e-6)),
         .heads = s.heads,
-        .cos = trial_input(t, "cos", table),
-        .sin = trial_input(t, "sin", table),
-        .rows_per_position = s.rows_per_position,
+        .table = trial_table(t, form, s.rows_per_position, table),
     };
 }
 
 const kernel_check check_rope = {
     .shapes = sizeof rope_shapes / sizeof rope_shapes[0] - 1,
     .bench_shapes = 1,
-    .variants = 4,
+    .variants = 8,
     .round = true,
     .build = build_rope,
 };

@@ -242,35 +242,36 @@ static void norm_bears_a_large_mean(void **state)
         assert_true(y[i] == (i % 2 ? 1.0f : -1.0f));
 }
 
-/* a = -1, 1; y = r(r(a * r(1 + scale)) + shift), by column and by row. */
+/* a = -1, 1; y = r(r(a * factor) + shift), by column and by row. */
 static void norm_modulates(void **state)
 {
     (void)state;
-    const float x[] = {1, 3, 5, 9}, shift[] = {10, 20, 30, 40}, scale[] = {1, 2, 3, 4};
-    const float small[] = {0x1.ep-9f, 0x1.ep-9f}, zero[] = {0, 0};
+    const float x[] = {1, 3, 5, 9}, shift[] = {10, 20, 30, 40}, factor[] = {2, 3, 4, 5};
+    const float small[] = {0x1.ep-9f, 0x1.ep-9f}, zero[] = {0, 0}, one[] = {1, 1};
     const float weight[] = {2 - 0x1p-7f, 1};
     float y[4];
     RUN(norm, .numerics = plain, .kind = PF_NORM_LAYER, .x = rows(x, 2, 2),
-        .shift = vector(shift, 2), .scale = vector(scale, 2), .y = rows(y, 2, 2));
+        .shift = vector(shift, 2), .factor = vector(factor, 2), .y = rows(y, 2, 2));
     EXPECT_EXACT(y, 8, 23, 8, 23);
     RUN(norm, .numerics = plain, .kind = PF_NORM_LAYER, .x = rows(x, 2, 2),
-        .shift = rows(shift, 2, 2), .scale = rows(scale, 2, 2), .y = rows(y, 2, 2));
+        .shift = rows(shift, 2, 2), .factor = rows(factor, 2, 2), .y = rows(y, 2, 2));
     EXPECT_EXACT(y, 8, 23, 26, 45);
-    /* r(1 + scale) is 1; unrounded, it would lift the first column to -2.  The
-     * shift is too small to stay. */
+    /* The shift is too small to stay. */
     RUN(norm, .numerics = rounded, .kind = PF_NORM_LAYER, .x = rows(x, 2, 2),
         .weight = vector(weight, 2), .shift = vector(small, 2),
-        .scale = vector(small, 2), .y = rows(y, 2, 2));
+        .factor = vector(one, 2), .y = rows(y, 2, 2));
     EXPECT_EXACT(y, -2 + 0x1p-7, 1, -2 + 0x1p-7, 1);
-    RUN(norm, .numerics = plain, .kind = PF_NORM_LAYER, .x = rows(x, 2, 2),
-        .shift = vector(zero, 2), .scale = vector(small, 2), .y = rows(y, 2, 2));
-    EXPECT_EXACT(y, -1 - 0x1.ep-9, 1 + 0x1.ep-9, -1 - 0x1.ep-9, 1 + 0x1.ep-9);
     /* r(1 + 1.9 * 2^-9) is 1, and 1 * 1.5 needs no rounding. */
-    const float half[] = {0.5f, 0.5f}, above[] = {1 + 0x1.ep-9f, 1 + 0x1.ep-9f};
+    const float half[] = {1.5f, 1.5f}, above[] = {1 + 0x1.ep-9f, 1 + 0x1.ep-9f};
     RUN(norm, .numerics = rounded, .kind = PF_NORM_LAYER, .x = rows(x, 2, 2),
         .weight = vector(above, 2), .shift = vector(zero, 2),
-        .scale = vector(half, 2), .y = rows(y, 2, 2));
+        .factor = vector(half, 2), .y = rows(y, 2, 2));
     EXPECT_EXACT(y, -1.5, 1.5, -1.5, 1.5);
+    /* The product is rounded, up by a quarter of a step, before the shift is added. */
+    const float up[] = {1.5f, 1.5f}, between[] = {1.5f + 0x1.8p-8f, 1.5f};
+    RUN(norm, .numerics = rounded, .kind = PF_NORM_LAYER, .x = rows(x, 2, 2),
+        .shift = vector(up, 2), .factor = vector(between, 2), .y = rows(y, 2, 2));
+    EXPECT_EXACT(y, -0x1p-7, 3, -0x1p-7, 3);
 }
 
 /* --- rope ------------------------------------------------------------------------ */
@@ -282,8 +283,7 @@ static void rope_turns_pairs(void **state)
     const float cos[] = {1, 1, 0, 0}, sin[] = {0, 0, 1, 1};
     float x[] = {1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8};
     RUN(rope, .numerics = plain, .form = PF_ROPE_INTERLEAVED, .x = rows(x, 3, 8),
-        .heads = 2, .cos = rows(cos, 2, 2), .sin = rows(sin, 2, 2),
-        .rows_per_position = 2);
+        .heads = 2, .table = {rows(cos, 2, 2), rows(sin, 2, 2), 2});
     EXPECT_EXACT(x, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8,
                  -2, 1, -4, 3, -6, 5, -8, 7);
 }
@@ -294,7 +294,7 @@ static void rope_turns_halves(void **state)
     const float cos[] = {0, 0.5f}, sin[] = {1, 2};
     float x[] = {1, 2, 3, 4};
     RUN(rope, .numerics = plain, .form = PF_ROPE_HALF, .x = rows(x, 1, 4), .heads = 1,
-        .cos = rows(cos, 1, 2), .sin = rows(sin, 1, 2), .rows_per_position = 1);
+        .table = {rows(cos, 1, 2), rows(sin, 1, 2), 1});
     EXPECT_EXACT(x, -3, -7, 1, 6);
 }
 
@@ -305,8 +305,8 @@ static void rope_rounds_by_its_form(void **state)
     const float cos[] = {1 + 0x1p-9f}, sin[] = {1};
     float x[] = {1, 1};
     pf_rope_args args = {.numerics = rounded, .form = PF_ROPE_HALF,
-                         .x = rows(x, 1, 2), .heads = 1, .cos = rows(cos, 1, 1),
-                         .sin = rows(sin, 1, 1), .rows_per_position = 1};
+                         .x = rows(x, 1, 2), .heads = 1,
+                         .table = {rows(cos, 1, 1), rows(sin, 1, 1), 1}};
     assert_int_equal(platform->table.rope(platform, &args, NULL), PF_OK);
     EXPECT_EXACT(x, 0, 2);
     x[0] = x[1] = 1;

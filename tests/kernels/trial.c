@@ -127,7 +127,7 @@ static void fill_buffer(trial *t, buffer *b, values fill)
     for (int64_t i = 0; i < count; i++) {
         int64_t at = b->first + offset_of(&b->view, i);
         b->inside[at] = 1;
-        if (b->role == ROLE_OUTPUT)
+        if (b->role == ROLE_OUTPUT || b->role == ROLE_WORK)
             memcpy(&b->before[at], &poison_bits, sizeof poison_bits);
         else
             b->before[at] = draw(&t->random, fill);
@@ -227,15 +227,47 @@ const pf_weight *trial_weight(trial *t, pf_weight_kind kind, pf_tensor source)
     pf_platform *p = t->platform;
     pf_math math = t->numerics.math;
     int64_t expected = p->table.weight_bytes(p, kind, math, &source);
-    require(p->table.weight_prepare(p, kind, math, &source, &t->weight, &t->error), t);
-    t->has_weight = true;
-    if (t->weight.prepared_bytes != expected) {
+    pf_weight *weight = &t->weights[t->weight_count];
+    require(p->table.weight_prepare(p, kind, math, &source, weight, &t->error), t);
+    t->weight_count++;
+    if (weight->prepared_bytes != expected) {
         pf_fail(&t->error, PF_E_INTERNAL,
                 "weight_bytes said %lld, but the prepared weight has %lld",
-                (long long)expected, (long long)t->weight.prepared_bytes);
+                (long long)expected, (long long)weight->prepared_bytes);
         require(PF_E_INTERNAL, t);
     }
-    return &t->weight;
+    return weight;
+}
+
+/* Every entry at all the rows and columns that use it. */
+static pf_tensor wide_copy(trial *t, const char *name, pf_rope_form form, int64_t each,
+                           const buffer *narrow)
+{
+    int64_t rows = narrow->view.shape[0] * each, pairs = narrow->view.shape[1];
+    pf_tensor placed = trial_input(t, name, view_rows(rows, 2 * pairs, 0));
+    buffer *wide = &t->buffers[t->count - 1];
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < 2 * pairs; j++) {
+            int64_t pair = form == PF_ROPE_HALF ? j % pairs : j / 2;
+            int64_t from = i / each * narrow->view.stride[0] + pair;
+            wide->before[wide->first + i * 2 * pairs + j] =
+                narrow->before[narrow->first + from];
+        }
+    trial_upload(t, wide);
+    return placed;
+}
+
+/* Both forms are made on every platform, so that the random numbers stay the same. */
+pf_rope_table trial_table(trial *t, pf_rope_form form, int64_t rows_per_position,
+                          pf_tensor view)
+{
+    pf_rope_table narrow = {trial_input(t, "cos", view), trial_input(t, "sin", view),
+                            rows_per_position};
+    const buffer *b = &t->buffers[t->count - 2];
+    pf_rope_table wide = {
+        wide_copy(t, "wide cos", form, rows_per_position, b),
+        wide_copy(t, "wide sin", form, rows_per_position, b + 1), 1};
+    return t->platform->capabilities.wide_tables ? wide : narrow;
 }
 
 void trial_say(trial *t, const char *format, ...)
@@ -315,8 +347,8 @@ void trial_download(trial *t)
 void trial_release(trial *t)
 {
     pf_platform *p = t->platform;
-    if (t->has_weight)
-        p->table.weight_release(p, &t->weight);
+    for (int i = 0; i < t->weight_count; i++)
+        p->table.weight_release(p, &t->weights[i]);
     for (int i = 0; i < t->count; i++) {
         buffer *b = &t->buffers[i];
         p->table.release(p, b->device);
@@ -439,7 +471,7 @@ static bool is_near(const buffer *found, const buffer *expected, char *why)
 bool trial_near(const trial *t, const trial *reference, char *why)
 {
     for (int i = 0; i < t->count; i++)
-        if (t->buffers[i].role != ROLE_INPUT &&
+        if ((t->buffers[i].role == ROLE_OUTPUT || t->buffers[i].role == ROLE_INOUT) &&
             !is_near(&t->buffers[i], &reference->buffers[i], why))
             return false;
     return true;

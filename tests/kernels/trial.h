@@ -41,7 +41,9 @@ typedef struct limits {
 typedef enum role {
     ROLE_INPUT,                         /* must not change */
     ROLE_OUTPUT,                        /* NaN before, compared after */
-    ROLE_INOUT                          /* values before, compared after */
+    ROLE_INOUT,                         /* values before, compared after */
+    ROLE_WORK,                          /* NaN before, anything after */
+    ROLE_LOST                           /* values before, anything after */
 } buffer_role;
 
 /* mean + spread * normal. */
@@ -68,7 +70,7 @@ typedef struct host_block {
     size_t bytes;
 } host_block;
 
-enum { TRIAL_BUFFERS = 10, TRIAL_BLOCKS = 3 };
+enum { TRIAL_BUFFERS = 24, TRIAL_BLOCKS = 4, TRIAL_WEIGHTS = 4 };
 
 typedef union kernel_args {
 #define KERNEL_ARGS_MEMBER(slot, type) type slot;
@@ -81,8 +83,8 @@ typedef struct trial {
     pf_numerics numerics;               /* of this case */
     prng random;
     kernel_args args;
-    pf_weight weight;
-    bool has_weight;
+    pf_weight weights[TRIAL_WEIGHTS];
+    int weight_count;
     buffer buffers[TRIAL_BUFFERS];
     int count;
     host_block blocks[TRIAL_BLOCKS];
@@ -126,6 +128,11 @@ void *trial_host(trial *t, int64_t bytes, int misalign);
 pf_tensor trial_host_tensor(trial *t, pf_dtype dtype, int rank,
                             const int64_t *shape, float spread, bool odd);
 const pf_weight *trial_weight(trial *t, pf_weight_kind kind, pf_tensor source);
+
+/* Rotary tables of `positions` rows of `pairs` angles, in the form that the platform
+ * asks for. */
+pf_rope_table trial_table(trial *t, pf_rope_form form, int64_t rows_per_position,
+                          pf_tensor view);
 
 /* Adds to the description. */
 void trial_say(trial *t, const char *format, ...)

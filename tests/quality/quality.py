@@ -81,6 +81,10 @@ def read_options():
 class Program:
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
+        words = " ".join(options.passed).replace("=", " ").split()
+        named = words[words.index("--platform") + 1] if "--platform" in words else "cpu"
+        # Films are made side by side, each on one thread; a device takes no threads.
+        self.threads = ["--threads", "1"] if named in ("cpu", "reference") else []
 
     def call(self, *words):
         line = [self.options.program, "generate", "--quiet", "--model-path",
@@ -96,9 +100,9 @@ class Program:
         if picture is not None:
             pictures.write_png(f"{at}.first.png", picture)
             first = ["--image-path", f"{at}.first.png"]
-        self.call("--prompt", prompt, *first, "--seed", str(seed), "--threads", "1",
+        self.call("--prompt", prompt, *first, "--seed", str(seed), *self.threads,
                   "--save-latents", f"{at}.latents", "-o", f"{at}.png")
-        self.call("--threads", "1", "--from-latents", f"{at}.latents", "-o", f"{at}.wav")
+        self.call(*self.threads, "--from-latents", f"{at}.latents", "-o", f"{at}.wav")
         frames = [f"{at}-{i + 1:04d}.png" for i in range(world.FRAMES)]
         film = np.stack([pictures.read_png(f) for f in frames])
         sound = pictures.read_wav(f"{at}.wav")

@@ -8,15 +8,19 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 import uuid
 import zlib
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("PHONOFILM_BUILD", ROOT / "build")).resolve()
-PROGRAM = BUILD / "phonofilm"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from tiny_model import BUILD, PROGRAM, make_tiny_model, model  # noqa: E402, F401
+
+# Why a package of requirements.txt may be missing.
+NO_PACKAGE = os.environ.get("PHONOFILM_NO_PACKAGES",
+                            "not installed; ./check does that in build/venv")
 
 # A sanitizer looks for leaks at a proper end only.
 SANITIZED = BUILD.name in ("build-asan", "build-tsan", "build-ubsan")
@@ -197,15 +201,6 @@ class Server:
                     break
         connection.close()
         return out
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory):
-    """A tiny model with seeded random weights."""
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    subprocess.run([str(BUILD / "tools" / "make_model"), "--preset", "tiny",
-                    "--seed", "7", str(folder)], check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import os
 import pathlib
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -27,7 +26,7 @@ options = parser.parse_args()
 if options.build:
     os.environ["PHONOFILM_BUILD"] = str(pathlib.Path(options.build).resolve())
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from conftest import BUILD, Server, multipart, png  # noqa: E402
+from conftest import Server, make_tiny_model, multipart, png  # noqa: E402
 
 KINDS = [
     {"prompt": "Rain.", "size": "48x32", "num_frames": 9, "num_inference_steps": 12},
@@ -101,9 +100,7 @@ def main():
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        model = folder / "model"
-        subprocess.run([str(BUILD / "tools" / "make_model"), "--preset", "tiny", "--seed",
-                        "7", str(model)], check=True, capture_output=True)
+        model = make_tiny_model(folder / "model")
         wanted = undisturbed(model, folder / "undisturbed")
         server = Server(model, folder / "films", "--rate", "0", "--max-queue", "12")
         accepted = []

@@ -1,7 +1,9 @@
 """The /v1/videos interface, spoken by hand."""
 import base64
 import json
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -252,6 +254,28 @@ def test_deleting(server):
     assert server.wait(server.create()["id"])["status"] == "completed"
 
 
+def test_conditional_content(server):
+    video = server.create()["id"]
+    server.wait(video)
+    path = f"/v1/videos/{video}/content"
+    whole = server.get(path)
+    tag = whole.headers["etag"]
+    assert tag.startswith('"') and tag.endswith('"')
+    assert server.get(path + "?variant=thumbnail").headers["etag"] != tag
+    for known in (tag, "*", f'"x", W/{tag}', f"{tag},\"y\""):
+        same = server.get(path, headers={"If-None-Match": known})
+        assert same.status == 304 and same.body == b"" and same.headers["etag"] == tag
+    for other in ('"x"', tag[:-1], tag[1:]):
+        assert server.get(path, headers={"If-None-Match": other}).body == whole.body
+    part = {"Range": "Bytes=2-5"}
+    assert server.get(path, headers={**part, "If-Range": tag}).body == whole.body[2:6]
+    assert server.get(path, headers={**part, "If-Range": '"x"'}).body == whole.body
+    sync = server.request("POST", "/v1/videos/sync", QUICK, part)
+    assert sync.status == 200 and sync.body == whole.body
+    head = server.request("HEAD", path, headers=part)
+    assert head.status in (200, 206) and head.body == b""
+
+
 def test_cancelling(server):
     running, queued = server.create(**SLOW), server.create()
     server.wait(running["id"], "in_progress")
@@ -298,6 +322,69 @@ def test_sync(server):
     assert wrong.status == 400 and wrong.error["param"] == "size"
 
 
+def leave(server, body, headers=""):
+    """Asks /v1/videos/sync and goes away when the film is in the list; its id."""
+    known = {v["id"] for v in server.get("/v1/videos?limit=100").json["data"]}
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall((
+            f"POST /v1/videos/sync HTTP/1.1\r\nHost: localhost\r\n{headers}"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"{body}").encode())
+        while not (new := [v["id"] for v in server.get(
+                "/v1/videos?limit=100").json["data"] if v["id"] not in known]):
+            time.sleep(0.02)
+    return new[0]
+
+
+def test_sync_is_cancelled_when_its_client_goes_away(server):
+    busy = server.create(**SLOW)
+    server.wait(busy["id"], "in_progress")
+    queued = leave(server, json.dumps(QUICK))
+    kept = leave(server, json.dumps(QUICK), "Idempotency-Key: come-back\r\n")
+    done = server.wait(queued, seconds=30)
+    assert done["error"]["code"] == "cancelled" and not done["started_at"]
+    server.request("DELETE", "/v1/videos/" + busy["id"])
+    assert server.wait(kept)["status"] == "completed"
+    again = server.request("POST", "/v1/videos/sync", QUICK,
+                           {"Idempotency-Key": "come-back"})
+    assert again.headers["x-video-id"] == kept and again.body == server.film(kept)
+    running = leave(server, json.dumps(SLOW))
+    assert server.wait(running)["error"]["code"] == "cancelled"
+
+
+def test_switches_that_are_off_anyway(server):
+    """A client that says what it does not want is right."""
+    off = {"enable_teacache": False, "enable_upscaling": "false", "profile": 0, "n": 1}
+    assert server.request("POST", "/v1/videos", {**QUICK, **off}).status == 200
+    on = server.request("POST", "/v1/videos", {**QUICK, "enable_teacache": True})
+    assert on.status == 400 and on.error["param"] == "enable_teacache"
+    assert "no effect" in on.error["message"]
+
+
+def test_sync_of_a_film_that_is_deleted(server):
+    replies = []
+    waiting = threading.Thread(target=lambda: replies.append(
+        server.request("POST", "/v1/videos/sync", {**SLOW, "prompt": "Gone."})))
+    waiting.start()
+    while not (mine := [v["id"] for v in server.get("/v1/videos?limit=5").json["data"]
+                        if v["prompt"] == "Gone."]):
+        time.sleep(0.02)
+    server.request("DELETE", "/v1/videos/" + mine[0])
+    waiting.join(60)
+    assert replies[0].status == 409 and replies[0].error["code"] == "deleted"
+
+
+def test_what_the_model_cannot_do(server):
+    files = {"video": ("film.mp4", b"x" * 300000)}
+    for path in ("/v1/videos/edits", "/v1/videos/extensions", "/v1/videos/characters"):
+        reply = server.post(path, {"prompt": "x", "seconds": "4"}, files)
+        assert reply.status == 400 and reply.error["code"] == "unsupported", path
+        assert reply.error["type"] == "invalid_request_error"
+        assert "/v1/videos" in reply.error["message"]
+        assert server.get(path).headers["allow"] == "POST"
+    assert server.get("/v1/videos/characters/c_1").error["code"] == "unsupported"
+
+
 def test_idempotency(server):
     headers = {"Idempotency-Key": "once"}
     first = server.create(headers=headers)
@@ -311,6 +398,7 @@ def test_idempotency(server):
 
 
 def test_models_health_and_metrics(server):
+    server.create()
     models = server.get("/v1/models").json
     assert models["object"] == "list" and models["data"][0]["id"] == "tiny"
     assert models["data"][0]["defaults"]["fps"] > 0

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import PROGRAM, QUICK, multipart, png
+from conftest import PROGRAM, QUICK, SLOW, multipart, png
 
 KEY = "correct-horse-battery"
 
@@ -119,12 +119,32 @@ def test_the_port_is_taken(start, model, tmp_path):
     "Content-Length: 3\r\nContent-Length: 3\r\n",
     "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
     "Host: other\r\nContent-Length: 3\r\n",
+    "Transfer-Encoding: gzip, chunked\r\n",
+    "Transfer-Encoding: identity\r\n",
 ])
 def test_heads_that_can_be_read_in_two_ways(server, head):
     out = server.raw((f"POST /v1/videos HTTP/1.1\r\nHost: localhost\r\n{head}\r\nabc"
                       "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").encode(), 3)
     assert out.startswith(b"HTTP/1.1 400"), out[:100]
     assert out.count(b"HTTP/1.1") == 1      # the rest is no second request
+
+
+def test_unusual_but_right_requests(server):
+    out = server.raw(b"GET http://localhost/health?a HTTP/1.1\r\nHost: localhost\r\n"
+                     b"Connection: close\r\n\r\n")
+    assert out.startswith(b"HTTP/1.1 200")
+    out = server.raw(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                     b"GET /v1/videos/video_0123456 HTTP/1.1\r\nHost: localhost\r\n"
+                     b"Connection: close\r\n\r\n", 1)
+    assert out.startswith(b"HTTP/1.1 200")      # the second one is not lost
+    packed = server.request("POST", "/v1/videos", b"\x1f\x8b", {
+        "Content-Type": "application/json", "Content-Encoding": "gzip"})
+    assert packed.status == 415 and packed.error["param"] == "Content-Encoding"
+    other = server.request("POST", "/v1/videos", b"{}",
+                           {"Content-Type": "application/jsonp"})
+    assert other.status == 415
+    no_text = server.get("/v1/videos?%ff=1")
+    assert no_text.status == 400 and no_text.error["param"] == "?"
 
 
 def test_no_host(server):
@@ -226,6 +246,30 @@ def test_good_multipart_of_other_clients(server):
     assert out.startswith(b"HTTP/1.1 100 Continue") and b"HTTP/1.1 200" in out
 
 
+@pytest.mark.parametrize("head, taken", [
+    ('name="input_reference"; filename*=UTF-8\'\'b%C3%A4r.png', True),
+    ('filename="a;\\"b.png"; name="input_reference"', True),
+    ('name="input_reference"; filename="b\u00e4r.png"', True),
+    ('name="input_reference"\r\nContent-Type: image/png', True),
+    ('name="input_reference"', False),
+    ('name="input_reference"; filename*="', False),
+])
+def test_parts_that_are_files(server, head, taken):
+    body, kind = multipart(QUICK, boundary="b")
+    body = body[:-len(b"--b--\r\n")] + (
+        f"--b\r\nContent-Disposition: form-data; {head}\r\n\r\n").encode() + png() + (
+        b"\r\n--b--\r\n")
+    reply = server.request("POST", "/v1/videos", body, {"Content-Type": kind})
+    assert reply.status == (200 if taken else 400), reply.body
+    assert not taken or reply.json["settings"]["picture"] is True
+
+
+def test_a_form_without_a_picture(server):
+    """Browsers send an empty file where none was chosen."""
+    reply = server.post("/v1/videos", QUICK, {"input_reference": ("", b"")})
+    assert reply.status == 200 and reply.json["settings"]["picture"] is False
+
+
 def test_file_names_of_clients_are_only_names(server):
     for name in ("../../../tmp/evil", "/etc/passwd", "a\\..\\b", "x" * 300):
         video = server.create({"input_reference": (name, png())})
@@ -303,3 +347,36 @@ def test_many_connections(server):
     finally:
         for each in sockets:
             each.close()
+
+
+def processor_use(server):
+    """Ticks of threads that are nicer than those that answer, and of all."""
+    folder = f"/proc/{server.process.pid}/task"
+    threads = []
+    for task in os.listdir(folder):
+        try:
+            with open(f"{folder}/{task}/stat") as file:
+                head, fields = file.read().rsplit(")", 1)
+        except FileNotFoundError:
+            continue
+        fields = fields.split()
+        threads.append((head.split("(")[1], int(fields[11]) + int(fields[12]),
+                        int(fields[16])))
+    answering = max(nice for name, _, nice in threads if name.startswith("MHD"))
+    return (sum(ticks for _, ticks, nice in threads if nice > answering),
+            sum(ticks for _, ticks, _ in threads))
+
+
+def test_computing_stands_back(start):
+    """Every thread that computes gives the processor up to those that answer."""
+    server = start()
+    video = server.create(**SLOW)
+    server.wait(video["id"], "in_progress")
+    time.sleep(0.3)
+    before = processor_use(server)
+    while (processor_use(server)[1] - before[1] < 50
+           and server.video(video["id"])["status"] == "in_progress"):
+        time.sleep(0.2)
+    polite, everything = (now - was for now, was in zip(processor_use(server), before))
+    assert everything >= 20 and polite > 0.7 * everything
+    server.request("DELETE", "/v1/videos/" + video["id"])

@@ -5,11 +5,12 @@ import json
 import time
 
 import pytest
-from conftest import SLOW, png
+from conftest import NO_PACKAGE, SLOW, png
 from test_webhooks import SECRET, hooked, receiver, wait_for  # noqa: F401
 
-openai = pytest.importorskip(
-    "openai", reason="the openai package is not installed (tests/server/requirements.txt)")
+openai = pytest.importorskip("openai", reason="openai: " + NO_PACKAGE)
+# It warns of the end of a service that it was made for.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 KEY = "correct-horse-battery"
 SMALL = {"num_frames": 9, "num_inference_steps": 2, "seed": 7}
@@ -112,6 +113,17 @@ def test_errors_are_typed(client, shared):
     assert int(caught.value.response.headers["retry-after"]) >= 1
     for video in client.videos.list(limit=100):
         client.videos.delete(video.id)
+
+
+def test_what_the_model_cannot_do(client):
+    film = ("film.mp4", io.BytesIO(b"x" * 100000), "video/mp4")
+    for call in (lambda: client.videos.edit(prompt="Bluer.", video=film),
+                 lambda: client.videos.extend(prompt="On.", seconds="4", video=film),
+                 lambda: client.videos.create_character(name="Ann", video=film),
+                 lambda: client.videos.get_character("char_1")):
+        with pytest.raises(openai.BadRequestError) as caught:
+            call()
+        assert caught.value.code == "unsupported"
 
 
 def test_an_idempotency_key_by_header(client):

@@ -2,7 +2,7 @@
 import re
 
 import pytest
-from conftest import QUICK, Server, png
+from conftest import NO_PACKAGE, QUICK, Server, png
 
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 
@@ -75,7 +75,8 @@ def judge(document, method, path, reply):
 
 
 def test_every_path_is_there(server, document):
-    names = {"{video_id}": "video_0123456789ab", "{model}": "tiny"}
+    names = {"{video_id}": "video_0123456789ab", "{model}": "tiny",
+             "{character_id}": "c_1"}
     for pattern, item in document["paths"].items():
         path = pattern
         for name, value in names.items():
@@ -134,9 +135,8 @@ def test_described_fields_are_known(server, document):
 
 
 def test_schemathesis(model, tmp_path):
-    schemathesis = pytest.importorskip(
-        "schemathesis",
-        reason="schemathesis is not installed (tests/server/requirements.txt)")
+    schemathesis = pytest.importorskip("schemathesis",
+                                       reason="schemathesis: " + NO_PACKAGE)
     import hypothesis
     server = Server(model, tmp_path / "films", "--rate", "0", "--max-queue", "1000")
     try:

@@ -1,14 +1,17 @@
 """Webhooks: signed, retried, and only where they may go; pictures by address."""
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
+import signal
+import sqlite3
 import threading
 import time
 
 import pytest
-from conftest import QUICK, png
+from conftest import QUICK, SLOW, png
 
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
@@ -80,6 +83,37 @@ def test_signed_and_tried_again(hooked, receiver):
         assert event["data"] == {"id": video["id"]}
         assert event["id"] == headers["webhook-id"]
     assert len({h["webhook-id"] for h, _ in seen}) == 1
+
+
+def test_cancelled_is_failed(hooked, receiver):
+    """Whether it was running or still waited; a deleted one is nobody's business."""
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    running, queued, deleted = (hooked.create(**SLOW, webhook_url=url) for _ in range(3))
+    hooked.wait(running["id"], "in_progress")
+    hooked.request("DELETE", "/v1/videos/" + deleted["id"])
+    for video in (queued, running):
+        hooked.request("POST", f"/v1/videos/{video['id']}/cancel")
+    bodies = [json.loads(body) for _, body in wait_for(receiver, 2, 60)]
+    assert {b["data"]["id"] for b in bodies} == {running["id"], queued["id"]}
+    assert {b["type"] for b in bodies} == {"video.failed"}
+    assert len({b["id"] for b in bodies}) == 2
+
+
+def test_given_up_is_failed(hooked, receiver):
+    url = f"http://127.0.0.1:{receiver.server_port}/hook"
+    video = hooked.create(**SLOW, webhook_url=url)
+    state = hooked.folder / "videos" / video["id"] / "state.safetensors"
+    while not state.exists():
+        time.sleep(0.005)
+    hooked.stop(signal.SIGKILL)
+    with contextlib.closing(sqlite3.connect(hooked.folder / "phonofilm.db")) as store:
+        store.execute("UPDATE videos SET status = 1, starts = 20")
+        store.commit()
+    hooked.start()
+    event = json.loads(wait_for(receiver, 1, 60)[0][1])
+    assert event["type"] == "video.failed" and event["data"] == {"id": video["id"]}
+    assert hooked.wait(video["id"])["error"]["code"] == "gave_up"
+    assert not state.exists()
 
 
 def test_delivered_after_a_restart(hooked, receiver):

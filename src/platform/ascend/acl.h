@@ -14,7 +14,7 @@
 
 typedef int aclError;
 typedef int32_t aclnnStatus;
-typedef void *aclrtStream, *aclrtContext;
+typedef void *aclrtStream, *aclrtContext, *aclrtEvent;
 typedef struct aclTensor aclTensor;
 typedef struct aclScalar aclScalar;
 typedef struct aclIntArray aclIntArray;
@@ -67,6 +67,12 @@ enum { ACL_OPTIONAL = 0, ACL_NEEDED = 1 };
     X(ACL_OPTIONAL, aclError, aclrtDestroyStreamForce, (aclrtStream stream))   \
     X(ACL_NEEDED, aclError, aclrtSynchronizeStreamWithTimeout,                 \
       (aclrtStream stream, int32_t milliseconds))                              \
+    X(ACL_NEEDED, aclError, aclrtCreateEvent, (aclrtEvent *event))             \
+    X(ACL_NEEDED, aclError, aclrtDestroyEvent, (aclrtEvent event))             \
+    X(ACL_NEEDED, aclError, aclrtRecordEvent,                                  \
+      (aclrtEvent event, aclrtStream stream))                                  \
+    X(ACL_NEEDED, aclError, aclrtSynchronizeEventWithTimeout,                  \
+      (aclrtEvent event, int32_t milliseconds))                                \
     X(ACL_NEEDED, aclError, aclrtMalloc, (void **out, size_t bytes, int policy)) \
     X(ACL_NEEDED, aclError, aclrtFree, (void *memory))                         \
     X(ACL_NEEDED, aclError, aclrtMallocHost, (void **out, size_t bytes))       \

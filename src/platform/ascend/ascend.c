@@ -37,6 +37,23 @@ static pf_status download(pf_platform *platform, void *host, const void *device,
     return ascend_download(a, host, device, bytes);
 }
 
+static pf_status download_begin(pf_platform *platform, int number, void *host,
+                                const void *device, int64_t bytes, bool *there,
+                                pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    (void)host;
+    *there = false;
+    return ascend_transfer_begin(a, number, device, bytes);
+}
+
+static pf_status download_end(pf_platform *platform, int number, void *host,
+                              int64_t bytes, pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    return ascend_transfer_end(a, number, host, bytes);
+}
+
 /* --- weights ------------------------------------------------------------------------ */
 
 /* Linear layers multiply in bf16 unless they must not; convolutions multiply f32,
@@ -114,12 +131,29 @@ static bool accepts_conv_f32(ascend *a)
         .array = {ones, none, ones, none}, .number = {ACL_KEEP_DTYPE}});
 }
 
+/* A bf16 product and a bias of f32 promote to f32, as documented: ask as well. */
+static bool accepts_mixed_products(ascend *a)
+{
+    void *memory;
+    if (ascend_scratch_take(a, 1024, &memory) != PF_OK)
+        return false;
+    char *at = memory;
+    pf_tensor bias = pf_vector(at, PF_F32, 16), y = pf_matrix(at + 512, PF_F32, 1, 16);
+    pf_tensor x = pf_matrix(at + 128, PF_BF16, 1, 1);
+    pf_tensor w = pf_matrix(at + 256, PF_BF16, 1, 16);
+    return ascend_accepts(a, &(ascend_call){
+        .op = ASCEND_Addmm, .in = {bias, x, w}, .out = {y}, .scalars = 2,
+        .scalar = {1.0f, 1.0f}, .number = {ACL_KEEP_DTYPE}});
+}
+
 static void fill_capabilities(ascend *a, pf_capabilities *out)
 {
     *out = (pf_capabilities){
         .threads = 1,
         .memory_bytes = ascend_free_bytes(a),
         .maps_channels_last = false,
+        .costly_launches = true,
+        .wide_tables = true,
         .rounds_products = true,
         .tensor_slack = 32,
     };
@@ -139,6 +173,8 @@ static void fill_table(pf_platform_table *table)
     table->release = release;
     table->upload = upload;
     table->download = download;
+    table->download_begin = download_begin;
+    table->download_end = download_end;
     table->weight_prepare = weight_prepare;
     table->weight_bytes = weight_bytes;
     table->weight_release = weight_release;
@@ -161,11 +197,19 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
                        "the device to plan for is '%s', but must be 910B1, 910B2, 910B3, "
                        "910B4, 910_9391, 910_9382 or A3", options->plan);
     PF_TRY(ascend_device_open(options->device, plan, &a, error));
+    if (options->threads > 0 && !plan) {
+        ascend_device_close(a);
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "threads is %d, but has no effect on the ascend platform, which "
+                       "computes on its device: leave it out, or take the platform cpu",
+                       options->threads);
+    }
     a->fused = !native || strcmp(native, "1") != 0;
     a->tally = &out->tally;
     out->state = a;
     PF_TRY(ascend_enter(a, error));
     a->facts.conv_f32 = accepts_conv_f32(a);
+    a->facts.mixed_products = accepts_mixed_products(a);
     fill_table(&out->table);
     fill_capabilities(a, &out->capabilities);
     return PF_OK;

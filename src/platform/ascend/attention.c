@@ -15,7 +15,8 @@ static const int64_t most_bias_bytes = (int64_t)256 << 20;
 typedef struct attention_run {
     ascend *a;
     const pf_attention_args *args;
-    int64_t heads, width, queries, keys;
+    int64_t heads, width, groups;
+    int64_t queries, keys;              /* of a group */
     pf_tensor bias;                     /* without negative strides */
 } attention_run;
 
@@ -32,17 +33,29 @@ static pf_tensor by_heads(const attention_run *r, pf_tensor rows)
 
 /* --- plain --------------------------------------------------------------------------------- */
 
-/* Rows [first, first + rows) of the queries; all tensors [H, rows, ...]. */
+/* Rows [first, first + rows) of a group's queries; all tensors [H, rows, ...]. */
 typedef struct row_block {
-    int64_t first, rows;
+    int64_t group, first, rows;
     pf_tensor scores, most, sum;
 } row_block;
+
+/* The block's first row among those of all groups. */
+static int64_t query_row(const attention_run *r, const row_block *b)
+{
+    return b->group * r->queries + b->first;
+}
+
+/* Its group's rows of k or v. */
+static pf_tensor keys_of(const attention_run *r, pf_tensor rows, const row_block *b)
+{
+    return pf_tensor_slice(by_heads(r, rows), 0, b->group * r->keys, r->keys);
+}
 
 static pf_status score(const attention_run *r, row_block *b)
 {
     const pf_attention_args *args = r->args;
-    pf_tensor q = pf_tensor_slice(by_heads(r, args->q), 0, b->first, b->rows);
-    pf_tensor k = by_heads(r, args->k), none = {0};
+    pf_tensor q = pf_tensor_slice(by_heads(r, args->q), 0, query_row(r, b), b->rows);
+    pf_tensor k = keys_of(r, args->k, b), none = {0};
     PF_TRY(ascend_product(r->a, pf_tensor_permute(q, (int[]){1, 0, 2}),
                           pf_tensor_permute(k, (int[]){1, 2, 0}), none, b->scores));
     PF_TRY(ascend_scale(r->a, b->scores, args->scale, b->scores));
@@ -74,7 +87,7 @@ static pf_status write_log_sum_exp(const attention_run *r, const row_block *b)
         return PF_OK;
     PF_TRY(ascend_like(r->a, b->sum, &logarithm));
     PF_TRY(ascend_map(r->a, ASCEND_Log, b->sum, logarithm));
-    pf_tensor to = pf_tensor_slice(*out, 1, b->first, b->rows);
+    pf_tensor to = pf_tensor_slice(*out, 1, query_row(r, b), b->rows);
     to.rank = 3;
     to.shape[2] = to.stride[2] = 1;
     return ascend_combine(r->a, ASCEND_Add, b->most, logarithm, to);
@@ -83,8 +96,8 @@ static pf_status write_log_sum_exp(const attention_run *r, const row_block *b)
 static pf_status weigh(const attention_run *r, const row_block *b)
 {
     const pf_attention_args *args = r->args;
-    pf_tensor v = pf_tensor_permute(by_heads(r, args->v), (int[]){1, 0, 2});
-    pf_tensor out = pf_tensor_slice(by_heads(r, args->out), 0, b->first, b->rows);
+    pf_tensor v = pf_tensor_permute(keys_of(r, args->v, b), (int[]){1, 0, 2});
+    pf_tensor out = pf_tensor_slice(by_heads(r, args->out), 0, query_row(r, b), b->rows);
     pf_tensor sums, none = {0};
     out = pf_tensor_permute(out, (int[]){1, 0, 2});
     PF_TRY(ascend_temp(r->a, PF_F32, 3, (int64_t[]){r->heads, b->rows, r->width}, &sums));
@@ -110,11 +123,13 @@ static pf_status attend_plain(const attention_run *r)
     int64_t rows = most_scores / (r->heads * r->keys);
     rows = rows < 1 ? 1 : rows;
     ascend_mark mark = ascend_scratch_mark(r->a);
-    for (int64_t at = 0; at < r->queries; at += rows) {
-        row_block b = {.first = at, .rows = r->queries - at < rows ? r->queries - at : rows};
-        PF_TRY(attend_block(r, &b));
-        ascend_scratch_rewind(r->a, mark);
-    }
+    for (int64_t group = 0; group < r->groups; group++)
+        for (int64_t at = 0; at < r->queries; at += rows) {
+            int64_t left = r->queries - at;
+            row_block b = {.group = group, .first = at, .rows = left < rows ? left : rows};
+            PF_TRY(attend_block(r, &b));
+            ascend_scratch_rewind(r->a, mark);
+        }
     return PF_OK;
 }
 
@@ -141,19 +156,27 @@ static bool fits(const attention_run *r)
     int64_t written = 2 * r->heads * r->queries * r->keys;
     if (!pf_tensor_is_null(bias) && !is_key_bias(r) && written > most_bias_bytes)
         return false;
-    return ascend_attention_fits(r->heads, r->width, r->queries, r->keys) &&
+    return ascend_within(ASCEND_ATTENTION_BATCH, r->groups) &&
+           ascend_attention_fits(r->heads, r->width, r->queries, r->keys) &&
            ascend_attention_fits(r->heads, fused_width(r), r->queries, r->keys);
 }
 
-/* [L, H*D] as bf16 [1, L, H, D'], what D' has more being 0. */
+/* [G*L, H*D] as bf16 [1, G*L, H, D'], what D' has more being 0. */
 static pf_status fused_rows(const attention_run *r, pf_tensor rows, pf_tensor *out)
 {
     int64_t shape[4] = {1, rows.shape[0], r->heads, fused_width(r)};
     PF_TRY(ascend_temp(r->a, PF_BF16, 4, shape, out));
     if (fused_width(r) != r->width)
         PF_TRY(ascend_set(r->a, pf_tensor_slice(*out, 3, r->width, EXTRA), 0.0f));
-    pf_tensor to = ascend_drop_first(pf_tensor_slice(*out, 3, 0, r->width));
+    pf_tensor to = pf_tensor_drop_first(pf_tensor_slice(*out, 3, 0, r->width));
     return ascend_move(r->a, by_heads(r, rows), to);
+}
+
+/* [1, G*L, H, D'] as [G, L, H, D']. */
+static pf_tensor in_groups(const attention_run *r, pf_tensor rows)
+{
+    int64_t shape[4] = {r->groups, rows.shape[1] / r->groups, rows.shape[2], rows.shape[3]};
+    return pf_tensor_reshape(rows, 4, shape);
 }
 
 /* Column `which` behind the head's own, of every row and head. */
@@ -175,6 +198,7 @@ static pf_status add_key_bias(const attention_run *r, pf_tensor q, pf_tensor k)
     PF_TRY(ascend_move(r->a, high, rest));
     PF_TRY(ascend_combine(r->a, ASCEND_Sub, exact, rest, rest));
     PF_TRY(ascend_set(r->a, pf_tensor_slice(q, 3, r->width, 2), 1.0f));
+    k = in_groups(r, k);
     PF_TRY(ascend_move(r->a, ascend_along(high, 1, 4), extra_column(r, k, 0)));
     return ascend_move(r->a, ascend_along(rest, 1, 4), extra_column(r, k, 1));
 }
@@ -194,12 +218,22 @@ static pf_status write_bias(const attention_run *r, pf_tensor *out)
 static pf_status read_results(const attention_run *r, pf_tensor out, pf_tensor lse)
 {
     const pf_attention_args *args = r->args;
-    pf_tensor own = ascend_drop_first(pf_tensor_slice(out, 3, 0, r->width));
+    pf_tensor own = pf_tensor_drop_first(pf_tensor_slice(out, 3, 0, r->width));
     PF_TRY(ascend_move(r->a, own, by_heads(r, args->out)));
     if (pf_tensor_is_null(&lse))
         return PF_OK;
-    return ascend_move(r->a, pf_tensor_reshape(lse, 2, (int64_t[]){r->heads, r->queries}),
-                       args->log_sum_exp);
+    pf_tensor rows = pf_tensor_reshape(
+        lse, 3, (int64_t[]){r->groups, r->heads, r->queries});
+    return ascend_move(r->a, pf_tensor_permute(rows, (int[]){1, 0, 2}),
+                       pf_tensor_split(args->log_sum_exp, 1, r->groups));
+}
+
+pf_status ascend_fused_attention(ascend *a, const pf_tensor in[4], const pf_tensor out[2],
+                                 float scale)
+{
+    return ascend_launch(a, &(ascend_call){
+        .op = ASCEND_FusedInferAttentionScoreV2, .in = {in[0], in[1], in[2], in[3]},
+        .out = {out[0], out[1]}, .number = {in[0].shape[2]}, .real = (double)scale});
 }
 
 static pf_status attend_fused(const attention_run *r)
@@ -214,10 +248,11 @@ static pf_status attend_fused(const attention_run *r)
         PF_TRY(add_key_bias(r, q, k));
     PF_TRY(write_bias(r, &bias));
     if (!pf_tensor_is_null(&args->log_sum_exp))
-        PF_TRY(ascend_temp(r->a, PF_F32, 4, (int64_t[]){1, r->heads, r->queries, 1}, &lse));
-    PF_TRY(ascend_launch(r->a, &(ascend_call){
-        .op = ASCEND_FusedInferAttentionScoreV2, .in = {q, k, v, bias},
-        .out = {out, lse}, .number = {r->heads}, .real = (double)args->scale}));
+        PF_TRY(ascend_temp(r->a, PF_F32, 4,
+                           (int64_t[]){r->groups, r->heads, r->queries, 1}, &lse));
+    pf_tensor in[4] = {in_groups(r, q), in_groups(r, k), in_groups(r, v), bias};
+    PF_TRY(ascend_fused_attention(r->a, in, (pf_tensor[]){in_groups(r, out), lse},
+                                  args->scale));
     return read_results(r, out, lse);
 }
 
@@ -225,8 +260,9 @@ pf_status ascend_attention(pf_platform *platform, const pf_attention_args *args,
                            pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
-    attention_run r = {a, args, args->heads, args->q.shape[1] / args->heads,
-                       args->q.shape[0], args->k.shape[0], args->bias};
+    int64_t groups = args->groups > 0 ? args->groups : 1;
+    attention_run r = {a, args, args->heads, args->q.shape[1] / args->heads, groups,
+                       args->q.shape[0] / groups, args->k.shape[0] / groups, args->bias};
     if (ascend_is_empty(&args->out))
         return PF_OK;
     if (!pf_tensor_is_null(&args->bias))

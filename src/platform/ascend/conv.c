@@ -187,7 +187,7 @@ static pf_status multiply_columns(const conv_run *r, const column_block *b, pf_t
     PF_TRY(ascend_temp(r->a, PF_F32, 2, (int64_t[]){k[0], pixels}, &sums));
     for (int64_t a = 0; a < k[2]; a++) {
         pf_tensor to = pf_tensor_slice(columns, 1, a, 1);
-        to = ascend_drop_first(pf_tensor_permute(to, (int[]){1, 0, 2, 3, 4, 5}));
+        to = pf_tensor_drop_first(pf_tensor_permute(to, (int[]){1, 0, 2, 3, 4, 5}));
         PF_TRY(ascend_move(r->a, windows(r, b, a), to));
     }
     PF_TRY(ascend_product(r->a, pf_tensor_reshape(r->weight, 2, (int64_t[]){k[0], terms}),

@@ -316,6 +316,63 @@ pf_status ascend_download(ascend *a, void *host, const void *device, int64_t byt
     return PF_OK;
 }
 
+/* The memory that `number` lands in, and its event; made when it is first used. */
+static pf_status prepare_transfer(ascend *a, ascend_transfer *t, int64_t bytes)
+{
+    const ascend_api *f = a->api;
+    void *memory = NULL;
+    if (t->room < bytes) {
+        if (t->landing) {
+            PF_TRY(ascend_sync(a));
+            f->aclrtFreeHost(t->landing);
+        }
+        *t = (ascend_transfer){.arrived = t->arrived};
+        PF_TRY(ascend_check(a, f->aclrtMallocHost(&memory, (size_t)bytes),
+                            "aclrtMallocHost"));
+        t->landing = memory;
+        t->room = bytes;
+    }
+    if (t->arrived)
+        return PF_OK;
+    return ascend_check(a, f->aclrtCreateEvent(&t->arrived), "aclrtCreateEvent");
+}
+
+pf_status ascend_transfer_begin(ascend *a, int number, const void *device, int64_t bytes)
+{
+    ascend_transfer *t = &a->transfers[number];
+    if (a->plan || bytes == 0)
+        return PF_OK;
+    PF_TRY(prepare_transfer(a, t, bytes));
+    PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(t->landing, (size_t)t->room, device,
+                        (size_t)bytes, ACL_DEVICE_TO_HOST, a->stream), "a download"));
+    return ascend_check(a, a->api->aclrtRecordEvent(t->arrived, a->stream),
+                        "aclrtRecordEvent");
+}
+
+pf_status ascend_transfer_end(ascend *a, int number, void *host, int64_t bytes)
+{
+    ascend_transfer *t = &a->transfers[number];
+    if (a->plan || bytes == 0)
+        return PF_OK;
+    int code = a->api->aclrtSynchronizeEventWithTimeout(t->arrived, SYNC_MILLISECONDS);
+    pf_status status = ascend_check(a, code, "waiting for a download");
+    if (status != PF_OK)
+        renew_stream(a);
+    else
+        memcpy(host, t->landing, (size_t)bytes);
+    return status;
+}
+
+static void close_transfers(ascend *a)
+{
+    for (int i = 0; i < PF_TRANSFERS; i++) {
+        if (a->transfers[i].arrived)
+            a->api->aclrtDestroyEvent(a->transfers[i].arrived);
+        if (a->transfers[i].landing)
+            a->api->aclrtFreeHost(a->transfers[i].landing);
+    }
+}
+
 /* --- opening ------------------------------------------------------------------------------- */
 
 /* bf16 is what the weights are in: devices without it are refused. */
@@ -424,6 +481,7 @@ void ascend_device_close(ascend *a)
             ascend_cache_destroy(a);
         while (a->block_count > 0)
             free_block(a, a->block_count - 1);
+        close_transfers(a);
         if (a->staging)
             f->aclrtFreeHost(a->staging);
         if (a->stream)

@@ -18,6 +18,7 @@ typedef struct ascend_facts {
     char version[64];                   /* "8.1.RC1", "unknown" */
     int64_t cube_cores, vector_cores, l2_bytes;
     bool conv_f32;                      /* convolutions without HF32 are accepted */
+    bool mixed_products;                /* bf16 products with an f32 bias, into f32 */
 } ascend_facts;
 
 typedef struct ascend_block {
@@ -32,6 +33,13 @@ typedef struct ascend_scratch {
     int count, current;
     int64_t at;                         /* in the current block */
 } ascend_scratch;
+
+/* A copy to the host that is under way. */
+typedef struct ascend_transfer {
+    char *landing;                      /* pinned */
+    int64_t room;
+    aclrtEvent arrived;
+} ascend_transfer;
 
 typedef struct ascend_cache ascend_cache;
 typedef struct ascend_soc ascend_soc;
@@ -49,6 +57,7 @@ typedef struct ascend {
     ascend_scratch scratch;
     char *staging;                      /* pinned */
     int64_t staged;                     /* bytes that the stream may still read */
+    ascend_transfer transfers[PF_TRANSFERS];
     ascend_cache *cache;                /* of executors, launch.c */
     pf_tally *tally;                    /* the platform's */
     const ascend_soc *plan;             /* plan.h: nothing is computed; else NULL */
@@ -85,6 +94,10 @@ int64_t ascend_free_bytes(ascend *a);
 pf_status ascend_upload(ascend *a, void *device, pf_dtype dtype, const void *host,
                         pf_dtype from, int64_t count);
 pf_status ascend_download(ascend *a, void *host, const void *device, int64_t bytes);
+
+/* The same through an event: only who wants the bytes waits, and for nothing behind. */
+pf_status ascend_transfer_begin(ascend *a, int number, const void *device, int64_t bytes);
+pf_status ascend_transfer_end(ascend *a, int number, void *host, int64_t bytes);
 
 /* Memory until the next ascend_enter, or until a rewind to before. */
 pf_status ascend_scratch_take(ascend *a, int64_t bytes, void **out);

@@ -14,8 +14,10 @@ static pf_status apply(ascend *a, const pf_unary_args *args)
     case PF_UNARY_CLAMP:
         return ascend_limit_to(a, args->x, args->a, args->b, args->y);
     case PF_UNARY_AFFINE:
+        if (args->a == 1.0f)
+            return ascend_shift(a, args->x, args->b, args->y);
         PF_TRY(ascend_scale(a, args->x, args->a, args->y));
-        return ascend_shift(a, args->y, args->b, args->y);
+        return args->b == 0.0f ? PF_OK : ascend_shift(a, args->y, args->b, args->y);
     case PF_UNARY_ROUND_BF16:
         break;
     }

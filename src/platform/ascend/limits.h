@@ -16,6 +16,7 @@
     X(ATTENTION_HEADS, 1, 256, 1, "Operators: attention")                      \
     X(ATTENTION_COLUMNS, 16, 65534, 1, "Operators: attention")                 \
     X(ATTENTION_ROWS, 1, 20971520, 1, "Operators: attention")                  \
+    X(ATTENTION_BATCH, 1, 65536, 1, "Operators: attention")                    \
     X(ROPE_WIDTH, 2, 894, 2, "Operators: rotary")                              \
     X(ROPE_HEADS, 1, 999, 1, "Operators: rotary")                              \
     X(CONV_EXTENT, 1, 1000000, 1, "Operators: convolution")                    \

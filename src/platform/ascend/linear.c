@@ -23,24 +23,32 @@ static bool y_is_free(const pf_linear_args *args)
            !ascend_same(&args->y, &args->residual);
 }
 
-/* x W^T + bias as F32 in r->value.  With bf16 weights the product is rounded to bf16,
- * which is the only form of it that there is; the bias is added in f32. */
-static pf_status multiply(linear_run *r)
+static pf_tensor transposed(const pf_weight *weight)
 {
-    const pf_linear_args *args = r->args;
-    const pf_tensor *w = &args->weight->source;
-    pf_dtype dtype = args->weight->math == PF_MATH_FAST ? PF_BF16 : PF_F32;
-    pf_tensor weight = pf_matrix(args->weight->prepared, dtype, w->shape[0], w->shape[1]);
-    pf_tensor transposed = pf_tensor_permute(weight, (int[]){1, 0});
-    pf_tensor x = args->x, y, none = {0};
-    if (dtype == PF_F32)
-        return ascend_product(r->a, x, transposed, args->bias, r->value);
-    PF_TRY(ascend_dense(r->a, x, PF_BF16, &x));
-    PF_TRY(ascend_temp(r->a, PF_BF16, 2, r->value.shape, &y));
-    PF_TRY(ascend_product(r->a, x, transposed, none, y));
-    if (pf_tensor_is_null(&args->bias))
-        return ascend_move(r->a, y, r->value);
-    return ascend_combine(r->a, ASCEND_Add, y, ascend_along(args->bias, 1, 2), r->value);
+    const pf_tensor *w = &weight->source;
+    pf_dtype dtype = weight->math == PF_MATH_FAST ? PF_BF16 : PF_F32;
+    pf_tensor matrix = pf_matrix(weight->prepared, dtype, w->shape[0], w->shape[1]);
+    return pf_tensor_permute(matrix, (int[]){1, 0});
+}
+
+/* With bf16 weights the product is rounded to bf16 at worst, which is the only form of
+ * it that there is by itself; the bias is added in f32. */
+pf_status ascend_project(ascend *a, const pf_weight *weight, pf_tensor bias, pf_tensor x,
+                         pf_tensor y)
+{
+    pf_tensor w = transposed(weight), rounded, none = {0};
+    if (w.dtype == PF_F32) {
+        PF_TRY(ascend_whole(a, x, &x));
+        return ascend_product(a, x, w, bias, y);
+    }
+    PF_TRY(ascend_dense(a, x, PF_BF16, &x));
+    if (!pf_tensor_is_null(&bias) && a->facts.mixed_products)
+        return ascend_product(a, x, w, bias, y);
+    PF_TRY(ascend_temp(a, PF_BF16, 2, y.shape, &rounded));
+    PF_TRY(ascend_product(a, x, w, none, rounded));
+    if (pf_tensor_is_null(&bias))
+        return ascend_move(a, rounded, y);
+    return ascend_combine(a, ASCEND_Add, rounded, ascend_along(bias, 1, 2), y);
 }
 
 static pf_status activate(linear_run *r)
@@ -103,15 +111,23 @@ static pf_status finish(linear_run *r)
     return ascend_move(r->a, r->value, args->y);
 }
 
+pf_status ascend_linear_in(ascend *a, const pf_linear_args *args, pf_tensor space)
+{
+    linear_run r = {a, args, args->y};
+    if (!y_is_free(args) || args->activation != PF_ACTIVATION_NONE) {
+        if (pf_tensor_is_null(&space))
+            PF_TRY(ascend_temp(a, PF_F32, 2, args->y.shape, &space));
+        r.value = space;
+    }
+    PF_TRY(ascend_project(a, args->weight, args->bias, args->x, r.value));
+    return finish(&r);
+}
+
 pf_status ascend_linear(pf_platform *platform, const pf_linear_args *args,
                         pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
-    linear_run r = {a, args, args->y};
     if (ascend_is_empty(&args->y))
         return PF_OK;
-    if (!y_is_free(args) || args->activation != PF_ACTIVATION_NONE)
-        PF_TRY(ascend_temp(a, PF_F32, 2, args->y.shape, &r.value));
-    PF_TRY(multiply(&r));
-    return finish(&r);
+    return ascend_linear_in(a, args, (pf_tensor){0});
 }

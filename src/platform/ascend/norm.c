@@ -16,55 +16,54 @@ static pf_status layer_norm(ascend *a, const pf_norm_args *args, pf_tensor weigh
         .array = {{1, {args->x.shape[1]}}}, .real = (double)args->epsilon});
 }
 
+pf_status ascend_rms_norm(ascend *a, pf_tensor x, pf_tensor gamma, float epsilon,
+                          pf_tensor y)
+{
+    pf_tensor deviations;
+    PF_TRY(ascend_temp(a, PF_F32, 2, (int64_t[]){x.shape[0], 1}, &deviations));
+    return ascend_launch(a, &(ascend_call){
+        .op = ASCEND_RmsNorm, .in = {x, gamma}, .out = {y, deviations},
+        .real = (double)epsilon});
+}
+
 static pf_status rms_norm(ascend *a, const pf_norm_args *args, pf_tensor y)
 {
-    pf_tensor gamma = args->weight, deviations;
-    int64_t rows[2] = {args->x.shape[0], 1};
+    pf_tensor gamma = args->weight;
     if (pf_tensor_is_null(&gamma)) {
         PF_TRY(ascend_temp(a, PF_F32, 1, &args->x.shape[1], &gamma));
         PF_TRY(ascend_set(a, gamma, 1.0f));
     }
-    PF_TRY(ascend_temp(a, PF_F32, 2, rows, &deviations));
-    PF_TRY(ascend_launch(a, &(ascend_call){
-        .op = ASCEND_RmsNorm, .in = {args->x, gamma}, .out = {y, deviations},
-        .real = (double)args->epsilon}));
+    PF_TRY(ascend_rms_norm(a, args->x, gamma, args->epsilon, y));
     if (pf_tensor_is_null(&args->bias))
         return PF_OK;
     return ascend_combine(a, ASCEND_Add, y, ascend_along(args->bias, 1, 2), y);
 }
 
-/* y = y (1 + scale) + shift, with roundings between. */
+/* y = y factor + shift, with roundings between. */
 static pf_status modulate(ascend *a, const pf_norm_args *args, pf_tensor y)
 {
-    bool round = args->numerics.round_bf16, one = args->scale.rank == 1;
-    pf_tensor factor, shift = one ? ascend_along(args->shift, 1, 2) : args->shift;
-    PF_TRY(ascend_like(a, args->scale, &factor));
-    PF_TRY(ascend_shift(a, args->scale, 1.0f, factor));
-    PF_TRY(ascend_round_if(a, round, factor));
-    factor = one ? ascend_along(factor, 1, 2) : factor;
+    bool round = args->numerics.round_bf16, one = args->factor.rank == 1;
+    pf_tensor shift = one ? ascend_along(args->shift, 1, 2) : args->shift;
+    pf_tensor factor = one ? ascend_along(args->factor, 1, 2) : args->factor;
     PF_TRY(ascend_combine(a, ASCEND_Mul, y, factor, y));
     PF_TRY(ascend_round_if(a, round, y));
     PF_TRY(ascend_combine(a, ASCEND_Add, y, shift, y));
     return ascend_round_if(a, round, y);
 }
 
-/* One vector of scale and shift for all rows is an affine part. */
+/* One vector of factor and shift for all rows is an affine part. */
 static bool folds(const pf_norm_args *args)
 {
     return args->kind == PF_NORM_LAYER && !args->numerics.round_bf16 &&
            pf_tensor_is_null(&args->weight) && pf_tensor_is_null(&args->bias) &&
-           args->scale.rank == 1;
+           args->factor.rank == 1;
 }
 
 static pf_status norm_into(ascend *a, const pf_norm_args *args, pf_tensor y)
 {
-    bool modulated = !pf_tensor_is_null(&args->scale);
-    if (modulated && folds(args)) {
-        pf_tensor factor;
-        PF_TRY(ascend_like(a, args->scale, &factor));
-        PF_TRY(ascend_shift(a, args->scale, 1.0f, factor));
-        return layer_norm(a, args, factor, args->shift, y);
-    }
+    bool modulated = !pf_tensor_is_null(&args->factor);
+    if (modulated && folds(args))
+        return layer_norm(a, args, args->factor, args->shift, y);
     if (args->kind == PF_NORM_LAYER)
         PF_TRY(layer_norm(a, args, args->weight, args->bias, y));
     else

@@ -83,6 +83,15 @@ pf_status ascend_dense(ascend *a, pf_tensor x, pf_dtype dtype, pf_tensor *out)
     return ascend_move(a, x, *out);
 }
 
+pf_status ascend_whole(ascend *a, pf_tensor x, pf_tensor *out)
+{
+    *out = x;
+    if (!repeats(&x))
+        return PF_OK;
+    PF_TRY(ascend_like(a, x, out));
+    return ascend_move(a, x, *out);
+}
+
 pf_status ascend_upright(ascend *a, pf_tensor x, pf_tensor *out)
 {
     ascend_array axes = {0};
@@ -115,11 +124,7 @@ pf_status ascend_set(ascend *a, pf_tensor y, float value)
 static pf_status launch_on(ascend *a, ascend_call *call, pf_tensor x, pf_tensor y)
 {
     pf_tensor out = y;
-    if (repeats(&x)) {
-        PF_TRY(ascend_like(a, x, &call->in[0]));
-        PF_TRY(ascend_move(a, x, call->in[0]));
-        x = call->in[0];
-    }
+    PF_TRY(ascend_whole(a, x, &x));
     bool own = ascend_same(&x, &y);
     if (own)
         PF_TRY(ascend_like(a, y, &out));
@@ -199,12 +204,7 @@ pf_status ascend_combine(ascend *a, ascend_operator op, pf_tensor x, pf_tensor z
                          pf_tensor y)
 {
     bool commutes = op == ASCEND_Add || op == ASCEND_Mul;
-    if (repeats(&x)) {
-        pf_tensor whole;
-        PF_TRY(ascend_like(a, x, &whole));
-        PF_TRY(ascend_move(a, x, whole));
-        x = whole;
-    }
+    PF_TRY(ascend_whole(a, x, &x));
     ascend_call call = {.op = op, .in = {plain(x), plain(z)}, .scalar = {1.0f},
                         .scalars = op == ASCEND_Add || op == ASCEND_Sub};
     if (ascend_same(&y, &z) && commutes && !ascend_same(&y, &x)) {

@@ -30,6 +30,8 @@ pf_status ascend_like(ascend *a, pf_tensor shape, pf_tensor *out);
 pf_status ascend_move(ascend *a, pf_tensor from, pf_tensor to);
 /* `x` itself if it is contiguous and of the dtype, else a copy that is. */
 pf_status ascend_dense(ascend *a, pf_tensor x, pf_dtype dtype, pf_tensor *out);
+/* `x` itself, or where it repeats by a stride of 0, a copy that is written out. */
+pf_status ascend_whole(ascend *a, pf_tensor x, pf_tensor *out);
 /* `x` itself, or where a stride is negative, which CANN does not know, a copy. */
 pf_status ascend_upright(ascend *a, pf_tensor x, pf_tensor *out);
 pf_status ascend_set(ascend *a, pf_tensor y, float value);
@@ -59,22 +61,36 @@ pf_status ascend_round_if(ascend *a, bool round, pf_tensor y);
 pf_status ascend_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
                          pf_tensor y);
 
+/* --- pieces of kernels that larger ones are made of ---------------------------------- */
+
+/* y = x W^T + bias: x F32, or BF16 already; y F32, contiguous. */
+pf_status ascend_project(ascend *a, const pf_weight *weight, pf_tensor bias, pf_tensor x,
+                         pf_tensor y);
+
+/* A linear layer whose product may lie in `space` [M, N] F32 (or null) on its way. */
+pf_status ascend_linear_in(ascend *a, const pf_linear_args *args, pf_tensor space);
+
+/* y = x / rms(x) * gamma, y another tensor. */
+pf_status ascend_rms_norm(ascend *a, pf_tensor x, pf_tensor gamma, float epsilon,
+                          pf_tensor y);
+
+/* The fused rotation into y, which is another tensor and contiguous; is it within its
+ * limits? */
+bool ascend_can_rotate(const ascend *a, const pf_rope_args *args);
+pf_status ascend_rotate(ascend *a, const pf_rope_args *args, pf_tensor y);
+/* Whichever way there is. */
+pf_status ascend_rotate_in_place(ascend *a, const pf_rope_args *args);
+
+/* in: q, k, v [G, L, N, D] BF16 contiguous, and a bias or null; out: like q, and
+ * log-sum-exp [G, N, Lq, 1] F32 or null. */
+pf_status ascend_fused_attention(ascend *a, const pf_tensor in[4], const pf_tensor out[2],
+                                 float scale);
+
 /* The same memory, seen in the same way? */
 bool ascend_same(const pf_tensor *a, const pf_tensor *b);
 
 /* A vector as the only axis that is not 1 of `rank` axes. */
 pf_tensor ascend_along(pf_tensor vector, int axis, int rank);
-
-/* [1, ...] without its first axis. */
-static inline pf_tensor ascend_drop_first(pf_tensor t)
-{
-    t.rank--;
-    for (int i = 0; i < t.rank; i++) {
-        t.shape[i] = t.shape[i + 1];
-        t.stride[i] = t.stride[i + 1];
-    }
-    return t;
-}
 
 static inline bool ascend_is_empty(const pf_tensor *t)
 {

@@ -46,13 +46,17 @@ static double count_of(const pf_tensor *t)
     return pf_tensor_is_null(t) ? 0.0 : (double)pf_tensor_count(t);
 }
 
+/* What a product multiplies: the first of Addmm is the bias. */
+static const pf_tensor *multiplicand(const ascend_call *call)
+{
+    return &call->in[call->op == ASCEND_Addmm ? 1 : 0];
+}
+
 static double product_flops(const ascend_call *call)
 {
-    const pf_tensor *out = &call->out[0], *x = &call->in[0];
+    const pf_tensor *out = &call->out[0], *x = multiplicand(call);
     switch (call->op) {
     case ASCEND_Addmm:
-        x = &call->in[1];
-        break;
     case ASCEND_Mm:
     case ASCEND_BatchMatMul:
         break;
@@ -88,7 +92,7 @@ void ascend_plan_count(const ascend_soc *soc, const ascend_call *call, pf_tally 
 {
     double flops = product_flops(call), bytes = bytes_of(call);
     double elements = bytes / 4.0;
-    double arithmetic = flops > 0.0 ? flops / ascend_soc_peak(soc, call->in[0].dtype)
+    double arithmetic = flops > 0.0 ? flops / ascend_soc_peak(soc, multiplicand(call)->dtype)
                                     : elements / vector_peak(soc);
     double memory = bytes / memory_bytes_per_second;
     tally->launches++;

@@ -498,8 +498,8 @@ static void choose_tasks(attention *a)
     a->query_tasks = blocks_of(all, panels);
 }
 
-pf_status PF_CPU(attention)(pf_platform *platform, const pf_attention_args *args,
-                            pf_error *error)
+static pf_status attend_group(pf_platform *platform, const pf_attention_args *args,
+                              pf_error *error)
 {
     attention a = {
         .args = args,
@@ -520,5 +520,30 @@ pf_status PF_CPU(attention)(pf_platform *platform, const pf_attention_args *args
     int64_t bytes = lay_out(&a, NULL, &layout) * (int64_t)sizeof(float);
     PF_TRY(cpu_scratch_reserve(platform, 0, bytes, error));
     pf_pool_for(platform->pool, args->heads * a.query_tasks, 1, run_tasks, &a);
+    return PF_OK;
+}
+
+/* Rows of group `group` of the `groups` that `rows` has. */
+static pf_tensor rows_of(const pf_tensor *rows, int64_t group, int64_t groups)
+{
+    int64_t count = rows->shape[0] / groups;
+    return pf_tensor_slice(*rows, 0, group * count, count);
+}
+
+pf_status PF_CPU(attention)(pf_platform *platform, const pf_attention_args *args,
+                            pf_error *error)
+{
+    int64_t groups = args->groups > 0 ? args->groups : 1;
+    int64_t queries = args->q.shape[0] / groups;
+    for (int64_t i = 0; i < groups; i++) {
+        pf_attention_args one = *args;
+        one.q = rows_of(&args->q, i, groups);
+        one.k = rows_of(&args->k, i, groups);
+        one.v = rows_of(&args->v, i, groups);
+        one.out = rows_of(&args->out, i, groups);
+        if (!pf_tensor_is_null(&args->log_sum_exp))
+            one.log_sum_exp = pf_tensor_slice(args->log_sum_exp, 1, i * queries, queries);
+        PF_TRY(attend_group(platform, &one, error));
+    }
     return PF_OK;
 }

@@ -12,7 +12,7 @@
 
 /* One row at work; absent vectors are NULL. */
 typedef struct norm_row {
-    const float *x, *weight, *bias, *shift, *scale;
+    const float *x, *weight, *bias, *shift, *factor;
     float *y;
     int64_t count;
     float mean, error, inverse;
@@ -78,15 +78,14 @@ VF_INLINE void finish_vector(const norm_row *r, int64_t i)
     if (r->bias)
         v = vf_add(v, vf_load_part(r->bias + i, lanes));
     v = vf_round_if(v, r->round);
-    if (r->scale) {
-        vf scale = vf_add(vf_set(1.0f), vf_load_part(r->scale + i, lanes));
-        v = vf_round_if(vf_mul(v, vf_round_if(scale, r->round)), r->round);
+    if (r->factor) {
+        v = vf_round_if(vf_mul(v, vf_load_part(r->factor + i, lanes)), r->round);
         v = vf_round_if(vf_add(v, vf_load_part(r->shift + i, lanes)), r->round);
     }
     vf_store_part(r->y + i, v, lanes);
 }
 
-/* Row m of shift or scale, which one row may serve for all; NULL if absent. */
+/* Row m of shift or factor, which one row may serve for all; NULL if absent. */
 static const float *modulation(const pf_tensor *t, int64_t m)
 {
     if (pf_tensor_is_null(t))
@@ -102,7 +101,7 @@ static void normalise_rows(void *argument, int64_t begin, int64_t end, int worke
         norm_row r = {
             .x = row_of(&a->x, m), .y = row_of(&a->y, m),
             .weight = a->weight.data, .bias = a->bias.data,
-            .shift = modulation(&a->shift, m), .scale = modulation(&a->scale, m),
+            .shift = modulation(&a->shift, m), .factor = modulation(&a->factor, m),
             .count = a->x.shape[1], .round = a->numerics.round_bf16,
         };
         measure(&r, a->kind, a->epsilon);
@@ -120,7 +119,7 @@ static bool is_adjacent(const pf_tensor *t)
 pf_status PF_CPU(norm)(pf_platform *platform, const pf_norm_args *args, pf_error *error)
 {
     if (!is_adjacent(&args->weight) || !is_adjacent(&args->bias) ||
-        !is_adjacent(&args->shift) || !is_adjacent(&args->scale))
+        !is_adjacent(&args->shift) || !is_adjacent(&args->factor))
         return reference_norm(platform, args, error);
     pf_norm_args copy = *args;
     pf_pool_for(platform->pool, args->x.shape[0], 4, normalise_rows, &copy);

@@ -11,6 +11,8 @@
 typedef struct attention_row {
     const pf_attention_args *args;
     int64_t head, query, width;     /* columns of a head */
+    int64_t first, keys;            /* of its group */
+    int64_t at;                     /* of the query in its group */
 } attention_row;
 
 static const float *columns(const pf_tensor *matrix, int64_t row,
@@ -23,10 +25,10 @@ static float score(const attention_row *r, int64_t key)
 {
     const pf_attention_args *a = r->args;
     float s = a->scale * reference_dot(columns(&a->q, r->query, r),
-                                       columns(&a->k, key, r), r->width);
+                                       columns(&a->k, r->first + key, r), r->width);
     if (!pf_tensor_is_null(&a->bias))
         s += ((const float *)a->bias.data)[r->head * a->bias.stride[0] +
-                                           r->query * a->bias.stride[1] +
+                                           r->at * a->bias.stride[1] +
                                            key * a->bias.stride[2]];
     return s;
 }
@@ -35,7 +37,7 @@ static void attend(const attention_row *r)
 {
     const pf_attention_args *a = r->args;
     bool round = a->numerics.round_bf16;
-    int64_t keys = a->k.shape[0];
+    int64_t keys = r->keys;
     float *out = row_of(&a->out, r->query) + r->head * r->width;
     float most = -INFINITY, sum = 0.0f;
     for (int64_t key = 0; key < keys; key++)
@@ -44,7 +46,7 @@ static void attend(const attention_row *r)
         out[i] = 0.0f;
     for (int64_t key = 0; key < keys; key++) {
         float p = expf(score(r, key) - most);
-        const float *v = columns(&a->v, key, r);
+        const float *v = columns(&a->v, r->first + key, r);
         sum += p;
         p = round_if(round, p);
         for (int64_t i = 0; i < r->width; i++)
@@ -61,9 +63,12 @@ static void attend_rows(void *argument, int64_t begin, int64_t end, int worker)
 {
     (void)worker;
     const pf_attention_args *a = argument;
+    int64_t groups = a->groups > 0 ? a->groups : 1;
+    int64_t queries = a->q.shape[0] / groups, keys = a->k.shape[0] / groups;
     for (int64_t i = begin; i < end; i++) {
-        attention_row row = {a, i % a->heads, i / a->heads,
-                             a->q.shape[1] / a->heads};
+        int64_t query = i / a->heads;
+        attention_row row = {a, i % a->heads, query, a->q.shape[1] / a->heads,
+                             query / queries * keys, keys, query % queries};
         attend(&row);
     }
 }

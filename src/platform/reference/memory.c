@@ -45,6 +45,22 @@ static pf_status download(pf_platform *platform, void *host, const void *device,
     return upload(platform, host, device, bytes, error);
 }
 
+static pf_status download_begin(pf_platform *platform, int number, void *host,
+                                const void *device, int64_t bytes, bool *there,
+                                pf_error *error)
+{
+    (void)number;
+    *there = true;
+    return download(platform, host, device, bytes, error);
+}
+
+static pf_status download_end(pf_platform *platform, int number, void *host,
+                              int64_t bytes, pf_error *error)
+{
+    (void)platform, (void)number, (void)host, (void)bytes, (void)error;
+    return PF_OK;
+}
+
 /* --- weights ---------------------------------------------------------------- */
 
 static pf_status weight_prepare(pf_platform *platform, pf_weight_kind kind,
@@ -79,6 +95,8 @@ void reference_fill_memory(pf_platform_table *table)
     table->release = release;
     table->upload = upload;
     table->download = download;
+    table->download_begin = download_begin;
+    table->download_end = download_end;
     table->weight_prepare = weight_prepare;
     table->weight_bytes = weight_bytes;
     table->weight_release = weight_release;

@@ -26,7 +26,7 @@ static statistics measure(const pf_norm_args *a, const float *x, int64_t count)
     return (statistics){mean, 1.0 / sqrt(variance + (double)a->epsilon)};
 }
 
-/* Row m of shift or scale, which one row may serve for all. */
+/* Row m of shift or factor, which one row may serve for all. */
 static const float *modulation(const pf_tensor *t, int64_t m)
 {
     return t->rank == 1 ? t->data : row_of(t, m);
@@ -35,10 +35,10 @@ static const float *modulation(const pf_tensor *t, int64_t m)
 static void normalise(const pf_norm_args *a, int64_t m)
 {
     bool round = a->numerics.round_bf16;
-    bool modulated = !pf_tensor_is_null(&a->scale);
+    bool modulated = !pf_tensor_is_null(&a->factor);
     const float *x = row_of(&a->x, m);
     const float *shift = modulated ? modulation(&a->shift, m) : NULL;
-    const float *scale = modulated ? modulation(&a->scale, m) : NULL;
+    const float *factor = modulated ? modulation(&a->factor, m) : NULL;
     float *y = row_of(&a->y, m);
     int64_t count = a->x.shape[1];
     statistics s = measure(a, x, count);
@@ -50,7 +50,7 @@ static void normalise(const pf_norm_args *a, int64_t m)
             value += element_of(&a->bias, i);
         value = round_if(round, value);
         if (modulated) {
-            value = round_if(round, value * round_if(round, 1.0f + scale[i]));
+            value = round_if(round, value * factor[i]);
             value = round_if(round, value + shift[i]);
         }
         y[i] = value;

@@ -20,12 +20,13 @@ static void rotate_rows(void *argument, int64_t begin, int64_t end, int worker)
 {
     (void)worker;
     const pf_rope_args *a = argument;
-    int64_t pairs = a->cos.shape[1];
+    const pf_rope_table *t = &a->table;
+    int64_t pairs = t->cos.shape[1];
     bool half = a->form == PF_ROPE_HALF;
     for (int64_t i = begin; i < end; i++) {
-        int64_t position = i / a->rows_per_position;
-        const float *cos = row_of(&a->cos, position);
-        const float *sin = row_of(&a->sin, position);
+        int64_t position = i / t->rows_per_position % t->cos.shape[0];
+        const float *cos = row_of(&t->cos, position);
+        const float *sin = row_of(&t->sin, position);
         for (int head = 0; head < a->heads; head++) {
             float *x = row_of(&a->x, i) + head * 2 * pairs;
             for (int64_t j = 0; j < pairs; j++)

@@ -5,10 +5,11 @@
 const $ = (id) => document.getElementById(id);
 const PAGE = 24;                        // films of one page of the list
 const UNDO_MS = 7000;
+// Scenes that a small model knows, too.
 const IDEAS = [
-  "Rain drums on a tin roof while a cat watches from the window.",
-  "A wooden ball rolls down a marble run and drops into a bowl.",
-  "Waves break on a pebble beach at dusk, and gulls call.",
+  "A large red metal ball falls onto the grey floor and bounces.",
+  "A green wooden cube drops onto a beige floor in front of a white wall.",
+  "A bouncy yellow rubber ball falls on the brown floor.",
 ];
 
 const cards = new Map();                // id -> {node, video, ...}
@@ -128,7 +129,8 @@ function facts(video) {
   if (!s.generate_sound) parts.push("silent");
   if (video.status === "completed" && video.inference_time_s)
     parts.push(`made in ${timeText(video.inference_time_s)}`);
-  return parts.join(" · ");
+  // A fact stays on one line.
+  return parts.map((part) => part.replaceAll(" ", "\u00a0")).join(" · ");
 }
 
 function showFilm(entry) {
@@ -466,6 +468,8 @@ function fillForm() {
   const { defaults } = model;
   fillShapes();
   fillLengths();
+  // Films of few pixels look better small, and more of them fit.
+  if (Math.max(defaults.width, defaults.height) < 256) $("gallery").style.setProperty("--least", "256px");
   $("steps").max = String(Math.max(50, defaults.num_inference_steps));
   $("steps").value = String(defaults.num_inference_steps);
   $("guidance").max = String(Math.max(12, defaults.guidance_scale));
