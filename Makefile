@@ -64,7 +64,8 @@ tsan:
 	@ninja -C build-tsan && meson test -C build-tsan $(SUITES) -t 4
 
 # A model of one's own: PyTorch is needed (training/requirements.txt), nothing else is.
-# Stopped, the same command goes on.  INIT=models/nano starts from an exported model.
+# Stopped, the same command goes on.  INIT=models/nano starts from an exported model,
+# whose video encoder learns, too, with FREE=1.
 PYTHON ?= python3
 PRESET ?= cpu
 HOURS ?= 2
@@ -74,7 +75,7 @@ MODEL ?= $(RUN)/model
 
 train:
 	@nice -n 19 $(PYTHON) -m training all --preset $(PRESET) --hours $(HOURS) \
-	  --seed $(SEED) --folder $(RUN) --export $(MODEL) $(if $(INIT),--init $(INIT))
+	  --seed $(SEED) --folder $(RUN) --export $(MODEL) $(if $(INIT),--init $(INIT) $(if $(FREE),--free-encoder))
 
 quality: all
 	@/usr/bin/python3 tests/quality/quality.py --program $(BUILD)/phonofilm
@@ -87,7 +88,7 @@ help:
 	@echo 'make demo         make a film'
 	@echo 'make test         run every test'
 	@echo 'make quality      measure the films of models/nano'
-	@echo 'make train        train a small model (PRESET, HOURS, SEED, INIT, RUN, MODEL)'
+	@echo 'make train        train a small model (PRESET, HOURS, SEED, INIT, FREE, RUN, MODEL)'
 	@echo 'make bench        measure the kernels of this machine'
 	@echo 'make crash        kill a server fifty times and count what is lost'
 	@echo 'make load         a thousand connections to a server'

@@ -10,8 +10,8 @@ import sys
 
 import torch
 
-from . import export, latents, presets, store, train_audio_vae, train_towers, \
-    train_video_vae
+from . import export, latents, parallel, presets, store, train_audio_vae, \
+    train_towers, train_video_vae
 
 
 def read_options():
@@ -24,17 +24,21 @@ def read_options():
     parser.add_argument("--hours", type=float, default=2.0, help="of the wall clock")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--init", help="exported folder to start from")
-    parser.add_argument("--free-encoders", action="store_true",
-                        help="with --init: let the encoders learn, too")
+    parser.add_argument("--free-encoder", action="store_true",
+                        help="with --init: let the video encoder learn, too; the towers "
+                        "then follow its new latents")
     parser.add_argument("--export", default="models/nano", help="where the model goes")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.free_encoder and not options.init:
+        parser.error("--free-encoder: without --init every encoder learns anyway")
+    return options
 
 
 def settle(options):
     """The settings of a run are written once; going on needs the same ones."""
     path = os.path.join(options.folder, "run.json")
     now = dict(preset=options.preset, hours=options.hours, seed=options.seed,
-               init=options.init, keep=not options.free_encoders)
+               init=options.init, keep=not options.free_encoder)
     if not os.path.exists(path):
         store.save_json(path, now)
     elif options.command == "all" and store.load_json(path) != now:
@@ -43,47 +47,42 @@ def settle(options):
     return store.load_json(path)
 
 
-def start(options, command, threads):
-    """A stage as a process of its own."""
-    environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
+def run_in(options, command, count):
+    """A stage in `count` processes."""
     words = [sys.executable, "-m", "training", command, "--folder", options.folder,
              "--export", options.export]
-    return subprocess.Popen(words, env=environment)
-
-
-def wait(processes):
-    codes = [p.wait() for p in processes]
-    if any(codes):
+    meeting = os.path.join(options.folder, f"{command}.meeting")
+    started = [subprocess.Popen(words, env=environment)
+               for environment in parallel.environments(count, meeting)]
+    if any([p.wait() for p in started]):
         sys.exit("a stage failed; the same command goes on from its last checkpoint")
 
 
 def run_all(options, preset):
-    threads = preset["threads"]
-    side = max(threads // 2, 1)
-    wait([start(options, stage, side) for stage in ("video_vae", "audio_vae")])
+    for stage in ("video_vae", "audio_vae"):
+        run_in(options, stage, preset["processes"])
     latents.forget_begun(options.folder)
-    encoders = 1 if preset["device"] == "cuda" else threads
-    wait([start(options, "latents", threads // encoders) for _ in range(encoders)])
-    wait([start(options, "towers", threads)])
-    wait([start(options, "export", threads)])
+    run_in(options, "latents", preset["processes"])
+    run_in(options, "towers", preset["processes"])
+    run_in(options, "export", 1)
 
 
 def run_stage(options, run, preset):
     seconds = 3600 * run["hours"]
     common = dict(seed=run["seed"], device=preset["device"], init=run["init"])
     folder, clips = options.folder, preset["clips"]
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", preset["threads"])))
+    torch.set_num_threads(preset["threads"])
+    share = presets.SHARES["new" if run["init"] is None else "init"]
     if options.command == "video_vae":
-        train_video_vae.train(folder, seconds * preset["video_vae"], keep=run["keep"],
+        train_video_vae.train(folder, seconds * share["video_vae"], keep=run["keep"],
                               **common)
     elif options.command == "audio_vae":
-        train_audio_vae.train(folder, seconds * preset["audio_vae"], keep=run["keep"],
-                              **common)
+        train_audio_vae.train(folder, seconds * share["audio_vae"], **common)
     elif options.command == "latents":
         latents.cache(folder, clips, run["seed"], preset["device"])
     elif options.command == "towers":
-        train_towers.train(folder, seconds * preset["towers"], clips=clips,
-                           batch=preset["batch"], **common)
+        train_towers.train(folder, seconds * share["towers"], clips=clips,
+                           batch=preset["batch"], keep=run["keep"], **common)
     else:
         export.export(folder, options.export)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import store, train_audio_vae, train_video_vae, world
+from . import parallel, store, train_audio_vae, train_video_vae, world
 
 SHARD = 40                  # clips
 WHITE = 255                 # of the picture that stands for "no picture"
@@ -114,6 +114,8 @@ def cache(folder, clips, seed, device="cpu"):
         parts = [encode_clip(vae, scene, device) for scene in scenes]
         store.save_checkpoint(path, {k: torch.stack([p[k] for p in parts]) for k in parts[0]})
         print("latents:", shard, flush=True)
+    if parallel.rank() > 0:
+        return
     white = np.full((world.SIZE, world.SIZE, 3), WHITE, np.uint8)
     store.save_checkpoint(os.path.join(folder, "latents", "white.pt"),
                           dict(condition=encode_condition(vae, white, device)))

@@ -31,10 +31,12 @@ BRIDGE = dict(_class_name="DualTowerConditionalBridge", visual_layers=6, audio_l
               apply_first_frame_bias_in_rope=False, trainable_condition_scale=False,
               pooled_adaln=False)
 
-# Seconds are shares of the wall clock.  Both autoencoders run side by side, each on
-# one thread; the towers run on two.
-CPU = dict(threads=2, clips=1200, batch=16, device="cpu",
-           video_vae=0.36, audio_vae=0.22, towers=0.5)
-GPU = dict(threads=8, clips=50000, batch=256, device="cuda",
-           video_vae=0.45, audio_vae=0.22, towers=0.4)
+# `batch` is that of the towers, of each process.
+CPU = dict(processes=2, threads=1, clips=2000, batch=8, device="cpu")
+GPU = dict(processes=1, threads=8, clips=50000, batch=256, device="cuda")
 PRESETS = {"cpu": CPU, "gpu": GPU}
+
+# Of the wall clock, for a new model and for one that goes on from an exported one; the
+# rest goes to the cached latents.
+SHARES = {"new": dict(video_vae=0.29, audio_vae=0.12, towers=0.5),
+          "init": dict(video_vae=0.32, audio_vae=0.02, towers=0.64)}

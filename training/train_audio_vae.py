@@ -47,8 +47,8 @@ class Losses:
     def __init__(self, vae, device):
         self.vae, self.device, self.count = vae, device, 0
 
-    def __call__(self, rng, progress):
-        sound = np.stack([draw_crop(rng) for _ in range(BATCH)])
+    def __call__(self, own, shared, progress):
+        sound = np.stack([draw_crop(own) for _ in range(BATCH)])
         truth = torch.from_numpy(sound)[:, None].to(self.device)
         with torch.autocast(self.device, torch.bfloat16):
             mean = self.vae.encode(truth)
@@ -56,7 +56,7 @@ class Losses:
         mean, guess = mean.float(), guess.float()
         wave = relative_error(guess, truth)
         loss = wave + 1e-3 * mean.square().mean()
-        late, now = progress >= SPECTRAL_FROM, int(rng.integers(4)) == 0
+        late, now = progress >= SPECTRAL_FROM, int(shared.integers(4)) == 0
         if late or now:
             loss = loss + (0.7 if late else 0.1) * spectral_error(guess, truth)
         error = (guess - truth).square().mean().clamp_min(1e-12)
@@ -83,11 +83,11 @@ def build(init=None):
     return vae
 
 
-def train(folder, seconds, seed, device="cpu", init=None, keep=True):
-    """`keep`: see the video autoencoder."""
+def train(folder, seconds, seed, device="cpu", init=None):
+    """The encoder of an exported model stays as it is: the towers know its latents."""
     torch.manual_seed(seed)
     vae = build(init).to(device)
-    if init and keep:
+    if init:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
     gentle = 0.5 if init else 1.0

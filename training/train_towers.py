@@ -13,17 +13,18 @@ from .bridge import Bridge, velocity
 from .latents import Clips
 from .optim import Optimizer
 from .towers import AudioTower, VideoTower, make_context
-from .trainer import Stage
+from .trainer import Stage, flat_then_linear
 from .umt5 import TextEncoder
 
-SHIFT = 4.0                 # of the noise levels in training
+SHIFT = 8.0                 # of the noise levels in training: when things hit, and
+                            # what is heard, is decided where noise is strong
 BOUNDARY = 0.9              # sigma below which the second expert works
-SPLIT_AT = 0.76             # share of the time after which there are two experts
-HIGH_SHARE = 0.4            # of the steps after that which train the first one
+SPLIT_AT = 0.6              # share of the time after which there are two experts
+HIGH_SHARE = 0.45           # of the steps after that which train the first one
 MUON_LR = 0.008
 MOVING, SOUNDING = 4.0, 2.0  # extra weight of latent cells and of audio frames
-AUDIO = 1.5                 # weight of the audio loss
-NO_PROMPT, NO_PICTURE = 0.06, 0.15
+AUDIO = 2.0                 # weight of the audio loss
+NO_PROMPT, NO_PICTURE = 0.06, 0.3
 HELD_OUT = 32               # clips at the end of the cache, for the logs
 PARTS = ("text_encoder", "video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
 
@@ -174,11 +175,11 @@ class Losses:
             out.append(self.nothing[rng.integers(3)] if drop else self.pieces.encode(text))
         return out
 
-    def expert(self, rng):
+    def expert(self, shared):
         """(expert, lowest sigma, highest sigma) of one step."""
         if not self.split:
             return 0, 0.0, 1.0
-        return (0, BOUNDARY, 1.0) if rng.random() < HIGH_SHARE else (1, 0.0, BOUNDARY)
+        return (0, BOUNDARY, 1.0) if shared.random() < HIGH_SHARE else (1, 0.0, BOUNDARY)
 
     def errors(self, numbers, captions, sigma, expert, blank):
         """Weighted squared errors [B] of video and audio.  blank [B]: no picture."""
@@ -200,12 +201,12 @@ class Losses:
         return (weighted_square(video, noise - data, heavy),
                 weighted_square(audio, hiss - sound, loud))
 
-    def __call__(self, rng, progress):
-        numbers = rng.integers(len(self.clips.scenes) - HELD_OUT, size=self.batch)
-        expert, low, high = self.expert(rng)
+    def __call__(self, own, shared, progress):
+        numbers = own.integers(len(self.clips.scenes) - HELD_OUT, size=self.batch)
+        expert, low, high = self.expert(shared)
         sigma = noise_levels(self.batch, low, high)
         blank = torch.rand(self.batch) < NO_PICTURE
-        video, audio = self.errors(numbers, self.captions(rng, numbers), sigma, expert,
+        video, audio = self.errors(numbers, self.captions(own, numbers), sigma, expert,
                                    blank)
         return dict(loss=video.mean() + AUDIO * audio.mean(), video=video.mean(),
                     audio=audio.mean())
@@ -257,24 +258,38 @@ def split_experts(losses):
     return before
 
 
+@torch.no_grad()
+def join_experts(model):
+    """Make both video experts their mean, to train them as one again."""
+    second = dict(model.video_dit_2.named_parameters())
+    for name, p in model.video_dit.named_parameters():
+        p.lerp_(second[name], 0.5)
+    model.video_dit_2.load_state_dict(model.video_dit.state_dict())
+
+
 def text_is_gentle(name):
     return 0.6 if name.startswith("text_encoder") else 1.0
 
 
-def train(folder, seconds, seed, clips, batch, device="cpu", init=None):
+def train(folder, seconds, seed, clips, batch, device="cpu", init=None, keep=True):
+    """`keep`: the latents are those that an exported model's towers know; if they are
+    not, its experts begin as one again."""
     torch.manual_seed(seed)
     model, pieces = build(init)
+    if init and not keep:
+        join_experts(model)
     model.to(device)
-    gentle = 0.5 if init else 1.0
+    gentle = 0.5 if init and keep else 1.0
     optimizer = Optimizer(model.named_parameters(), MUON_LR * gentle, 2e-3 * gentle,
                           text_is_gentle)
     stage = Stage("towers", folder, model, optimizer, seconds, seed)
-    if init:
+    if init and keep:
         stage.marks["experts split"] = 0
     stage.resume()
     data = Clips(folder, clips, seed, device)
     losses = Losses(model, data, pieces, batch, device)
-    stage.run(losses, before=split_experts(losses), watch=losses.check)
+    stage.run(losses, before=split_experts(losses), watch=losses.check,
+              schedule=lambda progress: flat_then_linear(progress, flat=0.45))
 
 
 def load(folder):

@@ -13,7 +13,7 @@ from .video_vae import VideoVAE, init_identity
 BATCHES = [(2, 9, 64), (4, 17, 32), (2, 17, 48), (2, 33, 32), (2, 49, 24), (1, 17, 64),
            (1, 49, 32)]
 LAST_BATCHES = [(1, 49, 64), (2, 49, 32), (2, 17, 64)]
-MOVING = 5.0                # extra weight of the thing and its shadow
+MOVING = 9.0                # extra weight of the thing and its shadow
 MUON_LR = 0.002
 FROZEN_AT = 0.8             # share of the time after which the encoder is kept
 
@@ -37,9 +37,9 @@ def draw_clip(rng, frames, side):
             world.motion_mask(scene, numbers)[window])
 
 
-def draw_batch(rng, kinds):
+def draw_batch(rng, kind):
     """Video [B, 3, F, s, s] in [-1, 1] and weights [B, 1, F, s, s]."""
-    count, frames, side = kinds[rng.integers(len(kinds))]
+    count, frames, side = kind
     clips, masks = zip(*(draw_clip(rng, frames, side) for _ in range(count)))
     video = torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3).float()
     weight = 1.0 + MOVING * torch.from_numpy(np.stack(masks)).float()[:, None]
@@ -56,7 +56,7 @@ def reconstruction_loss(guess, truth, weight):
     Without the chroma term the thing stays grey for long; the gradients make edges."""
     d = guess - truth
     chroma = d - d.mean(1, keepdim=True)
-    loss = _weighted(d.abs() + 0.5 * d.square(), weight) + _weighted(chroma.abs(), weight)
+    loss = _weighted(d.abs() + d.square(), weight) + _weighted(chroma.abs(), weight)
     loss += 0.5 * _weighted(d.diff(dim=-1).abs(), weight[..., 1:])
     loss += 0.5 * _weighted(d.diff(dim=-2).abs(), weight[..., 1:, :])
     return loss + 0.25 * _weighted(d.diff(dim=2).abs(), weight[:, :, 1:])
@@ -74,9 +74,10 @@ class Losses:
     def __init__(self, vae, device):
         self.vae, self.device = vae, device
 
-    def __call__(self, rng, progress):
+    def __call__(self, own, shared, progress):
         frozen = not self.vae.encoder.conv_in.weight.requires_grad
-        batch = draw_batch(rng, LAST_BATCHES if frozen else BATCHES)
+        kinds = LAST_BATCHES if frozen else BATCHES
+        batch = draw_batch(own, kinds[shared.integers(len(kinds))])
         video, weight = (t.to(self.device) for t in batch)
         with torch.autocast(self.device, torch.bfloat16):
             with torch.set_grad_enabled(not frozen):
@@ -119,7 +120,7 @@ def train(folder, seconds, seed, device="cpu", init=None, keep=True):
     towers trained on its latents still fit."""
     torch.manual_seed(seed)
     vae = build(init).to(device)
-    gentle = 0.5 if init else 1.0
+    gentle = 0.5 if init and keep else 1.0
     optimizer = Optimizer(vae.named_parameters(), MUON_LR * gentle, 2e-3 * gentle)
     stage = Stage("video_vae", folder, vae, optimizer, seconds, seed)
     if init and keep:

@@ -1,8 +1,9 @@
 """The training loop that all stages share.
 
-A stage is trained for a number of seconds, not of steps.  Every random draw comes
-from (seed, stage, step), so that nothing but the step number need be stored for it.
-A checkpoint holds model, optimiser, moving average, step and seconds; it is written
+A stage is trained for a number of seconds, not of steps, by one process or several
+(parallel.py); the first one writes the checkpoint and the log.  Every random draw comes
+from (seed, stage, step, process), so that nothing but the step number need be stored
+for it.  A checkpoint holds model, optimiser, moving average, step and seconds; it is written
 beside the old one and then put in its place, so that a kill at any moment is harmless.
 """
 import json
@@ -13,7 +14,7 @@ import zlib
 import numpy as np
 import torch
 
-from . import store
+from . import parallel, store
 from .optim import Average
 
 
@@ -21,11 +22,12 @@ torch.set_flush_denormal(True)       # they cost much and mean nothing
 
 
 def seed_step(seed, stage, step):
-    """Seed PyTorch and return NumPy's generator for one step of one stage."""
+    """Seed PyTorch for one step of one stage; returns two of NumPy's generators: this
+    process's own, and one that draws the same in every process."""
     words = [seed, zlib.crc32(stage.encode()), step]
-    rng = np.random.default_rng(words)
-    torch.manual_seed(int(rng.integers(2 ** 62)))
-    return rng
+    own = np.random.default_rng([*words, 1 + parallel.rank()])
+    torch.manual_seed(int(own.integers(2 ** 62)))
+    return own, np.random.default_rng(words)
 
 
 def flat_then_linear(progress, warm=0.01, flat=0.6):
@@ -64,12 +66,16 @@ class Stage:
               flush=True)
 
     def save(self):
+        if parallel.rank() > 0:
+            return
         store.save_checkpoint(self.path, dict(
             model=self.model.state_dict(), optimizer=self.optimizer.state_dict(),
             average=self.average.values, step=self.step, seconds=self.seconds,
             marks=self.marks))
 
     def log(self, **values):
+        if parallel.rank() > 0:
+            return
         line = dict(step=self.step, seconds=round(self.seconds, 1),
                     **{k: round(float(v), 5) for k, v in values.items()})
         with open(os.path.join(self.folder, f"{self.name}.log"), "a") as f:
@@ -86,20 +92,26 @@ class Stage:
     def run(self, losses, before=None, watch=None, log_every=50, schedule=flat_then_linear):
         """Train until the time is up.
 
-        losses(rng, progress) -> {"loss": tensor, ...}; before(stage) is called ahead
-        of every step; watch(stage) every log_every steps, its values are logged.
+        losses(own, shared, progress) -> {"loss": tensor, ...}, with the generators of
+        seed_step; before(stage) is called ahead of every step; watch(stage) every
+        log_every steps, its values are logged.  What is logged of the losses is the
+        first process's.
         """
-        saved, sums = time.monotonic(), {}
+        parallel.join()
+        saved, sums, took = time.monotonic(), {}, 0.0
         while self.progress < 1.0:
             start = time.monotonic()
             if before:
                 before(self)
-            values = losses(seed_step(self.seed, self.name, self.step), self.progress)
+            values = losses(*seed_step(self.seed, self.name, self.step), self.progress)
             values["loss"].backward()
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            seconds, = parallel.average(gradients, took)
             self.optimizer.step(schedule(self.progress))
             self.step += 1
             self.average.update(self.model, self.step)
-            self.seconds += time.monotonic() - start
+            self.seconds += seconds
+            took = time.monotonic() - start
             for key, value in values.items():
                 sums.setdefault(key, []).append(float(value.detach()))
             if self.step % log_every == 0:

@@ -1,13 +1,23 @@
 """The training itself: resuming, starting from an export, and small helpers."""
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from training import export, latents, presets, prompts, store, tokenizer, train_audio_vae, \
-    train_towers, train_video_vae, world  # noqa: E402
+from training import export, latents, parallel, presets, prompts, store, tokenizer, \
+    train_audio_vae, train_towers, train_video_vae, world  # noqa: E402
 from training.optim import Optimizer, orthogonalize  # noqa: E402
-from training.trainer import Stage  # noqa: E402
+from training.trainer import Stage, seed_step  # noqa: E402
+
+
+def toy_losses(model):
+    def losses(own, shared, _):
+        x = torch.from_numpy(own.normal(size=(4, 8))).float() * (1 + shared.integers(3))
+        return dict(loss=(model(x) - torch.randn(4, 4)).square().mean())
+    return losses
 
 
 def stage(folder, seconds):
@@ -21,16 +31,12 @@ def stage(folder, seconds):
 
 def steps(made, until):
     """Train to a step number, at a constant learning rate."""
-    def losses(rng, _):
-        x = torch.from_numpy(rng.normal(size=(4, 8))).float()
-        return dict(loss=(made.model(x) - torch.randn(4, 4)).square().mean())
-
     def stop(s):
         if s.step >= until:
             s.save()
             raise KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt):
-        made.run(losses, before=stop, schedule=lambda progress: 1.0)
+        made.run(toy_losses(made.model), before=stop, schedule=lambda progress: 1.0)
     return {k: v.clone() for k, v in made.model.state_dict().items()}
 
 
@@ -41,6 +47,30 @@ def test_resumed_equals_uninterrupted(tmp_path):
     steps(stage(tmp_path / "parts", 1e6), 9)
     parts = steps(stage(tmp_path / "parts", 1e6), 20)
     assert all(torch.equal(whole[k], parts[k]) for k in whole)
+
+
+TOGETHER = """
+import sys
+from training.tests.test_training import stage, steps
+steps(stage(sys.argv[1], 1e6), 12)
+"""
+
+
+def test_processes_take_the_mean_step(tmp_path, monkeypatch):
+    """Two processes end where one does that averages the gradients of both."""
+    started = [subprocess.Popen([sys.executable, "-c", TOGETHER, str(tmp_path)], env=e)
+               for e in parallel.environments(2, str(tmp_path / "meeting"))]
+    assert [p.wait() for p in started] == [0, 0]
+    together = store.load_checkpoint(str(tmp_path / "toy.checkpoint"))["model"]
+    alone = stage(tmp_path / "none", 1e6)
+    losses = toy_losses(alone.model)
+    for step in range(12):
+        for rank in range(2):
+            monkeypatch.setattr(parallel, "rank", lambda: rank)
+            (losses(*seed_step(3, "toy", step), 0.0)["loss"] / 2).backward()
+        alone.optimizer.step(1.0)
+    for name, value in alone.model.state_dict().items():
+        assert torch.allclose(together[name], value, atol=1e-5), name
 
 
 def test_killed_while_writing(tmp_path):
