@@ -47,7 +47,7 @@ parser.add_argument("--steps", type=int, help="of the film, instead of --seconds
 parser.add_argument("--stub", help="a Python with fastapi and uvicorn")
 options = parser.parse_args()
 
-FILM = {"prompt": "A long rain.", "size": "160x96", "num_frames": 33, "seed": 3}
+FILM = {"prompt": "A long rain.", "size": "320x192", "num_frames": 33, "seed": 3}
 QUEUE = 4
 SO_TIMESTAMPNS = 35
 ONE_IN = 20                             # status clients that connect anew every time

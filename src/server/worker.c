@@ -13,6 +13,7 @@
  * the telling.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +30,18 @@
 #include "server/stills.h"
 
 enum { SAVE_SHARE = 100, TRANSIENT_STARTS = 3, COMMENT_BYTES = 4096 };
-static const double progress_seconds = 0.2, preview_seconds = 0.7,
-                    retry_seconds = 0.3;
+static const double retry_seconds = 0.3;
+
+/* Seconds between two of a kind of news: every reader costs time that the film would
+ * have had, so a long film tells less often. */
+static const struct pace {
+    double least, most, share;          /* share: of the time that the run has taken */
+} progress_pace = {0.2, 1.0, 0.02}, preview_pace = {0.7, 2.5, 0.1};
+
+static double pause_of(struct pace p, double elapsed)
+{
+    return fmin(fmax(p.share * elapsed, p.least), p.most);
+}
 
 /* What the maker has to tell since the worker last looked. */
 typedef struct news {
@@ -77,7 +88,7 @@ static void show_progress(void *user, const pf_progress *progress)
     bool new_step = progress->step != r->told_step ||
                     strcmp(progress->stage, r->told_stage) != 0;
     bool pressing = strcmp(progress->stage, r->told_stage) != 0;
-    if (!pressing && (!new_step || now - r->told < progress_seconds))
+    if (!pressing && (!new_step || now - r->told < pause_of(progress_pace, now - r->began)))
         return;
     r->told = now;
     r->told_step = progress->step;
@@ -94,8 +105,8 @@ static void show_preview(void *user, const pf_preview *preview)
 {
     run *r = user;
     double now = pf_seconds();
-    if (r->previewed > 0 && now - r->previewed < preview_seconds &&
-        preview->step < preview->steps)
+    if (r->previewed > 0 && preview->step < preview->steps &&
+        now - r->previewed < pause_of(preview_pace, now - r->began))
         return;
     r->previewed = now;
     char *text = pf_preview_event(preview);
