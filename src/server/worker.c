@@ -338,12 +338,14 @@ static void publish_job(run *r, pf_job *job)
     pthread_mutex_unlock(&videos->lock);
 }
 
+/* Of a film that has been cancelled meanwhile nothing changes any more: what is stored
+ * of its end stays what is told. */
 static void publish_progress(run *r, news *n)
 {
     pf_videos *videos = &r->server->videos;
     pf_video *v = r->video;
     pthread_mutex_lock(&videos->lock);
-    if (n->progressed) {
+    if (n->progressed && v->status == PF_VIDEO_RUNNING) {
         memcpy(v->stage, n->stage, sizeof v->stage);
         v->step = n->progress.step;
         v->steps = n->progress.steps;
