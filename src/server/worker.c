@@ -85,10 +85,9 @@ static void show_progress(void *user, const pf_progress *progress)
 {
     run *r = user;
     double now = pf_seconds();
-    bool new_step = progress->step != r->told_step ||
-                    strcmp(progress->stage, r->told_stage) != 0;
-    bool pressing = strcmp(progress->stage, r->told_stage) != 0;
-    if (!pressing && (!new_step || now - r->told < pause_of(progress_pace, now - r->began)))
+    bool new_stage = strcmp(progress->stage, r->told_stage) != 0;
+    if (!new_stage && (progress->step == r->told_step ||
+                       now - r->told < pause_of(progress_pace, now - r->began)))
         return;
     r->told = now;
     r->told_step = progress->step;
