@@ -65,7 +65,8 @@ tsan:
 
 # A model of one's own: PyTorch is needed (training/requirements.txt), nothing else is.
 # Stopped, the same command goes on.  INIT=models/nano starts from an exported model,
-# whose video encoder learns, too, with FREE=1.
+# whose video encoder learns, too, with FREE=1, and which learns anew to listen to the
+# text with TEXT=new.
 PYTHON ?= python3
 PRESET ?= cpu
 HOURS ?= 2
@@ -75,7 +76,8 @@ MODEL ?= $(RUN)/model
 
 train:
 	@nice -n 19 $(PYTHON) -m training all --preset $(PRESET) --hours $(HOURS) \
-	  --seed $(SEED) --folder $(RUN) --export $(MODEL) $(if $(INIT),--init $(INIT) $(if $(FREE),--free-encoder))
+	  --seed $(SEED) --folder $(RUN) --export $(MODEL) $(if $(INIT),--init $(INIT) $(if $(FREE),--free-encoder) \
+	  $(if $(TEXT),--$(TEXT)-text))
 
 quality: all
 	@/usr/bin/python3 tests/quality/quality.py --program $(BUILD)/phonofilm

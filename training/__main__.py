@@ -27,10 +27,15 @@ def read_options():
     parser.add_argument("--free-encoder", action="store_true",
                         help="with --init: let the video encoder learn, too; the towers "
                         "then follow its new latents")
+    parser.add_argument("--new-text", action="store_true",
+                        help="with --init: both video experts learn anew to listen to the "
+                        "text, as they must if they have ceased to")
     parser.add_argument("--export", default="models/nano", help="where the model goes")
     options = parser.parse_args()
     if options.free_encoder and not options.init:
         parser.error("--free-encoder: without --init every encoder learns anyway")
+    if options.new_text and not options.init:
+        parser.error("--new-text: without --init the experts begin so anyway")
     return options
 
 
@@ -38,7 +43,8 @@ def settle(options):
     """The settings of a run are written once; going on needs the same ones."""
     path = os.path.join(options.folder, "run.json")
     now = dict(preset=options.preset, hours=options.hours, seed=options.seed,
-               init=options.init, keep=not options.free_encoder)
+               init=options.init, keep=not options.free_encoder,
+               new_text=options.new_text)
     if not os.path.exists(path):
         store.save_json(path, now)
     elif options.command == "all" and store.load_json(path) != now:
@@ -70,19 +76,22 @@ def run_all(options, preset):
 def run_stage(options, run, preset):
     seconds = 3600 * run["hours"]
     common = dict(seed=run["seed"], device=preset["device"], init=run["init"])
-    folder, clips = options.folder, preset["clips"]
+    folder = options.folder
+    clips = dict(clips=preset["clips"], blanks=preset["blanks"])
     torch.set_num_threads(preset["threads"])
-    share = presets.SHARES["new" if run["init"] is None else "init"]
+    kind = "new" if run["init"] is None else "init" if run["keep"] else "free"
+    share = presets.SHARES[kind]
     if options.command == "video_vae":
         train_video_vae.train(folder, seconds * share["video_vae"], keep=run["keep"],
                               **common)
     elif options.command == "audio_vae":
         train_audio_vae.train(folder, seconds * share["audio_vae"], **common)
     elif options.command == "latents":
-        latents.cache(folder, clips, run["seed"], preset["device"])
+        latents.cache(folder, seed=run["seed"], device=preset["device"], **clips)
     elif options.command == "towers":
-        train_towers.train(folder, seconds * share["towers"], clips=clips,
-                           batch=preset["batch"], keep=run["keep"], **common)
+        train_towers.train(folder, seconds * share["towers"],
+                           batch=preset["batch"], keep=run["keep"],
+                           new_text=run["new_text"], **clips, **common)
     else:
         export.export(folder, options.export)
 

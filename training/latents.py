@@ -1,6 +1,10 @@
 """The towers' training data: video latents of clips, encoded once and kept in shards.
 
-Clip i of a seed is always the same scene.  Each process that encodes takes the next
+Clip i of a seed is always the same scene.  Some clips are for films without a picture:
+in these the thing falls from high up in the middle, so that the sentence says nearly all
+that will be seen; where it could be anywhere, the towers learn its colour far too slowly.
+
+Each process that encodes takes the next
 shard that nobody has written or begun; a killed process leaves at most a begun shard,
 which is done again.
 """
@@ -10,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import parallel, store, train_audio_vae, train_video_vae, world
+from . import parallel, precision, store, train_audio_vae, train_video_vae, world
 
 SHARD = 40                  # clips
 WHITE = 255                 # of the picture that stands for "no picture"
@@ -18,6 +22,14 @@ WHITE = 255                 # of the picture that stands for "no picture"
 
 def scene_of(seed, number):
     return world.sample_scene(np.random.default_rng([seed, 77, number]))
+
+
+def central_scene_of(seed, number):
+    """The scene of a clip without a picture."""
+    rng = np.random.default_rng([seed, 78, number])
+    horizon, size = 43.0, str(rng.choice(list(world.RADII)))
+    fall = world.longest_fall(size, horizon) - int(rng.integers(3))
+    return world.sample_scene(rng, x=world.SIZE / 2, horizon=horizon, size=size, fall=fall)
 
 
 def to_video(frames):
@@ -34,7 +46,7 @@ def condition_clip(picture):
 
 @torch.no_grad()
 def encode(vae, clips, device):
-    with torch.autocast(device, torch.bfloat16):
+    with precision.autocast(device):
         return vae.encode(clips.to(device)).float().cpu().half()
 
 
@@ -45,7 +57,7 @@ def encode_condition(vae, picture, device):
     later frames are equal there, so 13 are worked out and the last one is repeated."""
     clip = condition_clip(picture)[:, :, :13].to(device)
     encoder, still = vae.encoder, 2 * vae.config["num_res_blocks"] + 1
-    with torch.no_grad(), torch.autocast(device, torch.bfloat16):
+    with torch.no_grad(), precision.autocast(device):
         x = encoder.conv_in(clip)
         for block in encoder.down_blocks[:still]:
             x = block(x)
@@ -56,11 +68,13 @@ def encode_condition(vae, picture, device):
         return vae.quant_conv(x)[0, :vae.config["z_dim"]].cpu().half()
 
 
-def encode_clip(vae, scene, device):
-    """Latents [z, T, h, w] of the clip and of its condition."""
+def encode_clip(vae, scene, device, picture=True):
+    """Latents [z, T, h, w] of the clip and, if it has a picture, of its condition."""
     frames = world.render(scene)
-    return dict(video=encode(vae, to_video(frames), device)[0],
-                condition=encode_condition(vae, frames[0], device))
+    out = dict(video=encode(vae, to_video(frames), device)[0])
+    if picture:
+        out["condition"] = encode_condition(vae, frames[0], device)
+    return out
 
 
 @torch.no_grad()
@@ -74,15 +88,15 @@ def encode_sounds(folder, scenes, device):
     for name, scene in zip(names, scenes):
         if name not in known:
             sound = torch.from_numpy(world.sound(scene))[None, None].to(device)
-            with torch.autocast(device, torch.bfloat16):
+            with precision.autocast(device):
                 known[name] = vae.encode(sound)[0].cpu().half()
     if len(known) > before:
         store.save_checkpoint(path, known)
     return torch.stack([known[name] for name in names])
 
 
-def _path(folder, number):
-    return os.path.join(folder, "latents", f"{number:05d}.pt")
+def _path(folder, kind, number):
+    return os.path.join(folder, "latents", f"{kind}{number:05d}.pt")
 
 
 def _claim(path):
@@ -102,18 +116,21 @@ def forget_begun(folder):
             os.remove(os.path.join(folder, "latents", name))
 
 
-def cache(folder, clips, seed, device="cpu"):
-    """Encode all clips that are missing; several processes may do so at a time."""
+def cache(folder, clips, blanks, seed, device="cpu"):
+    """Encode all clips that are missing, `clips` with a picture and `blanks` without;
+    several processes may do so at a time."""
     os.makedirs(os.path.join(folder, "latents"), exist_ok=True)
     vae = train_video_vae.load(folder, device)
-    for shard in range(-(-clips // SHARD)):
-        path = _path(folder, shard)
+    wanted = [("", scene_of, i) for i in range(-(-clips // SHARD))] \
+        + [("blank", central_scene_of, i) for i in range(-(-blanks // SHARD))]
+    for kind, scene, shard in wanted:
+        path = _path(folder, kind, shard)
         if os.path.exists(path) or not _claim(path):
             continue
-        scenes = [scene_of(seed, shard * SHARD + i) for i in range(SHARD)]
-        parts = [encode_clip(vae, scene, device) for scene in scenes]
+        parts = [encode_clip(vae, scene(seed, shard * SHARD + i), device, not kind)
+                 for i in range(SHARD)]
         store.save_checkpoint(path, {k: torch.stack([p[k] for p in parts]) for k in parts[0]})
-        print("latents:", shard, flush=True)
+        print("latents:", kind, shard, flush=True)
     if parallel.rank() > 0:
         return
     white = np.full((world.SIZE, world.SIZE, 3), WHITE, np.uint8)
@@ -150,15 +167,23 @@ def statistics(folder, video):
 
 
 class Clips:
-    """All latents in memory, the video's normalised; index them by clip number."""
+    """All latents in memory, the video's normalised; index them by clip number.
 
-    def __init__(self, folder, clips, seed, device="cpu"):
-        shards = [store.load_checkpoint(_path(folder, i)) for i in range(-(-clips // SHARD))]
-        joined = {k: torch.cat([s[k] for s in shards])[:clips] for k in shards[0]}
-        self.scenes = [scene_of(seed, i) for i in range(clips)]
-        self.mean, self.std = statistics(folder, joined["video"])
-        self.video = self.normalize(joined["video"])
-        self.condition = self.normalize(joined["condition"])
+    The first `pictures` clips have a condition of their own; the others, to whom
+    `white` belongs, have none."""
+
+    def __init__(self, folder, clips, blanks, seed, device="cpu"):
+        self.pictures = clips
+        load = lambda kind, count: [store.load_checkpoint(_path(folder, kind, i))
+                                    for i in range(-(-count // SHARD))]
+        join = lambda shards, key, count: torch.cat([s[key] for s in shards])[:count]
+        own, blank = load("", clips), load("blank", blanks)
+        video = join(own, "video", clips)
+        self.mean, self.std = statistics(folder, video)
+        self.video = self.normalize(torch.cat([video, join(blank, "video", blanks)]))
+        self.condition = self.normalize(join(own, "condition", clips))
+        self.scenes = [scene_of(seed, i) for i in range(clips)] \
+            + [central_scene_of(seed, i) for i in range(blanks)]
         white = store.load_checkpoint(os.path.join(folder, "latents", "white.pt"))
         self.white = self.normalize(white["condition"][None])[0]
         self.audio = encode_sounds(folder, self.scenes, device)

@@ -2,6 +2,8 @@
 average of the weights that is exported."""
 import torch
 
+from . import precision
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
@@ -11,7 +13,8 @@ def orthogonalize(matrices, steps=5):
     a, b, c = NEWTON_SCHULZ
     tall = matrices.size(-2) > matrices.size(-1)
     x = matrices.mT if tall else matrices
-    x = (x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)).bfloat16()
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = x.to(precision.fast(x.device.type))
     for _ in range(steps):
         gram = x @ x.mT
         factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import torch
 
-from . import detect, latents, measure, store, train_audio_vae, train_video_vae, world
+from . import detect, latents, measure, precision, store, train_audio_vae, \
+    train_video_vae, world
 
 SEED = 20000
 
@@ -16,7 +17,7 @@ SEED = 20000
 def through(video_vae, audio_vae, scene):
     """The clip as it comes back: ([F, H, W, 3] u8, [n] f32)."""
     clip = latents.to_video(world.render(scene))
-    with torch.autocast("cpu", torch.bfloat16):     # f32 is slow for single clips
+    with precision.autocast("cpu"):
         film = video_vae.decode(video_vae.encode(clip))[0].float().clamp(-1, 1)
     film = ((film * 0.5 + 0.5) * 255).round().permute(1, 2, 3, 0).byte().numpy()
     sound = torch.from_numpy(world.sound(scene))[None, None]

@@ -9,9 +9,10 @@ STORED = {"BF16": torch.bfloat16, "F32": torch.float32, "F16": torch.float16}
 
 
 def replace(path, write):
-    """Write a file beside `path` with write(name), then put it in its place."""
+    """Write a file beside `path` with write(name), then put it in its place; two
+    processes that write the same leave the last one's."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    part = f"{path}.part"
+    part = f"{path}.{os.getpid()}.part"
     write(part)
     with open(part, "rb") as f:
         os.fsync(f.fileno())

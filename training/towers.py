@@ -31,12 +31,14 @@ class Context:
     bias: torch.Tensor
 
 
-def make_context(rows, lengths):
-    """Encoder output [B, L, d] with zero rows past `lengths` [B] -> Context."""
+def make_context(rows, lengths, padding=1.0):
+    """Encoder output [B, L, d] with zero rows past `lengths` [B] -> Context.
+
+    `padding`: a factor on the weight of the rows past the prompt."""
     rows = F.pad(rows, (0, 0, 0, 1))
     at = torch.arange(rows.size(1), device=rows.device)[None]
     bias = torch.where(at < lengths[:, None], 0.0, -1e9)
-    bias[:, -1] = (TEXT_ROWS - lengths).clamp_min(1).float().log()
+    bias[:, -1] = (TEXT_ROWS - lengths).clamp_min(1).float().log() + math.log(padding)
     bias[:, -1][lengths >= TEXT_ROWS] = -1e9
     return Context(rows, bias[:, None, None])
 
@@ -200,6 +202,15 @@ class Tower(nn.Module):
         with torch.autocast(t.device.type, enabled=False):
             e = self.time_embedding(torch.cat([turn.cos(), turn.sin()], 1).float())
             return e, self.time_projection(e).unflatten(1, (6, -1))
+
+    def forward(self, x, context, t):
+        """The velocity that the tower finds without the other one, f32."""
+        e, m = self.time(t)
+        rows, (x, grid) = self.text_embedding(context.rows), self.patchify(x)
+        turn = tuple(p.to(x.device) for p in self.table(grid))
+        for block in self.blocks:
+            x = block(x, rows, context.bias, m, turn)
+        return self.unpatchify(self.head(x, e), grid).float()
 
 
 class VideoTower(Tower):

@@ -2,7 +2,7 @@
 import numpy as np
 import torch
 
-from . import presets, store, world
+from . import precision, presets, store, world
 from .audio_vae import AudioVAE, init_even, rotate_latents
 from .optim import Optimizer
 from .trainer import Stage
@@ -50,7 +50,7 @@ class Losses:
     def __call__(self, own, shared, progress):
         sound = np.stack([draw_crop(own) for _ in range(BATCH)])
         truth = torch.from_numpy(sound)[:, None].to(self.device)
-        with torch.autocast(self.device, torch.bfloat16):
+        with precision.autocast(self.device):
             mean = self.vae.encode(truth)
             guess = self.vae.decode(mean + LATENT_NOISE * torch.randn_like(mean))
         mean, guess = mean.float(), guess.float()

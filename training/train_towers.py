@@ -1,14 +1,22 @@
 """Training of both towers, the bridge and the text encoder on cached latents.
 
 Flow matching: x = (1 - s) data + s noise, and the model tells noise - data.  One video
-expert learns all noise levels first; then a copy of it takes over the low ones."""
+expert learns all noise levels first; then a copy of it takes over the low ones.
+
+What a film without a picture looks like is decided by the text where noise is strong.
+To learn that takes very many sentences, more than there is time for with whole clips:
+so there are only beginnings at first, a few latent frames without picture and sound, and
+later each step has a batch of them, too; and the text encoder is asked what each
+sentence says (`Reader`)."""
+import math
 import os
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from . import presets, prompts, store, tokenizer
+from . import precision, presets, prompts, store, tokenizer, world
 from .bridge import Bridge, velocity
 from .latents import Clips
 from .optim import Optimizer
@@ -24,9 +32,40 @@ HIGH_SHARE = 0.45           # of the steps after that which train the first one
 MUON_LR = 0.008
 MOVING, SOUNDING = 4.0, 2.0  # extra weight of latent cells and of audio frames
 AUDIO = 2.0                 # weight of the audio loss
-NO_PROMPT, NO_PICTURE = 0.06, 0.3
+NO_PROMPT, NO_PICTURE = 0.06, 0.4
+ALONE = 0.2                 # share of the time with beginnings only
+FADE = 8.0                  # logarithm of the first weight of the padding rows
+BEGINNING = 3               # latent frames of a beginning
+BEGINNINGS = 3              # times the batch, while they are alone
+READING = 0.05              # weight of what the text encoder is asked
 HELD_OUT = 32               # clips at the end of the cache, for the logs
 PARTS = ("text_encoder", "video_dit", "video_dit_2", "audio_dit", "dual_tower_bridge")
+
+
+SAID = dict(colour=list(world.COLOURS), floor=list(world.FLOORS), wall=list(world.WALLS),
+            size=list(world.RADII), shape=list(world.SHAPES),
+            material=list(world.MATERIALS))
+
+
+class Reader(nn.Module):
+    """Tells from the text encoder's rows what a sentence says of the scene: one query
+    and one classifier for each thing that can be said.  Only used in training."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.queries = nn.Parameter(torch.zeros(len(SAID), width))
+        self.classes = nn.ModuleDict({k: nn.Linear(width, len(v)) for k, v in SAID.items()})
+
+    def loss(self, context, scenes):
+        rows, bias = context.rows[:, :-1], context.bias[:, 0, :, :-1]   # no padding
+        scores = rows @ self.queries.mT + bias.mT
+        seen = scores.softmax(1).mT @ rows
+        loss = 0.0
+        for i, (name, values) in enumerate(SAID.items()):
+            truth = torch.tensor([values.index(getattr(s, name)) for s in scenes])
+            guess = self.classes[name](seen[:, i])
+            loss = loss + F.cross_entropy(guess.float(), truth.to(guess.device))
+        return loss
 
 
 class Model(nn.Module):
@@ -39,8 +78,9 @@ class Model(nn.Module):
         self.video_dit_2 = VideoTower(configs["video_dit_2"])
         self.audio_dit = AudioTower(configs["audio_dit"])
         self.dual_tower_bridge = Bridge(configs["dual_tower_bridge"])
+        self.reader = Reader(configs["text_encoder"]["d_model"])
 
-    def context(self, ids):
+    def context(self, ids, padding=1.0):
         """Lists of token ids -> Context."""
         lengths = torch.tensor([len(i) for i in ids])
         table = torch.zeros(len(ids), int(lengths.max()), dtype=torch.long)
@@ -48,7 +88,8 @@ class Model(nn.Module):
             row[:len(line)] = torch.tensor(line)
         device = self.text_encoder.shared.weight.device
         lengths = lengths.to(device)
-        return make_context(self.text_encoder(table.to(device), lengths), lengths)
+        rows = self.text_encoder(table.to(device), lengths)
+        return make_context(rows, lengths, padding)
 
     def forward(self, expert, video, audio, context, t):
         tower = self.video_dit if expert == 0 else self.video_dit_2
@@ -83,8 +124,18 @@ def _init_tower(tower, noise_channels):
     for block in tower.blocks:
         block.modulation.zero_()
         block.modulation[:, (2, 5)] = 1.0
-        block.cross_attn.norm_q.weight.fill_(1.8)
-        block.cross_attn.norm_k.weight.fill_(1.8)
+    _init_listening(tower)
+
+
+def _init_listening(tower):
+    """Queries and keys of the text, sharp enough for a few words to outweigh hundreds of
+    padding rows."""
+    for block in tower.blocks:
+        for linear in (block.cross_attn.q, block.cross_attn.k):
+            nn.init.normal_(linear.weight, std=linear.in_features ** -0.5)
+            nn.init.zeros_(linear.bias)
+        block.cross_attn.norm_q.weight.fill_(2.0)
+        block.cross_attn.norm_k.weight.fill_(2.0)
 
 
 def _init_local(attention, head_dim, heads, gain):
@@ -159,6 +210,13 @@ def weighted_square(guess, truth, weight):
         / weight.expand_as(square).sum((*range(1, square.ndim),))
 
 
+def first_frame_mask(video):
+    """The four channels [B, 4, T, h, w] that say which latent frame is given."""
+    mask = torch.zeros_like(video[:, :4])
+    mask[:, :, 0] = 1.0
+    return mask
+
+
 class Losses:
     def __init__(self, model, clips, pieces, batch, device):
         self.model, self.clips, self.pieces = model, clips, pieces
@@ -181,58 +239,104 @@ class Losses:
             return 0, 0.0, 1.0
         return (0, BOUNDARY, 1.0) if shared.random() < HIGH_SHARE else (1, 0.0, BOUNDARY)
 
-    def errors(self, numbers, captions, sigma, expert, blank):
-        """Weighted squared errors [B] of video and audio.  blank [B]: no picture."""
+    def padding(self, progress):
+        """Weight of the padding rows: grows from next to nothing to 1.  Before a tower has
+        learnt that the words mean something, hundreds of equal rows are the easier thing
+        to look at, and once all attention is there no gradient leads away from it."""
+        return math.exp(-FADE * max(0.0, 1.0 - progress / (0.8 * ALONE)))
+
+    def draw(self, rng, blank):
+        """Clip numbers, of films without a picture where `blank` [n] says so."""
+        pictures, everything = self.clips.pictures, len(self.clips.scenes)
+        return np.where(blank, rng.integers(pictures, everything - HELD_OUT, blank.shape),
+                        rng.integers(pictures - HELD_OUT, size=blank.shape))
+
+    def beginnings(self, rng, progress):
+        """Losses of films without a picture, before the first impact."""
+        c = self.clips
+        count = self.batch * (BEGINNINGS if progress < ALONE else 1)
+        numbers = self.draw(rng, np.ones(count, bool))
+        scenes = [c.scenes[n] for n in numbers]
+        context = self.model.context([self.pieces.encode(prompts.describe(rng, s))
+                                      for s in scenes], self.padding(progress))
+        video = self.beginning_errors(numbers, context,
+                                      noise_levels(len(numbers), BOUNDARY, 1.0))
+        return video.mean(), self.model.reader.loss(context, scenes)
+
+    def beginning_errors(self, numbers, context, sigma):
+        """Weighted squared errors [B] of the first expert alone."""
+        c, d = self.clips, self.device
+        data = c.video[numbers, :, :BEGINNING].float().to(d)
+        white = c.white[:, :BEGINNING].float().to(d).expand_as(data)
+        noise = torch.randn(data.shape).to(d)
+        s = sigma.to(d).view(-1, 1, 1, 1, 1)
+        x = torch.cat([data + s * (noise - data), first_frame_mask(data), white], 1)
+        with precision.autocast(d):
+            guess = self.model.video_dit(x, context, 1000.0 * sigma.to(d))
+        heavy = 1 + MOVING * c.cells[numbers, None, :BEGINNING].float().to(d)
+        return weighted_square(guess, noise - data, heavy)
+
+    def errors(self, numbers, captions, sigma, expert):
+        """Weighted squared errors [B] of video and audio."""
         c, d = self.clips, self.device
         data, sound = (t[numbers].float().to(d) for t in (c.video, c.audio))
-        first = torch.where(blank[:, None, None, None, None], c.white[None],
-                            c.condition[numbers]).float().to(d)
+        first = torch.stack([c.condition[n] if n < c.pictures else c.white
+                             for n in numbers]).float().to(d)
         s = sigma.to(d)
         mix = lambda x, noise: x + s.view(-1, *[1] * (x.ndim - 1)) * (noise - x)
         noise, hiss = (torch.randn(t.shape).to(d) for t in (data, sound))
-        mask = torch.zeros_like(data[:, :4])
-        mask[:, :, 0] = 1.0
-        with torch.autocast(d, torch.bfloat16):
+        with precision.autocast(d):
             video, audio = self.model(
-                expert, torch.cat([mix(data, noise), mask, first], 1), mix(sound, hiss),
-                self.model.context(captions), 1000.0 * s)
+                expert, torch.cat([mix(data, noise), first_frame_mask(data), first], 1),
+                mix(sound, hiss), self.model.context(captions), 1000.0 * s)
         heavy = 1 + MOVING * c.cells[numbers][:, None].float().to(d)
         loud = 1 + SOUNDING * c.slots[numbers][:, None].float().to(d)
         return (weighted_square(video, noise - data, heavy),
                 weighted_square(audio, hiss - sound, loud))
 
     def __call__(self, own, shared, progress):
-        numbers = own.integers(len(self.clips.scenes) - HELD_OUT, size=self.batch)
+        beginning, reading = self.beginnings(own, progress)
+        values = dict(loss=beginning + READING * reading, beginning=beginning,
+                      reading=reading)
+        if progress < ALONE:
+            return values
+        numbers = self.draw(own, own.random(self.batch) < NO_PICTURE)
         expert, low, high = self.expert(shared)
         sigma = noise_levels(self.batch, low, high)
-        blank = torch.rand(self.batch) < NO_PICTURE
-        video, audio = self.errors(numbers, self.captions(own, numbers), sigma, expert,
-                                   blank)
-        return dict(loss=video.mean() + AUDIO * audio.mean(), video=video.mean(),
-                    audio=audio.mean())
+        video, audio = self.errors(numbers, self.captions(own, numbers), sigma, expert)
+        video, audio = video.mean(), audio.mean()
+        loss = values["loss"] + video + AUDIO * audio
+        return dict(values, loss=loss, video=video, audio=audio)
 
     @torch.no_grad()
     def check(self, stage):
-        """Held-out loss by noise level, and how much it grows with swapped captions."""
+        """Held-out losses, and how much they grow with swapped captions."""
         if stage.step % 200:
             return {}
-        rng = np.random.default_rng(5)
-        numbers = np.arange(len(self.clips.scenes) - HELD_OUT, len(self.clips.scenes))
-        captions = [self.pieces.encode(prompts.describe(rng, self.clips.scenes[n], 1.0))
-                    for n in numbers]
-        sigma, blank = noise_levels(HELD_OUT, 0.0, 1.0), torch.zeros(HELD_OUT).bool()
-        order = torch.arange(HELD_OUT).roll(HELD_OUT // 2)
         out, state = {}, torch.get_rng_state()
-        for name, lines in (("", captions), ("_swapped", [captions[i] for i in order])):
+        order = np.roll(np.arange(HELD_OUT), HELD_OUT // 2)
+        for name, lines in (("", np.arange(HELD_OUT)), ("_swapped", order)):
             torch.manual_seed(6)
-            video, audio = zip(*(self.errors(numbers[part], [lines[i] for i in part],
-                                             sigma[part], self._by_level(sigma[part]),
-                                             blank[part])
-                                 for part in self._halves(sigma)))
-            out[f"val_video{name}"] = torch.cat(video).mean()
-            out[f"val_audio{name}"] = torch.cat(audio).mean()
+            out.update({f"val_{k}{name}": v for k, v in self._held_out(lines).items()})
         torch.set_rng_state(state)
         return out
+
+    def _held_out(self, lines):
+        """Losses of the clips kept for it, each with the caption of clip `lines` [n]."""
+        rng, c = np.random.default_rng(5), self.clips
+        captions = lambda numbers: [self.pieces.encode(prompts.describe(
+            rng, c.scenes[n], 1.0)) for n in numbers]
+        own = np.arange(c.pictures - HELD_OUT, c.pictures)
+        blank = np.arange(len(c.scenes) - HELD_OUT, len(c.scenes))
+        told, sigma = captions(own), noise_levels(HELD_OUT, 0.0, 1.0)
+        video, audio = zip(*(self.errors(own[part], [told[i] for i in lines[part]],
+                                         sigma[part], self._by_level(sigma[part]))
+                             for part in self._halves(sigma)))
+        told, high = captions(blank), noise_levels(HELD_OUT, BOUNDARY, 1.0)
+        beginning = self.beginning_errors(
+            blank, self.model.context([told[i] for i in lines]), high)
+        return dict(video=torch.cat(video).mean(), audio=torch.cat(audio).mean(),
+                    beginning=beginning.mean())
 
     def _halves(self, sigma):
         high = (sigma >= BOUNDARY)
@@ -271,22 +375,29 @@ def text_is_gentle(name):
     return 0.6 if name.startswith("text_encoder") else 1.0
 
 
-def train(folder, seconds, seed, clips, batch, device="cpu", init=None, keep=True):
+@torch.no_grad()
+def listen_anew(model):
+    for tower in (model.video_dit, model.video_dit_2):
+        _init_listening(tower)
+
+
+def train(folder, seconds, seed, clips, blanks, batch, device="cpu", init=None, keep=True,
+          new_text=False):
     """`keep`: the latents are those that an exported model's towers know; if they are
-    not, its experts begin as one again."""
+    not, its experts begin as one again.  `new_text`: its experts learn anew to listen."""
     torch.manual_seed(seed)
     model, pieces = build(init)
     if init and not keep:
         join_experts(model)
+    if new_text:
+        listen_anew(model)
     model.to(device)
-    gentle = 0.5 if init and keep else 1.0
-    optimizer = Optimizer(model.named_parameters(), MUON_LR * gentle, 2e-3 * gentle,
-                          text_is_gentle)
+    optimizer = Optimizer(model.named_parameters(), MUON_LR, 2e-3, text_is_gentle)
     stage = Stage("towers", folder, model, optimizer, seconds, seed)
     if init and keep:
         stage.marks["experts split"] = 0
     stage.resume()
-    data = Clips(folder, clips, seed, device)
+    data = Clips(folder, clips, blanks, seed, device)
     losses = Losses(model, data, pieces, batch, device)
     stage.run(losses, before=split_experts(losses), watch=losses.check,
               schedule=lambda progress: flat_then_linear(progress, flat=0.45))

@@ -3,7 +3,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import presets, store, world
+from . import precision, presets, store, world
 from .optim import Optimizer
 from .trainer import Stage
 from .video_vae import VideoVAE, init_identity
@@ -79,7 +79,7 @@ class Losses:
         kinds = LAST_BATCHES if frozen else BATCHES
         batch = draw_batch(own, kinds[shared.integers(len(kinds))])
         video, weight = (t.to(self.device) for t in batch)
-        with torch.autocast(self.device, torch.bfloat16):
+        with precision.autocast(self.device):
             with torch.set_grad_enabled(not frozen):
                 mean = self.vae.encode(video)
             noise = 0.03 if frozen else 0.1
