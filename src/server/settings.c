@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/memory.h"
 
 typedef enum kind {
     TEXT,
+    PROMPT,                             /* text that says something */
     WHOLE,                              /* low..high */
     REAL,
     SWITCH,
@@ -36,7 +38,7 @@ typedef struct known {
 } known;
 
 static const known table[] = {
-    {"prompt", TEXT, "prompt", 0, 0, NULL},
+    {"prompt", PROMPT, "prompt", 0, 0, NULL},
     {"negative_prompt", TEXT, "negative_prompt", 0, 0, NULL},
     {"model", MODEL, NULL, 0, 0, NULL},
     {"size", SIZE, NULL, 0, 0, NULL},
@@ -103,12 +105,22 @@ static const known table[] = {
     {"video_url", IDLE, NULL, 0, 0, NULL},
 };
 
-static const known *find_known(const char *name)
+static const known *find(const char *name, size_t length)
 {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (strcmp(table[i].name, name) == 0)
+        if (strncmp(table[i].name, name, length) == 0 && !table[i].name[length])
             return &table[i];
     return NULL;
+}
+
+/* What is idle is so with all that it holds: lora[name]. */
+static const known *find_known(const char *name)
+{
+    const known *k = find(name, strlen(name));
+    if (k || !strchr(name, '['))
+        return k;
+    k = find(name, strcspn(name, "["));
+    return k && k->kind == IDLE ? k : NULL;
 }
 
 /* A reading in progress. */
@@ -126,8 +138,9 @@ static pf_status refuse(const reading *r, const pf_field *field, const char *wan
     if (field->is_file)
         return pf_fail(r->error, PF_E_ARGUMENT, "%s is a file, but must be %s",
                        field->name, wanted);
-    return pf_fail(r->error, PF_E_ARGUMENT, "%s is \"%.*s\"%s, but must be %s",
-                   field->name, shown, field->value,
+    const char *quote = field->kind == PF_FIELD_TEXT ? "\"" : "";
+    return pf_fail(r->error, PF_E_ARGUMENT, "%s is %s%.*s%s%s, but must be %s",
+                   field->name, quote, shown, field->value, quote,
                    field->bytes > 60 ? "..." : "", wanted);
 }
 
@@ -150,13 +163,14 @@ static pf_status put(const reading *r, const pf_field *field, const char *member
 
 /* --- values ----------------------------------------------------------------------- */
 
+/* Decimal; -0 is 0. */
 static bool read_number(const pf_field *field, double *out)
 {
     char *end = NULL;
     if (field->bytes == 0 || field->bytes > 40 ||
-        !strchr("+-.0123456789", field->value[0]))
+        strspn(field->value, "+-.0123456789eE") != field->bytes)
         return false;
-    *out = strtod(field->value, &end);
+    *out = strtod(field->value, &end) + 0.0;
     return end == field->value + field->bytes && isfinite(*out);
 }
 
@@ -186,10 +200,21 @@ static bool is(const pf_field *field, const char *text)
     return field->bytes == strlen(text) && memcmp(field->value, text, field->bytes) == 0;
 }
 
+/* Python writes True. */
+static bool is_on(const pf_field *field)
+{
+    return strcasecmp(field->value, "true") == 0 || is(field, "1");
+}
+
+static bool is_off(const pf_field *field)
+{
+    return strcasecmp(field->value, "false") == 0 || is(field, "0");
+}
+
 static pf_status read_switch(const reading *r, const pf_field *field, const known *k)
 {
-    bool on = is(field, "true") || is(field, "1");
-    if (!on && !is(field, "false") && !is(field, "0"))
+    bool on = is_on(field);
+    if (!on && !is_off(field))
         return refuse(r, field, "true or false");
     return put(r, field, k->member, json_boolean(on));
 }
@@ -200,6 +225,8 @@ static pf_status read_seed(const reading *r, const pf_field *field, const known 
     errno = 0;
     bool digit = field->bytes > 0 && field->value[0] >= '0' && field->value[0] <= '9';
     unsigned long long seed = digit ? strtoull(field->value, &end, 10) : 0;
+    if (digit && *end == '.')           /* "5.0", a number in JSON */
+        end += 1 + strspn(end + 1, "0");
     if (!digit || end != field->value + field->bytes || errno != 0 || seed > INT64_MAX)
         return refuse(r, field, "a whole number from 0 to 9223372036854775807");
     return put(r, field, k->member, json_integer((json_int_t)seed));
@@ -231,13 +258,21 @@ static pf_status read_size(const reading *r, const pf_field *field)
     return put(r, field, "height", json_integer(height));
 }
 
-/* Kept as it was given; the frames follow when fps is known. */
+/* The interface has them as text: "8". */
+static json_t *seconds_json(double seconds)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.10g", seconds);
+    return json_string(text);
+}
+
+/* The frames follow when fps is known. */
 static pf_status read_seconds(const reading *r, const pf_field *field)
 {
     double value;
-    if (!read_number(field, &value) || value <= 0 || value > 3600)
-        return refuse(r, field, "a number above 0 and up to 3600");
-    return put(r, field, "seconds", json_stringn(field->value, field->bytes));
+    if (!read_number(field, &value) || value < 0.001 || value > 3600)
+        return refuse(r, field, "a number from 0.001 to 3600");
+    return put(r, field, "seconds", seconds_json(value));
 }
 
 static pf_status read_webhook(const reading *r, const pf_field *field, const known *k)
@@ -310,15 +345,33 @@ static pf_status refuse_idle(const reading *r, const pf_field *field)
 
 static pf_status read_off(const reading *r, const pf_field *field)
 {
-    return is(field, "false") || is(field, "0") ? PF_OK : refuse_idle(r, field);
+    return is_off(field) ? PF_OK : refuse_idle(r, field);
+}
+
+static pf_status read_prompt(const reading *r, const pf_field *field, const known *k)
+{
+    if (strspn(field->value, " \t\r\n") == field->bytes)
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "prompt is empty: say what is to be seen and heard");
+    return put(r, field, k->member, json_stringn(field->value, field->bytes));
+}
+
+static pf_status read_one(const reading *r, const pf_field *field)
+{
+    double value;
+    return read_number(field, &value) && value == 1 ? PF_OK
+                                                    : refuse(r, field, "1: a job is one film");
 }
 
 static pf_status read_known(const reading *r, const pf_field *field, const known *k)
 {
     bool picture = k->kind == FIRST_PICTURE || k->kind == LAST_PICTURE;
-    if (field->is_file && !picture && k->kind < OFF)
+    bool text = k->kind == TEXT || k->kind == PROMPT;
+    if ((field->is_file && !picture && k->kind < OFF) ||
+        (text && field->kind != PF_FIELD_TEXT))
         return refuse(r, field, "text");
     switch (k->kind) {
+    case PROMPT: return read_prompt(r, field, k);
     case TEXT: return put(r, field, k->member, json_stringn(field->value, field->bytes));
     case WHOLE: return read_whole(r, field, k);
     case REAL: return read_real(r, field, k);
@@ -328,7 +381,7 @@ static pf_status read_known(const reading *r, const pf_field *field, const known
     case SIZE: return read_size(r, field);
     case SECONDS: return read_seconds(r, field);
     case MODEL: return read_model(r, field);
-    case ONE: return is(field, "1") ? PF_OK : refuse(r, field, "1: a job is one film");
+    case ONE: return read_one(r, field);
     case FIRST_PICTURE: return read_picture(r, field, &r->order->first);
     case LAST_PICTURE: return read_picture(r, field, &r->order->last);
     case WEBHOOK: return read_webhook(r, field, k);
@@ -344,7 +397,8 @@ static pf_status read_field(const reading *r, const pf_field *field)
     if (!k)
         return pf_fail(r->error, PF_E_ARGUMENT,
                        "%s is not a field of a film; see /openapi.json", field->name);
-    PF_TRY(read_known(r, field, k));
+    if (field->kind != PF_FIELD_NULL)
+        PF_TRY(read_known(r, field, k));
     r->order->wrong[0] = '\0';
     return PF_OK;
 }
@@ -390,11 +444,9 @@ static pf_status frames_of_seconds(const reading *r)
 /* "8", or "2.04" of a film whose length was given in frames. */
 static void name_seconds(json_t *settings)
 {
-    char text[32];
     double fps = json_number_value(json_object_get(settings, "fps"));
-    snprintf(text, sizeof text, "%.10g",
-             round(whole(settings, "num_frames") / fps * 100.0) / 100.0);
-    set_default(settings, "seconds", json_string(text));
+    set_default(settings, "seconds", seconds_json(
+        round(whole(settings, "num_frames") / fps * 100.0) / 100.0));
 }
 
 /* Has every member that a film needs, or memory ran out on the way. */
