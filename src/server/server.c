@@ -204,16 +204,6 @@ static pf_status make_folders(pf_server *server, pf_error *error)
     return status;
 }
 
-static bool is_known(pf_server *server, const char *id)
-{
-    bool known = false;
-    pthread_mutex_lock(&server->videos.lock);
-    for (int i = 0; i < server->videos.count && !known; i++)
-        known = strcmp(server->videos.list[i]->id, id) == 0;
-    pthread_mutex_unlock(&server->videos.lock);
-    return known;
-}
-
 /* Files of videos that were never accepted, or were deleted, when the process ended
  * in between. */
 static void sweep(pf_server *server)
@@ -222,7 +212,8 @@ static void sweep(pf_server *server)
     DIR *folder = path ? opendir(path) : NULL;
     struct dirent *entry;
     while (folder && (entry = readdir(folder)) != NULL)
-        if (pf_video_id_is_sound(entry->d_name) && !is_known(server, entry->d_name))
+        if (pf_video_id_is_sound(entry->d_name) &&
+            !pf_videos_knows(&server->videos, entry->d_name))
             pf_video_remove_files(server->output_dir, entry->d_name);
     if (folder)
         closedir(folder);

@@ -158,7 +158,11 @@ static pf_status read_row(sqlite3_stmt *row, pf_video *video, pf_error *error)
     video->created = sqlite3_column_double(row, 3);
     video->started = sqlite3_column_double(row, 4);
     video->completed = sqlite3_column_double(row, 5);
-    video->status = (pf_video_status)sqlite3_column_int(row, 6);
+    int state = sqlite3_column_int(row, 6);
+    if (state < PF_VIDEO_QUEUED || state > PF_VIDEO_FAILED)
+        return pf_fail(error, PF_E_IO, "the job store is damaged: %s has state %d",
+                       video->id, state);
+    video->status = (pf_video_status)state;
     copy_column(row, 7, video->error_code, sizeof video->error_code);
     copy_column(row, 8, video->error_message, sizeof video->error_message);
     copy_column(row, 9, video->remixed_from, sizeof video->remixed_from);
