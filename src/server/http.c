@@ -1,9 +1,9 @@
 /* HTTP over libmicrohttpd.  See http.h.
  *
  * Ahead of what the library checks: one Host, one Content-Length, no Content-Length
- * beside Transfer-Encoding (two readers of such a request would see two different
- * ones), and a deadline for heads and bodies (the library's own time-out starts anew
- * with every byte).
+ * beside Transfer-Encoding, no blank in a header's name (two readers of such a request
+ * would see two different ones), and a deadline for heads and bodies (the library's own
+ * time-out starts anew with every byte).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -237,6 +237,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
 typedef struct head_counts {
     int hosts, lengths, encodings;
     bool chunked;                       /* the transfer encoding is that alone */
+    bool blank;                         /* in the name of a header */
 } head_counts;
 
 static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const char *name,
@@ -246,6 +247,7 @@ static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const c
     (void)kind;
     counts->hosts += strcasecmp(name, "Host") == 0;
     counts->lengths += strcasecmp(name, "Content-Length") == 0;
+    counts->blank = counts->blank || strpbrk(name, " \t");
     if (strcasecmp(name, "Transfer-Encoding") == 0) {
         counts->encodings++;
         counts->chunked = value && strcasecmp(value, "chunked") == 0;
@@ -258,7 +260,8 @@ static bool head_is_sound(pf_http_request *request)
     head_counts counts = {0};
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_header,
                               &counts);
-    const char *what = counts.hosts != 1     ? "exactly one Host header"
+    const char *what = counts.blank          ? "no blanks in the names of headers"
+                       : counts.hosts != 1   ? "exactly one Host header"
                        : counts.lengths > 1  ? "at most one Content-Length header"
                        : counts.encodings > 1 ? "at most one Transfer-Encoding header"
                        : counts.encodings && !counts.chunked
@@ -622,7 +625,11 @@ const char *pf_http_header(const pf_http_request *request, const char *name)
 
 const char *pf_http_query(const pf_http_request *request, const char *name)
 {
-    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+    const char *value = NULL;
+    if (MHD_lookup_connection_value_n(request->connection, MHD_GET_ARGUMENT_KIND, name,
+                                      strlen(name), &value, NULL) != MHD_YES)
+        return NULL;
+    return value ? value : "";          /* "?name" without a = */
 }
 
 typedef struct query_seer {
@@ -691,6 +698,32 @@ static void take_turns_of(uint64_t nanoseconds)
         syscall(SYS_sched_setattr, 0, &turns, 0);
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* %41 to A, in place.  What stands for nothing stays as it is, and so does %00, which
+ * would end the text before its end. */
+static size_t unescape(void *user, struct MHD_Connection *connection, char *text)
+{
+    char *out = text;
+    (void)user;
+    (void)connection;
+    for (const char *at = text; *at; at++) {
+        int high = *at == '%' ? hex_digit(at[1]) : -1;
+        int low = high >= 0 ? hex_digit(at[2]) : -1;
+        bool stands = low >= 0 && high + low > 0;
+        *out++ = stands ? (char)(16 * high + low) : *at;
+        at += stands ? 2 : 0;
+    }
+    *out = '\0';
+    return (size_t)(out - text);
+}
+
 static struct MHD_Daemon *run_daemon(pf_http *http, int fd)
 {
     const pf_http_options *o = &http->options;
@@ -709,8 +742,9 @@ static struct MHD_Daemon *run_daemon(pf_http *http, int fd)
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->connections,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_ARRAY,
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+        MHD_OPTION_ARRAY,
         o->tls_cert ? tls : none, MHD_OPTION_END);
 }
 

@@ -147,9 +147,22 @@ def test_unusual_but_right_requests(server):
     assert no_text.status == 400 and no_text.error["param"] == "?"
 
 
-def test_no_host(server):
-    assert server.raw(b"GET /health HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400")
-    assert b" 400 " in server.raw(b"GET /health HTTP/1.0\r\n\r\n").split(b"\r\n")[0]
+@pytest.mark.parametrize("head", [
+    b"GET /health HTTP/1.1\r\n\r\n", b"GET /health HTTP/1.0\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost : localhost\r\n\r\n",
+    b"POST /v1/videos HTTP/1.1\r\nHost: localhost\r\nContent-Length : 3\r\n\r\nabc"])
+def test_heads_without_a_host_or_with_blanks(server, head):
+    out = server.raw(head + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    begin, _, body = out.partition(b"\r\n\r\n")
+    assert begin.startswith(b"HTTP/1.1 400") and b"x-request-id: req_" in begin
+    assert json.loads(body)["error"]["code"] == "malformed_request"
+
+
+def test_a_null_in_a_path_ends_nothing(server):
+    for path in ("/health%00", "/health%00x", "/v1/videos%00?limit=1", "/%00"):
+        assert server.get(path).status == 404, path
+    assert server.get("/he%61lth").status == 200
+    assert server.get("/health%").status == server.get("/health%zz").status == 404
 
 
 def test_other_pages_may_not_use_it(server):
