@@ -219,3 +219,15 @@ def test_a_store_that_is_not_ours_is_refused(start, change, words):
     with pytest.raises(AssertionError, match="no start"):
         server.start()
     assert words in server.log.read_text()
+
+
+def test_progress_goes_on_where_it_was(start):
+    server = start()
+    video = server.create(num_inference_steps=80)
+    while server.video(video["id"])["progress"] < 40:
+        time.sleep(0.02)
+    server.restart(signal.SIGTERM)
+    again = server.wait(video["id"], "in_progress", "completed")
+    while again["status"] == "in_progress" and not again["steps"]:
+        again = server.video(video["id"])
+    assert again["progress"] >= 30
