@@ -37,6 +37,9 @@ enum {
     SLICE_NS = 200 * 1000               /* a request takes less */
 };
 
+/* Older ones are not to be used any more (RFC 8996). */
+static const char tls_versions[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1";
+
 typedef enum phase { HEAD, BODY, REPLY } phase;
 
 /* One connection, as the watchdog sees it. */
@@ -731,6 +734,7 @@ static struct MHD_Daemon *run_daemon(pf_http *http, int fd)
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->tls_cert},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->tls_key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_versions},
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};

@@ -223,7 +223,7 @@ def test_a_store_that_is_not_ours_is_refused(start, change, words):
 
 def test_progress_goes_on_where_it_was(start):
     server = start()
-    video = server.create(num_inference_steps=80)
+    video = server.create(num_inference_steps=30)
     while server.video(video["id"])["progress"] < 40:
         time.sleep(0.02)
     server.restart(signal.SIGTERM)

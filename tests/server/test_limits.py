@@ -90,6 +90,9 @@ def test_what_does_not_start(model, tmp_path):
             (["--webhook-hosts", "a.example"], "webhook_secret_file"),
             (["--webhook-hosts", "a.example", "--webhook-secret-file", secret], "16"),
             (["--retention", "soon"], "retention"),
+            (["--served-model-name", ""], "served_model_name"),
+            (["--served-model-name", "x" * 128], "served_model_name"),
+            (["--served-model-name", "a\nb"], "served_model_name"),
             (["--max-queue", "0"], "max-queue")):
         code, text = refused(tmp_path, "-m", model, *flags)
         assert code == 2 and words in text, text
@@ -344,6 +347,13 @@ def test_tls(start, tmp_path):
     with urllib.request.urlopen(f"https://localhost:{server.port}/health",
                                 context=context) as reply:
         assert json.load(reply)["status"] == "ok"
+    for version, taken in (("-tls1", False), ("-tls1_1", False), ("-tls1_2", True),
+                           ("-tls1_3", True)):
+        done = subprocess.run(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", version,
+             "-cipher", "ALL:@SECLEVEL=0"], stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=20)
+        assert (b"Cipher is (NONE)" not in done.stdout) == taken, version
 
 
 def test_many_connections(server):
