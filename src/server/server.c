@@ -195,11 +195,12 @@ static pf_status read_webhook_secret(pf_server *server, pf_error *error)
 
 static pf_status make_folder(const char *path, pf_error *error)
 {
-    if (mkdir(path, 0750) == 0 || pf_path_is_folder(path))
+    int reason = mkdir(path, 0750) == 0 ? 0 : errno;
+    if (reason == 0 || pf_path_is_folder(path))
         return PF_OK;
-    if (errno == EEXIST)
+    if (reason == EEXIST)
         return pf_fail(error, PF_E_IO, "%s is there, but is no folder", path);
-    return pf_fail_errno(error, errno, "cannot make the folder %s", path);
+    return pf_fail_errno(error, reason, "cannot make the folder %s", path);
 }
 
 static pf_status make_folders(pf_server *server, pf_error *error)

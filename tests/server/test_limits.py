@@ -80,11 +80,14 @@ def test_what_does_not_start(model, tmp_path):
     bad_keys.write_text("ann:short\n")
     secret = tmp_path / "secret"
     secret.write_text("tiny\n")
+    blank = tmp_path / "blank"
+    blank.write_text("# staff\nann: correct-horse-battery\n")
     for flags, words in (
             (["--host", "0.0.0.0"], "API keys"),
             (["--host", "no such host"], "host"),
             (["--api-key-file", bad_keys], "line 1"),
             (["--api-key-file", tmp_path / "none"], "none"),
+            (["--api-key-file", blank], "line 2"),
             (["--api-key-file", bad_keys, "--no-auth"], "no_auth"),
             (["--tls-cert", bad_keys], "tls_key"),
             (["--webhook-hosts", "a.example"], "webhook_secret_file"),
