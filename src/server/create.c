@@ -219,9 +219,12 @@ static pf_status check_with_engine(creation *c, pf_error *error)
     }
     if (status == PF_OK) {
         status = pf_request_check(c->server->engine, &request, &prediction, error);
-        c->predicted_seconds = prediction.seconds;
         if (status != PF_OK)
             pf_settings_blame(&c->fields, error->message, c->order.wrong);
+    }
+    if (status == PF_OK) {
+        c->predicted_seconds = prediction.seconds;
+        status = pf_settings_complete(c->order.settings, &prediction, error);
     }
     pf_picture_free(&first);
     pf_picture_free(&last);

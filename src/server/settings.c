@@ -25,6 +25,7 @@ typedef enum kind {
     FIRST_PICTURE,
     LAST_PICTURE,
     WEBHOOK,
+    TOLD,                               /* what settings tell; the picture itself is asked */
     OFF,                                /* a switch that is off here: false is true */
     IDLE                                /* known elsewhere, without effect here */
 } kind;
@@ -73,6 +74,8 @@ static const known table[] = {
     {"last_image", LAST_PICTURE, NULL, 0, 0, NULL},
     {"last_image[image_url]", LAST_PICTURE, NULL, 0, 0, NULL},
     {"webhook_url", WEBHOOK, "webhook_url", 0, 0, NULL},
+    {"picture", TOLD, NULL, 0, 0, "input_reference"},
+    {"last_picture", TOLD, NULL, 0, 0, "last_image"},
     {"boundary_ratio", IDLE, NULL, 0, 0, NULL},
     {"conditions", IDLE, NULL, 0, 0, NULL},
     {"diffusers_kwargs", IDLE, NULL, 0, 0, NULL},
@@ -348,6 +351,16 @@ static pf_status read_off(const reading *r, const pf_field *field)
     return is_off(field) ? PF_OK : refuse_idle(r, field);
 }
 
+/* Settings that a video shows may be sent again. */
+static pf_status read_told(const reading *r, const pf_field *field, const known *k)
+{
+    if (is_off(field))
+        return PF_OK;
+    return pf_fail(r->error, PF_E_ARGUMENT,
+                   "%s tells that a film had one; send the picture as %s", field->name,
+                   k->choices);
+}
+
 static pf_status read_prompt(const reading *r, const pf_field *field, const known *k)
 {
     if (strspn(field->value, " \t\r\n") == field->bytes)
@@ -385,6 +398,7 @@ static pf_status read_known(const reading *r, const pf_field *field, const known
     case FIRST_PICTURE: return read_picture(r, field, &r->order->first);
     case LAST_PICTURE: return read_picture(r, field, &r->order->last);
     case WEBHOOK: return read_webhook(r, field, k);
+    case TOLD: return read_told(r, field, k);
     case OFF: return read_off(r, field);
     default: return refuse_idle(r, field);
     }
@@ -418,7 +432,13 @@ static int whole(const json_t *settings, const char *member)
     return (int)json_integer_value(json_object_get(settings, member));
 }
 
-/* Frames of so many seconds: the next 4k + 1 that is not shorter. */
+static double hundredths(double seconds)
+{
+    return round(seconds * 100.0) / 100.0;
+}
+
+/* Frames of so many seconds: the next 4k + 1 that is not shorter.  Beside a number of
+ * frames they may also be its own length, as settings show it. */
 static pf_status frames_of_seconds(const reading *r)
 {
     json_t *settings = r->order->settings, *seconds = json_object_get(settings, "seconds");
@@ -426,16 +446,18 @@ static pf_status frames_of_seconds(const reading *r)
     if (!seconds)
         return PF_OK;
     double fps = json_number_value(json_object_get(settings, "fps"));
-    double least = strtod(json_string_value(seconds), NULL) * fps - 1e-6;
+    double wanted = strtod(json_string_value(seconds), NULL), least = wanted * fps - 1e-6;
     int64_t groups = least > 1 ? (int64_t)ceil((least - 1) / multiple) : 0;
     int64_t frames = groups * multiple + 1;
-    if (json_object_get(settings, "num_frames") &&
-        whole(settings, "num_frames") != frames) {
+    if (json_object_get(settings, "num_frames")) {
+        int given = whole(settings, "num_frames");
+        if (given == frames || fabs(hundredths(given / fps) - wanted) < 1e-9)
+            return PF_OK;
         snprintf(r->order->wrong, sizeof r->order->wrong, "seconds");
         return pf_fail(r->error, PF_E_ARGUMENT,
                        "seconds is %s, which at fps %g is num_frames %lld, but num_frames "
                        "is %d; leave one out", json_string_value(seconds), fps,
-                       (long long)frames, whole(settings, "num_frames"));
+                       (long long)frames, given);
     }
     json_object_set_new(settings, "num_frames", json_integer(frames));
     return PF_OK;
@@ -445,8 +467,8 @@ static pf_status frames_of_seconds(const reading *r)
 static void name_seconds(json_t *settings)
 {
     double fps = json_number_value(json_object_get(settings, "fps"));
-    set_default(settings, "seconds", seconds_json(
-        round(whole(settings, "num_frames") / fps * 100.0) / 100.0));
+    set_default(settings, "seconds",
+                seconds_json(hundredths(whole(settings, "num_frames") / fps)));
 }
 
 /* Has every member that a film needs, or memory ran out on the way. */
@@ -461,6 +483,24 @@ bool pf_settings_are_complete(const json_t *settings)
         if (!json_object_get(settings, members[i]))
             return false;
     return true;
+}
+
+static bool add_shift(json_t *settings, const char *member, double shift)
+{
+    return shift == PF_UNSET || json_object_get(settings, member) ||
+           json_object_set_new(settings, member, json_real(shift)) == 0;
+}
+
+pf_status pf_settings_complete(json_t *settings, const pf_prediction *p, pf_error *error)
+{
+    static const char negative[] = "negative_prompt";
+    bool said = !p->negative_prompt || json_object_get(settings, negative);
+    if ((said ||
+         json_object_set_new(settings, negative, json_string(p->negative_prompt)) == 0) &&
+        add_shift(settings, "visual_shift", p->visual_shift) &&
+        add_shift(settings, "audio_shift", p->audio_shift))
+        return PF_OK;
+    return pf_fail_memory(error, "settings", 1);
 }
 
 static pf_status draw_seed(const reading *r)

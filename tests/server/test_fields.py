@@ -116,3 +116,23 @@ def test_the_longest_prompt_can_be_remixed(server, prompt):
     assert longer.status == 400 and longer.error["param"] == "prompt"
     for each in (video, reply.json["id"]):
         server.request("DELETE", "/v1/videos/" + each)
+
+
+def test_settings_have_what_is_used(start):
+    """Also what the model decides; saying it gives the same film."""
+    server = start("--rate", "0")
+    video = ask(server, {**QUICK, "guidance_scale": 3}).json
+    used = video["settings"]
+    assert used["visual_shift"] > 0 and used["audio_shift"] > 0
+    assert len(used["negative_prompt"]) > 20
+    again = ask(server, used)
+    assert again.status == 200, again.body
+    assert again.json["settings"] == used
+    for each in (video["id"], again.json["id"]):
+        assert server.wait(each)["status"] == "completed"
+    assert server.film(video["id"]) == server.film(again.json["id"])
+    other = ask(server, {**used, "picture": True})
+    assert other.error["param"] == "picture" and "input_reference" in other.error["message"]
+    assert ask(server, {**used, "seconds": "9"}).error["param"] == "seconds"
+    assert "negative_prompt" not in ask(server, {**QUICK, "guidance_scale": 1}).json[
+        "settings"]
