@@ -6,7 +6,6 @@
  * time-out starts anew with every byte).
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <poll.h>
@@ -15,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -25,12 +23,11 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/memory.h"
-#include "server/http.h"
+#include "server/body.h"
 
 enum {
     POOL_THREADS = 3,
     CONNECTION_BYTES = 24 << 10,        /* a request's head, and its reply's */
-    SPILL_BYTES = 64 << 10,             /* a longer body goes to a file */
     IDLE_SECONDS = 60,                  /* without a byte in either direction */
     BODY_RATE = 8 << 10,                /* bytes a second, on average, after a grace */
     STREAM_BLOCK = 16 << 10,
@@ -208,12 +205,7 @@ static pf_http_request *new_request(pf_http *http, struct MHD_Connection *connec
 
 static void free_request(pf_http_request *request)
 {
-    if (request->body_mapped)
-        munmap(request->body, request->body_bytes);
-    else
-        pf_free(request->body);
-    if (request->body_fd >= 0)
-        close(request->body_fd);
+    pf_body_free(request);
     if (request->reply.fd >= 0)
         close(request->reply.fd);
     free(request->reply.owned);
@@ -323,120 +315,6 @@ static void check_head(pf_http *http, pf_http_request *request)
         request->reply.close = true;    /* its body is never read */
 }
 
-/* --- the body --------------------------------------------------------------------- */
-
-static int open_spool(const char *folder)
-{
-    int fd = pf_fault_hit(PF_FAULT_WRITE)
-                 ? (errno = ENOSPC, -1)
-                 : open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-        return fd;
-    char *path = pf_format("%s/body-XXXXXX", folder);
-    fd = path ? mkostemp(path, O_CLOEXEC) : -1;
-    if (fd >= 0)
-        unlink(path);
-    pf_free(path);
-    return fd;
-}
-
-static bool write_body(pf_http_request *request, const char *data, size_t bytes)
-{
-    while (bytes > 0) {
-        ssize_t put = pf_fault_hit(PF_FAULT_WRITE) ? (errno = ENOSPC, -1)
-                                                   : write(request->body_fd, data, bytes);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return false;
-        data += put;
-        bytes -= (size_t)put;
-    }
-    return true;
-}
-
-static bool spill(pf_http_request *request)
-{
-    request->body_fd = open_spool(request->http->options.spool);
-    if (request->body_fd < 0 || !write_body(request, request->body, request->body_bytes))
-        return false;
-    pf_free(request->body);
-    request->body = NULL;
-    return true;
-}
-
-static bool grow_body(pf_http_request *request, size_t bytes)
-{
-    size_t room = request->body_room ? request->body_room : 4096;
-    while (room < bytes + 1)
-        room *= 2;
-    if (room == request->body_room)
-        return true;
-    char *grown = pf_realloc(request->body, room);
-    if (!grown) {
-        errno = ENOMEM;
-        return false;
-    }
-    request->body = grown;
-    request->body_room = room;
-    return true;
-}
-
-/* Keeps a piece; after a failure the rest is only counted. */
-static void take_body(pf_http_request *request, const char *data, size_t bytes)
-{
-    size_t total = request->body_bytes + bytes;
-    if (total > request->body_limit)
-        request->body_error = EFBIG;
-    if (request->body_ignored) {
-        request->body_bytes = total;
-        return;
-    }
-    if (request->body_error == 0 && request->body_fd < 0 && total > SPILL_BYTES &&
-        !spill(request))
-        request->body_error = errno;
-    if (request->body_error == 0) {
-        bool kept = request->body_fd >= 0 ? write_body(request, data, bytes)
-                                          : grow_body(request, total);
-        if (!kept)
-            request->body_error = errno;
-        else if (request->body_fd < 0)
-            memcpy(request->body + request->body_bytes, data, bytes);
-    }
-    request->body_bytes = total;
-}
-
-static void reply_body_error(pf_http_request *request)
-{
-    request->reply.close = true;
-    if (request->body_error == EFBIG)
-        pf_http_reply_error(request, &(pf_http_fault){413, "too_large", NULL, 0},
-                            "the body has more than the %zu bytes that this request "
-                            "takes", request->body_limit);
-    else if (request->body_error == ENOSPC || request->body_error == EDQUOT)
-        pf_http_reply_error(request, &(pf_http_fault){507, "no_space", NULL, 0},
-                            "the disk of the server is full");
-    else
-        pf_http_reply_error(request, &(pf_http_fault){503, "busy", NULL, 2},
-                            "the body cannot be kept: %s",
-                            strerrordesc_np(request->body_error));
-}
-
-static void finish_body(pf_http_request *request)
-{
-    if (request->body_error == 0 && request->body_fd >= 0) {
-        void *map = mmap(NULL, request->body_bytes, PROT_READ, MAP_PRIVATE,
-                         request->body_fd, 0);
-        if (map == MAP_FAILED)
-            request->body_error = errno;
-        else
-            request->body = map;
-        request->body_mapped = map != MAP_FAILED;
-    }
-    if (request->body_error != 0)
-        reply_body_error(request);
-}
-
 /* --- replies ---------------------------------------------------------------------- */
 
 static ssize_t pull_stream(void *user, uint64_t position, char *out, size_t room)
@@ -506,7 +384,7 @@ static enum MHD_Result handle(pf_http *http, pf_http_request *request)
     if (!request->handed) {
         request->handed = true;
         enter_phase(http, request->connection, REPLY);
-        finish_body(request);
+        pf_body_finish(request);
     }
     request->parked = false;
     if (request->reply.status == 0)
@@ -554,10 +432,10 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     }
     if (*bytes > 0) {
         count_body(http, connection, *bytes);
-        take_body(request, data, *bytes);
+        pf_body_take(request, http->options.spool, data, *bytes);
         *bytes = 0;
         /* One that keeps sending what is not wanted is cut off. */
-        return request->body_bytes > 2 * request->body_limit + SPILL_BYTES ? MHD_NO
+        return request->body_bytes > 2 * request->body_limit + PF_BODY_SPILL ? MHD_NO
                                                                            : MHD_YES;
     }
     return handle(http, request);

@@ -331,7 +331,6 @@ def test_headers_of_the_page(server):
 
 def test_files_are_private(server):
     video = server.create({"input_reference": ("a.png", png())})
-    server.wait(video["id"])
     for path in (server.folder, server.folder / "videos" / video["id"]):
         assert not stat.S_IMODE(path.stat().st_mode) & 0o007
 
