@@ -496,6 +496,9 @@ static bool take_remix(creation *c)
         return false;
     json_t *settings = json_copy(c->original->settings);
     json_object_set(settings, "prompt", json_object_get(c->order.settings, "prompt"));
+    const char *url = json_string_value(json_object_get(settings, "webhook_url"));
+    if (url && !pf_outbound_allows(c->server->webhook_hosts, url))
+        json_object_del(settings, "webhook_url");   /* it was allowed once */
     if (pf_fields_find(&c->fields, "seed"))
         json_object_set(settings, "seed", json_object_get(c->order.settings, "seed"));
     json_decref(c->order.settings);

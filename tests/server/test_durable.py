@@ -2,6 +2,7 @@
 import contextlib
 import random
 import signal
+import socket
 import sqlite3
 import time
 
@@ -219,6 +220,24 @@ def test_a_store_that_is_not_ours_is_refused(start, change, words):
     with pytest.raises(AssertionError, match="no start"):
         server.start()
     assert words in server.log.read_text()
+
+
+def test_many_films_expire_while_other_work_goes_on(start):
+    server = start("--header-timeout", "1")
+    server.wait(server.create()["id"])
+    assert server.stop() == 0
+    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as base:
+        row = list(base.execute("SELECT * FROM videos").fetchone())
+        rows = [[f"video_{i:012x}{i:020x}", *row[1:]] for i in range(20000)]
+        base.executemany(f"INSERT INTO videos VALUES({','.join('?' * len(row))})", rows)
+        base.commit()
+    server.command += ["--retention", "1s"]
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.settimeout(6)
+        assert slow.recv(1) == b""      # dropped, although films are being deleted
+    page = server.get("/v1/videos?limit=1").json
+    assert page["has_more"]             # still
 
 
 def test_progress_goes_on_where_it_was(start):

@@ -178,3 +178,14 @@ def test_a_host_that_is_silent_holds_nothing_up(start, tmp_path):
         picture.close()
         with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as base:
             assert base.execute("SELECT attempts FROM deliveries").fetchall() == [(0,)]
+
+
+def test_a_remix_asks_nobody_who_may_not_be_asked_any_more(hooked, receiver):
+    video = hooked.create(webhook_url=f"http://127.0.0.1:{receiver.server_port}/hook")
+    hooked.wait(video["id"])
+    assert hooked.stop() == 0
+    at = hooked.command.index("--webhook-hosts")
+    hooked.command[at + 1] = "a.example"
+    hooked.start()
+    remix = hooked.request("POST", f"/v1/videos/{video['id']}/remix", {"prompt": "Blue."})
+    assert remix.status == 200 and "webhook_url" not in remix.json["settings"]
