@@ -69,6 +69,7 @@ static const known table[] = {
     {"num_outputs_per_prompt", ONE, NULL, 0, 0, NULL},
     {"input_reference", FIRST_PICTURE, NULL, 0, 0, NULL},
     {"input_reference[image_url]", FIRST_PICTURE, NULL, 0, 0, NULL},
+    {"image_reference", FIRST_PICTURE, NULL, 0, 0, NULL},
     {"image_reference[image_url]", FIRST_PICTURE, NULL, 0, 0, NULL},
     {"reference_url", FIRST_PICTURE, NULL, 0, 0, NULL},
     {"last_image", LAST_PICTURE, NULL, 0, 0, NULL},

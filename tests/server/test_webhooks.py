@@ -57,7 +57,7 @@ def hooked(start, receiver, tmp_path):
                  "--picture-hosts", "127.0.0.1,localhost")
 
 
-def wait_for(receiver, count, seconds=15):
+def wait_for(receiver, count, seconds=40):
     end = time.monotonic() + seconds
     while len(receiver.seen) < count and time.monotonic() < end:
         time.sleep(0.02)
