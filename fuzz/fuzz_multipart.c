@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t digest[PF_DIGEST_BYTES];
     if (pf_fields_from_multipart(body, bytes, type, MAX_FILE, &fields, &error) == PF_OK) {
         check_fields(&fields, body, bytes);
-        pf_fields_digest(&fields, digest);
+        pf_fields_digest(&fields, "", digest);
     } else if (error.message[0] == '\0') {
         abort();                        /* a refusal without a sentence */
     }

@@ -230,6 +230,10 @@ typedef struct pf_prediction {
     int64_t audio_shape[2];     /* latents [C, L] */
     int64_t audio_samples;      /* of the film, at most; cut to its length */
     int switch_step;            /* first step of the low-noise expert */
+    const char *negative_prompt;/* the one that is used, the request's own string or the
+                                 * model family's default; NULL: none has an effect */
+    double visual_shift;        /* of the timesteps, as they are used; PF_UNSET where */
+    double audio_shift;         /* the scheduler's config has another kind of shift */
 } pf_prediction;
 
 /* Checks everything that can be checked without computing, in the order of the

@@ -27,7 +27,7 @@ typedef struct session {
     CURL *curl;
     struct curl_slist *headers;
     char base[512];
-    char key[MAX_KEY];
+    char key[MAX_KEY + 32];             /* the header with it */
     char id[64];                        /* of the video */
     char *reply;                        /* [reply_bytes] and a NUL */
     size_t reply_bytes;
@@ -126,9 +126,11 @@ static int refuse(session *s)
     char text[700];
     if (s->status == 0)
         snprintf(text, sizeof text, "the server %.200s does not answer: %s", s->base, s->why);
+    else if (message)
+        snprintf(text, sizeof text, "the server refuses: %s", message);
     else
-        snprintf(text, sizeof text, "the server refuses: %s",
-                 message ? message : "it gives no reason");
+        snprintf(text, sizeof text, "%.200s answers with status %ld and no reason; is "
+                 "the address right?", s->base, s->status);
     complain(text);
     json_decref(root);
     return s->status >= 400 && s->status < 500 && s->status != 429 ? EXIT_WRONG
@@ -303,38 +305,57 @@ static int fetch(session *s)
 
 /* --- beginning -------------------------------------------------------------------- */
 
+/* The first key of a file: a line of its own, or NAME:KEY, as the server's file has
+ * them.  Points into `line`; NULL: there is none. */
+static const char *find_key(FILE *file, char *line, int room)
+{
+    static const char name[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    while (file && fgets(line, room, file)) {
+        line[strcspn(line, "\r\n")] = '\0';
+        size_t length = strspn(line, name);
+        if (line[0] != '\0' && line[0] != '#')
+            return length > 0 && line[length] == ':' ? line + length + 1 : line;
+    }
+    return NULL;
+}
+
 /* From the file, or from the environment; without one there is none. */
 static int read_key(session *s)
 {
-    const char *path = s->request->key_file, *given = getenv("PHONOFILM_API_KEY");
-    char line[MAX_KEY - 32] = "";
+    const char *path = s->request->key_file, *key = getenv("PHONOFILM_API_KEY");
+    char line[MAX_KEY];
     if (path) {
         FILE *file = fopen(path, "r");
-        if (!file || !fgets(line, sizeof line, file)) {
+        key = find_key(file, line, sizeof line);
+        if (file)
+            fclose(file);
+        if (!key) {
             fprintf(stderr, "phonofilm: cannot read an API key from %s\n", path);
-            if (file)
-                fclose(file);
             return EXIT_WRONG;
         }
-        fclose(file);
-    } else if (given) {
-        snprintf(line, sizeof line, "%s", given);
     }
-    line[strcspn(line, "\r\n")] = '\0';
-    /* A line of the server's own file is NAME:KEY. */
-    const char *colon = strchr(line, ':');
-    if (line[0])
-        snprintf(s->key, sizeof s->key, "Authorization: Bearer %s",
-                 colon ? colon + 1 : line);
+    if (key && key[0])
+        snprintf(s->key, sizeof s->key, "Authorization: Bearer %s", key);
     return EXIT_DONE;
+}
+
+/* The address without what follows the server's own: http://host:8000/v1/ is the
+ * base that other clients are given. */
+static size_t base_length(const char *address)
+{
+    size_t length = strlen(address);
+    while (length > 0 && address[length - 1] == '/')
+        length--;
+    if (length > 3 && strncmp(address + length - 3, "/v1", 3) == 0)
+        length -= 3;
+    return length;
 }
 
 static int open_session(session *s)
 {
     const char *server = s->request->server;
-    size_t length = strlen(server);
-    while (length > 0 && server[length - 1] == '/')
-        length--;
+    size_t length = base_length(server);
     if ((strncmp(server, "http://", 7) != 0 && strncmp(server, "https://", 8) != 0) ||
         length >= sizeof s->base) {
         fprintf(stderr, "phonofilm: --server is %s, but must be an address such as "
@@ -357,6 +378,8 @@ static int open_session(session *s)
     curl_easy_setopt(s->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(s->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(s->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
+    curl_easy_setopt(s->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(s->curl, CURLOPT_LOW_SPEED_TIME, (long)PATIENCE_SECONDS);
     curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, keep_reply);
     curl_easy_setopt(s->curl, CURLOPT_WRITEDATA, s);
     curl_easy_setopt(s->curl, CURLOPT_NOPROGRESS, 0L);

@@ -108,6 +108,8 @@ pf_status pf_stage_denoise_low(pf_job *job, pf_ops *ops);
 pf_status pf_stage_decode_audio(pf_job *job, pf_ops *ops);
 pf_status pf_stage_decode_video(pf_job *job, pf_ops *ops);
 
+/* The negative prompt that is used, or NULL. */
+const char *pf_request_negative_prompt(const pf_request *request, const pf_plan *plan);
 /* Guidance scale in force at a step. */
 double pf_request_scale(const pf_request *request, const pf_plan *plan, int step);
 

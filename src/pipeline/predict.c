@@ -130,12 +130,18 @@ static pf_status check_memory(const pf_engine *engine, int64_t peak, int64_t now
 static void fill_prediction(const pf_job *job, pf_prediction *out)
 {
     const pf_plan *p = &job->plan;
+    const pf_request *r = &job->request;
+    const pf_scheduler_config *c = &job->scheduler.config;
+    double shift = c->exponential_shift ? PF_UNSET : c->shift;
     *out = (pf_prediction){
         .video_shape = {p->latent_channels, p->latent_frames, p->latent_height,
                         p->latent_width},
         .audio_shape = {p->audio_channels, p->audio_length},
         .audio_samples = p->audio_samples,
         .switch_step = p->switch_step,
+        .negative_prompt = pf_request_negative_prompt(r, p),
+        .visual_shift = pf_is_set(r->visual_shift) ? r->visual_shift : shift,
+        .audio_shift = pf_is_set(r->audio_shift) ? r->audio_shift : shift,
     };
 }
 

@@ -51,6 +51,13 @@ int64_t pf_plan_audio_count(const pf_plan *plan)
     return plan->audio_channels * plan->audio_length;
 }
 
+const char *pf_request_negative_prompt(const pf_request *request, const pf_plan *plan)
+{
+    if (!plan->needs_negative)
+        return NULL;
+    return request->negative_prompt ? request->negative_prompt : default_negative_prompt;
+}
+
 double pf_request_scale(const pf_request *request, const pf_plan *plan, int step)
 {
     if (pf_is_set(request->guidance_scale_2) && step >= plan->switch_step)
@@ -374,10 +381,9 @@ static pf_status plan_prompts(pf_engine *engine, const pf_request *r,
         return pf_fail(error, PF_E_ARGUMENT, "prompt is missing");
     PF_TRY(tokenize(engine, "prompt", r->prompt, plan->ids[POSITIVE],
                     &plan->tokens[POSITIVE], error));
-    if (!plan->needs_negative)
+    const char *negative = pf_request_negative_prompt(r, plan);
+    if (!negative)
         return PF_OK;
-    const char *negative =
-        r->negative_prompt ? r->negative_prompt : default_negative_prompt;
     return tokenize(engine, "negative_prompt", negative, plan->ids[NEGATIVE],
                     &plan->tokens[NEGATIVE], error);
 }

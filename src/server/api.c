@@ -112,6 +112,40 @@ void pf_api_cancel(pf_http_request *request)
         pf_http_defer(request, PF_LANE_EDIT, cancel_work);
 }
 
+/* --- the query -------------------------------------------------------------------- */
+
+typedef struct query_check {
+    pf_http_request *request;
+    const char *const *known;           /* ends with NULL */
+    unsigned seen;                      /* a bit each */
+} query_check;
+
+static bool check_argument(void *user, const char *name, const char *value)
+{
+    query_check *c = user;
+    unsigned at = 0;
+    (void)value;
+    while (c->known[at] && strcmp(c->known[at], name) != 0)
+        at++;
+    bool twice = c->seen & 1u << at;
+    c->seen |= 1u << at;
+    if (!c->known[at])
+        pf_http_reply_error(c->request, &(pf_http_fault){400, "unknown", name, 0},
+                            "%.60s is not a parameter of %.80s", name, c->request->path);
+    else if (twice)
+        pf_http_reply_error(c->request, &(pf_http_fault){400, "invalid", name, 0},
+                            "%s is given twice", name);
+    return c->request->reply.status == 0;
+}
+
+/* Every argument is known, and is there once. */
+static bool query_is_sound(pf_http_request *request, const char *const *known)
+{
+    query_check check = {request, known, 0};
+    pf_http_each_query(request, check_argument, &check);
+    return request->reply.status == 0;
+}
+
 /* --- content ---------------------------------------------------------------------- */
 
 typedef struct variant {
@@ -124,25 +158,12 @@ static const variant variants[] = {
     {"spritesheet", "spritesheet.webp", "image/webp"},
 };
 
-static bool only_variant(void *user, const char *name, const char *value)
-{
-    const char **unknown = user;
-    (void)value;
-    if (strcmp(name, "variant") != 0)
-        *unknown = name;
-    return *unknown == NULL;
-}
-
 static const variant *find_variant(pf_http_request *request)
 {
-    const char *unknown = NULL, *wanted = pf_http_query(request, "variant");
-    pf_http_each_query(request, only_variant, &unknown);
-    if (unknown) {
-        pf_http_reply_error(request, &(pf_http_fault){400, "unknown", unknown, 0},
-                            "%.60s is not a parameter of content; there is variant",
-                            unknown);
+    static const char *const known[] = {"variant", NULL};
+    const char *wanted = pf_http_query(request, "variant");
+    if (!query_is_sound(request, known))
         return NULL;
-    }
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
         if (strcmp(wanted ? wanted : "video", variants[i].name) == 0)
             return &variants[i];
@@ -234,50 +255,50 @@ void pf_api_content(pf_http_request *request)
 
 /* --- lists ------------------------------------------------------------------------ */
 
-typedef struct list_reading {
-    pf_page_query query;
-    pf_http_request *request;
-} list_reading;
-
-static bool refuse_list(list_reading *r, const char *name, const char *value,
+static bool refuse_list(pf_http_request *request, const char *name, const char *value,
                         const char *wanted)
 {
-    pf_http_reply_error(r->request, &(pf_http_fault){400, "invalid", name, 0},
+    pf_http_reply_error(request, &(pf_http_fault){400, "invalid", name, 0},
                         "%s is \"%.60s\", but must be %s", name, value, wanted);
     return false;
 }
 
-static bool read_limit(list_reading *r, const char *value)
+static bool read_limit(pf_http_request *request, int *out)
 {
     char *end = NULL;
-    long limit = strtol(value, &end, 10);
-    if (*value < '0' || *value > '9' || *end || limit < 1 || limit > PF_PAGE_MAX)
-        return refuse_list(r, "limit", value, "a whole number from 1 to 100");
-    r->query.limit = (int)limit;
+    const char *value = pf_http_query(request, "limit");
+    long limit = value ? strtol(value, &end, 10) : 20;
+    if (value && (*value < '0' || *value > '9' || *end || limit < 1 ||
+                  limit > PF_PAGE_MAX))
+        return refuse_list(request, "limit", value, "a whole number from 1 to 100");
+    *out = (int)limit;
     return true;
 }
 
-static bool read_argument(void *user, const char *name, const char *value)
+static bool read_order(pf_http_request *request, bool *ascending)
 {
-    list_reading *r = user;
-    value = value ? value : "";
-    if (strcmp(name, "limit") == 0)
-        return read_limit(r, value);
-    if (strcmp(name, "order") == 0) {
-        r->query.ascending = strcmp(value, "asc") == 0;
-        return r->query.ascending || strcmp(value, "desc") == 0 ||
-               refuse_list(r, "order", value, "asc or desc");
-    }
-    bool after = strcmp(name, "after") == 0;
-    if (after || strcmp(name, "before") == 0) {
-        *(after ? &r->query.after : &r->query.before) = value;
-        return pf_video_id_is_sound(value) ||
-               refuse_list(r, after ? "after" : "before", value, "the id of a video");
-    }
-    pf_http_reply_error(r->request, &(pf_http_fault){400, "unknown", name, 0},
-                        "%.60s is not a parameter of the list; there are after, before, "
-                        "limit and order", name);
-    return false;
+    const char *value = pf_http_query(request, "order");
+    *ascending = value && strcmp(value, "asc") == 0;
+    return !value || *ascending || strcmp(value, "desc") == 0 ||
+           refuse_list(request, "order", value, "asc or desc");
+}
+
+static bool read_cursor(pf_http_request *request, const char *name, const char **out)
+{
+    const char *value = pf_http_query(request, name);
+    *out = value ? value : "";
+    return !value || pf_video_id_is_sound(value) ||
+           refuse_list(request, name, value, "the id of a video");
+}
+
+static bool read_list_query(pf_http_request *request, pf_page_query *out)
+{
+    static const char *const known[] = {"after", "before", "limit", "order", NULL};
+    out->owner = request->owner;
+    return query_is_sound(request, known) && read_limit(request, &out->limit) &&
+           read_order(request, &out->ascending) &&
+           read_cursor(request, "after", &out->after) &&
+           read_cursor(request, "before", &out->before);
 }
 
 /* The lock is taken anew for each video: a long page makes nobody wait. */
@@ -306,11 +327,10 @@ void pf_api_list(pf_http_request *request)
     pf_server *server = pf_server_of(request);
     pf_video *page[PF_PAGE_MAX];
     bool more = false;
-    list_reading r = {.query = {request->owner, "", "", false, 20}, .request = request};
-    pf_http_each_query(request, read_argument, &r);
-    if (request->reply.status != 0)
+    pf_page_query query;
+    if (!read_list_query(request, &query))
         return;
-    int count = pf_videos_page(&server->videos, &r.query, page, &more);
+    int count = pf_videos_page(&server->videos, &query, page, &more);
     pf_http_reply_json(request, 200, list_json(server, page, count, more));
     for (int i = 0; i < count; i++)
         pf_videos_release(&server->videos, page[i]);

@@ -39,7 +39,7 @@ static void refuse(creation *c, int status, const char *code, const pf_error *er
 
 /* --- before anything is read ------------------------------------------------------ */
 
-static bool may_create(creation *c)
+static bool may_ask(creation *c)
 {
     pf_server *server = c->server;
     int wait = pf_keys_take(&server->keys, c->request->owner, server->options.rate);
@@ -50,6 +50,15 @@ static bool may_create(creation *c)
                             server->options.rate, wait);
         return false;
     }
+    return true;
+}
+
+/* What was accepted before is told, however little room there is by now. */
+static bool has_room(creation *c)
+{
+    pf_server *server = c->server;
+    pf_error error = {0};
+    int retry = 0;
     if (atomic_load(&server->closing)) {
         pf_http_reply_error(c->request, &(pf_http_fault){503, "closing", NULL, 5},
                             "the server is stopping");
@@ -61,14 +70,7 @@ static bool may_create(creation *c)
                             "again when there is room");
         return false;
     }
-    return true;
-}
-
-static bool has_room(creation *c)
-{
-    pf_error error = {0};
-    int retry = 0;
-    if (pf_videos_check_room(&c->server->videos, &retry, &error) == PF_OK)
+    if (pf_videos_check_room(&server->videos, &retry, &error) == PF_OK)
         return true;
     pf_http_reply_error(c->request, &(pf_http_fault){429, "queue_full", NULL, retry},
                         "%s", error.message);
@@ -97,9 +99,7 @@ static bool read_fields(creation *c)
         status = pf_fields_from_multipart(body, r->body_bytes, type, most, &c->fields,
                                           &error);
     } else if (is_type(type, "application/json")) {
-        /* In Base64 a picture is a third longer. */
-        status = pf_fields_from_json(body, r->body_bytes, most / 3 * 4 + 4096,
-                                     &c->fields, &error);
+        status = pf_fields_from_json(body, r->body_bytes, most, &c->fields, &error);
     } else {
         pf_http_reply_error(r, &(pf_http_fault){415, "media_type", "Content-Type", 0},
                             "Content-Type is \"%.80s\", but must be multipart/form-data "
@@ -117,6 +117,14 @@ static bool read_fields(creation *c)
 
 /* --- Idempotency-Key -------------------------------------------------------------- */
 
+static bool is_sound_key(const char *key)
+{
+    size_t bytes = 0;
+    while (key[bytes] > ' ' && key[bytes] <= '~')
+        bytes++;
+    return bytes > 0 && bytes < PF_IDEMPOTENCY_BYTES && key[bytes] == '\0';
+}
+
 /* True when the request was made before (its video is the request's then), or is
  * wrong: there is a reply. */
 static bool is_repeated(creation *c)
@@ -126,13 +134,13 @@ static bool is_repeated(creation *c)
     const char *key = pf_http_header(r, "Idempotency-Key");
     if (!key)
         return false;
-    if (key[0] == '\0' || strlen(key) >= PF_IDEMPOTENCY_BYTES) {
+    if (!is_sound_key(key)) {
         pf_http_reply_error(r, &(pf_http_fault){400, "invalid", "Idempotency-Key", 0},
-                            "Idempotency-Key must have 1 to %d characters",
-                            PF_IDEMPOTENCY_BYTES - 1);
+                            "Idempotency-Key must have 1 to %d characters of ASCII, "
+                            "without blanks", PF_IDEMPOTENCY_BYTES - 1);
         return true;
     }
-    pf_fields_digest(&c->fields, digest);
+    pf_fields_digest(&c->fields, c->original ? c->original->id : "", digest);
     pf_hex_encode(digest, sizeof digest, c->hash);
     r->video = pf_videos_find_idempotent(&c->server->videos, r->owner, key);
     if (!r->video)
@@ -156,7 +164,8 @@ static pf_status fetch(creation *c, pf_picture_source *source, pf_error *error)
         return pf_fail(error, PF_E_INPUT,
                        "%s is an address, but this server fetches no pictures; send "
                        "the file, or a data: URI", source->field);
-    PF_TRY(pf_outbound_get(hosts, source->url, (size_t)c->server->options.max_upload,
+    const pf_outbound way = {hosts, &c->server->closing};
+    PF_TRY(pf_outbound_get(&way, source->url, (size_t)c->server->options.max_upload,
                            &data, &source->bytes, error));
     source->owned = (uint8_t *)data;
     source->data = source->owned;
@@ -210,9 +219,12 @@ static pf_status check_with_engine(creation *c, pf_error *error)
     }
     if (status == PF_OK) {
         status = pf_request_check(c->server->engine, &request, &prediction, error);
-        c->predicted_seconds = prediction.seconds;
         if (status != PF_OK)
             pf_settings_blame(&c->fields, error->message, c->order.wrong);
+    }
+    if (status == PF_OK) {
+        c->predicted_seconds = prediction.seconds;
+        status = pf_settings_complete(c->order.settings, &prediction, error);
     }
     pf_picture_free(&first);
     pf_picture_free(&last);
@@ -245,8 +257,11 @@ static bool order_is_sound(creation *c)
         status = check_with_engine(c, &error);
     if (status == PF_OK)
         return webhook_is_allowed(c);
+    if (status == PF_E_CANCELLED)
+        pf_http_reply_error(c->request, &(pf_http_fault){503, "closing", NULL, 5}, "%s",
+                            error.message);
     /* A film that needs more memory than there is will need it tomorrow, too. */
-    if (status == PF_E_MEMORY && strncmp(error.message, "the film needs", 14) == 0)
+    else if (status == PF_E_MEMORY && strncmp(error.message, "the film needs", 14) == 0)
         refuse(c, 400, "too_large", &error, c->order.wrong);
     else if (pf_status_http(status) == 400)
         refuse(c, 400, "invalid", &error, c->order.wrong);
@@ -371,7 +386,7 @@ static void create(pf_http_request *request)
     creation *c = begin(request);
     if (!c)
         return;
-    if (may_create(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
+    if (may_ask(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
         read_order(c) && order_is_sound(c))
         accept_video(c);
     clean_up(c);
@@ -467,20 +482,13 @@ void pf_api_sync(pf_http_request *request)
 /* The original's settings with another prompt, and perhaps another seed. */
 static bool take_remix(creation *c)
 {
-    const pf_field *prompt = pf_fields_find(&c->fields, "prompt");
-    const pf_field *seed = pf_fields_find(&c->fields, "seed");
     for (int i = 0; i < c->fields.count; i++) {
         const pf_field *field = &c->fields.list[i];
-        if ((field == prompt || field == seed) && !field->is_file)
+        if (strcmp(field->name, "prompt") == 0 || strcmp(field->name, "seed") == 0)
             continue;
         pf_http_reply_error(c->request, &(pf_http_fault){400, "unknown", field->name, 0},
                             "%s is not a field of a remix, which takes prompt and seed",
                             field->name);
-        return false;
-    }
-    if (!prompt) {
-        pf_http_reply_error(c->request, &(pf_http_fault){400, "missing", "prompt", 0},
-                            "prompt is missing: say what the remix is to show");
         return false;
     }
     /* Read alone, they are checked as those of a new film are. */
@@ -488,7 +496,10 @@ static bool take_remix(creation *c)
         return false;
     json_t *settings = json_copy(c->original->settings);
     json_object_set(settings, "prompt", json_object_get(c->order.settings, "prompt"));
-    if (seed)
+    const char *url = json_string_value(json_object_get(settings, "webhook_url"));
+    if (url && !pf_outbound_allows(c->server->webhook_hosts, url))
+        json_object_del(settings, "webhook_url");   /* it was allowed once */
+    if (pf_fields_find(&c->fields, "seed"))
         json_object_set(settings, "seed", json_object_get(c->order.settings, "seed"));
     json_decref(c->order.settings);
     c->order.settings = settings;
@@ -523,7 +534,7 @@ static void remix_work(pf_http_request *request)
     pf_video *original = request->video;
     request->video = NULL;
     c->original = original;
-    if (may_create(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
+    if (may_ask(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
         take_remix(c) && take_pictures(c) && order_is_sound(c))
         accept_video(c);
     clean_up(c);

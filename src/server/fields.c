@@ -8,13 +8,27 @@
 #include "base/json.h"
 #include "base/memory.h"
 
+enum { DATA_URI_HEAD = 4096 };
+
 /* --- the list --------------------------------------------------------------------- */
+
+/* What only holds other fields, in the ways of other servers. */
+static const char *const shells[] = {"extra_body", "extra_json", "extra_params",
+                                     "video_params"};
+enum { SHELLS = sizeof shells / sizeof shells[0] };
+
+static bool is_shell(const char *name)
+{
+    for (size_t i = 0; i < SHELLS; i++)
+        if (strcmp(name, shells[i]) == 0)
+            return true;
+    return false;
+}
 
 /* extra_params[seed] is seed; input_reference[image_url] stays what it is. */
 static void dissolve(char name[PF_FIELD_NAME_BYTES])
 {
-    static const char *const shells[] = {"extra_body", "extra_json", "extra_params"};
-    for (size_t i = 0; i < sizeof shells / sizeof shells[0]; i++) {
+    for (size_t i = 0; i < SHELLS; i++) {
         size_t length = strlen(shells[i]);
         if (strncmp(name, shells[i], length) != 0 || name[length] != '[')
             continue;
@@ -94,7 +108,9 @@ void pf_utf8_repair(char *text)
 static pf_status check(pf_fields *fields, const pf_field *field, size_t max_file,
                        pf_error *error)
 {
-    size_t most = field->is_file || is_data_uri(field) ? max_file : PF_FIELD_TEXT_BYTES;
+    size_t most = field->is_file         ? max_file
+                  : is_data_uri(field) ? max_file / 3 * 4 + DATA_URI_HEAD
+                                       : PF_FIELD_TEXT_BYTES;
     size_t name_bytes = strlen(field->name);
     fields->wrong[0] = '\0';
     if (name_bytes == 0 || !is_text(field->name, name_bytes) ||
@@ -131,11 +147,10 @@ static pf_status copy_value(pf_field *field, pf_error *error)
     return PF_OK;
 }
 
-pf_status pf_fields_add(pf_fields *fields, const pf_field *field, size_t max_file,
-                        pf_error *error)
+static pf_status add(pf_fields *fields, const pf_field *field, size_t max_file,
+                     pf_error *error)
 {
     pf_field added = *field;
-    dissolve(added.name);
     PF_TRY(check(fields, &added, max_file, error));
     if (!added.is_file) {
         pf_status status = copy_value(&added, error);
@@ -159,7 +174,8 @@ void pf_fields_free(pf_fields *fields)
 const pf_field *pf_fields_find(const pf_fields *fields, const char *name)
 {
     for (int i = 0; i < fields->count; i++)
-        if (strcmp(fields->list[i].name, name) == 0)
+        if (fields->list[i].kind != PF_FIELD_NULL &&
+            strcmp(fields->list[i].name, name) == 0)
             return &fields->list[i];
     return NULL;
 }
@@ -170,18 +186,23 @@ static int by_name(const void *a, const void *b)
     return strcmp((*left)->name, (*right)->name);
 }
 
-void pf_fields_digest(const pf_fields *fields, uint8_t out[PF_DIGEST_BYTES])
+void pf_fields_digest(const pf_fields *fields, const char *context,
+                      uint8_t out[PF_DIGEST_BYTES])
 {
     const pf_field *sorted[PF_FIELDS_MAX];
     pf_digest digest;
+    int count = 0;
     for (int i = 0; i < fields->count; i++)
-        sorted[i] = &fields->list[i];
-    qsort(sorted, (size_t)fields->count, sizeof *sorted, by_name);
+        if (fields->list[i].kind != PF_FIELD_NULL)
+            sorted[count++] = &fields->list[i];
+    qsort(sorted, (size_t)count, sizeof *sorted, by_name);
     pf_digest_begin(&digest);
-    for (int i = 0; i < fields->count; i++) {
+    for (int i = 0; i < count; i++) {
         pf_digest_add_piece(&digest, sorted[i]->name, strlen(sorted[i]->name));
         pf_digest_add_piece(&digest, sorted[i]->value, sorted[i]->bytes);
     }
+    if (context[0])
+        pf_digest_add_piece(&digest, context, strlen(context));
     pf_digest_end(&digest, out);
 }
 
@@ -194,9 +215,9 @@ typedef struct reader {
 } reader;
 
 static pf_status add_text(const reader *r, const char *name, const char *text,
-                          size_t bytes)
+                          size_t bytes, pf_field_kind kind)
 {
-    pf_field field = {.value = text, .bytes = bytes};
+    pf_field field = {.kind = kind, .value = text, .bytes = bytes};
     size_t length = strlen(name);
     if (length >= sizeof field.name)
         return pf_fail(r->error, PF_E_ARGUMENT,
@@ -204,6 +225,14 @@ static pf_status add_text(const reader *r, const char *name, const char *text,
                        length, sizeof field.name - 1);
     memcpy(field.name, name, length + 1);
     return pf_fields_add(r->fields, &field, r->max_file, r->error);
+}
+
+/* What a field cannot be. */
+static pf_status refuse(const reader *r, const char *name, const char *what)
+{
+    snprintf(r->fields->wrong, sizeof r->fields->wrong, "%s", name);
+    return pf_fail(r->error, PF_E_ARGUMENT, "%s is %s, but no field of a film is one",
+                   r->fields->wrong, what);
 }
 
 static pf_status add_value(const reader *r, const char *name, json_t *value, int depth);
@@ -216,6 +245,8 @@ static pf_status add_members(const reader *r, const char *name, json_t *object,
     if (depth > PF_FIELD_DEPTH)
         return pf_fail(r->error, PF_E_ARGUMENT,
                        "%s is nested more than %d deep", name, PF_FIELD_DEPTH);
+    if (name && json_object_size(object) == 0 && !is_shell(name))
+        return refuse(r, name, "an empty object");
     json_object_foreach(object, key, member) {
         char *full = name ? pf_format("%s[%s]", name, key) : pf_strdup(key);
         if (!full)
@@ -230,39 +261,94 @@ static pf_status add_members(const reader *r, const char *name, json_t *object,
 
 static pf_status add_value(const reader *r, const char *name, json_t *value, int depth)
 {
-    if (json_is_null(value))
-        return PF_OK;
     if (json_is_object(value))
         return add_members(r, name, value, depth);
     if (json_is_string(value))
-        return add_text(r, name, json_string_value(value), json_string_length(value));
-    if (json_is_array(value)) {
-        snprintf(r->fields->wrong, sizeof r->fields->wrong, "%s", name);
-        return pf_fail(r->error, PF_E_ARGUMENT,
-                       "%s is an array, but no field of a film is one",
-                       r->fields->wrong);
-    }
+        return add_text(r, name, json_string_value(value), json_string_length(value),
+                        PF_FIELD_TEXT);
+    if (json_is_array(value))
+        return refuse(r, name, "an array");
+    if (json_is_null(value))
+        return is_shell(name) ? PF_OK : add_text(r, name, "", 0, PF_FIELD_NULL);
     char text[64];
     size_t bytes = json_dumpb(value, text, sizeof text, JSON_ENCODE_ANY);
-    return add_text(r, name, text, bytes < sizeof text ? bytes : 0);
+    return add_text(r, name, text, bytes < sizeof text ? bytes : 0,
+                    json_is_number(value) ? PF_FIELD_NUMBER : PF_FIELD_BOOLEAN);
+}
+
+/* A number that is too large for any field makes it to the check of its field, which
+ * names it. */
+static json_t *parse_with_large_numbers(const char *body, size_t bytes)
+{
+    return json_loadb(body, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL,
+                      NULL);
+}
+
+static pf_status parse_object(const char *text, size_t bytes, const char *name,
+                              json_t **out, pf_error *error)
+{
+    pf_error inner = {0};
+    pf_status status = pf_json_parse(text, bytes, name, out, &inner);
+    if (status == PF_E_MEMORY)
+        return pf_fail(error, status, "%s", inner.message);
+    if (status != PF_OK)
+        *out = parse_with_large_numbers(text, bytes);
+    if (!*out)
+        return pf_fail(error, PF_E_ARGUMENT, "%s", inner.message);
+    if (json_is_object(*out))
+        return PF_OK;
+    json_decref(*out);
+    return pf_fail(error, PF_E_ARGUMENT, "%s must be a JSON object", name);
 }
 
 pf_status pf_fields_from_json(const char *body, size_t bytes, size_t max_file,
                               pf_fields *out, pf_error *error)
 {
     json_t *root = NULL;
-    pf_error inner = {0};
     out->count = 0;
     out->wrong[0] = '\0';
-    pf_status status = pf_json_parse(body, bytes, "the body", &root, &inner);
-    if (status != PF_OK)
-        return pf_fail(error, status == PF_E_MEMORY ? status : PF_E_ARGUMENT, "%s",
-                       inner.message);
+    PF_TRY(parse_object(body, bytes, "the body", &root, error));
     const reader r = {out, max_file, error};
-    if (json_is_object(root))
-        status = add_members(&r, NULL, root, 0);
-    else
-        status = pf_fail(error, PF_E_ARGUMENT, "the body must be a JSON object");
+    pf_status status = add_members(&r, NULL, root, 0);
     json_decref(root);
     return status;
+}
+
+/* --- JSON in a form ---------------------------------------------------------------- */
+
+/* Fields that hold an object: their text may be one. */
+static bool holds_object(const pf_field *field)
+{
+    static const char *const references[] = {"input_reference", "image_reference",
+                                             "last_image"};
+    if (field->is_file || field->kind != PF_FIELD_TEXT)
+        return false;
+    if (is_shell(field->name))
+        return true;
+    for (size_t i = 0; i < sizeof references / sizeof references[0]; i++)
+        if (strcmp(field->name, references[i]) == 0)
+            return field->bytes > 0 && field->value[0] == '{';
+    return false;
+}
+
+static pf_status add_object(pf_fields *fields, const pf_field *field, size_t max_file,
+                            pf_error *error)
+{
+    json_t *object = NULL;
+    memcpy(fields->wrong, field->name, sizeof field->name);
+    PF_TRY(parse_object(field->value, field->bytes, field->name, &object, error));
+    fields->wrong[0] = '\0';
+    const reader r = {fields, max_file, error};
+    pf_status status = add_members(&r, field->name, object, 1);
+    json_decref(object);
+    return status;
+}
+
+pf_status pf_fields_add(pf_fields *fields, const pf_field *field, size_t max_file,
+                        pf_error *error)
+{
+    pf_field added = *field;
+    dissolve(added.name);
+    return holds_object(&added) ? add_object(fields, &added, max_file, error)
+                                : add(fields, &added, max_file, error);
 }

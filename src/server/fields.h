@@ -2,9 +2,10 @@
  * or as JSON.
  *
  * Names keep their brackets: "input_reference[image_url]".  Members of JSON objects
- * get such names, null members are left out, numbers and booleans become their text.
- * "extra_body", "extra_json" and "extra_params" are dissolved: extra_params[seed] is
- * seed.  Every limit is checked here.
+ * get such names; numbers and booleans become their text.  "extra_body", "extra_json",
+ * "extra_params" and "video_params" are dissolved: extra_params[seed] is seed.  A form
+ * may also hold them, and references to pictures, as the text of a JSON object.  Every
+ * limit is checked here.
  */
 #ifndef PF_SERVER_FIELDS_H
 #define PF_SERVER_FIELDS_H
@@ -23,8 +24,17 @@ enum {
     PF_FIELD_DEPTH = 4                  /* of JSON objects */
 };
 
+/* What JSON says that a value is; a form says nothing. */
+typedef enum pf_field_kind {
+    PF_FIELD_TEXT,
+    PF_FIELD_NUMBER,
+    PF_FIELD_BOOLEAN,
+    PF_FIELD_NULL                       /* as if it were not given */
+} pf_field_kind;
+
 typedef struct pf_field {
     char name[PF_FIELD_NAME_BYTES];
+    pf_field_kind kind;
     bool is_file;                       /* multipart: with a filename, or an image */
     const char *value;                  /* `bytes` bytes and a NUL, or for a file
                                          * bytes of the body without one */
@@ -39,8 +49,8 @@ typedef struct pf_fields {
 } pf_fields;
 
 /* Both leave *out to be released with pf_fields_free, also on failure, which is
- * PF_E_ARGUMENT or PF_E_MEMORY.  Files point into `body`.  `max_file` bytes is for
- * files and for text that holds a data: URI. */
+ * PF_E_ARGUMENT or PF_E_MEMORY.  Files point into `body`.  A file may have `max_file`
+ * bytes; a data: URI may have as many more as Base64 takes. */
 pf_status pf_fields_from_multipart(const char *body, size_t bytes,
                                    const char *content_type, size_t max_file,
                                    pf_fields *out, pf_error *error);
@@ -48,10 +58,13 @@ pf_status pf_fields_from_json(const char *body, size_t bytes, size_t max_file,
                               pf_fields *out, pf_error *error);
 void pf_fields_free(pf_fields *fields);
 
+/* NULL also for one that is null. */
 const pf_field *pf_fields_find(const pf_fields *fields, const char *name);
 
-/* The same for the same fields, in whatever order and form they came. */
-void pf_fields_digest(const pf_fields *fields, uint8_t out[PF_DIGEST_BYTES]);
+/* The same for the same fields, in whatever order and form they came, and the same
+ * `context`: what else the request is about, or "". */
+void pf_fields_digest(const pf_fields *fields, const char *context,
+                      uint8_t out[PF_DIGEST_BYTES]);
 
 bool pf_utf8_is_valid(const char *text, size_t bytes);
 /* Bytes that belong to no character become '?'. */

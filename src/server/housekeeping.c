@@ -1,9 +1,11 @@
 /* Housekeeping, every second: slow connections, old films, films that nobody waits for,
  * a full disk, and a sign of life for those who read events. */
+#include "base/clock.h"
 #include "base/memory.h"
 #include "server/server_parts.h"
 
 enum { EVERY_RETENTION = 5, EVERY_SIGN = 15 };
+static const double expiry_seconds = 0.5;
 
 /* --- retention -------------------------------------------------------------------- */
 
@@ -39,9 +41,12 @@ static pf_video *find_expired(pf_server *server)
     return expired;
 }
 
-static void expire(pf_server *server)
+/* Deletes what has expired, but not for long: there is other work.  True when there
+ * may be more. */
+static bool expire(pf_server *server)
 {
     pf_video *video;
+    double end = pf_seconds() + expiry_seconds;
     while ((video = find_expired(server)) != NULL) {
         bool running = false;
         pf_status status = pf_videos_remove(&server->videos, video, &running, NULL);
@@ -51,8 +56,11 @@ static void expire(pf_server *server)
         }
         pf_videos_release(&server->videos, video);
         if (status != PF_OK)
-            return;
+            return false;
+        if (pf_seconds() >= end)
+            return true;
     }
+    return false;
 }
 
 /* --- films that nobody waits for ---------------------------------------------------- */
@@ -97,10 +105,11 @@ static void give_sign(pf_server *server)
 void *pf_housekeeping_run(void *argument)
 {
     pf_server *server = argument;
+    bool more = false;
     for (unsigned second = 0; !atomic_load(&server->closing); second++) {
         pf_http_watch(server->http);
-        if (second % EVERY_RETENTION == 0)
-            expire(server);
+        if (more || second % EVERY_RETENTION == 0)
+            more = expire(server);
         cancel_abandoned(server);
         pf_videos_save_again(&server->videos);
         look_for_space(server);

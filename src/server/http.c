@@ -1,12 +1,11 @@
 /* HTTP over libmicrohttpd.  See http.h.
  *
  * Ahead of what the library checks: one Host, one Content-Length, no Content-Length
- * beside Transfer-Encoding (two readers of such a request would see two different
- * ones), and a deadline for heads and bodies (the library's own time-out starts anew
- * with every byte).
+ * beside Transfer-Encoding, no blank in a header's name (two readers of such a request
+ * would see two different ones), and a deadline for heads and bodies (the library's own
+ * time-out starts anew with every byte).
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <poll.h>
@@ -15,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -25,17 +23,19 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/memory.h"
-#include "server/http.h"
+#include "server/body.h"
 
 enum {
     POOL_THREADS = 3,
     CONNECTION_BYTES = 24 << 10,        /* a request's head, and its reply's */
-    SPILL_BYTES = 64 << 10,             /* a longer body goes to a file */
     IDLE_SECONDS = 60,                  /* without a byte in either direction */
     BODY_RATE = 8 << 10,                /* bytes a second, on average, after a grace */
     STREAM_BLOCK = 16 << 10,
     SLICE_NS = 200 * 1000               /* a request takes less */
 };
+
+/* Older ones are not to be used any more (RFC 8996). */
+static const char tls_versions[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1";
 
 typedef enum phase { HEAD, BODY, REPLY } phase;
 
@@ -205,12 +205,7 @@ static pf_http_request *new_request(pf_http *http, struct MHD_Connection *connec
 
 static void free_request(pf_http_request *request)
 {
-    if (request->body_mapped)
-        munmap(request->body, request->body_bytes);
-    else
-        pf_free(request->body);
-    if (request->body_fd >= 0)
-        close(request->body_fd);
+    pf_body_free(request);
     if (request->reply.fd >= 0)
         close(request->reply.fd);
     free(request->reply.owned);
@@ -237,6 +232,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
 typedef struct head_counts {
     int hosts, lengths, encodings;
     bool chunked;                       /* the transfer encoding is that alone */
+    bool blank;                         /* in the name of a header */
 } head_counts;
 
 static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const char *name,
@@ -246,6 +242,7 @@ static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const c
     (void)kind;
     counts->hosts += strcasecmp(name, "Host") == 0;
     counts->lengths += strcasecmp(name, "Content-Length") == 0;
+    counts->blank = counts->blank || strpbrk(name, " \t");
     if (strcasecmp(name, "Transfer-Encoding") == 0) {
         counts->encodings++;
         counts->chunked = value && strcasecmp(value, "chunked") == 0;
@@ -258,7 +255,8 @@ static bool head_is_sound(pf_http_request *request)
     head_counts counts = {0};
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_header,
                               &counts);
-    const char *what = counts.hosts != 1     ? "exactly one Host header"
+    const char *what = counts.blank          ? "no blanks in the names of headers"
+                       : counts.hosts != 1   ? "exactly one Host header"
                        : counts.lengths > 1  ? "at most one Content-Length header"
                        : counts.encodings > 1 ? "at most one Transfer-Encoding header"
                        : counts.encodings && !counts.chunked
@@ -315,120 +313,6 @@ static void check_head(pf_http *http, pf_http_request *request)
         length_is_sound(request);
     if (request->reply.status != 0 && has_body(request))
         request->reply.close = true;    /* its body is never read */
-}
-
-/* --- the body --------------------------------------------------------------------- */
-
-static int open_spool(const char *folder)
-{
-    int fd = pf_fault_hit(PF_FAULT_WRITE)
-                 ? (errno = ENOSPC, -1)
-                 : open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-        return fd;
-    char *path = pf_format("%s/body-XXXXXX", folder);
-    fd = path ? mkostemp(path, O_CLOEXEC) : -1;
-    if (fd >= 0)
-        unlink(path);
-    pf_free(path);
-    return fd;
-}
-
-static bool write_body(pf_http_request *request, const char *data, size_t bytes)
-{
-    while (bytes > 0) {
-        ssize_t put = pf_fault_hit(PF_FAULT_WRITE) ? (errno = ENOSPC, -1)
-                                                   : write(request->body_fd, data, bytes);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return false;
-        data += put;
-        bytes -= (size_t)put;
-    }
-    return true;
-}
-
-static bool spill(pf_http_request *request)
-{
-    request->body_fd = open_spool(request->http->options.spool);
-    if (request->body_fd < 0 || !write_body(request, request->body, request->body_bytes))
-        return false;
-    pf_free(request->body);
-    request->body = NULL;
-    return true;
-}
-
-static bool grow_body(pf_http_request *request, size_t bytes)
-{
-    size_t room = request->body_room ? request->body_room : 4096;
-    while (room < bytes + 1)
-        room *= 2;
-    if (room == request->body_room)
-        return true;
-    char *grown = pf_realloc(request->body, room);
-    if (!grown) {
-        errno = ENOMEM;
-        return false;
-    }
-    request->body = grown;
-    request->body_room = room;
-    return true;
-}
-
-/* Keeps a piece; after a failure the rest is only counted. */
-static void take_body(pf_http_request *request, const char *data, size_t bytes)
-{
-    size_t total = request->body_bytes + bytes;
-    if (total > request->body_limit)
-        request->body_error = EFBIG;
-    if (request->body_ignored) {
-        request->body_bytes = total;
-        return;
-    }
-    if (request->body_error == 0 && request->body_fd < 0 && total > SPILL_BYTES &&
-        !spill(request))
-        request->body_error = errno;
-    if (request->body_error == 0) {
-        bool kept = request->body_fd >= 0 ? write_body(request, data, bytes)
-                                          : grow_body(request, total);
-        if (!kept)
-            request->body_error = errno;
-        else if (request->body_fd < 0)
-            memcpy(request->body + request->body_bytes, data, bytes);
-    }
-    request->body_bytes = total;
-}
-
-static void reply_body_error(pf_http_request *request)
-{
-    request->reply.close = true;
-    if (request->body_error == EFBIG)
-        pf_http_reply_error(request, &(pf_http_fault){413, "too_large", NULL, 0},
-                            "the body has more than the %zu bytes that this request "
-                            "takes", request->body_limit);
-    else if (request->body_error == ENOSPC || request->body_error == EDQUOT)
-        pf_http_reply_error(request, &(pf_http_fault){507, "no_space", NULL, 0},
-                            "the disk of the server is full");
-    else
-        pf_http_reply_error(request, &(pf_http_fault){503, "busy", NULL, 2},
-                            "the body cannot be kept: %s",
-                            strerrordesc_np(request->body_error));
-}
-
-static void finish_body(pf_http_request *request)
-{
-    if (request->body_error == 0 && request->body_fd >= 0) {
-        void *map = mmap(NULL, request->body_bytes, PROT_READ, MAP_PRIVATE,
-                         request->body_fd, 0);
-        if (map == MAP_FAILED)
-            request->body_error = errno;
-        else
-            request->body = map;
-        request->body_mapped = map != MAP_FAILED;
-    }
-    if (request->body_error != 0)
-        reply_body_error(request);
 }
 
 /* --- replies ---------------------------------------------------------------------- */
@@ -500,7 +384,7 @@ static enum MHD_Result handle(pf_http *http, pf_http_request *request)
     if (!request->handed) {
         request->handed = true;
         enter_phase(http, request->connection, REPLY);
-        finish_body(request);
+        pf_body_finish(request);
     }
     request->parked = false;
     if (request->reply.status == 0)
@@ -548,10 +432,10 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     }
     if (*bytes > 0) {
         count_body(http, connection, *bytes);
-        take_body(request, data, *bytes);
+        pf_body_take(request, http->options.spool, data, *bytes);
         *bytes = 0;
         /* One that keeps sending what is not wanted is cut off. */
-        return request->body_bytes > 2 * request->body_limit + SPILL_BYTES ? MHD_NO
+        return request->body_bytes > 2 * request->body_limit + PF_BODY_SPILL ? MHD_NO
                                                                            : MHD_YES;
     }
     return handle(http, request);
@@ -622,7 +506,11 @@ const char *pf_http_header(const pf_http_request *request, const char *name)
 
 const char *pf_http_query(const pf_http_request *request, const char *name)
 {
-    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+    const char *value = NULL;
+    if (MHD_lookup_connection_value_n(request->connection, MHD_GET_ARGUMENT_KIND, name,
+                                      strlen(name), &value, NULL) != MHD_YES)
+        return NULL;
+    return value ? value : "";          /* "?name" without a = */
 }
 
 typedef struct query_seer {
@@ -691,6 +579,32 @@ static void take_turns_of(uint64_t nanoseconds)
         syscall(SYS_sched_setattr, 0, &turns, 0);
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* %41 to A, in place.  What stands for nothing stays as it is, and so does %00, which
+ * would end the text before its end. */
+static size_t unescape(void *user, struct MHD_Connection *connection, char *text)
+{
+    char *out = text;
+    (void)user;
+    (void)connection;
+    for (const char *at = text; *at; at++) {
+        int high = *at == '%' ? hex_digit(at[1]) : -1;
+        int low = high >= 0 ? hex_digit(at[2]) : -1;
+        bool stands = low >= 0 && high + low > 0;
+        *out++ = stands ? (char)(16 * high + low) : *at;
+        at += stands ? 2 : 0;
+    }
+    *out = '\0';
+    return (size_t)(out - text);
+}
+
 static struct MHD_Daemon *run_daemon(pf_http *http, int fd)
 {
     const pf_http_options *o = &http->options;
@@ -698,6 +612,7 @@ static struct MHD_Daemon *run_daemon(pf_http *http, int fd)
     struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)o->tls_cert},
         {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)o->tls_key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_versions},
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
@@ -709,8 +624,9 @@ static struct MHD_Daemon *run_daemon(pf_http *http, int fd)
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->connections,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_ARRAY,
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, http, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+        MHD_OPTION_ARRAY,
         o->tls_cert ? tls : none, MHD_OPTION_END);
 }
 

@@ -25,6 +25,11 @@ static pf_status add_key(pf_keys *keys, const char *path, int number, char *line
         return pf_fail(error, PF_E_INPUT,
                        "%s: line %d must be NAME:KEY, where the name has letters, "
                        "digits, - and _", path, number);
+    for (const char *at = colon + 1; *at; at++)
+        if (*at <= ' ' || *at > '~')    /* no header could bring it */
+            return pf_fail(error, PF_E_INPUT,
+                           "%s: the key on line %d must have no blanks, and ASCII alone",
+                           path, number);
     if (strlen(colon + 1) < MIN_KEY)
         return pf_fail(error, PF_E_INPUT,
                        "%s: the key on line %d must have %d characters or more", path,

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -136,6 +137,7 @@ typedef struct call {
     CURL *curl;
     struct curl_slist *headers;
     bool literal, refused;
+    const atomic_bool *stop;            /* gives up when this becomes true */
     char *data;                         /* what comes back */
     size_t bytes, room, most;
     char why[CURL_ERROR_SIZE];
@@ -154,6 +156,16 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose,
 }
 
 /* --- the call --------------------------------------------------------------------- */
+
+static int stop_early(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    const call *this = user;
+    (void)a;
+    (void)b;
+    (void)c;
+    (void)d;
+    return atomic_load(this->stop);
+}
 
 static size_t keep(char *data, size_t size, size_t count, void *user)
 {
@@ -193,6 +205,9 @@ static pf_status prepare(call *c, const char *hosts, const char *url, pf_error *
     curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, (long)WHOLE_SECONDS);
     curl_easy_setopt(c->curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(c->curl, CURLOPT_OPENSOCKETDATA, c);
+    curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, stop_early);
+    curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, c);
     curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, keep);
     curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->why);
@@ -205,6 +220,8 @@ static pf_status perform(call *c, const char *url, pf_error *error)
     long status = 0;
     CURLcode code = curl_easy_perform(c->curl);
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return pf_fail(error, PF_E_CANCELLED, "the server is stopping");
     if (c->refused)
         return pf_fail(error, PF_E_INPUT, "%.200s leads into a private network", url);
     if (code == CURLE_WRITE_ERROR)
@@ -225,11 +242,11 @@ static void clean_up(call *c)
         curl_easy_cleanup(c->curl);
 }
 
-pf_status pf_outbound_get(const char *hosts, const char *url, size_t max_bytes,
+pf_status pf_outbound_get(const pf_outbound *way, const char *url, size_t max_bytes,
                           char **out, size_t *out_bytes, pf_error *error)
 {
-    call c = {.most = max_bytes};
-    pf_status status = prepare(&c, hosts, url, error);
+    call c = {.most = max_bytes, .stop = way->stop};
+    pf_status status = prepare(&c, way->hosts, url, error);
     if (status == PF_OK)
         status = perform(&c, url, error);
     clean_up(&c);
@@ -244,12 +261,12 @@ pf_status pf_outbound_get(const char *hosts, const char *url, size_t max_bytes,
     return PF_OK;
 }
 
-pf_status pf_outbound_post(const char *hosts, const char *url,
+pf_status pf_outbound_post(const pf_outbound *way, const char *url,
                            const char *const *headers, const char *body,
                            pf_error *error)
 {
-    call c = {.most = 1 << 20};
-    pf_status status = prepare(&c, hosts, url, error);
+    call c = {.most = 1 << 20, .stop = way->stop};
+    pf_status status = prepare(&c, way->hosts, url, error);
     for (; status == PF_OK && *headers; headers++) {
         struct curl_slist *longer = curl_slist_append(c.headers, *headers);
         if (longer)

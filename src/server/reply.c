@@ -106,11 +106,12 @@ static bool is_unchanged(const pf_http_request *request, const char *tag)
     return known && strcmp(request->method, "POST") != 0 && names_tag(known, tag);
 }
 
-/* NULL: the whole file is wanted, because it was asked for or is another by now. */
+/* NULL: the whole file is wanted, because it was asked for or is another by now.  Only
+ * GET has ranges (RFC 9110). */
 static const char *wanted_range(const pf_http_request *request, const char *tag)
 {
     const char *condition = pf_http_header(request, "If-Range");
-    if (strcmp(request->method, "POST") == 0 || (condition && strcmp(condition, tag) != 0))
+    if (strcmp(request->method, "GET") != 0 || (condition && strcmp(condition, tag) != 0))
         return NULL;
     return pf_http_header(request, "Range");
 }

@@ -9,18 +9,23 @@
 #include "server/assets.h"
 #include "server/server_parts.h"
 
-enum { SMALL_BODY = 64 << 10 };
+enum {
+    SMALL_BODY = 64 << 10,
+    WORDS_BODY = 1 << 20                /* the longest prompt, however it is escaped */
+};
 
 typedef enum access { OPEN, KEYED } access_kind;
 typedef enum body {
     SMALL,
+    WORDS,                              /* a prompt */
     FILM,                               /* may hold pictures */
     IGNORED                             /* as large as that, but nobody reads it */
 } body_kind;
 
 typedef struct route {
     const char *method;
-    const char *pattern;                /* a * stands for the id of a video */
+    const char *pattern;                /* a * stands for the id of a video, ** for
+                                         * whatever follows */
     pf_http_handler handler;
     access_kind access;
     body_kind body;
@@ -48,7 +53,7 @@ static const route routes[] = {
     {"POST", "/session", handle_sign_in, OPEN, SMALL},
     {"DELETE", "/session", handle_sign_out, OPEN, SMALL},
     {"GET", "/v1/models", pf_api_models, KEYED, SMALL},
-    {"GET", "/v1/models/*", pf_api_model, KEYED, SMALL},
+    {"GET", "/v1/models/**", pf_api_model, KEYED, SMALL},
     {"POST", "/v1/videos", pf_api_create, KEYED, FILM},
     {"GET", "/v1/videos", pf_api_list, KEYED, SMALL},
     {"POST", "/v1/videos/sync", pf_api_sync, KEYED, FILM},
@@ -61,7 +66,7 @@ static const route routes[] = {
     {"GET", "/v1/videos/*/content", pf_api_content, KEYED, SMALL},
     {"GET", "/v1/videos/*/events", pf_api_events, KEYED, SMALL},
     {"POST", "/v1/videos/*/cancel", pf_api_cancel, KEYED, SMALL},
-    {"POST", "/v1/videos/*/remix", pf_api_remix, KEYED, SMALL},
+    {"POST", "/v1/videos/*/remix", pf_api_remix, KEYED, WORDS},
 };
 
 /* --- paths ------------------------------------------------------------------------ */
@@ -75,8 +80,9 @@ static bool matches(const char *pattern, const char *path, char id[PF_VIDEO_ID_B
     size_t head = (size_t)(star - pattern);
     if (strncmp(pattern, path, head) != 0)
         return false;
-    size_t length = strcspn(path + head, "/");
-    if (length == 0 || strcmp(path + head + length, star + 1) != 0)
+    bool rest = star[1] == '*';
+    size_t length = rest ? strlen(path + head) : strcspn(path + head, "/");
+    if (length == 0 || (!rest && strcmp(path + head + length, star + 1) != 0))
         return false;
     snprintf(id, PF_VIDEO_ID_BYTES, "%.*s",
              length < PF_VIDEO_ID_BYTES ? (int)length : 1, path + head);
@@ -236,7 +242,9 @@ void pf_routes_choose(pf_http_request *request)
     if (request->reply.status == 0 && found->access == KEYED)
         check_key(request);
     request->handler = found->handler;
-    request->body_limit = found->body == SMALL ? SMALL_BODY : film_body(server);
+    request->body_limit = found->body == SMALL   ? SMALL_BODY
+                          : found->body == WORDS ? WORDS_BODY
+                                                 : film_body(server);
     request->body_ignored = found->body == IGNORED;
 }
 
@@ -317,7 +325,8 @@ static void handle_sign_in(pf_http_request *request)
     char session[PF_SESSION_BYTES];
     pf_json_parse(request->body ? request->body : "", request->body_bytes, "the body",
                   &body, NULL);
-    const char *key = json_string_value(json_object_get(body, "key"));
+    bool alone = json_object_size(body) == 1;
+    const char *key = alone ? json_string_value(json_object_get(body, "key")) : NULL;
     const char *name = key ? pf_keys_check(&server->keys, key) : NULL;
     bool asked = key != NULL;
     json_decref(body);

@@ -132,21 +132,35 @@ static pf_status copy_text(char **out, const char *text, pf_error *error)
     return !text || *out ? PF_OK : pf_fail_memory(error, "options", strlen(text));
 }
 
-static void name_model(pf_server *server)
+/* The last part of a path, without what follows it. */
+static const char *last_part(const char *path, size_t *length)
 {
-    const char *path = pf_engine_info(server->engine)->path;
     size_t end = strlen(path);
     while (end > 1 && path[end - 1] == '/')
         end--;
     size_t begin = end;
     while (begin > 0 && path[begin - 1] != '/')
         begin--;
-    if (server->options.model_name)
-        snprintf(server->model_name, sizeof server->model_name, "%s",
-                 server->options.model_name);
-    else
-        snprintf(server->model_name, sizeof server->model_name, "%.*s",
-                 (int)(end - begin), path + begin);
+    *length = end - begin;
+    return path + begin;
+}
+
+/* Clients see it in JSON and say it in a field. */
+static pf_status name_model(pf_server *server, pf_error *error)
+{
+    const char *name = server->options.model_name;
+    size_t length = name ? strlen(name) : 0, printable = 0;
+    if (!name)
+        name = last_part(pf_engine_info(server->engine)->path, &length);
+    while (printable < length && (unsigned char)name[printable] >= ' ')
+        printable++;
+    if (length == 0 || length >= sizeof server->model_name || printable < length ||
+        !pf_utf8_is_valid(name, length))
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "served_model_name is \"%.40s\", but must have 1 to %zu bytes of "
+                       "text", name, sizeof server->model_name - 1);
+    memcpy(server->model_name, name, length);
+    return PF_OK;
 }
 
 static pf_status read_webhook_secret(pf_server *server, pf_error *error)
@@ -181,11 +195,12 @@ static pf_status read_webhook_secret(pf_server *server, pf_error *error)
 
 static pf_status make_folder(const char *path, pf_error *error)
 {
-    if (mkdir(path, 0750) == 0 || pf_path_is_folder(path))
+    int reason = mkdir(path, 0750) == 0 ? 0 : errno;
+    if (reason == 0 || pf_path_is_folder(path))
         return PF_OK;
-    if (errno == EEXIST)
+    if (reason == EEXIST)
         return pf_fail(error, PF_E_IO, "%s is there, but is no folder", path);
-    return pf_fail_errno(error, errno, "cannot make the folder %s", path);
+    return pf_fail_errno(error, reason, "cannot make the folder %s", path);
 }
 
 static pf_status make_folders(pf_server *server, pf_error *error)
@@ -204,16 +219,6 @@ static pf_status make_folders(pf_server *server, pf_error *error)
     return status;
 }
 
-static bool is_known(pf_server *server, const char *id)
-{
-    bool known = false;
-    pthread_mutex_lock(&server->videos.lock);
-    for (int i = 0; i < server->videos.count && !known; i++)
-        known = strcmp(server->videos.list[i]->id, id) == 0;
-    pthread_mutex_unlock(&server->videos.lock);
-    return known;
-}
-
 /* Files of videos that were never accepted, or were deleted, when the process ended
  * in between. */
 static void sweep(pf_server *server)
@@ -222,7 +227,8 @@ static void sweep(pf_server *server)
     DIR *folder = path ? opendir(path) : NULL;
     struct dirent *entry;
     while (folder && (entry = readdir(folder)) != NULL)
-        if (pf_video_id_is_sound(entry->d_name) && !is_known(server, entry->d_name))
+        if (pf_video_id_is_sound(entry->d_name) &&
+            !pf_videos_knows(&server->videos, entry->d_name))
             pf_video_remove_files(server->output_dir, entry->d_name);
     if (folder)
         closedir(folder);
@@ -300,6 +306,7 @@ static pf_status open_parts(pf_server *server, pf_error *error)
 {
     const pf_server_options *o = &server->options;
     PF_TRY(check_options(server, error));
+    PF_TRY(name_model(server, error));
     PF_TRY(copy_text(&server->output_dir, o->output_dir, error));
     PF_TRY(copy_text(&server->host, o->host, error));
     PF_TRY(copy_text(&server->webhook_hosts, o->webhook_hosts, error));
@@ -330,7 +337,6 @@ pf_status pf_server_open(const pf_server_options *options, pf_engine *engine,
     pthread_mutex_init(&server->tick, NULL);
     pthread_cond_init(&server->ticked, NULL);
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    name_model(server);
     pf_status status = open_parts(server, error);
     if (status != PF_OK) {
         pf_server_close(server);

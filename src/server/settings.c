@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/memory.h"
 
 typedef enum kind {
     TEXT,
+    PROMPT,                             /* text that says something */
     WHOLE,                              /* low..high */
     REAL,
     SWITCH,
@@ -23,6 +25,7 @@ typedef enum kind {
     FIRST_PICTURE,
     LAST_PICTURE,
     WEBHOOK,
+    TOLD,                               /* what settings tell; the picture itself is asked */
     OFF,                                /* a switch that is off here: false is true */
     IDLE                                /* known elsewhere, without effect here */
 } kind;
@@ -36,7 +39,7 @@ typedef struct known {
 } known;
 
 static const known table[] = {
-    {"prompt", TEXT, "prompt", 0, 0, NULL},
+    {"prompt", PROMPT, "prompt", 0, 0, NULL},
     {"negative_prompt", TEXT, "negative_prompt", 0, 0, NULL},
     {"model", MODEL, NULL, 0, 0, NULL},
     {"size", SIZE, NULL, 0, 0, NULL},
@@ -66,11 +69,14 @@ static const known table[] = {
     {"num_outputs_per_prompt", ONE, NULL, 0, 0, NULL},
     {"input_reference", FIRST_PICTURE, NULL, 0, 0, NULL},
     {"input_reference[image_url]", FIRST_PICTURE, NULL, 0, 0, NULL},
+    {"image_reference", FIRST_PICTURE, NULL, 0, 0, NULL},
     {"image_reference[image_url]", FIRST_PICTURE, NULL, 0, 0, NULL},
     {"reference_url", FIRST_PICTURE, NULL, 0, 0, NULL},
     {"last_image", LAST_PICTURE, NULL, 0, 0, NULL},
     {"last_image[image_url]", LAST_PICTURE, NULL, 0, 0, NULL},
     {"webhook_url", WEBHOOK, "webhook_url", 0, 0, NULL},
+    {"picture", TOLD, NULL, 0, 0, "input_reference"},
+    {"last_picture", TOLD, NULL, 0, 0, "last_image"},
     {"boundary_ratio", IDLE, NULL, 0, 0, NULL},
     {"conditions", IDLE, NULL, 0, 0, NULL},
     {"diffusers_kwargs", IDLE, NULL, 0, 0, NULL},
@@ -103,12 +109,22 @@ static const known table[] = {
     {"video_url", IDLE, NULL, 0, 0, NULL},
 };
 
-static const known *find_known(const char *name)
+static const known *find(const char *name, size_t length)
 {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (strcmp(table[i].name, name) == 0)
+        if (strncmp(table[i].name, name, length) == 0 && !table[i].name[length])
             return &table[i];
     return NULL;
+}
+
+/* What is idle is so with all that it holds: lora[name]. */
+static const known *find_known(const char *name)
+{
+    const known *k = find(name, strlen(name));
+    if (k || !strchr(name, '['))
+        return k;
+    k = find(name, strcspn(name, "["));
+    return k && k->kind == IDLE ? k : NULL;
 }
 
 /* A reading in progress. */
@@ -126,8 +142,9 @@ static pf_status refuse(const reading *r, const pf_field *field, const char *wan
     if (field->is_file)
         return pf_fail(r->error, PF_E_ARGUMENT, "%s is a file, but must be %s",
                        field->name, wanted);
-    return pf_fail(r->error, PF_E_ARGUMENT, "%s is \"%.*s\"%s, but must be %s",
-                   field->name, shown, field->value,
+    const char *quote = field->kind == PF_FIELD_TEXT ? "\"" : "";
+    return pf_fail(r->error, PF_E_ARGUMENT, "%s is %s%.*s%s%s, but must be %s",
+                   field->name, quote, shown, field->value, quote,
                    field->bytes > 60 ? "..." : "", wanted);
 }
 
@@ -150,13 +167,14 @@ static pf_status put(const reading *r, const pf_field *field, const char *member
 
 /* --- values ----------------------------------------------------------------------- */
 
+/* Decimal; -0 is 0. */
 static bool read_number(const pf_field *field, double *out)
 {
     char *end = NULL;
     if (field->bytes == 0 || field->bytes > 40 ||
-        !strchr("+-.0123456789", field->value[0]))
+        strspn(field->value, "+-.0123456789eE") != field->bytes)
         return false;
-    *out = strtod(field->value, &end);
+    *out = strtod(field->value, &end) + 0.0;
     return end == field->value + field->bytes && isfinite(*out);
 }
 
@@ -186,10 +204,21 @@ static bool is(const pf_field *field, const char *text)
     return field->bytes == strlen(text) && memcmp(field->value, text, field->bytes) == 0;
 }
 
+/* Python writes True. */
+static bool is_on(const pf_field *field)
+{
+    return strcasecmp(field->value, "true") == 0 || is(field, "1");
+}
+
+static bool is_off(const pf_field *field)
+{
+    return strcasecmp(field->value, "false") == 0 || is(field, "0");
+}
+
 static pf_status read_switch(const reading *r, const pf_field *field, const known *k)
 {
-    bool on = is(field, "true") || is(field, "1");
-    if (!on && !is(field, "false") && !is(field, "0"))
+    bool on = is_on(field);
+    if (!on && !is_off(field))
         return refuse(r, field, "true or false");
     return put(r, field, k->member, json_boolean(on));
 }
@@ -200,6 +229,8 @@ static pf_status read_seed(const reading *r, const pf_field *field, const known 
     errno = 0;
     bool digit = field->bytes > 0 && field->value[0] >= '0' && field->value[0] <= '9';
     unsigned long long seed = digit ? strtoull(field->value, &end, 10) : 0;
+    if (digit && *end == '.')           /* "5.0", a number in JSON */
+        end += 1 + strspn(end + 1, "0");
     if (!digit || end != field->value + field->bytes || errno != 0 || seed > INT64_MAX)
         return refuse(r, field, "a whole number from 0 to 9223372036854775807");
     return put(r, field, k->member, json_integer((json_int_t)seed));
@@ -231,13 +262,21 @@ static pf_status read_size(const reading *r, const pf_field *field)
     return put(r, field, "height", json_integer(height));
 }
 
-/* Kept as it was given; the frames follow when fps is known. */
+/* The interface has them as text: "8". */
+static json_t *seconds_json(double seconds)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.10g", seconds);
+    return json_string(text);
+}
+
+/* The frames follow when fps is known. */
 static pf_status read_seconds(const reading *r, const pf_field *field)
 {
     double value;
-    if (!read_number(field, &value) || value <= 0 || value > 3600)
-        return refuse(r, field, "a number above 0 and up to 3600");
-    return put(r, field, "seconds", json_stringn(field->value, field->bytes));
+    if (!read_number(field, &value) || value < 0.001 || value > 3600)
+        return refuse(r, field, "a number from 0.001 to 3600");
+    return put(r, field, "seconds", seconds_json(value));
 }
 
 static pf_status read_webhook(const reading *r, const pf_field *field, const known *k)
@@ -310,15 +349,43 @@ static pf_status refuse_idle(const reading *r, const pf_field *field)
 
 static pf_status read_off(const reading *r, const pf_field *field)
 {
-    return is(field, "false") || is(field, "0") ? PF_OK : refuse_idle(r, field);
+    return is_off(field) ? PF_OK : refuse_idle(r, field);
+}
+
+/* Settings that a video shows may be sent again. */
+static pf_status read_told(const reading *r, const pf_field *field, const known *k)
+{
+    if (is_off(field))
+        return PF_OK;
+    return pf_fail(r->error, PF_E_ARGUMENT,
+                   "%s tells that a film had one; send the picture as %s", field->name,
+                   k->choices);
+}
+
+static pf_status read_prompt(const reading *r, const pf_field *field, const known *k)
+{
+    if (strspn(field->value, " \t\r\n") == field->bytes)
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "prompt is empty: say what is to be seen and heard");
+    return put(r, field, k->member, json_stringn(field->value, field->bytes));
+}
+
+static pf_status read_one(const reading *r, const pf_field *field)
+{
+    double value;
+    return read_number(field, &value) && value == 1 ? PF_OK
+                                                    : refuse(r, field, "1: a job is one film");
 }
 
 static pf_status read_known(const reading *r, const pf_field *field, const known *k)
 {
     bool picture = k->kind == FIRST_PICTURE || k->kind == LAST_PICTURE;
-    if (field->is_file && !picture && k->kind < OFF)
+    bool text = k->kind == TEXT || k->kind == PROMPT;
+    if ((field->is_file && !picture && k->kind < OFF) ||
+        (text && field->kind != PF_FIELD_TEXT))
         return refuse(r, field, "text");
     switch (k->kind) {
+    case PROMPT: return read_prompt(r, field, k);
     case TEXT: return put(r, field, k->member, json_stringn(field->value, field->bytes));
     case WHOLE: return read_whole(r, field, k);
     case REAL: return read_real(r, field, k);
@@ -328,10 +395,11 @@ static pf_status read_known(const reading *r, const pf_field *field, const known
     case SIZE: return read_size(r, field);
     case SECONDS: return read_seconds(r, field);
     case MODEL: return read_model(r, field);
-    case ONE: return is(field, "1") ? PF_OK : refuse(r, field, "1: a job is one film");
+    case ONE: return read_one(r, field);
     case FIRST_PICTURE: return read_picture(r, field, &r->order->first);
     case LAST_PICTURE: return read_picture(r, field, &r->order->last);
     case WEBHOOK: return read_webhook(r, field, k);
+    case TOLD: return read_told(r, field, k);
     case OFF: return read_off(r, field);
     default: return refuse_idle(r, field);
     }
@@ -344,7 +412,8 @@ static pf_status read_field(const reading *r, const pf_field *field)
     if (!k)
         return pf_fail(r->error, PF_E_ARGUMENT,
                        "%s is not a field of a film; see /openapi.json", field->name);
-    PF_TRY(read_known(r, field, k));
+    if (field->kind != PF_FIELD_NULL)
+        PF_TRY(read_known(r, field, k));
     r->order->wrong[0] = '\0';
     return PF_OK;
 }
@@ -364,7 +433,13 @@ static int whole(const json_t *settings, const char *member)
     return (int)json_integer_value(json_object_get(settings, member));
 }
 
-/* Frames of so many seconds: the next 4k + 1 that is not shorter. */
+static double hundredths(double seconds)
+{
+    return round(seconds * 100.0) / 100.0;
+}
+
+/* Frames of so many seconds: the next 4k + 1 that is not shorter.  Beside a number of
+ * frames they may also be its own length, as settings show it. */
 static pf_status frames_of_seconds(const reading *r)
 {
     json_t *settings = r->order->settings, *seconds = json_object_get(settings, "seconds");
@@ -372,16 +447,18 @@ static pf_status frames_of_seconds(const reading *r)
     if (!seconds)
         return PF_OK;
     double fps = json_number_value(json_object_get(settings, "fps"));
-    double least = strtod(json_string_value(seconds), NULL) * fps - 1e-6;
+    double wanted = strtod(json_string_value(seconds), NULL), least = wanted * fps - 1e-6;
     int64_t groups = least > 1 ? (int64_t)ceil((least - 1) / multiple) : 0;
     int64_t frames = groups * multiple + 1;
-    if (json_object_get(settings, "num_frames") &&
-        whole(settings, "num_frames") != frames) {
+    if (json_object_get(settings, "num_frames")) {
+        int given = whole(settings, "num_frames");
+        if (given == frames || fabs(hundredths(given / fps) - wanted) < 1e-9)
+            return PF_OK;
         snprintf(r->order->wrong, sizeof r->order->wrong, "seconds");
         return pf_fail(r->error, PF_E_ARGUMENT,
                        "seconds is %s, which at fps %g is num_frames %lld, but num_frames "
                        "is %d; leave one out", json_string_value(seconds), fps,
-                       (long long)frames, whole(settings, "num_frames"));
+                       (long long)frames, given);
     }
     json_object_set_new(settings, "num_frames", json_integer(frames));
     return PF_OK;
@@ -390,11 +467,9 @@ static pf_status frames_of_seconds(const reading *r)
 /* "8", or "2.04" of a film whose length was given in frames. */
 static void name_seconds(json_t *settings)
 {
-    char text[32];
     double fps = json_number_value(json_object_get(settings, "fps"));
-    snprintf(text, sizeof text, "%.10g",
-             round(whole(settings, "num_frames") / fps * 100.0) / 100.0);
-    set_default(settings, "seconds", json_string(text));
+    set_default(settings, "seconds",
+                seconds_json(hundredths(whole(settings, "num_frames") / fps)));
 }
 
 /* Has every member that a film needs, or memory ran out on the way. */
@@ -409,6 +484,24 @@ bool pf_settings_are_complete(const json_t *settings)
         if (!json_object_get(settings, members[i]))
             return false;
     return true;
+}
+
+static bool add_shift(json_t *settings, const char *member, double shift)
+{
+    return shift == PF_UNSET || json_object_get(settings, member) ||
+           json_object_set_new(settings, member, json_real(shift)) == 0;
+}
+
+pf_status pf_settings_complete(json_t *settings, const pf_prediction *p, pf_error *error)
+{
+    static const char negative[] = "negative_prompt";
+    bool said = !p->negative_prompt || json_object_get(settings, negative);
+    if ((said ||
+         json_object_set_new(settings, negative, json_string(p->negative_prompt)) == 0) &&
+        add_shift(settings, "visual_shift", p->visual_shift) &&
+        add_shift(settings, "audio_shift", p->audio_shift))
+        return PF_OK;
+    return pf_fail_memory(error, "settings", 1);
 }
 
 static pf_status draw_seed(const reading *r)

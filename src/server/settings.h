@@ -32,6 +32,10 @@ typedef struct pf_order {
 pf_status pf_order_read(const pf_fields *fields, const pf_engine *engine,
                         const char *model_name, pf_order *out, pf_error *error);
 bool pf_settings_are_complete(const json_t *settings);
+/* Adds what the model itself decides: the shifts of the timesteps, and the negative
+ * prompt where one has an effect. */
+pf_status pf_settings_complete(json_t *settings, const pf_prediction *prediction,
+                               pf_error *error);
 void pf_order_free(pf_order *order);
 
 /* The request without its pictures; strings point into `settings`. */

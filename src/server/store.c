@@ -87,7 +87,7 @@ static void copy_column(sqlite3_stmt *row, int column, char *out, size_t room)
 
 /* --- opening ---------------------------------------------------------------------- */
 
-static pf_status check_version(pf_store *store, const char *path, pf_error *error)
+static pf_status check_version(pf_store *store, pf_error *error)
 {
     sqlite3_stmt *row;
     PF_TRY(prepare(store, "PRAGMA user_version", &row, error));
@@ -99,14 +99,14 @@ static pf_status check_version(pf_store *store, const char *path, pf_error *erro
     if (version < 0)
         return fail(store, code, error);
     return pf_fail(error, PF_E_UNSUPPORTED,
-                   "%s is of version %d, but this program knows version %d", path,
+                   "the job store is of version %d, but this program knows version %d",
                    version, SCHEMA_VERSION);
 }
 
-static pf_status set_up(pf_store *store, const char *path, pf_error *error)
+static pf_status set_up(pf_store *store, pf_error *error)
 {
     sqlite3_busy_timeout(store->db, BUSY_MS);
-    PF_TRY(check_version(store, path, error));
+    PF_TRY(check_version(store, error));
     PF_TRY(execute(store, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                           "PRAGMA locking_mode=EXCLUSIVE; PRAGMA user_version=1;",
                    error));
@@ -121,15 +121,16 @@ pf_status pf_store_open(const char *path, pf_store **out, pf_error *error)
         return pf_fail_memory(error, "job store", sizeof *store);
     pthread_mutex_init(&store->lock, NULL);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    pf_error inner = {0};
     pf_status status = PF_OK;
     if (sqlite3_open_v2(path, &store->db, flags, NULL) != SQLITE_OK)
-        status = pf_fail(error, PF_E_IO, "cannot open %s: %s", path,
+        status = pf_fail(&inner, PF_E_IO, "the job store cannot be opened: %s",
                          store->db ? sqlite3_errmsg(store->db) : "out of memory");
     if (status == PF_OK)
-        status = set_up(store, path, error);
+        status = set_up(store, &inner);
     if (status != PF_OK) {
         pf_store_close(store);
-        return status;
+        return pf_fail(error, status, "%s: %s", path, inner.message);
     }
     *out = store;
     return PF_OK;
@@ -158,7 +159,11 @@ static pf_status read_row(sqlite3_stmt *row, pf_video *video, pf_error *error)
     video->created = sqlite3_column_double(row, 3);
     video->started = sqlite3_column_double(row, 4);
     video->completed = sqlite3_column_double(row, 5);
-    video->status = (pf_video_status)sqlite3_column_int(row, 6);
+    int state = sqlite3_column_int(row, 6);
+    if (state < PF_VIDEO_QUEUED || state > PF_VIDEO_FAILED)
+        return pf_fail(error, PF_E_IO, "the job store is damaged: %s has state %d",
+                       video->id, state);
+    video->status = (pf_video_status)state;
     copy_column(row, 7, video->error_code, sizeof video->error_code);
     copy_column(row, 8, video->error_message, sizeof video->error_message);
     copy_column(row, 9, video->remixed_from, sizeof video->remixed_from);

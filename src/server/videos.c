@@ -108,23 +108,29 @@ static bool owner_waits(const pf_videos *videos, const char *owner)
     return false;
 }
 
-static pf_status ensure_share(pf_videos *videos, const char *owner, pf_error *error)
+static pf_status add_share(pf_videos *videos, const char *owner, double used,
+                           pf_error *error)
 {
-    double least = least_share(videos);
-    pf_share *share = share_of(videos, owner);
-    if (share) {
-        if (!owner_waits(videos, owner) && share->used < least)
-            share->used = least;
-        return PF_OK;
-    }
     size_t bytes = (size_t)(videos->share_count + 1) * sizeof *videos->shares;
     pf_share *grown = pf_realloc(videos->shares, bytes);
     if (!grown)
         return pf_fail_memory(error, "shares", bytes);
     videos->shares = grown;
-    share = &grown[videos->share_count++];
-    *share = (pf_share){.used = least};
+    pf_share *share = &grown[videos->share_count++];
+    *share = (pf_share){.used = used};
     snprintf(share->owner, sizeof share->owner, "%s", owner);
+    return PF_OK;
+}
+
+/* Before a video of the owner is queued. */
+static pf_status ensure_share(pf_videos *videos, const char *owner, pf_error *error)
+{
+    double least = least_share(videos);
+    pf_share *share = share_of(videos, owner);
+    if (!share)
+        return add_share(videos, owner, least, error);
+    if (!owner_waits(videos, owner) && share->used < least)
+        share->used = least;
     return PF_OK;
 }
 
@@ -189,10 +195,9 @@ static void reorder(pf_videos *videos)
 
 /* --- opening ---------------------------------------------------------------------- */
 
-/* Locked: then one more video of this owner fits. */
-static pf_status make_room(pf_videos *videos, const char *owner, pf_error *error)
+/* Locked: then one more video fits. */
+static pf_status make_room(pf_videos *videos, pf_error *error)
 {
-    PF_TRY(ensure_share(videos, owner, error));
     if (videos->count == videos->capacity) {
         int capacity = videos->capacity ? 2 * videos->capacity : 64;
         size_t bytes = (size_t)capacity * sizeof *videos->list;
@@ -209,7 +214,9 @@ static pf_status take_loaded(void *user, pf_video *video)
 {
     pf_videos *videos = user;
     unsigned long long milliseconds = 0;
-    pf_status status = make_room(videos, video->owner, NULL);
+    pf_status status = make_room(videos, NULL);
+    if (status == PF_OK && !share_of(videos, video->owner))
+        status = add_share(videos, video->owner, 0, NULL);
     if (status != PF_OK) {
         drop(video);
         return status;
@@ -296,7 +303,9 @@ pf_status pf_videos_check_room(pf_videos *videos, int *seconds, pf_error *error)
 pf_status pf_videos_add(pf_videos *videos, pf_video *video, pf_error *error)
 {
     pthread_mutex_lock(&videos->lock);
-    pf_status status = make_room(videos, video->owner, error);
+    pf_status status = ensure_share(videos, video->owner, error);
+    if (status == PF_OK)
+        status = make_room(videos, error);
     pthread_mutex_unlock(&videos->lock);
     PF_TRY(status);
     PF_TRY(pf_store_insert(videos->store, video, error));
@@ -324,6 +333,15 @@ static int lower_bound(const pf_videos *videos, const char *id)
             high = middle;
     }
     return low;
+}
+
+bool pf_videos_knows(pf_videos *videos, const char *id)
+{
+    pthread_mutex_lock(&videos->lock);
+    int at = lower_bound(videos, id);
+    bool knows = at < videos->count && strcmp(videos->list[at]->id, id) == 0;
+    pthread_mutex_unlock(&videos->lock);
+    return knows;
 }
 
 pf_video *pf_videos_find(pf_videos *videos, const char *id, const char *owner)

@@ -65,6 +65,8 @@ pf_status pf_videos_check_room(pf_videos *videos, int *retry_after, pf_error *er
  * succeeds; the caller takes one more with pf_videos_hold, if it needs it. */
 pf_status pf_videos_add(pf_videos *videos, pf_video *video, pf_error *error);
 
+/* Whoever it belongs to. */
+bool pf_videos_knows(pf_videos *videos, const char *id);
 /* By id, if `owner` may see it. */
 pf_video *pf_videos_find(pf_videos *videos, const char *id, const char *owner);
 pf_video *pf_videos_find_idempotent(pf_videos *videos, const char *owner,

@@ -59,8 +59,8 @@ static pf_status deliver(pf_server *server, const pf_delivery *delivery, pf_erro
     pf_free(signature);
     const char *const headers[] = {"Content-Type: application/json", id, timestamp,
                                    header, NULL};
-    return pf_outbound_post(server->webhook_hosts, delivery->url, headers,
-                            delivery->body, error);
+    const pf_outbound way = {server->webhook_hosts, &server->closing};
+    return pf_outbound_post(&way, delivery->url, headers, delivery->body, error);
 }
 
 /* Delivers it, puts it off, or gives it up; fails when the store does not know. */
@@ -68,8 +68,11 @@ static pf_status attempt(pf_server *server, pf_delivery *delivery)
 {
     pf_error error = {0};
     double wait = first_wait;
-    if (deliver(server, delivery, &error) == PF_OK)
+    pf_status status = deliver(server, delivery, &error);
+    if (status == PF_OK)
         return pf_store_delivery_delete(server->store, delivery->id, NULL);
+    if (status == PF_E_CANCELLED)
+        return PF_OK;                   /* the server stops: it was no attempt */
     for (int i = 0; i < delivery->attempts; i++)
         wait *= wait_growth;
     delivery->attempts++;

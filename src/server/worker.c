@@ -31,6 +31,7 @@
 
 enum { SAVE_SHARE = 100, TRANSIENT_STARTS = 3, COMMENT_BYTES = 4096 };
 static const double retry_seconds = 0.3;
+static const double denoising_share = 0.9;    /* its share of a film, about */
 
 /* Seconds between two of a kind of news: every reader costs time that the film would
  * have had, so a long film tells less often. */
@@ -64,6 +65,7 @@ typedef struct run {
     pf_picture first, last;
     pf_state resume;
     bool resumed;
+    double done;                        /* of the film, by earlier runs: a fraction */
     pf_job *job;
     pf_film *film;
     pf_stills stills;
@@ -95,6 +97,7 @@ static void show_progress(void *user, const pf_progress *progress)
     pthread_mutex_lock(&r->lock);
     r->news.progressed = true;
     r->news.progress = *progress;
+    r->news.progress.fraction = r->done + (1 - r->done) * progress->fraction;
     memcpy(r->news.stage, r->told_stage, sizeof r->news.stage);
     pthread_cond_signal(&r->changed);
     pthread_mutex_unlock(&r->lock);
@@ -297,6 +300,8 @@ static pf_status make_film(run *r, pf_error *error)
 {
     find_state(r);
     PF_TRY(create_job(r, error));
+    if (r->resumed)
+        r->done = denoising_share * r->resume.step / r->resume.steps;
     PF_TRY(open_film(r, error));
     tell_job(r);
     PF_TRY(pf_job_run(r->job, error));

@@ -297,6 +297,31 @@ static void test_prediction_and_limits(void **state)
     pf_engine_close(engine);
 }
 
+/* What a request leaves to the model, and what it says itself. */
+static void test_a_prediction_tells_what_is_used(void **state)
+{
+    (void)state;
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    pf_request request = small_request(engine);
+    pf_prediction p;
+    pf_error error = {0};
+    request.negative_prompt = NULL;
+    request.guidance_scale = 1;
+    assert_int_equal(pf_request_check(engine, &request, &p, &error), PF_OK);
+    assert_null(p.negative_prompt);
+    assert_true(p.visual_shift > 0 && p.audio_shift == p.visual_shift);
+    request.guidance_scale = 3;
+    request.visual_shift = 2;
+    request.audio_shift = 4;
+    assert_int_equal(pf_request_check(engine, &request, &p, &error), PF_OK);
+    assert_non_null(p.negative_prompt);
+    assert_true(p.visual_shift == 2 && p.audio_shift == 4);
+    request.negative_prompt = "blur";
+    assert_int_equal(pf_request_check(engine, &request, &p, &error), PF_OK);
+    assert_ptr_equal(p.negative_prompt, request.negative_prompt);
+    pf_engine_close(engine);
+}
+
 static void test_a_job_runs_once(void **state)
 {
     (void)state;
@@ -524,6 +549,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_steps_allocate_nothing),
         cmocka_unit_test(test_dry_run_counts_the_real_work),
         cmocka_unit_test(test_prediction_and_limits),
+        cmocka_unit_test(test_a_prediction_tells_what_is_used),
         cmocka_unit_test(test_a_job_runs_once),
         cmocka_unit_test(test_previews_look_ahead),
         cmocka_unit_test(test_the_last_preview_is_the_map_of_the_latents),

@@ -148,7 +148,7 @@ class Server:
         assert reply.status == 200, reply.body
         return reply.json
 
-    def wait(self, video_id, *statuses, seconds=60):
+    def wait(self, video_id, *statuses, seconds=120):
         """Until the status is one of these, or at its end."""
         statuses = statuses or ("completed", "failed")
         end = time.monotonic() + seconds

@@ -186,7 +186,9 @@ def test_pages_of_a_list(start):
 
 @pytest.mark.parametrize("query, param", [
     ("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"),
-    ("order=up", "order"), ("after=../x", "after"), ("page=2", "page")])
+    ("order=up", "order"), ("after=../x", "after"), ("page=2", "page"),
+    ("limit", "limit"), ("limit=1&limit=2", "limit"), ("limit=5%00", "limit"),
+    ("limit=%", "limit"), ("after=", "after"), ("order=asc&order=asc", "order")])
 def test_lists_refuse_what_they_do_not_know(server, query, param):
     reply = server.get("/v1/videos?" + query)
     assert reply.status == 400 and reply.error["param"] == param
@@ -222,6 +224,7 @@ def test_content_ranges_and_variants(server):
     assert server.get(path + "?variant=video").body == whole.body
     assert server.get(path + "?variant=gif").error["param"] == "variant"
     assert server.get(path + "?what=1").error["param"] == "what"
+    assert server.get(path + "?variant=video&variant=video").error["param"] == "variant"
 
 
 def test_content_before_the_end(server):
@@ -272,8 +275,10 @@ def test_conditional_content(server):
     assert server.get(path, headers={**part, "If-Range": '"x"'}).body == whole.body
     sync = server.request("POST", "/v1/videos/sync", QUICK, part)
     assert sync.status == 200 and sync.body == whole.body
-    head = server.request("HEAD", path, headers=part)
-    assert head.status in (200, 206) and head.body == b""
+    for ranges in (part, {"Range": "bytes=99999999-"}):     # GET alone has them
+        head = server.request("HEAD", path, headers=ranges)
+        assert head.status == 200 and head.body == b""
+        assert head.headers["content-length"] == str(len(whole.body))
 
 
 def test_cancelling(server):
@@ -393,8 +398,23 @@ def test_idempotency(server):
     other = server.post("/v1/videos", {**QUICK, "seed": 8}, headers=headers)
     assert other.status == 409 and other.error["code"] == "idempotency_mismatch"
     assert other.headers["x-should-retry"] == "false"
-    long = server.post("/v1/videos", QUICK, headers={"Idempotency-Key": "k" * 300})
-    assert long.status == 400
+    for key in ("k" * 300, "a b", "", "t\u00e4t"):
+        wrong = server.request("POST", "/v1/videos", QUICK,
+                               {"Idempotency-Key": key.encode()})
+        assert wrong.status == 400 and wrong.error["param"] == "Idempotency-Key"
+
+
+def test_idempotency_of_remixes(server):
+    """The same fields for another original are another request."""
+    first, second = server.create(), server.create()
+    headers, body = {"Idempotency-Key": "remix"}, {"prompt": "Blue."}
+
+    def remix(video):
+        return server.request("POST", f"/v1/videos/{video['id']}/remix", body, headers)
+    made = remix(first).json
+    assert remix(first).json["id"] == made["id"]
+    assert remix(second).status == 409
+    assert server.request("POST", "/v1/videos", body, headers).status == 409
 
 
 def test_models_health_and_metrics(server):
@@ -442,3 +462,12 @@ def test_events_tell_of_queue_and_deletion(server):
     seen = server.events(doomed["id"], until=lambda event, data: server.request(
         "DELETE", "/v1/videos/" + doomed["id"]) and event == "deleted")
     assert seen[-1] == ("deleted", {"id": doomed["id"]})
+
+
+def test_a_model_with_a_slash_in_its_name(start):
+    server = start("--served-model-name", "org/tiny model")
+    assert server.get("/v1/models").json["data"][0]["id"] == "org/tiny model"
+    for path in ("/v1/models/org/tiny%20model", "/v1/models/org%2Ftiny%20model"):
+        assert server.get(path).json["id"] == "org/tiny model", path
+    assert server.get("/v1/models/org").error["code"] == "model_not_found"
+    assert server.create(model="org/tiny model")["model"] == "org/tiny model"

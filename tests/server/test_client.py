@@ -86,6 +86,29 @@ def test_a_key(start, tmp_path):
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+@pytest.mark.parametrize("text", ["ann:KEY\n", "# staff\n\nann:KEY\n"])
+def test_files_of_keys(start, tmp_path, text):
+    """As the server has them; a key may have colons."""
+    keys, mine = tmp_path / "keys", tmp_path / "mine"
+    key = "a:key-with-colons:in-it"
+    keys.write_text(f"ann:{key}\n")
+    mine.write_text(text.replace("KEY", key))
+    server = start("--api-key-file", keys, key=key)
+    code, _, err = run(server, *FLAGS, "-o", tmp_path / "a.mp4", "--api-key-file", mine)
+    assert code == 0, err
+    environment = {**os.environ, "PHONOFILM_API_KEY": key}
+    code, _, err = run(server, *FLAGS, "-o", tmp_path / "b.mp4", env=environment)
+    assert code == 0, err
+
+
+def test_the_address_that_other_clients_have(server, tmp_path):
+    done = subprocess.run([str(PROGRAM), "generate", "--server",
+                           f"http://127.0.0.1:{server.port}/v1/", *FLAGS, "-o",
+                           str(tmp_path / "a.mp4")], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def begin(server, folder, flags=SLOW_FLAGS, **more):
     process = subprocess.Popen(
         [str(PROGRAM), "generate", "--server", f"http://127.0.0.1:{server.port}",

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import QUICK, SLOW, Server, png
+from conftest import PROGRAM, QUICK, SLOW, Server, png
 
 
 @pytest.fixture
@@ -75,3 +75,25 @@ def test_too_few_files(model, tmp_path):
         assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < 60
     finally:
         assert server.stop() == 0
+
+
+def test_a_disk_that_cannot_be_written(small_disk, model):
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    done = subprocess.run([PROGRAM, "serve", "-m", model, "--port", "0", "-o",
+                           small_disk / "films"], capture_output=True, text=True,
+                          timeout=30)
+    assert done.returncode == 1 and "films: Read-only" in done.stderr
+
+
+def test_a_repeated_request_needs_no_room(start):
+    server = start()
+    once = {"Idempotency-Key": "once"}
+    video = server.create(headers=once)
+    assert server.stop() == 0
+    server.command += ["--min-free", "1000000T"]
+    server.start()
+    again = server.post("/v1/videos", QUICK, headers=once)
+    assert again.status == 200 and again.json["id"] == video["id"]
+    other = server.post("/v1/videos", QUICK)
+    assert other.status == 507 and other.error["code"] == "no_space"
+    assert other.headers["x-should-retry"] == "false"

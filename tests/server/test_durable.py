@@ -2,6 +2,7 @@
 import contextlib
 import random
 import signal
+import socket
 import sqlite3
 import time
 
@@ -184,3 +185,68 @@ def test_no_films_without_disk(start):
     assert reply.headers["x-should-retry"] == "false"
     assert server.get("/v1/videos").json["data"] == []
     assert not list((server.folder / "videos").iterdir())
+
+
+def test_a_start_with_thousands_of_films(start):
+    server = start()
+    server.wait(server.create()["id"])
+    assert server.stop() == 0
+    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as base:
+        row = list(base.execute("SELECT * FROM videos").fetchone())
+        rows = [[f"video_{i:012x}{i:020x}", *row[1:]] for i in range(20000)]
+        base.executemany(f"INSERT INTO videos VALUES({','.join('?' * len(row))})", rows)
+        base.commit()
+    for each in rows[:4000]:
+        (server.folder / "videos" / each[0]).mkdir()
+    begun = time.monotonic()
+    server.start()
+    assert time.monotonic() - begun < 5
+    page = server.get("/v1/videos?limit=100&after=" + rows[10000][0]).json
+    assert page["has_more"] and page["first_id"] == rows[9999][0]
+
+
+@pytest.mark.parametrize("change, words", [
+    ("UPDATE videos SET status=7", "damaged"),
+    ("UPDATE videos SET settings='{'", "JSON"),
+    ("PRAGMA user_version=9", "version 9"),
+])
+def test_a_store_that_is_not_ours_is_refused(start, change, words):
+    server = start()
+    server.wait(server.create()["id"])
+    assert server.stop() == 0
+    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as base:
+        base.execute(change)
+        base.commit()
+    with pytest.raises(AssertionError, match="no start"):
+        server.start()
+    assert words in server.log.read_text()
+
+
+def test_many_films_expire_while_other_work_goes_on(start):
+    server = start("--header-timeout", "1")
+    server.wait(server.create()["id"])
+    assert server.stop() == 0
+    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as base:
+        row = list(base.execute("SELECT * FROM videos").fetchone())
+        rows = [[f"video_{i:012x}{i:020x}", *row[1:]] for i in range(20000)]
+        base.executemany(f"INSERT INTO videos VALUES({','.join('?' * len(row))})", rows)
+        base.commit()
+    server.command += ["--retention", "1s"]
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.settimeout(6)
+        assert slow.recv(1) == b""      # dropped, although films are being deleted
+    page = server.get("/v1/videos?limit=1").json
+    assert page["has_more"]             # still
+
+
+def test_progress_goes_on_where_it_was(start):
+    server = start()
+    video = server.create(num_inference_steps=30)
+    while server.video(video["id"])["progress"] < 40:
+        time.sleep(0.02)
+    server.restart(signal.SIGTERM)
+    again = server.wait(video["id"], "in_progress", "completed")
+    while again["status"] == "in_progress" and not again["steps"]:
+        again = server.video(video["id"])
+    assert again["progress"] >= 30

@@ -80,16 +80,22 @@ def test_what_does_not_start(model, tmp_path):
     bad_keys.write_text("ann:short\n")
     secret = tmp_path / "secret"
     secret.write_text("tiny\n")
+    blank = tmp_path / "blank"
+    blank.write_text("# staff\nann: correct-horse-battery\n")
     for flags, words in (
             (["--host", "0.0.0.0"], "API keys"),
             (["--host", "no such host"], "host"),
             (["--api-key-file", bad_keys], "line 1"),
             (["--api-key-file", tmp_path / "none"], "none"),
+            (["--api-key-file", blank], "line 2"),
             (["--api-key-file", bad_keys, "--no-auth"], "no_auth"),
             (["--tls-cert", bad_keys], "tls_key"),
             (["--webhook-hosts", "a.example"], "webhook_secret_file"),
             (["--webhook-hosts", "a.example", "--webhook-secret-file", secret], "16"),
             (["--retention", "soon"], "retention"),
+            (["--served-model-name", ""], "served_model_name"),
+            (["--served-model-name", "x" * 128], "served_model_name"),
+            (["--served-model-name", "a\nb"], "served_model_name"),
             (["--max-queue", "0"], "max-queue")):
         code, text = refused(tmp_path, "-m", model, *flags)
         assert code == 2 and words in text, text
@@ -147,9 +153,22 @@ def test_unusual_but_right_requests(server):
     assert no_text.status == 400 and no_text.error["param"] == "?"
 
 
-def test_no_host(server):
-    assert server.raw(b"GET /health HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400")
-    assert b" 400 " in server.raw(b"GET /health HTTP/1.0\r\n\r\n").split(b"\r\n")[0]
+@pytest.mark.parametrize("head", [
+    b"GET /health HTTP/1.1\r\n\r\n", b"GET /health HTTP/1.0\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost : localhost\r\n\r\n",
+    b"POST /v1/videos HTTP/1.1\r\nHost: localhost\r\nContent-Length : 3\r\n\r\nabc"])
+def test_heads_without_a_host_or_with_blanks(server, head):
+    out = server.raw(head + b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    begin, _, body = out.partition(b"\r\n\r\n")
+    assert begin.startswith(b"HTTP/1.1 400") and b"x-request-id: req_" in begin
+    assert json.loads(body)["error"]["code"] == "malformed_request"
+
+
+def test_a_null_in_a_path_ends_nothing(server):
+    for path in ("/health%00", "/health%00x", "/v1/videos%00?limit=1", "/%00"):
+        assert server.get(path).status == 404, path
+    assert server.get("/he%61lth").status == 200
+    assert server.get("/health%").status == server.get("/health%zz").status == 404
 
 
 def test_other_pages_may_not_use_it(server):
@@ -312,7 +331,6 @@ def test_headers_of_the_page(server):
 
 def test_files_are_private(server):
     video = server.create({"input_reference": ("a.png", png())})
-    server.wait(video["id"])
     for path in (server.folder, server.folder / "videos" / video["id"]):
         assert not stat.S_IMODE(path.stat().st_mode) & 0o007
 
@@ -331,6 +349,13 @@ def test_tls(start, tmp_path):
     with urllib.request.urlopen(f"https://localhost:{server.port}/health",
                                 context=context) as reply:
         assert json.load(reply)["status"] == "ok"
+    for version, taken in (("-tls1", False), ("-tls1_1", False), ("-tls1_2", True),
+                           ("-tls1_3", True)):
+        done = subprocess.run(
+            ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", version,
+             "-cipher", "ALL:@SECLEVEL=0"], stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=20)
+        assert (b"Cipher is (NONE)" not in done.stdout) == taken, version
 
 
 def test_many_connections(server):

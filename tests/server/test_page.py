@@ -218,7 +218,7 @@ def test_reload_and_restart_in_the_middle(open_page):
     page.wait_for_text("cannot be reached")
     page.shot("offline")
     page.server.start()
-    page.one(".card video", 60)
+    page.one(".card video", 180)
     page.until(lambda: not page.all("#offline"))
     assert page.server.video(video["id"])["status"] == "completed"
 

@@ -6,6 +6,7 @@ import hmac
 import http.server
 import json
 import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -56,7 +57,7 @@ def hooked(start, receiver, tmp_path):
                  "--picture-hosts", "127.0.0.1,localhost")
 
 
-def wait_for(receiver, count, seconds=15):
+def wait_for(receiver, count, seconds=40):
     end = time.monotonic() + seconds
     while len(receiver.seen) < count and time.monotonic() < end:
         time.sleep(0.02)
@@ -150,3 +151,41 @@ def test_pictures_by_address(hooked, receiver):
     receiver.picture = b"x" * (21 << 20)
     reply = hooked.post("/v1/videos", {**QUICK, "reference_url": url})
     assert reply.status == 400 and "bytes" in reply.error["message"]
+
+
+def test_a_host_that_is_silent_holds_nothing_up(start, tmp_path):
+    """SIGTERM waits for no answer; the delivery is made after the next start."""
+    secret = tmp_path / "secret"
+    secret.write_text("whsec_" + SECRET + "\n")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        server = start("--webhook-hosts", host, "--webhook-secret-file", secret,
+                       "--picture-hosts", host)
+        server.create(webhook_url=f"http://{host}/hook")
+        silent.settimeout(20)
+        hook, _ = silent.accept()       # the webhook is on its way
+        replies = []
+        asking = threading.Thread(target=lambda: replies.append(server.post(
+            "/v1/videos", {**QUICK, "reference_url": f"http://{host}/a.png"})))
+        asking.start()
+        picture, _ = silent.accept()
+        begun = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - begun < 10
+        asking.join()
+        assert replies[0].status == 503 and replies[0].error["code"] == "closing"
+        hook.close()
+        picture.close()
+        with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as base:
+            assert base.execute("SELECT attempts FROM deliveries").fetchall() == [(0,)]
+
+
+def test_a_remix_asks_nobody_who_may_not_be_asked_any_more(hooked, receiver):
+    video = hooked.create(webhook_url=f"http://127.0.0.1:{receiver.server_port}/hook")
+    hooked.wait(video["id"])
+    assert hooked.stop() == 0
+    at = hooked.command.index("--webhook-hosts")
+    hooked.command[at + 1] = "a.example"
+    hooked.start()
+    remix = hooked.request("POST", f"/v1/videos/{video['id']}/remix", {"prompt": "Blue."})
+    assert remix.status == 200 and "webhook_url" not in remix.json["settings"]

@@ -125,7 +125,7 @@ function makeCard(video) {
 function facts(video) {
   const s = video.settings;
   const parts = [video.size.replace("x", " × "), `${video.seconds} s`,
-    `${s.num_inference_steps} steps`, `seed ${s.seed}`];
+    s.num_inference_steps === 1 ? "1 step" : `${s.num_inference_steps} steps`, `seed ${s.seed}`];
   if (!s.generate_sound) parts.push("silent");
   if (video.status === "completed" && video.inference_time_s)
     parts.push(`made in ${timeText(video.inference_time_s)}`);

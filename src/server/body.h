@@ -1,0 +1,19 @@
+/* The body of a request while it comes: in memory, and beyond PF_BODY_SPILL bytes in an
+ * unnamed file, so that many large ones cost no memory.  For http.c alone.
+ */
+#ifndef PF_SERVER_BODY_H
+#define PF_SERVER_BODY_H
+
+#include "server/http.h"
+
+enum { PF_BODY_SPILL = 64 << 10 };
+
+/* Keeps a piece; after a failure, or where nobody will read it, the rest is only
+ * counted.  `spool` is the folder of the file. */
+void pf_body_take(pf_http_request *request, const char *spool, const char *data,
+                  size_t bytes);
+/* All has come: `body` can be read, or there is a reply that says why not. */
+void pf_body_finish(pf_http_request *request);
+void pf_body_free(pf_http_request *request);
+
+#endif

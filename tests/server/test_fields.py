@@ -1,0 +1,138 @@
+"""What a field may be, in a form and in JSON, and how other servers' clients send it."""
+import base64
+import json
+
+import pytest
+from conftest import QUICK, multipart, png
+
+URI = "data:image/png;base64," + base64.b64encode(png()).decode()
+
+
+def ask(server, body):
+    return server.request("POST", "/v1/videos", body)
+
+
+@pytest.mark.parametrize("name, value", [
+    ("num_inference_steps", "0x2"), ("fps", "0x18"), ("seconds", "0x1"),
+    ("guidance_scale", "infinity"), ("guidance_scale", "1_0"), ("seed", "1e3"),
+    ("seed", "5.5"), ("n", "2"), ("generate_sound", "yes"),
+    ("prompt", ""), ("prompt", " \t\r\n"), ("extra_params", "x"),
+    ("extra_params", "[1]"), ("image_reference", "{\"image_url\":"),
+])
+def test_a_form_refuses(server, name, value):
+    reply = server.post("/v1/videos", {**QUICK, name: value})
+    assert reply.status == 400 and reply.error["param"] == name, reply.body
+
+
+@pytest.mark.parametrize("name, value", [
+    ("prompt", 5), ("prompt", True), ("prompt", ""), ("negative_prompt", 1),
+    ("seed", 2 ** 63), ("seed", 2 ** 80), ("seed", -1), ("seed", True), ("seed", {}),
+    ("fps", 10 ** 30), ("size", 64), ("n", True), ("what", None), ("what", {}),
+    ("lora", {"name": "x"}), ("input_reference", {}), ("input_reference", 3),
+])
+def test_json_refuses(server, name, value):
+    reply = ask(server, {**QUICK, name: value})
+    assert reply.status == 400, reply.body
+    assert reply.error["param"].split("[")[0] == name, reply.body
+
+
+def test_known_fields_may_be_null(server):
+    reply = ask(server, {**QUICK, "negative_prompt": None, "lora": None, "user": None,
+                         "input_reference": None, "extra_params": None,
+                         "image_reference": {"image_url": None}})
+    assert reply.status == 200, reply.body
+    assert ask(server, {**QUICK, "seed": None}).json["settings"]["seed"] >= 0
+    assert ask(server, {**QUICK, "prompt": None}).error["param"] == "prompt"
+
+
+@pytest.mark.parametrize("given, kept", [
+    ("1", "1"), ("01", "1"), ("1.0", "1"), ("1.50", "1.5"), (1, "1"), (1.0, "1"),
+    (0.5, "0.5"), ("1e0", "1")])
+def test_seconds_are_plain_text(server, given, kept):
+    reply = ask(server, {"prompt": "x", "size": "32x32", "num_inference_steps": 1,
+                         "fps": 2, "seconds": given})
+    assert reply.status == 200, reply.body
+    assert reply.json["seconds"] == kept == reply.json["settings"]["seconds"]
+
+
+def test_a_number_is_one_however_it_is_written(server):
+    video = ask(server, {**QUICK, "seed": 7.0, "num_inference_steps": 2.0, "n": 1.0,
+                         "guidance_scale": -0.0}).json
+    assert json.dumps(video["settings"]["seed"]) == "7"
+    assert json.dumps(video["settings"]["num_inference_steps"]) == "2"
+    assert json.dumps(video["settings"]["guidance_scale"]) == "0.0"
+
+
+def test_what_python_calls_true(server):
+    form = {**QUICK, "generate_sound": True, "enable_teacache": False}
+    reply = server.post("/v1/videos", form)
+    assert reply.status == 200 and reply.json["settings"]["generate_sound"] is True
+
+
+@pytest.mark.parametrize("shell", ["extra_params", "extra_body", "extra_json",
+                                   "video_params"])
+def test_json_within_a_form(server, shell):
+    small = {k: v for k, v in QUICK.items() if k != "seed"}
+    reply = server.post("/v1/videos", {**small, shell: '{"seed": 4, "fps": 12}'})
+    assert reply.status == 200, reply.body
+    assert reply.json["settings"]["seed"] == 4 and reply.json["settings"]["fps"] == 12
+    within = ask(server, {**small, shell: '{"extra_params": "{\\"seed\\": 5}"}'})
+    assert within.json["settings"]["seed"] == 5
+    assert ask(server, {**small, shell: {"seed": 6}}).json["settings"]["seed"] == 6
+    twice = server.post("/v1/videos", {**QUICK, shell: '{"seed": 4}'})
+    assert twice.status == 400 and twice.error["param"] == "seed"
+    unknown = server.post("/v1/videos", {**QUICK, shell: '{"what": 4}'})
+    assert unknown.status == 400 and unknown.error["param"] == "what"
+
+
+@pytest.mark.parametrize("name", ["image_reference", "input_reference", "last_image"])
+def test_a_picture_as_json_within_a_form(server, name):
+    reply = server.post("/v1/videos", {**QUICK, name: json.dumps({"image_url": URI})})
+    assert reply.status == 200, reply.body
+    member = "last_picture" if name == "last_image" else "picture"
+    assert reply.json["settings"][member] is True
+    wrong = server.post("/v1/videos", {**QUICK, name: '{"image_url": "x"}'})
+    assert wrong.status == 400 and wrong.error["param"] == name + "[image_url]"
+
+
+def test_a_large_picture_in_base64(start):
+    """The limit is the picture's, in whatever form it comes."""
+    server = start("--max-upload", len(png()) + 10)
+    assert server.post("/v1/videos", {**QUICK, "reference_url": URI}).status == 200
+    assert ask(server, {**QUICK, "reference_url": URI}).status == 200
+
+
+@pytest.mark.parametrize("prompt", ["é" * 30000, "\U0001f3ac" * 16000, "x" * 65536],
+                         ids=["two bytes", "four bytes", "one byte"])
+def test_the_longest_prompt_can_be_remixed(server, prompt):
+    video = ask(server, {**QUICK, "prompt": prompt}).json["id"]
+    path = f"/v1/videos/{video}/remix"
+    reply = server.request("POST", path, {"prompt": prompt})    # as \u00e9
+    assert reply.status == 200, reply.body
+    body, kind = multipart({"prompt": prompt})
+    reply = server.request("POST", path, body, {"Content-Type": kind})
+    assert reply.status == 200, reply.body
+    longer = server.request("POST", path, {"prompt": "x" * 65537})
+    assert longer.status == 400 and longer.error["param"] == "prompt"
+    for each in (video, reply.json["id"]):
+        server.request("DELETE", "/v1/videos/" + each)
+
+
+def test_settings_have_what_is_used(start):
+    """Also what the model decides; saying it gives the same film."""
+    server = start("--rate", "0")
+    video = ask(server, {**QUICK, "guidance_scale": 3}).json
+    used = video["settings"]
+    assert used["visual_shift"] > 0 and used["audio_shift"] > 0
+    assert len(used["negative_prompt"]) > 20
+    again = ask(server, used)
+    assert again.status == 200, again.body
+    assert again.json["settings"] == used
+    for each in (video["id"], again.json["id"]):
+        assert server.wait(each)["status"] == "completed"
+    assert server.film(video["id"]) == server.film(again.json["id"])
+    other = ask(server, {**used, "picture": True})
+    assert other.error["param"] == "picture" and "input_reference" in other.error["message"]
+    assert ask(server, {**used, "seconds": "9"}).error["param"] == "seconds"
+    assert "negative_prompt" not in ask(server, {**QUICK, "guidance_scale": 1}).json[
+        "settings"]
