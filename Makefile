@@ -95,7 +95,7 @@ help:
 	@echo 'make crash        kill a server fifty times and count what is lost'
 	@echo 'make load         a thousand connections to a server'
 	@echo 'make install      install into PREFIX (/usr/local)'
-	@echo 'make -s ascend-env    say how to use the emulator of CANN (CANN=8.1 8.3 9.0)'
+	@echo 'make -s ascend-env    say how to use the emulator of CANN (CANN=8.1 8.3 9.0 least)'
 	@echo 'make lint         check the rules of the house'
 	@echo 'make fuzz         run the fuzz targets (needs clang)'
 	@echo 'make asan ubsan tsan   test under a sanitizer'

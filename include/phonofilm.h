@@ -89,7 +89,10 @@ typedef struct pf_engine_options {
     pf_bridge_frequencies bridge_frequencies;
     bool keep_resident;         /* keep components loaded between stages: faster
                                  * for many films, needs the memory of all */
-    int64_t memory_limit;       /* bytes a job may use; 0: what is available */
+    int64_t memory_limit;       /* bytes a job may use, of the device's memory where that
+                                 * is not the process's; 0: what is available */
+    bool graph;                 /* on a device: record a denoising step and replay it, if
+                                 * the device's interface can; docs/ascend.md */
     /* Warnings, one line each, from any thread; NULL drops them. */
     void (*warn)(void *user, const char *line);
     void *warn_user;
@@ -224,6 +227,7 @@ PF_API void pf_request_init(const pf_engine *engine, pf_request *request);
 /* What a request will cost, known before any work. */
 typedef struct pf_prediction {
     int64_t peak_bytes;         /* resident memory of the process at its highest */
+    int64_t device_bytes;       /* memory of the device; 0: it is the process's */
     double seconds;             /* on this machine, roughly */
     double flops;
     int64_t video_shape[4];     /* latents [C, T, h, w] */
@@ -369,7 +373,7 @@ PF_API pf_status pf_bench(const pf_bench_options *options, pf_bench_report *out,
 typedef struct pf_step_cost {
     char device[96];
     int64_t tokens;             /* of the video tower */
-    int64_t peak_bytes;         /* of the whole film, weights included */
+    int64_t device_bytes;       /* memory for the whole film, weights included */
     double flops, bytes;        /* multiply-adds count two; bytes to and from memory */
     int64_t launches;           /* of a step: all its forward passes */
     int forwards;               /* how many these are */

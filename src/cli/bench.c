@@ -83,7 +83,7 @@ static void print_cost(const char *name, const pf_step_cost *c)
     printf("%-10s %8lld %9.1f %9.2f %9lld %9lld %6lld %9.1f %9.1f\n", name,
            (long long)c->tokens, 1e-12 * c->flops, 1e-12 * c->bytes,
            (long long)c->launches, (long long)(c->launches / c->forwards),
-           (long long)c->waits, (double)c->peak_bytes / (1024.0 * 1024.0 * 1024.0),
+           (long long)c->waits, (double)c->device_bytes / (1024.0 * 1024.0 * 1024.0),
            c->seconds);
 }
 
@@ -100,7 +100,7 @@ static json_t *cost_json(const char *name, const pf_step_cost *c)
                      "device", c->device, "tokens", (json_int_t)c->tokens, "flops",
                      c->flops, "bytes", c->bytes, "launches", (json_int_t)c->launches,
                      "forwards", c->forwards, "waits", (json_int_t)c->waits,
-                     "peak_bytes", (json_int_t)c->peak_bytes, "seconds", c->seconds);
+                     "device_bytes", (json_int_t)c->device_bytes, "seconds", c->seconds);
 }
 
 static int predict(const settings *s, const char *model)

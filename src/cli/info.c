@@ -44,13 +44,13 @@ static void print_json(const pf_model_info *info, const pf_prediction *p)
                       (json_int_t)c->parameters, "bytes", (json_int_t)c->bytes));
     }
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:o, s:{s:I, s:f, s:f}}", "model",
+        "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:o, s:{s:I, s:I, s:f, s:f}}", "model",
         info->path, "platform", info->platform, "isa", info->isa, "device",
         info->device, "sample_rate", info->sample_rate, "size_multiple",
         info->size_multiple, "frame_multiple", info->frame_multiple,
         "boundary_ratio", info->boundary_ratio, "components", components,
-        "prediction", "peak_bytes", (json_int_t)p->peak_bytes, "seconds", p->seconds,
-        "flops", p->flops);
+        "prediction", "peak_bytes", (json_int_t)p->peak_bytes, "device_bytes",
+        (json_int_t)p->device_bytes, "seconds", p->seconds, "flops", p->flops);
     json_dumpf(root, stdout, JSON_INDENT(1));
     putchar('\n');
     json_decref(root);

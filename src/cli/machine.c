@@ -13,6 +13,7 @@ pf_engine_options cli_engine_options(const cli_machine *machine, const char *mod
         .precision = (pf_precision)machine->precision,
         .bridge_frequencies = (pf_bridge_frequencies)machine->bridge_inv_freq,
         .keep_resident = machine->keep_resident,
+        .graph = machine->graph,
         .memory_limit = machine->memory_limit,
         .warn = quiet ? NULL : cli_warn,
     };

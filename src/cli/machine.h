@@ -11,7 +11,7 @@ typedef struct cli_machine {
     int device, threads;
     int precision, bridge_inv_freq;     /* generate and serve have these, too */
     int64_t memory_limit;
-    bool keep_resident;
+    bool keep_resident, graph;
 } cli_machine;
 
 #define CLI_AT_MACHINE(at, member) ((at) + offsetof(cli_machine, member))
@@ -38,7 +38,9 @@ typedef struct cli_machine {
      NULL,                                                                              \
      "Refuse a film that needs more, such as 16G (default: what is available)"},        \
     {CLI_SWITCH, "keep-resident", 0, NULL, CLI_AT_MACHINE(at, keep_resident), 0, 0,     \
-     NULL, "Keep components loaded when another is needed, and between films"}
+     NULL, "Keep components loaded when another is needed, and between films"},         \
+    {CLI_SWITCH, "graph", 0, NULL, CLI_AT_MACHINE(at, graph), 0, 0, NULL,               \
+     "On an NPU: record a denoising step once and replay it (experimental)"}
 
 /* What an engine is opened with; `model` is the model's folder. */
 pf_engine_options cli_engine_options(const cli_machine *machine, const char *model,

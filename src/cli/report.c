@@ -100,6 +100,8 @@ pf_status report_write(const char *path, const pf_engine *engine,
 void report_prediction(const pf_prediction *p)
 {
     printf("memory    %.1f MiB at the highest\n", (double)p->peak_bytes / mib);
+    if (p->device_bytes > 0)
+        printf("device    %.1f MiB of its memory\n", (double)p->device_bytes / mib);
     printf("time      about %.0f s on this machine\n", p->seconds);
     printf("work      %.3g TFLOP\n", p->flops * 1e-12);
     printf("latents   video [%lld, %lld, %lld, %lld], audio [%lld, %lld]\n",

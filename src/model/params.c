@@ -61,6 +61,13 @@ void pf_params_round(pf_params *params, bool to_bf16)
     params->round_bf16 = to_bf16;
 }
 
+void pf_params_expect(pf_params *params, pf_math math)
+{
+    for (int64_t i = 0; i < params->count; i++)
+        if (params->slots[i].kind == SLOT_WEIGHT)
+            params->slots[i].weight->math = math;
+}
+
 pf_weights *pf_params_weights(pf_params *params)
 {
     return params->weights;
@@ -354,9 +361,10 @@ void pf_params_unload(pf_params *params)
         if (s->kind == SLOT_VECTOR)
             s->vector->data = s->source.data;
         if (s->kind == SLOT_WEIGHT && i < params->prepared) {
-            pf_weight_kind kind = s->weight->kind;
+            pf_weight bare = {.kind = s->weight->kind, .math = s->weight->math,
+                              .source = s->source};
             platform->table.weight_release(platform, s->weight);
-            *s->weight = (pf_weight){.kind = kind, .source = s->source};
+            *s->weight = bare;
         }
         pf_free(s->rounded);
         s->rounded = NULL;
@@ -390,7 +398,8 @@ pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
             source.dtype = PF_BF16;
         int64_t prepared = platform->table.weight_bytes(platform, s->weight->kind,
                                                         math, &source);
-        size.device_bytes += prepared + (rounded ? pf_tensor_bytes(&source) : 0);
+        size.device_bytes += prepared;
+        size.rounded_bytes += rounded ? pf_tensor_bytes(&source) : 0;
         if (prepared == 0 && !rounded)
             size.mapped_bytes += bytes;
     }

@@ -78,17 +78,21 @@ pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
  * rounded to it: what a bf16 pipeline does to a model when it opens it. */
 void pf_params_round(pf_params *params, bool to_bf16);
 
+/* What weights will be prepared for: dry runs find it in them before they are loaded. */
+void pf_params_expect(pf_params *params, pf_math math);
+
 /* Prepares every weight and uploads every vector; loading twice is fine. */
 pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_math math,
                          pf_error *error);
 void pf_params_unload(pf_params *params);
 bool pf_params_loaded(const pf_params *params);
 
-/* What the process holds while loaded: prepared forms and vectors on the device,
- * and the bytes of the map that stay in use (weights used in place). */
+/* What is held while loaded: prepared forms and vectors on the device; in the process
+ * the bytes of the map that stay in use (weights used in place) and rounded copies. */
 typedef struct pf_params_size {
     int64_t device_bytes;
     int64_t mapped_bytes;               /* read again and again */
+    int64_t rounded_bytes;
     int64_t table_bytes;                /* tables: only some rows are touched */
     int64_t stored_bytes;               /* all of the component's tensors */
 } pf_params_size;

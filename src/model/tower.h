@@ -43,8 +43,12 @@ typedef struct pf_tower_text {
     pf_tensor kept;                             /* [layers, 2, groups * rows, dim] */
 } pf_tower_text;
 
+/* A timestep on the device: uploads into wave [1, freq_dim]. */
+pf_status pf_tower_place_time(const pf_tower *tower, pf_ops *ops, float timestep,
+                              const pf_tensor *wave);
+
 /* All results live in the arena of ops. */
-pf_status pf_tower_embed_time(pf_tower *tower, pf_ops *ops, float timestep,
+pf_status pf_tower_embed_time(pf_tower *tower, pf_ops *ops, const pf_tensor *wave,
                               pf_tower_time *out);
 
 /* texts [512, text_dim] (device), one a group, of which the first `rows` may differ

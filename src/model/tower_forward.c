@@ -25,11 +25,10 @@ static pf_tensor slot_of(const pf_tensor *modulation, int slot)
 /* --- time ------------------------------------------------------------------------- */
 
 /* [cos(t w_j) ..., sin(t w_j) ...], w_j = 10000^(-j / half): f64, then f32. */
-static pf_status sinusoid(const pf_tower *t, pf_ops *ops, float timestep,
-                          pf_tensor *out)
+pf_status pf_tower_place_time(const pf_tower *t, pf_ops *ops, float timestep,
+                              const pf_tensor *wave)
 {
-    int64_t count = t->info.freq_dim, half = count / 2;
-    PF_TRY(pf_ops_matrix(ops, 1, count, out));
+    int64_t half = t->info.freq_dim / 2;
     /* No allocation: this runs in every step. */
     float values[PF_MAX_FREQ_DIM];
     for (int64_t j = 0; j < half; j++) {
@@ -37,18 +36,17 @@ static pf_status sinusoid(const pf_tower *t, pf_ops *ops, float timestep,
         values[j] = (float)cos(angle);
         values[half + j] = (float)sin(angle);
     }
-    return pf_ops_upload(ops, out, values);
+    return pf_ops_upload(ops, wave, values);
 }
 
 /* e and m in f32 arithmetic, into [1, dim] and [1, 6 dim]. */
-static pf_status time_layers(const pf_tower *t, pf_ops *ops, float timestep,
+static pf_status time_layers(const pf_tower *t, pf_ops *ops, const pf_tensor *wave,
                              const pf_tensor *e, const pf_tensor *m)
 {
-    pf_tensor wave, hidden;
-    PF_TRY(sinusoid(t, ops, timestep, &wave));
+    pf_tensor hidden;
     PF_TRY(pf_ops_matrix(ops, 1, t->info.dim, &hidden));
     PF_TRY(pf_op_linear(ops, &(pf_linear_args){
-        .x = wave, .weight = &t->time_embedding[0].weight,
+        .x = *wave, .weight = &t->time_embedding[0].weight,
         .bias = t->time_embedding[0].bias, .activation = PF_ACTIVATION_SILU,
         .y = hidden}));
     PF_TRY(pf_op_linear(ops, &(pf_linear_args){
@@ -61,7 +59,7 @@ static pf_status time_layers(const pf_tower *t, pf_ops *ops, float timestep,
         .bias = t->time_projection.bias, .y = *m});
 }
 
-pf_status pf_tower_embed_time(pf_tower *tower, pf_ops *ops, float timestep,
+pf_status pf_tower_embed_time(pf_tower *tower, pf_ops *ops, const pf_tensor *wave,
                               pf_tower_time *out)
 {
     pf_numerics outer = ops->numerics;
@@ -71,7 +69,7 @@ pf_status pf_tower_embed_time(pf_tower *tower, pf_ops *ops, float timestep,
     PF_TRY(pf_ops_matrix(ops, 1, PF_MODULATIONS * dim, &m));
     pf_mark mark = pf_ops_mark(ops);
     ops->numerics = (pf_numerics){PF_MATH_F32, false};
-    pf_status status = time_layers(tower, ops, timestep, &e, &m);
+    pf_status status = time_layers(tower, ops, wave, &e, &m);
     ops->numerics = outer;
     PF_TRY(status);
     pf_ops_rewind(ops, mark);

@@ -26,8 +26,11 @@ void pf_ops_init(pf_ops *ops, pf_platform *platform, pf_numerics numerics,
 
 void pf_ops_release(pf_ops *ops)
 {
+    const pf_platform_table *table = &ops->platform->table;
+    if (table->reserve && !ops->dry)
+        table->reserve(ops->platform, 0, NULL);
     for (int i = 0; i < ops->blocks; i++)
-        ops->platform->table.release(ops->platform, ops->block[i].memory);
+        table->release(ops->platform, ops->block[i].memory);
     ops->blocks = ops->current = 0;
     ops->in_use = 0;
 }
@@ -45,11 +48,13 @@ static pf_status add_block(pf_ops *ops, int64_t bytes)
     return PF_OK;
 }
 
-pf_status pf_ops_reserve(pf_ops *ops, int64_t bytes)
+pf_status pf_ops_reserve(pf_ops *ops, int64_t bytes, int64_t own)
 {
-    if (ops->dry || bytes <= 0)
+    if (ops->dry)
         return PF_OK;
-    return add_block(ops, bytes);
+    if (ops->platform->table.reserve)
+        PF_TRY(ops->platform->table.reserve(ops->platform, own, ops->error));
+    return bytes > 0 ? add_block(ops, bytes) : PF_OK;
 }
 
 pf_mark pf_ops_mark(const pf_ops *ops)
@@ -178,6 +183,29 @@ pf_status pf_ops_download_end(pf_ops *ops, int number, float *to, const pf_tenso
         return PF_OK;
     return ops->platform->table.download_end(ops->platform, number, to,
                                              pf_tensor_bytes(from), ops->error);
+}
+
+pf_status pf_ops_record_begin(pf_ops *ops)
+{
+    return ops->platform->table.record_begin(ops->platform, ops->error);
+}
+
+pf_status pf_ops_record_end(pf_ops *ops, bool keep)
+{
+    return ops->platform->table.record_end(ops->platform, keep, ops->error);
+}
+
+pf_status pf_ops_replay(pf_ops *ops, const pf_cost *cost)
+{
+    ops->cost.flops += cost->flops;
+    ops->cost.bytes += cost->bytes;
+    ops->cost.launches += cost->launches;
+    return ops->platform->table.replay(ops->platform, ops->error);
+}
+
+void pf_ops_record_drop(pf_ops *ops)
+{
+    ops->platform->table.record_drop(ops->platform);
 }
 
 pf_status pf_ops_poll(pf_ops *ops)

@@ -75,24 +75,28 @@ static void count(pf_ops *ops, double flops, double bytes)
     ops->cost.launches++;
 }
 
-/* Calls the kernel with the numerics of ops, unless the run is dry. */
+/* Who is given the kernels; NULL: nobody. */
+static pf_platform *worker_of(const pf_ops *ops)
+{
+    return ops->dry ? ops->counter : ops->platform;
+}
+
+/* Calls the kernel with the numerics of ops. */
 #define LAUNCH(ops, slot, type, args)                                          \
     do {                                                                       \
-        if ((ops)->dry)                                                        \
-            return PF_OK;                                                      \
+        pf_platform *worker_ = worker_of(ops);                                 \
         type launched_ = *(args);                                              \
         launched_.numerics = (ops)->numerics;                                  \
-        return (ops)->platform->table.slot((ops)->platform, &launched_,        \
-                                           (ops)->error);                      \
+        return worker_ ? worker_->table.slot(worker_, &launched_, (ops)->error) \
+                       : PF_OK;                                                \
     } while (0)
 
 /* The same for a kernel that has no numerics. */
 #define LAUNCH_PLAIN(ops, slot, args)                                          \
     do {                                                                       \
-        if ((ops)->dry)                                                        \
-            return PF_OK;                                                      \
-        return (ops)->platform->table.slot((ops)->platform, (args),            \
-                                           (ops)->error);                      \
+        pf_platform *worker_ = worker_of(ops);                                 \
+        return worker_ ? worker_->table.slot(worker_, (args), (ops)->error)    \
+                       : PF_OK;                                                \
     } while (0)
 
 /* --- matrices --------------------------------------------------------------- */
@@ -499,7 +503,8 @@ pf_status pf_op_step(pf_ops *ops, const pf_step_args *args)
     int64_t n = pf_tensor_count(&args->x);
     EXPECT(ops, "step",
            {"x", &args->x, false, 1, {n}},
-           {"v", &args->v, false, 1, {n}});
+           {"v", &args->v, false, 1, {n}},
+           {"delta", &args->delta, false, 1, {1}});
     count(ops, 2.0 * (double)n, 3.0 * tensor_bytes(&args->x));
     LAUNCH_PLAIN(ops, step, args);
 }

@@ -5,7 +5,8 @@
  * platform, the numerics, an arena for tensors, the tap and the cancel flag.
  *
  * Dry run: with `dry` set the same model code runs without memory and without
- * kernels; only shapes are checked and bytes, FLOPs and launches are counted.
+ * kernels; only shapes are checked and bytes, FLOPs and launches are counted.  A
+ * `counter` is given the kernels then, where they need memory of their own.
  * Every prediction of memory and time is such a run, so it cannot drift away from
  * what is really done.  Addresses of dry tensors are never read.
  */
@@ -45,6 +46,7 @@ typedef struct pf_ops {
     pf_platform *platform;
     pf_numerics numerics;
     bool dry;
+    pf_platform *counter;           /* pf_platform_open_counter, or NULL */
     pf_error *error;                /* where the operations write their messages */
     const atomic_bool *cancel;      /* or NULL */
     const pf_tap *tap;              /* or NULL */
@@ -62,9 +64,9 @@ void pf_ops_init(pf_ops *ops, pf_platform *platform, pf_numerics numerics,
 /* Gives all device memory back. */
 void pf_ops_release(pf_ops *ops);
 
-/* Takes one block of `bytes` (from a dry run's `peak`), so that nothing is
- * allocated later. */
-pf_status pf_ops_reserve(pf_ops *ops, int64_t bytes);
+/* Takes one block of `bytes` (from a dry run's `peak`) and `own` bytes for kernels (from
+ * its counter's tally), so that nothing is allocated later. */
+pf_status pf_ops_reserve(pf_ops *ops, int64_t bytes, int64_t own);
 
 typedef struct pf_mark {
     int current;
@@ -102,6 +104,18 @@ pf_status pf_ops_download(pf_ops *ops, float *to, const pf_tensor *from);
 pf_status pf_ops_download_begin(pf_ops *ops, int number, float *to, const pf_tensor *from,
                                 bool *there);
 pf_status pf_ops_download_end(pf_ops *ops, int number, float *to, const pf_tensor *from);
+
+/* Kernels that every step gives the device alike, recorded once (platform.h,
+ * record_begin).  Where that is not to be, pf_ops_records is false. */
+static inline bool pf_ops_records(const pf_ops *ops)
+{
+    return ops->platform->capabilities.records && !ops->dry && !ops->tap;
+}
+pf_status pf_ops_record_begin(pf_ops *ops);
+pf_status pf_ops_record_end(pf_ops *ops, bool keep);
+/* `cost` is that of what was recorded. */
+pf_status pf_ops_replay(pf_ops *ops, const pf_cost *cost);
+void pf_ops_record_drop(pf_ops *ops);
 
 /* Fails with PF_E_CANCELLED once the flag is set. */
 pf_status pf_ops_poll(pf_ops *ops);

@@ -225,8 +225,8 @@ pf_status pf_bench(const pf_bench_options *options, pf_bench_report *out,
                    pf_error *error)
 {
     pf_platform *platform = NULL;
-    pf_platform_options wanted = {options->platform, options->isa, options->threads,
-                                  options->device, NULL};
+    pf_platform_options wanted = {.name = options->platform, .isa = options->isa,
+                                  .threads = options->threads, .device = options->device};
     *out = (pf_bench_report){0};
     PF_TRY(pf_platform_open(&wanted, &platform, error));
     snprintf(out->cpu, sizeof out->cpu, "%s", platform->capabilities.device);

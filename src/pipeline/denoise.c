@@ -27,6 +27,14 @@ typedef struct handover {
     pf_cost cost;                       /* of this one */
 } handover;
 
+/* How a step is given to the device. */
+typedef enum step_mode {
+    WARM,                               /* the first: memory is taken */
+    RECORD,                             /* once, then replayed */
+    REPLAY,
+    PLAIN                               /* nothing can be recorded, or it failed */
+} step_mode;
+
 /* Everything a stage keeps on the device for its steps. */
 typedef struct denoiser {
     pf_job *job;
@@ -40,6 +48,11 @@ typedef struct denoiser {
     bool together;
     pf_dual_tables tables;
     pf_tensor video_v[BRANCHES], audio_v[BRANCHES];
+    /* What a step has for itself: its times and its share of the velocities. */
+    pf_tensor video_wave, audio_wave;   /* [1, freq_dim] */
+    pf_tensor deltas;                   /* [2]: video, audio */
+    step_mode mode;
+    pf_cost recorded;                   /* of one replay */
     handover handover;
 } denoiser;
 
@@ -119,12 +132,22 @@ static pf_status place_text(denoiser *d)
     return keep_keys(d, d->towers.audio, texts, d->audio_text);
 }
 
+static pf_status place_step(denoiser *d)
+{
+    PF_TRY(pf_ops_matrix(d->ops, 1, pf_tower_get_info(d->towers.video)->freq_dim,
+                         &d->video_wave));
+    PF_TRY(pf_ops_matrix(d->ops, 1, pf_tower_get_info(d->towers.audio)->freq_dim,
+                         &d->audio_wave));
+    return pf_ops_tensor(d->ops, 1, (int64_t[]){2}, &d->deltas);
+}
+
 static pf_status set_up(denoiser *d)
 {
     const pf_job *job = d->job;
     const pf_plan *p = &job->plan;
     d->together = go_together(d);
     PF_TRY(place_latents(d));
+    PF_TRY(place_step(d));
     PF_TRY(place_text(d));
     PF_TRY(pf_dual_tower_make_tables(
         &d->towers, d->ops,
@@ -199,13 +222,11 @@ static pf_status combine(denoiser *d, pf_tensor velocity[BRANCHES], double scale
 static pf_status predict(denoiser *d, int step)
 {
     const pf_job *job = d->job;
-    const float *t_video = job->scheduler.timesteps[0];
-    const float *t_audio = job->scheduler.timesteps[1];
     double scale = pf_request_scale(&job->request, &job->plan, step);
     bool three = job->plan.three_branches;
     step_times times;
-    PF_TRY(pf_tower_embed_time(d->towers.video, d->ops, t_video[step], &times.video));
-    PF_TRY(pf_tower_embed_time(d->towers.audio, d->ops, t_audio[step], &times.audio));
+    PF_TRY(pf_tower_embed_time(d->towers.video, d->ops, &d->video_wave, &times.video));
+    PF_TRY(pf_tower_embed_time(d->towers.audio, d->ops, &d->audio_wave, &times.audio));
     if (!three && scale == 1.0)
         return run_branches(d, BRANCH_POSITIVE, POSITIVE, &times);
     PF_TRY(run_both(d, &times));
@@ -215,17 +236,99 @@ static pf_status predict(denoiser *d, int step)
     return combine(d, d->audio_v, scale);
 }
 
-static pf_status advance(denoiser *d, int step)
+static pf_status advance(denoiser *d)
 {
-    const pf_scheduler *scheduler = &d->job->scheduler;
     PF_TRY(pf_op_step(d->ops, &(pf_step_args){
         .x = flat(&d->video),
         .v = flat(&d->video_v[BRANCH_POSITIVE]),
-        .delta = pf_scheduler_delta(scheduler, step, 0)}));
+        .delta = pf_tensor_slice(d->deltas, 0, 0, 1)}));
     return pf_op_step(d->ops, &(pf_step_args){
         .x = flat(&d->audio),
         .v = flat(&d->audio_v[BRANCH_POSITIVE]),
-        .delta = pf_scheduler_delta(scheduler, step, 1)});
+        .delta = pf_tensor_slice(d->deltas, 0, 1, 1)});
+}
+
+/* Puts what this step alone has where its kernels find it. */
+static pf_status place_values(denoiser *d, int step)
+{
+    const pf_scheduler *s = &d->job->scheduler;
+    float deltas[2] = {pf_scheduler_delta(s, step, 0), pf_scheduler_delta(s, step, 1)};
+    PF_TRY(pf_tower_place_time(d->towers.video, d->ops, s->timesteps[0][step],
+                               &d->video_wave));
+    PF_TRY(pf_tower_place_time(d->towers.audio, d->ops, s->timesteps[1][step],
+                               &d->audio_wave));
+    return pf_ops_upload(d->ops, &d->deltas, deltas);
+}
+
+/* Every kernel of a step. */
+static pf_status compute(denoiser *d, int step)
+{
+    pf_mark mark = pf_ops_mark(d->ops);
+    pf_status status = predict(d, step);
+    if (status == PF_OK)
+        status = advance(d);
+    pf_ops_rewind(d->ops, mark);
+    return status;
+}
+
+/* --- recording ---------------------------------------------------------------- */
+
+/* Kernels of a stage's steps differ in nothing but what place_values puts: they are
+ * recorded in the second step, when all memory has been taken. */
+static pf_status try_recording(denoiser *d, int step)
+{
+    PF_TRY(pf_ops_record_begin(d->ops));
+    pf_cost before = d->ops->cost;
+    pf_status status = compute(d, step);
+    pf_status ended = pf_ops_record_end(d->ops, status == PF_OK);
+    d->recorded = (pf_cost){d->ops->cost.flops - before.flops,
+                            d->ops->cost.bytes - before.bytes,
+                            d->ops->cost.launches - before.launches};
+    d->ops->cost = before;              /* nothing has been done yet */
+    return status != PF_OK ? status : ended;
+}
+
+/* A failure is no more than a warning: the steps go on without. */
+static pf_status record(denoiser *d, int step)
+{
+    pf_error *outer = d->ops->error, why = {0};
+    float there[2];
+    PF_TRY(pf_ops_download(d->ops, there, &d->deltas));     /* waits for all before */
+    d->ops->error = &why;
+    pf_status status = try_recording(d, step);
+    d->ops->error = outer;
+    d->mode = status == PF_OK ? REPLAY : PLAIN;
+    if (status == PF_E_CANCELLED)
+        return pf_fail(outer, status, "%s", why.message);
+    if (status != PF_OK)
+        pf_warn(&d->job->engine->log, "step %d was not recorded, the film goes on "
+                "without: %s", step, why.message);
+    return PF_OK;
+}
+
+static pf_status replay(denoiser *d, int step)
+{
+    pf_error *outer = d->ops->error, why = {0};
+    d->ops->error = &why;
+    pf_status status = pf_ops_replay(d->ops, &d->recorded);
+    d->ops->error = outer;
+    if (status == PF_OK)
+        return PF_OK;
+    d->mode = PLAIN;
+    pf_warn(&d->job->engine->log, "step %d was not replayed, the film goes on without: %s",
+            step, why.message);
+    return compute(d, step);
+}
+
+static pf_status compute_somehow(denoiser *d, int step)
+{
+    if (d->mode == RECORD)
+        PF_TRY(record(d, step));
+    if (d->mode == REPLAY)
+        return replay(d, step);
+    if (d->mode == WARM)
+        d->mode = pf_ops_records(d->ops) ? RECORD : PLAIN;
+    return compute(d, step);
 }
 
 /* --- handing over ------------------------------------------------------------ */
@@ -304,11 +407,10 @@ static pf_status hand_over(denoiser *d, int step, const pf_cost *cost)
 static pf_status run_step(denoiser *d, int step)
 {
     pf_cost before = d->ops->cost;
-    pf_mark mark = pf_ops_mark(d->ops);
     PF_TRY(pf_ops_poll(d->ops));
-    PF_TRY(predict(d, step));
-    PF_TRY(advance(d, step));
-    pf_ops_rewind(d->ops, mark);
+    PF_TRY(place_values(d, step));
+    PF_TRY(compute_somehow(d, step));
+    d->ops->counter = NULL;             /* all steps ask for what the first asks for */
     if (d->job->dry)
         return PF_OK;
     pf_cost cost = {d->ops->cost.flops - before.flops,
@@ -336,6 +438,8 @@ static pf_status denoise(pf_job *job, pf_ops *ops, int expert, int begin, int en
         pf_status received = receive(&d);
         status = received != PF_OK ? received : status;
     }
+    if (pf_ops_records(ops))
+        pf_ops_record_drop(ops);
     return status;
 }
 

@@ -98,8 +98,9 @@ static bool wants_rounded_frequencies(const pf_engine_options *options)
 static pf_status open_parts(pf_engine *engine, const pf_engine_options *options,
                             const char *plan, pf_error *error)
 {
-    pf_platform_options platform = {options->platform, options->isa,
-                                    options->threads, options->device, plan};
+    pf_platform_options platform = {
+        .name = options->platform, .isa = options->isa, .threads = options->threads,
+        .device = options->device, .plan = plan, .graph = options->graph};
     engine->model_path = pf_strdup(options->model_path);
     if (!engine->model_path)
         return pf_fail_memory(error, "engine", sizeof *engine);

@@ -88,10 +88,18 @@ typedef unsigned pf_component_set;
 pf_status pf_residency_use(pf_engine *engine, pf_component_set set,
                            pf_error *error);
 
-/* Bytes that these components hold while resident.  `text_tokens` is how many rows
- * of the embedding table a request touches. */
-int64_t pf_residency_bytes(pf_engine *engine, pf_component_set set,
-                           int64_t text_tokens);
+/* Gives back what all others hold (with keep_resident: nothing). */
+void pf_residency_evict(pf_engine *engine, pf_component_set set);
+
+/* Bytes of memory: in the process, and where kernels compute, which may be the same. */
+typedef struct pf_memory {
+    int64_t host, device;
+} pf_memory;
+
+/* What these components hold while resident.  `text_tokens` is how many rows of the
+ * embedding table a request touches. */
+pf_memory pf_residency_bytes(pf_engine *engine, pf_component_set set,
+                             int64_t text_tokens);
 
 /* --- opening (components.c) -------------------------------------------------- */
 

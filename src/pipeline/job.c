@@ -171,10 +171,15 @@ static pf_status run_in(pf_job *job, const pf_stage *stage, pf_ops *ops)
 {
     double started = pf_seconds();
     pf_component_set set = stage->components(job);
+    /* The large blocks first: what is left for weights need not be in one piece. */
+    pf_residency_evict(job->engine, set);
+    PF_TRY(pf_ops_reserve(ops, job->stage_arena[job->stage],
+                          job->stage_own[job->stage]));
     PF_TRY(pf_residency_use(job->engine, set, ops->error));
-    PF_TRY(pf_ops_reserve(ops, job->stage_arena[job->stage]));
     PF_TRY(pf_ops_poll(ops));
     PF_TRY(stage->run(job, ops));
+    pf_memory weights = pf_residency_bytes(
+        job->engine, set, job->plan.tokens[POSITIVE] + job->plan.tokens[NEGATIVE]);
     job->profile[job->profile_rows++] = (pf_profile_row){
         .stage = stage->name,
         .step = -1,
@@ -182,9 +187,7 @@ static pf_status run_in(pf_job *job, const pf_stage *stage, pf_ops *ops)
         .flops = ops->cost.flops,
         .launches = ops->cost.launches,
         .arena_bytes = ops->peak,
-        .weight_bytes = pf_residency_bytes(
-            job->engine, set,
-            job->plan.tokens[POSITIVE] + job->plan.tokens[NEGATIVE]),
+        .weight_bytes = weights.host + weights.device,
     };
     return PF_OK;
 }

@@ -56,6 +56,7 @@ struct pf_job {
     double started;
     double stage_flops[PF_STAGES];      /* predicted */
     int64_t stage_arena[PF_STAGES];     /* predicted */
+    int64_t stage_own[PF_STAGES];       /* predicted: memory of kernels, pf_tally */
     int stage;
     pf_profile_row *profile;            /* [PF_STAGES + steps] */
     int profile_rows;
@@ -95,7 +96,7 @@ pf_status pf_request_plan(pf_engine *engine, const pf_request *request,
 pf_status pf_request_schedule(const pf_request *request, pf_scheduler *scheduler,
                               pf_error *error);
 
-/* Runs every stage dry and fills stage_flops and stage_arena; *out may be NULL
+/* Runs every stage dry and fills stage_flops, _arena and _own; *out may be NULL
  * (predict.c). */
 pf_status pf_job_predict(pf_job *job, pf_prediction *out, pf_error *error);
 

@@ -33,7 +33,7 @@ static int64_t resident_between_jobs(pf_engine *engine)
     return atomic_load(&engine->idle_bytes);
 }
 
-/* Bytes of what the stages leave for each other, and of decoded frames. */
+/* Bytes in the process of what the stages leave for each other, and of decoded frames. */
 static int64_t host_bytes(const pf_job *job)
 {
     const pf_plan *p = &job->plan;
@@ -46,46 +46,67 @@ static int64_t host_bytes(const pf_job *job)
     return 4 * values + 5 * chunk;
 }
 
-/* One stage without its arithmetic, and the bytes of the components `set`, which
- * may not come or go meanwhile. */
-static pf_status run_stage_dry(pf_job *job, const pf_stage *stage,
-                               pf_component_set set, pf_ops *ops, int64_t *bytes)
+/* What the stages run dry come to. */
+typedef struct dry_run {
+    pf_platform *counter;               /* or NULL */
+    pf_component_set resident;
+    pf_cost cost;
+    pf_memory most;                     /* the largest need of a stage */
+} dry_run;
+
+/* One stage without its arithmetic; components may not come or go meanwhile. */
+static pf_status run_stage_dry(pf_job *job, int number, pf_ops *ops, dry_run *run)
 {
     pf_engine *engine = job->engine;
     int64_t tokens = job->plan.tokens[POSITIVE] + job->plan.tokens[NEGATIVE];
+    pf_tally *tally = run->counter ? &run->counter->tally : NULL;
+    if (tally)
+        tally->own_bytes = 0;
+    ops->counter = run->counter;
     pthread_rwlock_rdlock(&engine->residency);
-    pf_status status = stage->run(job, ops);
-    *bytes = ops->peak + pf_residency_bytes(engine, set, tokens);
+    pf_status status = pf_stages[number].run(job, ops);
+    pf_memory bytes = pf_residency_bytes(engine, run->resident, tokens);
     pthread_rwlock_unlock(&engine->residency);
+    job->stage_flops[number] = ops->cost.flops;
+    job->stage_arena[number] = ops->peak;
+    job->stage_own[number] = tally ? tally->own_bytes : 0;
+    bytes.device += ops->peak + (tally ? tally->own_bytes + tally->fixed_bytes : 0);
+    if (!engine->platform->capabilities.own_memory)
+        bytes = (pf_memory){bytes.host + bytes.device, 0};
+    run->most.host = bytes.host > run->most.host ? bytes.host : run->most.host;
+    run->most.device = bytes.device > run->most.device ? bytes.device : run->most.device;
     return status;
 }
 
-/* The stages' largest need: weights that are resident, and working memory. */
-static pf_status run_dry(pf_job *job, double *flops, int64_t *launches,
-                         int64_t *most, pf_error *error)
+static pf_status run_stages_dry(pf_job *job, dry_run *run, pf_error *error)
 {
     pf_engine *engine = job->engine;
-    pf_component_set all = 0;
-    *flops = 0.0;
-    *launches = *most = 0;
     for (int i = 0; i < PF_STAGES; i++) {
         const pf_stage *stage = &pf_stages[i];
         if (!stage->wanted(job))
             continue;
         pf_ops ops;
         pf_component_set set = stage->components(job);
-        all = engine->keep_resident ? all | set : set;
+        run->resident = engine->keep_resident ? run->resident | set : set;
         pf_ops_init(&ops, engine->platform,
                     pf_engine_numerics(engine, stage->numerics), true, error);
-        int64_t bytes;
-        PF_TRY(run_stage_dry(job, stage, all, &ops, &bytes));
-        *most = bytes > *most ? bytes : *most;
-        *flops += ops.cost.flops;
-        *launches += ops.cost.launches;
-        job->stage_flops[i] = ops.cost.flops;
-        job->stage_arena[i] = ops.peak;
+        PF_TRY(run_stage_dry(job, i, &ops, run));
+        run->cost.flops += ops.cost.flops;
+        run->cost.launches += ops.cost.launches;
     }
     return PF_OK;
+}
+
+static pf_status run_dry(pf_job *job, dry_run *run, pf_error *error)
+{
+    bool was_dry = job->dry;
+    *run = (dry_run){0};
+    PF_TRY(pf_platform_open_counter(job->engine->platform, &run->counter, error));
+    job->dry = true;
+    pf_status status = run_stages_dry(job, run, error);
+    job->dry = was_dry;
+    pf_platform_close(run->counter);
+    return status;
 }
 
 /* Operations a second that whole stages may be expected to reach here. */
@@ -109,21 +130,23 @@ static pf_status measure_speed(pf_engine *engine, double *out, pf_error *error)
     return status;
 }
 
-static pf_status check_memory(const pf_engine *engine, int64_t peak, int64_t now,
+/* Where kernels compute: `now` is what of it the process has already. */
+static pf_status check_memory(const pf_engine *engine, const pf_prediction *p, int64_t now,
                               pf_error *error)
 {
     const double gib = 1024.0 * 1024.0 * 1024.0;
-    int64_t limit = engine->memory_limit;
+    bool own = engine->platform->capabilities.own_memory;
+    const char *whose = own ? "the device's memory" : "memory";
+    int64_t limit = engine->memory_limit, peak = own ? p->device_bytes : p->peak_bytes;
+    int64_t available = engine->platform->capabilities.memory_bytes + (own ? 0 : now);
     if (limit > 0 && peak > limit)
         return pf_fail(error, PF_E_MEMORY,
-                       "the film needs %.2f GiB of memory, but memory_limit is %.2f "
-                       "GiB", (double)peak / gib, (double)limit / gib);
-    int64_t available = engine->platform->capabilities.memory_bytes;
-    if (limit == 0 && peak - now > available)
+                       "the film needs %.2f GiB of %s, but memory_limit is %.2f GiB",
+                       (double)peak / gib, whose, (double)limit / gib);
+    if (limit == 0 && peak > available)
         return pf_fail(error, PF_E_MEMORY,
-                       "the film needs %.2f GiB of memory, but only %.2f GiB are "
-                       "available", (double)peak / gib,
-                       (double)(available + now) / gib);
+                       "the film needs %.2f GiB of %s, but only %.2f GiB are available",
+                       (double)peak / gib, whose, (double)available / gib);
     return PF_OK;
 }
 
@@ -148,19 +171,18 @@ static void fill_prediction(const pf_job *job, pf_prediction *out)
 pf_status pf_job_predict(pf_job *job, pf_prediction *out, pf_error *error)
 {
     pf_prediction prediction;
-    int64_t launches, most, now = resident_between_jobs(job->engine);
+    dry_run run;
+    int64_t now = resident_between_jobs(job->engine);
     double speed;
-    bool was_dry = job->dry;
     fill_prediction(job, &prediction);
     PF_TRY(measure_speed(job->engine, &speed, error));
-    job->dry = true;
-    pf_status status = run_dry(job, &prediction.flops, &launches, &most, error);
-    job->dry = was_dry;
-    PF_TRY(status);
-    prediction.peak_bytes = now + most + host_bytes(job);
-    prediction.seconds =
-        prediction.flops / speed + (double)launches * seconds_per_launch;
+    PF_TRY(run_dry(job, &run, error));
+    prediction.peak_bytes = now + run.most.host + host_bytes(job);
+    prediction.device_bytes = run.most.device;
+    prediction.flops = run.cost.flops;
+    prediction.seconds = prediction.flops / speed +
+                         (double)run.cost.launches * seconds_per_launch;
     if (out)
         *out = prediction;
-    return check_memory(job->engine, prediction.peak_bytes, now, error);
+    return check_memory(job->engine, &prediction, now, error);
 }

@@ -16,7 +16,7 @@ pf_numerics pf_engine_numerics(const pf_engine *engine, pf_component component)
     }
 }
 
-static pf_status use(pf_engine *engine, pf_component_set set, pf_error *error)
+static void evict(pf_engine *engine, pf_component_set set)
 {
     for (int c = 0; c < PF_COMPONENTS; c++) {
         bool wanted = set >> c & 1u;
@@ -25,6 +25,11 @@ static pf_status use(pf_engine *engine, pf_component_set set, pf_error *error)
         pf_params_unload(engine->params[c]);
         pf_weights_forget(pf_params_weights(engine->params[c]));
     }
+}
+
+static pf_status use(pf_engine *engine, pf_component_set set, pf_error *error)
+{
+    evict(engine, set);
     for (int c = 0; c < PF_COMPONENTS; c++) {
         if (!(set >> c & 1u) || pf_params_loaded(engine->params[c]))
             continue;
@@ -32,6 +37,13 @@ static pf_status use(pf_engine *engine, pf_component_set set, pf_error *error)
         PF_TRY(pf_params_load(engine->params[c], engine->platform, math, error));
     }
     return PF_OK;
+}
+
+void pf_residency_evict(pf_engine *engine, pf_component_set set)
+{
+    pthread_rwlock_wrlock(&engine->residency);
+    evict(engine, set);
+    pthread_rwlock_unlock(&engine->residency);
 }
 
 pf_status pf_residency_use(pf_engine *engine, pf_component_set set,
@@ -43,22 +55,23 @@ pf_status pf_residency_use(pf_engine *engine, pf_component_set set,
     return status;
 }
 
-int64_t pf_residency_bytes(pf_engine *engine, pf_component_set set,
-                           int64_t text_tokens)
+pf_memory pf_residency_bytes(pf_engine *engine, pf_component_set set,
+                             int64_t text_tokens)
 {
-    int64_t bytes = 0;
+    pf_memory bytes = {0};
     for (int c = 0; c < PF_COMPONENTS; c++) {
         if (!(set >> c & 1u))
             continue;
         pf_math math = pf_engine_numerics(engine, (pf_component)c).math;
         pf_params_size size =
             pf_params_measure(engine->params[c], engine->platform, math);
-        bytes += size.device_bytes + size.mapped_bytes;
+        bytes.device += size.device_bytes;
+        bytes.host += size.mapped_bytes + size.rounded_bytes;
         if (c == PF_TEXT_ENCODER) {
             /* A row touches the pages it lies in. */
             int64_t row = 4 * pf_umt5_width(engine->text_encoder) + 8192;
             int64_t touched = text_tokens * row;
-            bytes += touched < size.table_bytes ? touched : size.table_bytes;
+            bytes.host += touched < size.table_bytes ? touched : size.table_bytes;
         }
     }
     return bytes;

@@ -70,7 +70,7 @@ static pf_status count_in(pf_engine *engine, const pf_step_options *options,
     request.num_inference_steps = 8;
     PF_TRY(pf_request_check(engine, &request, &prediction, error));
     PF_TRY(pf_job_create(engine, &request, NULL, &job, error));
-    out->peak_bytes = prediction.peak_bytes;
+    out->device_bytes = prediction.device_bytes;
     pf_status status = count_one(job, out, error);
     pf_job_destroy(job);
     return status;

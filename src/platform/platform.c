@@ -34,6 +34,10 @@ static pf_status open_entry(const pf_platform_entry *entry,
         return pf_fail(error, PF_E_ARGUMENT,
                        "the %s platform cannot plan for %s, but the ascend platform can",
                        entry->name, options->plan);
+    if (options->graph && !entry->has_devices)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "graph is set, but the %s platform has nothing to record: leave it "
+                       "out, or take the ascend platform", entry->name);
     pf_platform *platform = pf_calloc(1, sizeof *platform);
     if (!platform)
         return pf_fail_memory(error, "platform", sizeof *platform);
@@ -119,6 +123,26 @@ pf_status pf_platform_open(const pf_platform_options *options,
     if (status != PF_OK)
         pf_pool_destroy(pool);
     return status;
+}
+
+pf_status pf_platform_open_counter(const pf_platform *platform, pf_platform **out,
+                                   pf_error *error)
+{
+    *out = NULL;
+    if (!platform->table.open_counter)
+        return PF_OK;
+    pf_platform *counter = pf_calloc(1, sizeof *counter);
+    if (!counter)
+        return pf_fail_memory(error, "platform", sizeof *counter);
+    counter->table = platform->table;
+    counter->capabilities = platform->capabilities;
+    pf_status status = platform->table.open_counter(platform, counter, error);
+    if (status != PF_OK) {
+        pf_free(counter);
+        return status;
+    }
+    *out = counter;
+    return PF_OK;
 }
 
 void pf_platform_close(pf_platform *platform)

@@ -45,6 +45,8 @@ typedef struct pf_capabilities {
     char device[96];                /* "AMD EPYC 9B14", for people */
     int threads;
     int64_t memory_bytes;           /* available to this process now */
+    bool own_memory;                /* that is memory of a device, not of the process */
+    bool records;                   /* see record_begin: asked for and possible */
     bool maps_channels_last;        /* layout that feature maps should have */
     bool costly_launches;           /* starting a kernel costs: rather few and large ones,
                                      * where memory allows */
@@ -312,7 +314,7 @@ typedef struct pf_lerp_rows_args {
 /* x = x + v * delta, product and sum each rounded to f32; [count], contiguous. */
 typedef struct pf_step_args {
     pf_tensor x, v;
-    float delta;
+    pf_tensor delta;                /* [1]: every step has its own in the same place */
 } pf_step_args;
 
 /* --- the table -------------------------------------------------------------- */
@@ -372,6 +374,26 @@ typedef struct pf_platform_table {
     pf_status (*download_end)(pf_platform *platform, int number, void *host,
                               int64_t bytes, pf_error *error);
 
+    /* Kernels will need `bytes` of device memory of their own at a time: takes it, in place
+     * of what was taken before, so that none of them has to.  NULL: they need none. */
+    pf_status (*reserve)(pf_platform *platform, int64_t bytes, pf_error *error);
+
+    /* Fills *out with a platform that computes nothing and has no memory: its kernels may
+     * be called with any addresses, from any thread, and its tally grows by what this one
+     * would need.  `out` has this one's table and capabilities already.  NULL where
+     * reserve is. */
+    pf_status (*open_counter)(const pf_platform *platform, pf_platform *out,
+                              pf_error *error);
+
+    /* Where capabilities.records: kernels between begin and end are not run but kept,
+     * with their addresses, all of whose memory must stay until record_drop; replay runs
+     * them.  One recording at a time, on one thread, and nothing may be under way when it
+     * begins; record_end keeps nothing if it fails or if not `keep`. */
+    pf_status (*record_begin)(pf_platform *platform, pf_error *error);
+    pf_status (*record_end)(pf_platform *platform, bool keep, pf_error *error);
+    pf_status (*replay)(pf_platform *platform, pf_error *error);
+    void (*record_drop)(pf_platform *platform);
+
     /* Makes `out` from a host tensor that outlives it; release frees `prepared`.
      * weight_bytes predicts prepared_bytes from kind, shape and dtype alone. */
     pf_status (*weight_prepare)(pf_platform *platform, pf_weight_kind kind,
@@ -389,11 +411,14 @@ typedef struct pf_platform_table {
 } pf_platform_table;
 
 /* What a device was given so far; platforms that compute on the host leave it 0.
- * flops, bytes and seconds are known while planning only. */
+ * What follows the waits is known while counting only. */
 typedef struct pf_tally {
     int64_t launches, waits;
     double flops, bytes;
     double seconds;                 /* at least: arithmetic or memory, each operator */
+    int64_t own_bytes;              /* most memory of their own that kernels had at a
+                                     * time: what `reserve` wants */
+    int64_t fixed_bytes;            /* what the platform holds beside that, always */
 } pf_tally;
 
 struct pf_platform {
@@ -416,17 +441,22 @@ typedef struct pf_platform_options {
     int device;                     /* number of the device, where there are several */
     const char *plan;               /* a kind of device that need not be here: nothing is
                                      * computed, the tally grows; NULL: compute */
+    bool graph;                     /* record and replay; refused where that is not known */
 } pf_platform_options;
 
 pf_status pf_platform_open(const pf_platform_options *options,
                            pf_platform **out, pf_error *error);
+/* A platform of its own beside `platform`, which must outlive it: see open_counter.
+ * *out is NULL where there is none. */
+pf_status pf_platform_open_counter(const pf_platform *platform, pf_platform **out,
+                                   pf_error *error);
 void pf_platform_close(pf_platform *platform);
 
 /* The registry: one line a platform, in order of preference. */
 typedef struct pf_platform_entry {
     const char *name;
-    bool has_devices;               /* options.device and .plan mean something, .threads
-                                     * does not */
+    bool has_devices;               /* options.device, .plan and .graph mean something,
+                                     * .threads does not */
     /* Fills *out (zeroed but for `pool`); on failure the error says why this
      * machine cannot do it. */
     pf_status (*open)(pf_platform *out, const pf_platform_options *options,

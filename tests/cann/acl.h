@@ -14,7 +14,7 @@
 
 typedef int aclError;
 typedef int32_t aclnnStatus;
-typedef void *aclrtStream, *aclrtContext, *aclrtEvent;
+typedef void *aclrtStream, *aclrtContext, *aclrtEvent, *aclmdlRI;
 typedef struct aclTensor aclTensor;
 typedef struct aclScalar aclScalar;
 typedef struct aclIntArray aclIntArray;
@@ -37,6 +37,11 @@ typedef enum aclrtMemcpyKind {
     ACL_MEMCPY_DEVICE_TO_HOST = 2, ACL_MEMCPY_DEVICE_TO_DEVICE = 3
 } aclrtMemcpyKind;
 
+typedef enum aclmdlRICaptureMode {
+    ACL_MODEL_RI_CAPTURE_MODE_GLOBAL = 0, ACL_MODEL_RI_CAPTURE_MODE_THREAD_LOCAL = 1,
+    ACL_MODEL_RI_CAPTURE_MODE_RELAXED = 2
+} aclmdlRICaptureMode;
+
 enum {
     ACL_SUCCESS = 0,
     ACL_ERROR_INVALID_PARAM = 100000,
@@ -50,10 +55,13 @@ enum {
     ACL_ERROR_RT_STREAM_CONTEXT = 107003,
     ACL_ERROR_RT_INVALID_HANDLE = 107017,
     ACL_ERROR_RT_STREAM_CAPTURED = 107027,
-    ACL_ERROR_RT_NOT_CAPTURED = 107024,
-    ACL_ERROR_RT_CAPTURE_OPERATION = 107030,
+    ACL_ERROR_RT_EVENT_CAPTURED = 107028,
+    ACL_ERROR_RT_STREAM_NOT_CAPTURED = 107029,
+    ACL_ERROR_RT_CAPTURE_MODE_NOT_SUPPORT = 107030,
+    ACL_ERROR_RT_STREAM_CAPTURE_IMPLICIT = 107031,
     ACL_ERROR_RT_FEATURE_NOT_SUPPORT = 207000,
     ACL_ERROR_RT_MEMORY_ALLOCATION = 207001,
+    ACL_ERROR_RT_STREAM_CAPTURE_INVALIDATED = 507903,
     ACLNN_ERR_PARAM_NULLPTR = 161001,
     ACLNN_ERR_PARAM_INVALID = 161002,
     ACLNN_ERR_RUNTIME_ERROR = 361001,

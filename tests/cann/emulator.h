@@ -23,7 +23,8 @@ enum { CANN_EXIT = 97 };
     X(live_tensors) X(live_scalars) X(live_arrays) X(live_lists)               \
     X(live_executors) X(live_streams) X(live_contexts) X(live_blocks)          \
     X(live_host_blocks) X(fused_attention) X(fused_rope) X(matmuls)            \
-    X(convolutions) X(reused_executors) X(event_waits) X(live_events)
+    X(convolutions) X(reused_executors) X(event_waits) X(live_events)      \
+    X(recorded) X(replays) X(live_graphs)
 
 typedef struct cann_counters {
 #define CANN_COUNTER_MEMBER(name) int64_t name;
@@ -36,6 +37,8 @@ typedef struct cann_counters {
  * synchronised); nth 0 disarms. */
 CANN_API cann_counters *cann_emulator_counters(void);
 CANN_API void cann_emulator_fail(const char *call, int64_t nth, int code);
+/* The device has so many bytes from now on; 0: as at the start. */
+CANN_API void cann_emulator_limit(int64_t bytes);
 
 /* --- between the libraries ---------------------------------------------------- */
 

@@ -43,6 +43,8 @@ PHASE_ONE(Softmax, const aclTensor *self, int64_t dim, aclTensor *out)
 
 /* --- attention --------------------------------------------------------------------- */
 
+#if CANN_PROFILE > 80
+
 enum { HEADS = 0, SCALE = 1, LSE = 2 };
 
 /* One query of one head: scores in f32, P rounded to the inputs' dtype before it
@@ -190,6 +192,8 @@ PHASE_ONE(FusedInferAttentionScoreV2, const aclTensor *query, const aclTensorLis
     COUNT(fused_attention);
     return op_end(o, run_Attention);
 }
+
+#endif
 
 /* --- rotary ---------------------------------------------------------------------------- */
 

@@ -11,62 +11,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "emulator.h"
+#include "runtime.h"
 
-enum { DEVICES = 2, GUARD = 64, ALIGN = 64, POISON = 0xff, GUARD_BYTE = 0xa5 };
+enum { GUARD = 64, ALIGN = 64, POISON = 0xff, GUARD_BYTE = 0xa5 };
 
-typedef struct block {
-    struct block *next;                 /* by address */
-    char *memory;
-    size_t bytes;                       /* as asked for */
-    size_t room;                        /* with guards */
-} block;
-
-typedef struct host_block {
-    struct host_block *next;
-    char *memory;
-    size_t bytes;
-} host_block;
-
-typedef struct context {
-    struct context *next;
-    int device;
-    bool is_default;
-} context;
-
-typedef struct stream {
-    struct stream *next;
-    context *owner;
-    cann_task *first, **last;
-    int64_t queued, done;               /* tasks so far */
-    int error;                          /* sticky */
-} stream;
-
-/* Recorded: complete once `where` has done so many tasks. */
-typedef struct event {
-    struct event *next;
-    stream *where;                      /* NULL: not recorded */
-    int64_t behind;
-} event;
-
-static struct {
-    pthread_mutex_t lock;
-    bool initialised, finalised;
-    char *region, *alias;               /* as the caller and as we see it */
-    size_t region_bytes;
-    block *blocks;
-    host_block *host_blocks;
-    context *contexts;
-    stream *streams;
-    event *events;
-    int uses[DEVICES];
-    cann_counters counters;
-    char fail_call[64];
-    int64_t fail_nth;
-    int fail_code;
-    bool lenient;
-} emulator = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
+emulator_state emulator = {.lock = PTHREAD_MUTEX_INITIALIZER};
 static _Thread_local context *current;
 static _Thread_local char message[512];
 
@@ -117,6 +66,13 @@ void cann_emulator_fail(const char *call, int64_t nth, int code)
     pthread_mutex_unlock(&emulator.lock);
 }
 
+void cann_emulator_limit(int64_t bytes)
+{
+    pthread_mutex_lock(&emulator.lock);
+    emulator.limit = bytes > 0 ? (size_t)bytes : emulator.region_bytes;
+    pthread_mutex_unlock(&emulator.lock);
+}
+
 bool cann_injected(const char *call, int *code)
 {
     if (emulator.fail_nth <= 0)
@@ -148,19 +104,6 @@ int cann_enter_context(const char *call)
                          call);
     return code;
 }
-
-#define ENTER()                                                                \
-    do {                                                                       \
-        int entered_ = cann_enter(__func__);                                   \
-        if (entered_)                                                          \
-            return entered_;                                                   \
-    } while (0)
-#define ENTER_CONTEXT()                                                        \
-    do {                                                                       \
-        int entered_ = cann_enter_context(__func__);                           \
-        if (entered_)                                                          \
-            return entered_;                                                   \
-    } while (0)
 
 /* --- the end of the process ------------------------------------------------------- */
 
@@ -217,6 +160,7 @@ CANN_API aclError aclInit(const char *config)
         return cann_fail(code, "aclInit fails by injection");
     const char *memory = getenv("CANN_EMULATOR_MEMORY");
     emulator.region_bytes = memory ? strtoull(memory, NULL, 10) : (size_t)4 << 30;
+    emulator.limit = emulator.region_bytes;
     int file = memfd_create("cann", MFD_CLOEXEC);
     if (file < 0 || ftruncate(file, (off_t)emulator.region_bytes) != 0)
         return cann_fail(ACL_ERROR_RT_MEMORY_ALLOCATION, "no room for the region");
@@ -240,6 +184,8 @@ CANN_API aclError aclFinalize(void)
     return 0;
 }
 
+#if CANN_PROFILE > 80
+
 typedef struct aclCANNPackageVersion {
     char version[128], major[64], minor[64], release[64], patch[64], reserved[128];
 } aclCANNPackageVersion;
@@ -255,6 +201,8 @@ CANN_API aclError aclsysGetCANNVersion(int name, aclCANNPackageVersion *version)
     return 0;
 }
 
+#endif
+
 CANN_API const char *aclrtGetSocName(void)
 {
     const char *name = getenv("CANN_EMULATOR_SOC");
@@ -268,6 +216,8 @@ CANN_API aclError aclrtGetDeviceCount(uint32_t *count)
     return 0;
 }
 
+#if CANN_PROFILE > 80
+
 /* info: 0 cube cores, 1 vector cores, 2 bytes of L2. */
 CANN_API aclError aclGetDeviceCapability(uint32_t device, int info, int64_t *value)
 {
@@ -278,6 +228,8 @@ CANN_API aclError aclGetDeviceCapability(uint32_t device, int info, int64_t *val
     *value = values[info];
     return 0;
 }
+
+#endif
 
 static context *add_context(int device, bool is_default)
 {
@@ -405,7 +357,7 @@ static stream *find_stream(const void *handle)
     return NULL;
 }
 
-static int check_stream(const void *handle)
+int cann_check_stream(const void *handle)
 {
     pthread_mutex_lock(&emulator.lock);
     stream *s = find_stream(handle);
@@ -416,6 +368,42 @@ static int check_stream(const void *handle)
         return cann_fail(ACL_ERROR_RT_STREAM_CONTEXT,
                          "the stream is not of this thread's context");
     return 0;
+}
+
+/* Nothing of a stream that captures may be waited for or asked: it would tell about
+ * work that is not done.  Who tries spoils the capture. */
+static int check_waiting(const stream *s)
+{
+    if (!s->capture)
+        return 0;
+    s->capture->spoilt = true;
+    return cann_fail(ACL_ERROR_RT_STREAM_CAPTURED, "the stream is being captured");
+}
+
+/* A stream that may be waited for. */
+int cann_check_idle(const void *handle)
+{
+    int code = cann_check_stream(handle);
+    return code ? code : check_waiting(handle);
+}
+
+/* What works at once (aclrtMemcpy ...) while something is captured. */
+static int check_unsafe(const char *call)
+{
+    bool refused = false;
+    pthread_mutex_lock(&emulator.lock);
+    for (graph *g = emulator.graphs; g; g = g->next) {
+        bool own = pthread_equal(g->thread, pthread_self());
+        if (!g->capturing || g->mode == ACL_MODEL_RI_CAPTURE_MODE_RELAXED ||
+            (g->mode == ACL_MODEL_RI_CAPTURE_MODE_THREAD_LOCAL && !own))
+            continue;
+        g->spoilt = refused = true;
+    }
+    pthread_mutex_unlock(&emulator.lock);
+    if (!refused)
+        return 0;
+    return cann_fail(ACL_ERROR_RT_CAPTURE_MODE_NOT_SUPPORT,
+                     "%s while a stream is captured in this mode", call);
 }
 
 CANN_API aclError aclrtCreateStream(aclrtStream *out)
@@ -470,16 +458,36 @@ static int run_queue(stream *s)
     return run_until(s, s->queued);
 }
 
+void cann_drop_graph(graph *gone)
+{
+    for (graph **at = &emulator.graphs; *at; at = &(*at)->next)
+        if (*at == gone) {
+            *at = gone->next;
+            break;
+        }
+    while (gone->first) {
+        cann_task *task = gone->first;
+        gone->first = task->next;
+        task->drop(task);
+    }
+    free(gone);
+}
+
 static aclError destroy_stream(aclrtStream handle, bool force)
 {
-    int code = check_stream(handle);
+    int code = cann_check_stream(handle);
     if (code)
         return code;
     stream *s = handle;
+    if (!force && s->capture)
+        return cann_violation(ACL_ERROR_RT_STREAM_CAPTURED,
+                              "the stream is destroyed while it is captured");
     if (!force && s->first && s->error == 0)
         run_queue(s);
     pthread_mutex_lock(&emulator.lock);
     drop_queue(s);
+    if (s->capture)
+        cann_drop_graph(s->capture);
     for (event *e = emulator.events; e; e = e->next)
         if (e->where == s)
             e->where = NULL;
@@ -500,16 +508,20 @@ CANN_API aclError aclrtDestroyStream(aclrtStream handle)
     return destroy_stream(handle, false);
 }
 
+#if CANN_PROFILE > 80
+
 CANN_API aclError aclrtDestroyStreamForce(aclrtStream handle)
 {
     ENTER_CONTEXT();
     return destroy_stream(handle, true);
 }
 
+#endif
+
 CANN_API aclError aclrtSynchronizeStream(aclrtStream handle)
 {
     ENTER_CONTEXT();
-    int code = check_stream(handle);
+    int code = cann_check_idle(handle);
     if (code)
         return code;
     emulator.counters.syncs++;
@@ -521,28 +533,60 @@ CANN_API aclError aclrtSynchronizeStreamWithTimeout(aclrtStream handle, int32_t 
     ENTER_CONTEXT();
     if (ms < -1)
         return cann_fail(ACL_ERROR_RT_PARAM_INVALID, "a time-out of %d ms", ms);
-    int code = check_stream(handle);
+    int code = cann_check_idle(handle);
     if (code)
         return code;
     emulator.counters.syncs++;
     return run_queue(handle);
 }
 
+/* *status: 0 all is done, 1 it is not. */
+CANN_API aclError aclrtStreamQuery(aclrtStream handle, int *status)
+{
+    ENTER_CONTEXT();
+    int code = cann_check_idle(handle);
+    if (code == 0)
+        *status = ((stream *)handle)->first != NULL;
+    return code;
+}
+
+CANN_API aclError aclrtSynchronizeDevice(void)
+{
+    ENTER_CONTEXT();
+    int code = 0;
+    for (stream *s = emulator.streams; s && code == 0; s = s->next)
+        if (s->owner->device == current->device)
+            code = check_waiting(s);
+    for (stream *s = emulator.streams; s && code == 0; s = s->next)
+        if (s->owner->device == current->device)
+            code = run_queue(s);
+    emulator.counters.syncs += code == 0;
+    return code;
+}
+
 int cann_enqueue(aclrtStream handle, cann_task *task)
 {
-    int code = check_stream(handle);
+    int code = cann_check_stream(handle);
     stream *s = handle;
     if (code == 0 && s->error)
         code = cann_fail(s->error, "the stream has failed before with %d", s->error);
+    if (code == 0 && s->capture && s->capture->spoilt)
+        code = cann_fail(ACL_ERROR_RT_STREAM_CAPTURE_INVALIDATED, "the capture is spoilt");
     if (code) {
         task->drop(task);
         return code;
     }
     pthread_mutex_lock(&emulator.lock);
     task->next = NULL;
-    *s->last = task;
-    s->last = &task->next;
-    s->queued++;
+    if (s->capture) {
+        *s->capture->last = task;
+        s->capture->last = &task->next;
+        emulator.counters.recorded++;
+    } else {
+        *s->last = task;
+        s->last = &task->next;
+        s->queued++;
+    }
     pthread_mutex_unlock(&emulator.lock);
     return 0;
 }
@@ -603,7 +647,7 @@ CANN_API aclError aclrtRecordEvent(aclrtEvent handle, aclrtStream where)
     ENTER_CONTEXT();
     int code = check_event(handle);
     if (code == 0)
-        code = check_stream(where);
+        code = cann_check_stream(where);
     if (code)
         return code;
     event *e = handle;
@@ -612,6 +656,7 @@ CANN_API aclError aclrtRecordEvent(aclrtEvent handle, aclrtStream where)
         return cann_fail(s->error, "the stream has failed before with %d", s->error);
     e->where = s;
     e->behind = s->queued;
+    e->captured = s->capture != NULL;
     return 0;
 }
 
@@ -624,6 +669,12 @@ static aclError wait_for_event(aclrtEvent handle)
     event *e = handle;
     if (!e->where)
         return cann_violation(ACL_ERROR_RT_PARAM_INVALID, "the event was not recorded");
+    if (e->where->capture)
+        code = check_waiting(e->where);
+    if (e->captured)
+        code = cann_fail(ACL_ERROR_RT_EVENT_CAPTURED, "the event belongs to a capture");
+    if (code)
+        return code;
     emulator.counters.event_waits++;
     return run_until(e->where, e->behind);
 }
@@ -703,7 +754,8 @@ CANN_API aclError aclrtMalloc(void **out, size_t size, int policy)
                          "aclrtMalloc of %zu bytes with policy %d", size, policy);
     size_t bytes = (size + 31) / 32 * 32 + 32;
     pthread_mutex_lock(&emulator.lock);
-    block *b = place_block(bytes);
+    bool fits = emulator.counters.bytes + (int64_t)bytes <= (int64_t)emulator.limit;
+    block *b = fits ? place_block(bytes) : NULL;
     if (b) {
         cann_counters *c = &emulator.counters;
         c->live_blocks++;
@@ -729,13 +781,24 @@ static bool guards_hold(const block *b)
     return whole;
 }
 
-static bool is_queued(const block *b)
+static bool any_touches(const cann_task *first, const char *memory, size_t bytes)
+{
+    for (const cann_task *t = first; t; t = t->next)
+        if (t->touches(t, memory, memory + bytes))
+            return true;
+    return false;
+}
+
+/* Who needs this memory still; NULL: nobody. */
+static const char *needed_by(const char *memory, size_t bytes)
 {
     for (stream *s = emulator.streams; s; s = s->next)
-        for (cann_task *t = s->first; t; t = t->next)
-            if (t->touches(t, b->memory, b->memory + b->bytes))
-                return true;
-    return false;
+        if (any_touches(s->first, memory, bytes))
+            return "an operator or a copy that is queued";
+    for (graph *g = emulator.graphs; g; g = g->next)
+        if (any_touches(g->first, memory, bytes))
+            return "a graph that lives";
+    return NULL;
 }
 
 CANN_API aclError aclrtFree(void *memory)
@@ -746,8 +809,9 @@ CANN_API aclError aclrtFree(void *memory)
     while (*link && (*link)->memory != memory)
         link = &(*link)->next;
     block *b = *link;
-    bool queued = b && is_queued(b), whole = !b || guards_hold(b);
-    if (b && !queued) {
+    const char *who = b ? needed_by(b->memory, b->bytes) : NULL;
+    bool whole = !b || guards_hold(b);
+    if (b && !who) {
         *link = b->next;
         emulator.counters.live_blocks--;
         emulator.counters.bytes -= (int64_t)b->bytes;
@@ -757,9 +821,9 @@ CANN_API aclError aclrtFree(void *memory)
     if (!b)
         return cann_violation(ACL_ERROR_RT_PARAM_INVALID,
                               "aclrtFree of what aclrtMalloc did not give");
-    if (queued)
-        return cann_violation(ACL_ERROR_RT_PARAM_INVALID,
-                              "aclrtFree while an operator that needs it is queued");
+    if (who)
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID, "aclrtFree of what %s needs",
+                              who);
     if (!whole)
         return cann_violation(ACL_ERROR_RT_PARAM_INVALID,
                               "an operator wrote beside the block");
@@ -774,8 +838,8 @@ CANN_API aclError aclrtGetMemInfo(int attribute, size_t *free_bytes, size_t *tot
         return cann_fail(ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
                          "these devices have HBM (1) only, not %d", attribute);
     pthread_mutex_lock(&emulator.lock);
-    *total = emulator.region_bytes;
-    *free_bytes = emulator.region_bytes - (size_t)emulator.counters.bytes;
+    *total = emulator.limit;
+    *free_bytes = emulator.limit - (size_t)emulator.counters.bytes;
     pthread_mutex_unlock(&emulator.lock);
     return 0;
 }
@@ -813,7 +877,8 @@ CANN_API aclError aclrtFreeHost(void *memory)
     while (*link && (*link)->memory != memory)
         link = &(*link)->next;
     host_block *b = *link;
-    if (b) {
+    const char *who = b ? needed_by(b->memory, b->bytes) : NULL;
+    if (b && !who) {
         *link = b->next;
         emulator.counters.live_host_blocks--;
     }
@@ -821,6 +886,9 @@ CANN_API aclError aclrtFreeHost(void *memory)
     if (!b)
         return cann_violation(ACL_ERROR_RT_PARAM_INVALID,
                               "aclrtFreeHost of what aclrtMallocHost did not give");
+    if (who)
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID, "aclrtFreeHost of what %s needs",
+                              who);
     free(b->memory);
     free(b);
     return 0;
@@ -898,6 +966,8 @@ CANN_API aclError aclrtMemcpy(void *to, size_t room, const void *from, size_t by
     ENTER_CONTEXT();
     copy_task c = {.to = to, .from = from, .bytes = bytes};
     int code = check_copy(&c, room, kind);
+    if (code == 0)
+        code = check_unsafe("aclrtMemcpy");
     if (code)
         return code;
     pthread_mutex_lock(&emulator.lock);
@@ -905,6 +975,22 @@ CANN_API aclError aclrtMemcpy(void *to, size_t room, const void *from, size_t by
     count_copy(&c, kind);
     pthread_mutex_unlock(&emulator.lock);
     return 0;
+}
+
+/* At once, too. */
+CANN_API aclError aclrtMemset(void *to, size_t room, int32_t value, size_t bytes)
+{
+    ENTER_CONTEXT();
+    if (bytes > room)
+        return cann_fail(ACL_ERROR_RT_PARAM_INVALID, "aclrtMemset of %zu bytes into %zu",
+                         bytes, room);
+    if (cann_room_behind(to) < (int64_t)bytes)
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID,
+                              "aclrtMemset of %zu bytes leaves its block", bytes);
+    int code = check_unsafe("aclrtMemset");
+    if (code == 0)
+        memset(cann_alias(to), value, bytes);
+    return code;
 }
 
 CANN_API aclError aclrtMemcpyAsync(void *to, size_t room, const void *from,
@@ -921,13 +1007,15 @@ CANN_API aclError aclrtMemcpyAsync(void *to, size_t room, const void *from,
         (((uintptr_t)to | (uintptr_t)from) & 63u) != 0)
         code = cann_violation(ACL_ERROR_UNALIGNED,
                               "an async copy on the device off 64-byte alignment");
+    bool pageable = (kind == ACL_MEMCPY_HOST_TO_DEVICE && !is_pinned(from, bytes)) ||
+                    (kind == ACL_MEMCPY_DEVICE_TO_HOST && !is_pinned(to, bytes));
+    if (code == 0 && pageable)
+        code = check_unsafe("aclrtMemcpyAsync of pageable memory");
     if (code) {
         free(c);
         return code;
     }
     count_copy(c, kind);
-    bool pageable = (kind == ACL_MEMCPY_HOST_TO_DEVICE && !is_pinned(from, bytes)) ||
-                    (kind == ACL_MEMCPY_DEVICE_TO_HOST && !is_pinned(to, bytes));
     code = cann_enqueue(handle, &c->task);
     if (code || !pageable)
         return code;

@@ -34,6 +34,13 @@ aclError aclrtFreeHost(void *memory);
 aclError aclrtGetMemInfo(int attribute, size_t *free_bytes, size_t *total);
 aclError aclGetDeviceCapability(uint32_t device, int info, int64_t *value);
 aclError aclrtMemcpy(void *to, size_t room, const void *from, size_t bytes, int kind);
+aclError aclrtMemset(void *to, size_t room, int32_t value, size_t bytes);
+aclError aclrtStreamQuery(aclrtStream stream, int *status);
+aclError aclrtSynchronizeDevice(void);
+aclError aclmdlRICaptureBegin(aclrtStream stream, int mode);
+aclError aclmdlRICaptureEnd(aclrtStream stream, aclmdlRI *graph);
+aclError aclmdlRIExecuteAsync(aclmdlRI graph, aclrtStream stream);
+aclError aclmdlRIDestroy(aclmdlRI graph);
 aclError aclrtMemcpyAsync(void *to, size_t room, const void *from, size_t bytes,
                           int kind, aclrtStream stream);
 aclTensor *aclCreateTensor(const int64_t *shape, uint64_t rank, aclDataType dtype,
@@ -733,6 +740,172 @@ CASE(attention_of_heads_given)
     return plan_attention(c);
 }
 
+/* Capture. */
+enum { GLOBAL = ACL_MODEL_RI_CAPTURE_MODE_GLOBAL };
+
+/* What `wrong` gets while a stream is captured. */
+static int in_capture(int mode, int (*wrong)(void))
+{
+    aclmdlRI graph = NULL;
+    aclmdlRICaptureBegin(stream, mode);
+    int code = wrong();
+    if (aclmdlRICaptureEnd(stream, &graph) == 0)
+        aclmdlRIDestroy(graph);
+    return code;
+}
+
+/* A captured Silu with its workspace at `space`. */
+static aclmdlRI graph_of(char *x, char *space)
+{
+    aclmdlRI graph = NULL;
+    if (aclmdlRICaptureBegin(stream, GLOBAL) != 0 || plan_silu(F32(x, 8), F32(at(1), 8)) != 0 ||
+        aclnnSilu(space, workspace, executor, stream) != 0 ||
+        aclmdlRICaptureEnd(stream, &graph) != 0)
+        abort();
+    return graph;
+}
+
+static int wait_for_stream(void) { return aclrtSynchronizeStream(stream); }
+static int wait_in_time(void) { return aclrtSynchronizeStreamWithTimeout(stream, 100); }
+static int ask_stream(void)
+{
+    int status;
+    return aclrtStreamQuery(stream, &status);
+}
+static int begin_again(void) { return aclmdlRICaptureBegin(stream, GLOBAL); }
+static int copy_now(void)
+{
+    char host[32] = {0};
+    return aclrtMemcpy(at(0), 32, host, 32, ACL_MEMCPY_HOST_TO_DEVICE);
+}
+static int set_now(void) { return aclrtMemset(at(0), 32, 0, 32); }
+static int copy_pageable(void)
+{
+    static char host[32];
+    return aclrtMemcpyAsync(at(0), 32, host, 32, ACL_MEMCPY_HOST_TO_DEVICE, stream);
+}
+static int destroy_it(void) { return aclrtDestroyStream(stream); }
+static int launch_when_spoilt(void)
+{
+    wait_for_stream();
+    silu_ready();
+    return launch_silu();
+}
+static int wait_for_event_of_capture(void)
+{
+    aclrtEvent e;
+    aclrtCreateEvent(&e);
+    aclrtRecordEvent(e, stream);
+    int code = aclrtSynchronizeEvent(e);
+    aclrtDestroyEvent(e);
+    return code;
+}
+
+CASE(capture_of_no_stream) { return aclmdlRICaptureBegin(NULL, GLOBAL); }
+CASE(capture_of_dead_stream) { return aclmdlRICaptureBegin(memory, GLOBAL); }
+CASE(capture_in_no_mode) { return aclmdlRICaptureBegin(stream, 3); }
+CASE(capture_twice) { return in_capture(GLOBAL, begin_again); }
+CASE(capture_waited_for) { return in_capture(GLOBAL, wait_for_stream); }
+CASE(capture_relaxed_waited_for)
+{
+    return in_capture(ACL_MODEL_RI_CAPTURE_MODE_RELAXED, wait_in_time);
+}
+CASE(capture_asked) { return in_capture(GLOBAL, ask_stream); }
+CASE(capture_device_waited_for) { return in_capture(GLOBAL, aclrtSynchronizeDevice); }
+CASE(capture_event_inside) { return in_capture(GLOBAL, wait_for_event_of_capture); }
+CASE(capture_event_before)
+{
+    aclrtEvent e;
+    aclmdlRI graph;
+    aclrtCreateEvent(&e);
+    aclrtRecordEvent(e, stream);
+    aclmdlRICaptureBegin(stream, GLOBAL);
+    int code = aclrtSynchronizeEvent(e);
+    aclmdlRICaptureEnd(stream, &graph);
+    aclrtDestroyEvent(e);
+    return code;
+}
+CASE(capture_copy) { return in_capture(GLOBAL, copy_now); }
+CASE(capture_copy_of_own_thread)
+{
+    return in_capture(ACL_MODEL_RI_CAPTURE_MODE_THREAD_LOCAL, copy_now);
+}
+CASE(capture_copy_relaxed) { return in_capture(ACL_MODEL_RI_CAPTURE_MODE_RELAXED, copy_now); }
+CASE(capture_set) { return in_capture(GLOBAL, set_now); }
+CASE(capture_copy_pageable) { return in_capture(GLOBAL, copy_pageable); }
+CASE(capture_stream_destroyed) { return in_capture(GLOBAL, destroy_it); }
+CASE(capture_spoilt_launch) { return in_capture(GLOBAL, launch_when_spoilt); }
+CASE(capture_spoilt_end)
+{
+    aclmdlRI graph = memory;
+    aclmdlRICaptureBegin(stream, GLOBAL);
+    wait_for_stream();
+    int code = aclmdlRICaptureEnd(stream, &graph);
+    return graph ? 0 : code;
+}
+CASE(capture_end_alone)
+{
+    aclmdlRI graph;
+    return aclmdlRICaptureEnd(stream, &graph);
+}
+CASE(graph_not_living) { return aclmdlRIExecuteAsync(memory, stream); }
+CASE(graph_on_no_stream)
+{
+    aclmdlRI graph = graph_of(at(0), at(7));
+    int code = aclmdlRIExecuteAsync(graph, NULL);
+    aclmdlRIDestroy(graph);
+    return code;
+}
+CASE(graph_destroyed_twice)
+{
+    aclmdlRI graph = graph_of(at(0), at(7));
+    aclmdlRIDestroy(graph);
+    return aclmdlRIDestroy(graph);
+}
+CASE(graph_destroyed_while_queued)
+{
+    aclmdlRI graph = graph_of(at(0), at(7));
+    aclmdlRIExecuteAsync(graph, stream);
+    int code = aclmdlRIDestroy(graph);
+    aclrtSynchronizeStream(stream);
+    aclmdlRIDestroy(graph);
+    return code;
+}
+CASE(graph_without_its_memory)
+{
+    void *m;
+    aclrtMalloc(&m, 4096, 0);
+    aclmdlRI graph = graph_of(m, at(7));
+    int code = aclrtFree(m);
+    aclmdlRIDestroy(graph);
+    aclrtFree(m);
+    return code;
+}
+CASE(graph_without_its_workspace)
+{
+    void *m;
+    aclrtMalloc(&m, 4096, 0);
+    aclmdlRI graph = graph_of(at(0), m);
+    int code = aclrtFree(m);
+    aclmdlRIDestroy(graph);
+    aclrtFree(m);
+    return code;
+}
+CASE(graph_without_its_upload)
+{
+    void *m;
+    aclmdlRI graph;
+    aclrtMallocHost(&m, 64);
+    aclmdlRICaptureBegin(stream, GLOBAL);
+    aclrtMemcpyAsync(at(0), 64, m, 64, ACL_MEMCPY_HOST_TO_DEVICE, stream);
+    aclmdlRICaptureEnd(stream, &graph);
+    int code = aclrtFreeHost(m);
+    aclmdlRIDestroy(graph);
+    aclrtFreeHost(m);
+    return code;
+}
+CASE(set_beyond_block) { return aclrtMemset(memory, 2 * ROOM, 0, 2 * ROOM); }
+
 /* Faults by injection. */
 CASE(injected_allocation)
 {
@@ -812,6 +985,20 @@ static const wrong_use cases[] = {
     USE(161002, attention_too_wide), USE(161002, attention_of_many_heads),
     USE(161002, attention_of_layout), USE(161002, attention_without_lse),
     USE(161002, attention_of_heads_given),
+    USE(107031, capture_of_no_stream), USE(107017, capture_of_dead_stream),
+    USE(107000, capture_in_no_mode), USE(107027, capture_twice),
+    USE(107027, capture_waited_for), USE(107027, capture_relaxed_waited_for),
+    USE(107027, capture_asked), USE(107027, capture_device_waited_for),
+    USE(107028, capture_event_inside), USE(107027, capture_event_before),
+    USE(107030, capture_copy), USE(107030, capture_copy_of_own_thread),
+    USE(0, capture_copy_relaxed), USE(107030, capture_set),
+    USE(107030, capture_copy_pageable), USE(107027, capture_stream_destroyed),
+    USE(361001, capture_spoilt_launch), USE(507903, capture_spoilt_end),
+    USE(107029, capture_end_alone), USE(107017, graph_not_living),
+    USE(107031, graph_on_no_stream), USE(107017, graph_destroyed_twice),
+    USE(107000, graph_destroyed_while_queued), USE(107000, graph_without_its_memory),
+    USE(107000, graph_without_its_workspace), USE(107000, graph_without_its_upload),
+    USE(107000, set_beyond_block),
     USE(207001, injected_allocation), USE(507015, injected_on_the_core),
 };
 
@@ -845,6 +1032,42 @@ static void right_use(void)
     expect("the result", results[1] < 0.731f || results[1] > 0.7311f, 0);
 }
 
+static float silu_of(float x)
+{
+    float out[8];
+    aclrtSynchronizeStream(stream);
+    aclrtMemcpy(out, 32, at(1), 32, ACL_MEMCPY_DEVICE_TO_HOST);
+    printf("  silu of %g is %g\n", (double)x, (double)out[1]);
+    return out[1];
+}
+
+/* A graph does nothing until it is replayed, and then reads its memory anew, that of
+ * the host included. */
+static void right_capture(void)
+{
+    void *pinned;
+    aclmdlRI graph = NULL;
+    aclrtMallocHost(&pinned, 64);
+    float *values = pinned;
+    values[1] = 1.0f;
+    aclrtMemset(at(1), 32, 0, 32);
+    expect("a capture", aclmdlRICaptureBegin(stream, GLOBAL), 0);
+    aclrtMemcpyAsync(at(0), 32, pinned, 32, ACL_MEMCPY_HOST_TO_DEVICE, stream);
+    silu_ready();
+    expect("a captured launch", launch_silu(), 0);
+    expect("the end of a capture", aclmdlRICaptureEnd(stream, &graph), 0);
+    expect("nothing happened", silu_of(1.0f) != 0.0f, 0);
+    aclmdlRIExecuteAsync(graph, stream);
+    float one = silu_of(1.0f);
+    expect("the first replay", one < 0.731f || one > 0.7311f, 0);
+    values[1] = 2.0f;
+    aclmdlRIExecuteAsync(graph, stream);
+    float two = silu_of(2.0f);
+    expect("the second replay", two < 1.7615f || two > 1.7617f, 0);
+    expect("the end of the graph", aclmdlRIDestroy(graph), 0);
+    aclrtFreeHost(pinned);
+}
+
 static void before_anything(void)
 {
     uint32_t count;
@@ -864,12 +1087,13 @@ int main(void)
         return 1;
     memory = block;
     right_use();
+    right_capture();
     for (int i = 0; i < CASES; i++) {
         expect(cases[i].what, cases[i].run(), cases[i].code);
         aclrtSynchronizeStream(stream);
     }
     expect("the end", aclFinalize(), 0);
     expect("aclInit after the end", aclInit(NULL), 100002);
-    printf("%d wrong uses, %d failures\n", CASES + 5, failures);
+    printf("%d wrong uses, %d failures\n", CASES + 4, failures);
     return failures > 0;
 }

@@ -198,8 +198,11 @@ static pf_status prepare(step_case *s)
     PF_TRY(upload(s, "in.audio", &s->inputs.audio));
     PF_TRY(upload(s, "in.text", &text));
     for (int i = 0; i < 2; i++) {
-        PF_TRY(pf_tower_embed_time(towers[i], &s->ops, (float)meta_number(s, times[i]),
-                                   &s->time[i]));
+        pf_tensor wave;
+        PF_TRY(pf_ops_matrix(&s->ops, 1, pf_tower_get_info(towers[i])->freq_dim, &wave));
+        PF_TRY(pf_tower_place_time(towers[i], &s->ops, (float)meta_number(s, times[i]),
+                                   &wave));
+        PF_TRY(pf_tower_embed_time(towers[i], &s->ops, &wave, &s->time[i]));
         PF_TRY(pf_tower_embed_text(towers[i], &s->ops, &text, 1, real_rows(s),
                                    &s->text[i]));
     }

@@ -105,7 +105,7 @@ static pf_status run_twice(const vae_case *v, const void *args,
     PF_TRY(body(v, &ops, args));
     int64_t peak = ops.peak;
     pf_ops_init(&ops, v->check->platform, numerics, false, error);
-    pf_status status = pf_ops_reserve(&ops, peak);
+    pf_status status = pf_ops_reserve(&ops, peak, 0);
     if (status == PF_OK)
         status = body(v, &ops, args);
     pf_ops_release(&ops);

@@ -1,6 +1,7 @@
 """The ascend platform through the program, over the emulator of CANN."""
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -9,9 +10,9 @@ import pytest
 from conftest import BUILD, PROGRAM, ROOT
 
 
-def emulated(*arguments, **more):
+def emulated(*arguments, version="8.3", **more):
     environment = {**os.environ, **more,
-                   "ASCEND_HOME_PATH": str(BUILD / "tests" / "cann" / "8.3")}
+                   "ASCEND_HOME_PATH": str(BUILD / "tests" / "cann" / version)}
     return subprocess.run([str(PROGRAM), *map(str, arguments)], capture_output=True,
                           text=True, env=environment, timeout=300)
 
@@ -83,6 +84,47 @@ def test_a_film_on_the_device(model, tmp_path):
                     "--output-file-name", "film.mp4")
     assert done.returncode == 0, done.stderr
     assert film.stat().st_size > 0
+
+
+def test_a_recorded_film_is_the_same(model, tmp_path):
+    latents = []
+    for flags in ([], ["--graph"]):
+        path = tmp_path / f"{len(flags)}.safetensors"
+        done = emulated("generate", "-m", model, "--platform", "ascend", "--t2va", "-p",
+                        "A ball", "--height", "32", "--width", "48", "--num-frames", "5",
+                        "--num-inference-steps", "6", "--save-latents", path,
+                        "--output-path", tmp_path, "--output-file-name",
+                        f"{len(flags)}.wav", *flags, CANN_EMULATOR_REPORT="1")
+        assert done.returncode == 0, done.stderr
+        counted = dict(re.findall(r"cann: (\w+) (\d+)", done.stderr))
+        assert (counted["replays"] != "0") == bool(flags)
+        latents.append(path.read_bytes())
+    assert latents[0] == latents[1]
+
+
+@pytest.mark.parametrize("platform, version, words", [
+    ("cpu", "8.3", ["graph is set", "cpu", "ascend"]),
+    ("ascend", "least", ["graph is set", "aclmdlRICaptureBegin"]),
+])
+def test_nothing_to_record(model, tmp_path, platform, version, words):
+    done = emulated("generate", "-m", model, "--platform", platform, "--graph", "--t2va",
+                    "-p", "A ball", "--output-path", tmp_path, version=version)
+    assert done.returncode == 2
+    for word in words:
+        assert word in done.stderr
+
+
+def test_memory_of_the_device_is_predicted(model, tmp_path):
+    arguments = ("generate", "-m", model, "--platform", "ascend", "--t2va", "-p", "A ball",
+                 "--height", "96", "--width", "96", "--num-frames", "17",
+                 "--num-inference-steps", "2", "--output-path", tmp_path)
+    shown = emulated(*arguments, "--dry-run")
+    need = float(re.search(r"device +([\d.]+) MiB", shown.stdout).group(1))
+    less = emulated(*arguments, CANN_EMULATOR_MEMORY=str(int((need - 0.3) * 2**20)))
+    assert less.returncode == 1 and "of the device's memory" in less.stderr
+    assert list(tmp_path.iterdir()) == []
+    enough = emulated(*arguments, CANN_EMULATOR_MEMORY=str(int((need + 0.3) * 2**20)))
+    assert enough.returncode == 0, enough.stderr
 
 
 def test_too_little_device_memory_is_refused(model, tmp_path):

@@ -592,7 +592,7 @@ static float *encode(bench *b, pf_video_encode args)
     double flops = b->ops.cost.flops;
     args.mean = mean;
     fresh_ops(b, false);
-    assert_int_equal(pf_ops_reserve(&b->ops, peak), PF_OK);
+    assert_int_equal(pf_ops_reserve(&b->ops, peak, 0), PF_OK);
     if (pf_video_vae_encode(b->vae, &b->ops, &args) != PF_OK)
         fail_msg("%s", b->error.message);
     assert_int_equal(b->ops.peak, peak);
@@ -619,7 +619,7 @@ static void decode(bench *b, const float *latents, int64_t frames, int64_t heigh
     int64_t peak = b->ops.peak;
     args.latents = latents;
     fresh_ops(b, false);
-    assert_int_equal(pf_ops_reserve(&b->ops, peak), PF_OK);
+    assert_int_equal(pf_ops_reserve(&b->ops, peak, 0), PF_OK);
     if (pf_video_vae_decode(b->vae, &b->ops, &args) != PF_OK)
         fail_msg("%s", b->error.message);
     assert_int_equal(b->ops.peak, peak);

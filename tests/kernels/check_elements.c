@@ -269,8 +269,13 @@ static void build_step(trial *t, int shape, int variant)
     t->args.step = (pf_step_args){
         .x = trial_inout(t, "x", view_make(1, &n), (limits){0}),
         .v = trial_input(t, "v", view_make(1, &n)),
-        .delta = variant ? -0.0371f : 0.0f,
+        .delta = trial_input(t, "delta", view_make(1, (int64_t[]){1})),
     };
+    if (variant == 0) {
+        buffer *delta = &t->buffers[t->count - 1];
+        delta->before[delta->first] = 0.0f;
+        trial_upload(t, delta);
+    }
 }
 
 const kernel_check check_step = {

@@ -14,7 +14,7 @@
 
 typedef int aclError;
 typedef int32_t aclnnStatus;
-typedef void *aclrtStream, *aclrtContext, *aclrtEvent;
+typedef void *aclrtStream, *aclrtContext, *aclrtEvent, *aclmdlRI;
 typedef struct aclTensor aclTensor;
 typedef struct aclScalar aclScalar;
 typedef struct aclIntArray aclIntArray;
@@ -28,6 +28,7 @@ enum { ACL_HOST_TO_DEVICE = 1, ACL_DEVICE_TO_HOST = 2 };
 enum { ACL_MALLOC_HUGE_FIRST = 0, ACL_HBM = 1 };
 enum { ACL_CUBE_CORES = 0, ACL_VECTOR_CORES = 1, ACL_L2_BYTES = 2 };
 enum { ACL_KEEP_DTYPE = 0, ACL_ALLOW_HF32 = 1 };
+enum { ACL_CAPTURE_THREAD_LOCAL = 1 };
 enum {
     ACL_REPEAT_INITIALIZE = 100002,
     ACL_OUT_OF_MEMORY = 207001, ACL_DEVICE_OUT_OF_MEMORY = 207018,
@@ -81,7 +82,14 @@ enum { ACL_OPTIONAL = 0, ACL_NEEDED = 1 };
       (void *to, size_t room, const void *from, size_t bytes, int kind,        \
        aclrtStream stream))                                                    \
     X(ACL_NEEDED, aclError, aclrtGetMemInfo,                                   \
-      (int attribute, size_t *free_bytes, size_t *total))
+      (int attribute, size_t *free_bytes, size_t *total))                      \
+    X(ACL_OPTIONAL, aclError, aclmdlRICaptureBegin,                            \
+      (aclrtStream stream, int mode))                                          \
+    X(ACL_OPTIONAL, aclError, aclmdlRICaptureEnd,                              \
+      (aclrtStream stream, aclmdlRI *graph))                                   \
+    X(ACL_OPTIONAL, aclError, aclmdlRIExecuteAsync,                            \
+      (aclmdlRI graph, aclrtStream stream))                                    \
+    X(ACL_OPTIONAL, aclError, aclmdlRIDestroy, (aclmdlRI graph))
 
 /* libnnopbase.so */
 #define ACL_BASE_LIST(X)                                                       \

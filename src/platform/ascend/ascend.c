@@ -54,6 +54,53 @@ static pf_status download_end(pf_platform *platform, int number, void *host,
     return ascend_transfer_end(a, number, host, bytes);
 }
 
+/* --- memory of kernels, and counting it ----------------------------------------------- */
+
+static pf_status reserve(pf_platform *platform, int64_t bytes, pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    return ascend_scratch_reserve(a, bytes);
+}
+
+static pf_status open_counter(const pf_platform *platform, pf_platform *out,
+                              pf_error *error)
+{
+    const ascend *a = ascend_of(platform);
+    ascend *counter;
+    PF_TRY(ascend_counter_open(a, &counter, error));
+    counter->tally = &out->tally;
+    out->tally.fixed_bytes = a->workspace_bytes;
+    out->state = counter;
+    return PF_OK;
+}
+
+/* --- recording ---------------------------------------------------------------------- */
+
+static pf_status record_begin(pf_platform *platform, pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    return ascend_record_begin(a);
+}
+
+static pf_status record_end(pf_platform *platform, bool keep, pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    return ascend_record_end(a, keep);
+}
+
+static pf_status replay(pf_platform *platform, pf_error *error)
+{
+    ASCEND_ENTER(a, platform, error);
+    return ascend_replay(a);
+}
+
+static void record_drop(pf_platform *platform)
+{
+    ascend *a = ascend_of(platform);
+    ascend_enter(a, NULL);
+    ascend_record_drop(a);
+}
+
 /* --- weights ------------------------------------------------------------------------ */
 
 /* Linear layers multiply in bf16 unless they must not; convolutions multiply f32,
@@ -63,11 +110,16 @@ static pf_dtype kept_dtype(pf_weight_kind kind, pf_math math)
     return kind == PF_WEIGHT_LINEAR && math == PF_MATH_FAST ? PF_BF16 : PF_F32;
 }
 
+static int64_t value_bytes(pf_weight_kind kind, pf_math math, const pf_tensor *source)
+{
+    return pf_tensor_count(source) * (int64_t)pf_dtype_bytes(kept_dtype(kind, math));
+}
+
 static int64_t weight_bytes(pf_platform *platform, pf_weight_kind kind, pf_math math,
                             const pf_tensor *source)
 {
     (void)platform;
-    return pf_tensor_count(source) * (int64_t)pf_dtype_bytes(kept_dtype(kind, math));
+    return ascend_block_bytes(value_bytes(kind, math, source));
 }
 
 static pf_status weight_prepare(pf_platform *platform, pf_weight_kind kind,
@@ -78,7 +130,7 @@ static pf_status weight_prepare(pf_platform *platform, pf_weight_kind kind,
     void *memory;
     *out = (pf_weight){.kind = kind, .math = math, .source = *source,
                        .prepared_bytes = weight_bytes(platform, kind, math, source)};
-    PF_TRY(ascend_allocate(a, out->prepared_bytes, &memory));
+    PF_TRY(ascend_allocate(a, value_bytes(kind, math, source), &memory));
     pf_status status = ascend_upload(a, memory, kept_dtype(kind, math), source->data,
                                      source->dtype, pf_tensor_count(source));
     if (status == PF_OK)
@@ -116,15 +168,12 @@ static void close_platform(pf_platform *platform)
 }
 
 /* The documentation refuses FLOAT without HF32, newer sources accept it: ask. */
-static bool accepts_conv_f32(ascend *a)
+static bool accepts_conv_f32(ascend *a, char *memory)
 {
-    void *memory;
-    if (ascend_scratch_take(a, 1024, &memory) != PF_OK)
-        return false;
     pf_tensor map = pf_tensor_make(memory, PF_F32, 4, (int64_t[]){1, 1, 1, 1});
     pf_tensor weight = map, y = map;
-    weight.data = (char *)memory + 256;
-    y.data = (char *)memory + 512;
+    weight.data = memory + 256;
+    y.data = memory + 512;
     ascend_array ones = {2, {1, 1}}, none = {2, {0, 0}};
     return ascend_accepts(a, &(ascend_call){
         .op = ASCEND_Convolution, .maps = true, .in = {map, weight}, .out = {y},
@@ -132,12 +181,8 @@ static bool accepts_conv_f32(ascend *a)
 }
 
 /* A bf16 product and a bias of f32 promote to f32, as documented: ask as well. */
-static bool accepts_mixed_products(ascend *a)
+static bool accepts_mixed_products(ascend *a, char *at)
 {
-    void *memory;
-    if (ascend_scratch_take(a, 1024, &memory) != PF_OK)
-        return false;
-    char *at = memory;
     pf_tensor bias = pf_vector(at, PF_F32, 16), y = pf_matrix(at + 512, PF_F32, 1, 16);
     pf_tensor x = pf_matrix(at + 128, PF_BF16, 1, 1);
     pf_tensor w = pf_matrix(at + 256, PF_BF16, 1, 16);
@@ -146,11 +191,27 @@ static bool accepts_mixed_products(ascend *a)
         .scalar = {1.0f, 1.0f}, .number = {ACL_KEEP_DTYPE}});
 }
 
+/* What only phase one of an operator tells; it wants real memory, such as the first
+ * workspace. */
+static pf_status ask(ascend *a, pf_error *error)
+{
+    void *memory = NULL;
+    PF_TRY(ascend_enter(a, error));
+    a->facts.conv_f32 = a->facts.mixed_products = true;
+    if (a->plan)
+        return PF_OK;
+    PF_TRY(ascend_workspace(a, 1024, &memory));
+    a->facts.conv_f32 = accepts_conv_f32(a, memory);
+    a->facts.mixed_products = accepts_mixed_products(a, memory);
+    return PF_OK;
+}
+
 static void fill_capabilities(ascend *a, pf_capabilities *out)
 {
     *out = (pf_capabilities){
         .threads = 1,
-        .memory_bytes = ascend_free_bytes(a),
+        .memory_bytes = ascend_free_bytes(a) + a->workspace_bytes,
+        .own_memory = true,
         .maps_channels_last = false,
         .costly_launches = true,
         .wide_tables = true,
@@ -178,6 +239,12 @@ static void fill_table(pf_platform_table *table)
     table->weight_prepare = weight_prepare;
     table->weight_bytes = weight_bytes;
     table->weight_release = weight_release;
+    table->reserve = reserve;
+    table->open_counter = open_counter;
+    table->record_begin = record_begin;
+    table->record_end = record_end;
+    table->replay = replay;
+    table->record_drop = record_drop;
     table->ceilings = ceilings;
     table->close = close_platform;
 }
@@ -204,13 +271,22 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
                        "computes on its device: leave it out, or take the platform cpu",
                        options->threads);
     }
+    if (options->graph && !plan && !ascend_can_record(a)) {
+        ascend_device_close(a);
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "graph is set, but this version of CANN has no aclmdlRICaptureBegin "
+                       "and what belongs to it: leave it out");
+    }
     a->fused = !native || strcmp(native, "1") != 0;
     a->tally = &out->tally;
     out->state = a;
-    PF_TRY(ascend_enter(a, error));
-    a->facts.conv_f32 = accepts_conv_f32(a);
-    a->facts.mixed_products = accepts_mixed_products(a);
+    pf_status status = ask(a, error);
+    if (status != PF_OK) {
+        ascend_device_close(a);
+        return status;
+    }
     fill_table(&out->table);
     fill_capabilities(a, &out->capabilities);
+    out->capabilities.records = options->graph && !plan;
     return PF_OK;
 }

@@ -14,7 +14,9 @@
 enum { ALIGNMENT = 64, SLACK = 32, CHUNK = 1 << 16, SYNC_MILLISECONDS = 600000 };
 
 static const int64_t staging_bytes = (int64_t)32 << 20;
+static const int64_t staging_for_good = (int64_t)1 << 20;       /* behind it */
 static const int64_t smallest_scratch = (int64_t)16 << 20;
+static const int64_t smallest_workspace = (int64_t)1 << 20;
 
 /* --- errors ----------------------------------------------------------------------- */
 
@@ -29,7 +31,10 @@ static const char *meaning_of(int code)
         {561003, "no kernel for it"}, {561112, "the kernel package is not installed"},
         {100001, "not initialised"}, {107001, "no such device"},
         {107002, "no context"}, {107019, "a wait timed out"},
-        {107020, "a task timed out"}, {ACL_OUT_OF_MEMORY, "out of device memory"},
+        {107020, "a task timed out"}, {107027, "the stream is being captured"},
+        {107029, "the stream is not being captured"},
+        {107030, "not while a stream is captured"}, {507903, "the capture was spoilt"},
+        {ACL_OUT_OF_MEMORY, "out of device memory"},
         {ACL_DEVICE_OUT_OF_MEMORY, "out of device memory"},
         {507014, "an AI core timed out"}, {507015, "an exception on an AI core"},
         {507018, "an exception on an AI CPU"}, {507034, "a vector core timed out"},
@@ -62,7 +67,7 @@ pf_status ascend_enter(ascend *a, pf_error *error)
 {
     a->error = error;
     ascend_scratch_rewind(a, (ascend_mark){0, 0});
-    if (a->plan)
+    if (a->plan || a->recording)        /* the context is the thread's already */
         return PF_OK;
     return ascend_check(a, a->api->aclrtSetCurrentContext(a->context),
                         "aclrtSetCurrentContext");
@@ -71,7 +76,7 @@ pf_status ascend_enter(ascend *a, pf_error *error)
 /* --- the stream --------------------------------------------------------------------- */
 
 /* A stream that has failed keeps failing: it is replaced. */
-static void renew_stream(ascend *a)
+void ascend_renew_stream(ascend *a)
 {
     const ascend_api *f = a->api;
     if (f->aclrtDestroyStreamForce)
@@ -84,6 +89,8 @@ static void renew_stream(ascend *a)
 
 pf_status ascend_sync(ascend *a)
 {
+    if (a->recording)
+        return pf_fail(a->error, PF_E_INTERNAL, "ascend: a wait while kernels are recorded");
     a->staged = 0;
     if (a->tally)
         a->tally->waits++;
@@ -92,8 +99,11 @@ pf_status ascend_sync(ascend *a)
     int code = a->api->aclrtSynchronizeStreamWithTimeout(a->stream, SYNC_MILLISECONDS);
     pf_status status = ascend_check(a, code, "waiting for the stream");
     if (status != PF_OK)
-        renew_stream(a);
-    ascend_cache_settle(a);
+        ascend_renew_stream(a);
+    for (int i = 0; i < PF_TRANSFERS && status == PF_OK; i++)
+        a->transfers[i].under_way = false;
+    if (!a->graph)
+        ascend_cache_settle(a);
     return status;
 }
 
@@ -119,17 +129,13 @@ static void trim(ascend *a)
     }
 }
 
-/* The smallest kept block that is not much larger than asked for; -1: none. */
+/* A kept block of this size, so that what was foreseen is what is used; -1: none. */
 static int find_kept(const ascend *a, int64_t bytes)
 {
-    int best = -1;
-    for (int i = 0; i < a->block_count; i++) {
-        const ascend_block *b = &a->blocks[i];
-        if (!b->used && b->bytes >= bytes && b->bytes - bytes <= bytes / 4 &&
-            (best < 0 || b->bytes < a->blocks[best].bytes))
-            best = i;
-    }
-    return best;
+    for (int i = 0; i < a->block_count; i++)
+        if (!a->blocks[i].used && a->blocks[i].bytes == bytes)
+            return i;
+    return -1;
 }
 
 static int malloc_block(ascend *a, int64_t bytes, void **out)
@@ -146,6 +152,10 @@ pf_status ascend_allocate(ascend *a, int64_t bytes, void **out)
         a->planned += (uintptr_t)((bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
         return PF_OK;
     }
+    if (a->recording)                   /* what is recorded may not move later */
+        return pf_fail(a->error, PF_E_INTERNAL,
+                       "ascend: %lld bytes are asked for while kernels are recorded",
+                       (long long)bytes);
     if (pf_fault_hit(PF_FAULT_ALLOCATION))
         return pf_fail_memory(a->error, "device memory", (unsigned long long)bytes);
     int kept = find_kept(a, bytes);
@@ -180,18 +190,23 @@ void ascend_release(ascend *a, void *memory)
             a->blocks[i].used = false;
 }
 
+static int64_t kept_bytes(const ascend *a)
+{
+    int64_t kept = 0;
+    for (int i = 0; i < a->block_count; i++)
+        kept += a->blocks[i].used ? 0 : a->blocks[i].bytes;
+    return kept;
+}
+
 /* What the device has, and what is kept here for the next. */
 int64_t ascend_free_bytes(ascend *a)
 {
     size_t free_bytes = 0, total = 0;
-    int64_t kept = 0;
     if (a->plan)
         return a->plan->memory_bytes;
     if (a->api->aclrtGetMemInfo(ACL_HBM, &free_bytes, &total) != 0)
         return 0;
-    for (int i = 0; i < a->block_count; i++)
-        kept += a->blocks[i].used ? 0 : a->blocks[i].bytes;
-    return (int64_t)free_bytes + kept;
+    return (int64_t)free_bytes + kept_bytes(a);
 }
 
 /* --- scratch ---------------------------------------------------------------------------- */
@@ -205,6 +220,13 @@ pf_status ascend_scratch_take(ascend *a, int64_t bytes, void **out)
 {
     ascend_scratch *s = &a->scratch;
     bytes = padded(bytes);
+    if (a->plan) {
+        *out = (void *)(a->planned + (uintptr_t)s->at);
+        s->at += bytes;
+        if (s->at > a->tally->own_bytes)
+            a->tally->own_bytes = s->at;
+        return PF_OK;
+    }
     while (s->current < s->count && s->block[s->current].bytes - s->at < bytes) {
         s->current++;
         s->at = 0;
@@ -221,6 +243,43 @@ pf_status ascend_scratch_take(ascend *a, int64_t bytes, void **out)
     }
     *out = s->block[s->current].memory + s->at;
     s->at += bytes;
+    return PF_OK;
+}
+
+static void drop_scratch(ascend *a)
+{
+    ascend_scratch *s = &a->scratch;
+    for (int i = 0; i < s->count; i++)
+        ascend_release(a, s->block[i].memory);
+    *s = (ascend_scratch){0};
+}
+
+pf_status ascend_scratch_reserve(ascend *a, int64_t bytes)
+{
+    void *memory;
+    drop_scratch(a);
+    if (bytes == 0 || a->plan)
+        return PF_OK;
+    if (2 * kept_bytes(a) > ascend_free_bytes(a))   /* large blocks want one piece each */
+        trim(a);
+    PF_TRY(ascend_allocate(a, bytes, &memory));
+    a->scratch.block[a->scratch.count++] = (ascend_block){memory, bytes, true};
+    return PF_OK;
+}
+
+pf_status ascend_workspace(ascend *a, int64_t bytes, void **out)
+{
+    if (a->workspace_bytes < bytes) {
+        int64_t room = smallest_workspace;
+        while (room < bytes)
+            room *= 2;
+        ascend_release(a, a->workspace);
+        a->workspace = NULL;
+        a->workspace_bytes = 0;
+        PF_TRY(ascend_allocate(a, room, &a->workspace));
+        a->workspace_bytes = room;
+    }
+    *out = a->workspace;
     return PF_OK;
 }
 
@@ -264,6 +323,28 @@ static void convert(void *out, pf_dtype dtype, const char *from, pf_dtype source
     }
 }
 
+static pf_status queue_upload(ascend *a, void *device, const char *stage, int64_t bytes)
+{
+    return ascend_check(a, a->api->aclrtMemcpyAsync(device, (size_t)bytes, stage,
+                        (size_t)bytes, ACL_HOST_TO_DEVICE, a->stream), "an upload");
+}
+
+/* Every replay reads it again: it gets memory that nothing else is written to. */
+static pf_status upload_for_good(ascend *a, void *device, pf_dtype dtype, const void *host,
+                                 pf_dtype from, int64_t count)
+{
+    int64_t bytes = bytes_of(dtype, count);
+    char *stage = a->staging + staging_bytes + a->staged_for_good;
+    if (a->staged_for_good + bytes > staging_for_good)
+        return pf_fail(a->error, PF_E_UNSUPPORTED,
+                       "ascend: %lld bytes are uploaded while kernels are recorded, but "
+                       "there is room for %lld", (long long)bytes,
+                       (long long)(staging_for_good - a->staged_for_good));
+    convert(stage, dtype, host, from, count);
+    a->staged_for_good += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return queue_upload(a, device, stage, bytes);
+}
+
 /* Through pinned memory, which a later wait for the stream makes free again: small
  * uploads, such as those of a denoising step, wait for nothing. */
 pf_status ascend_upload(ascend *a, void *device, pf_dtype dtype, const void *host,
@@ -271,6 +352,8 @@ pf_status ascend_upload(ascend *a, void *device, pf_dtype dtype, const void *hos
 {
     const char *source = host;
     char *to = device;
+    if (a->recording)
+        return upload_for_good(a, device, dtype, host, from, count);
     while (count > 0) {
         int64_t room = (staging_bytes - a->staged) / (int64_t)pf_dtype_bytes(dtype);
         if (room < (count < CHUNK ? count : CHUNK)) {
@@ -279,12 +362,10 @@ pf_status ascend_upload(ascend *a, void *device, pf_dtype dtype, const void *hos
         }
         int64_t here = count < room ? count : room, bytes = bytes_of(dtype, here);
         char *stage = a->staging + a->staged;
-        if (!a->plan)
+        if (!a->plan) {
             convert(stage, dtype, source, from, here);
-        if (!a->plan)
-            PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(to, (size_t)bytes, stage,
-                                (size_t)bytes, ACL_HOST_TO_DEVICE, a->stream),
-                                "an upload"));
+            PF_TRY(queue_upload(a, to, stage, bytes));
+        }
         a->staged += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         source += bytes_of(from, here);
         to += bytes;
@@ -345,6 +426,7 @@ pf_status ascend_transfer_begin(ascend *a, int number, const void *device, int64
     PF_TRY(prepare_transfer(a, t, bytes));
     PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(t->landing, (size_t)t->room, device,
                         (size_t)bytes, ACL_DEVICE_TO_HOST, a->stream), "a download"));
+    t->under_way = true;
     return ascend_check(a, a->api->aclrtRecordEvent(t->arrived, a->stream),
                         "aclrtRecordEvent");
 }
@@ -354,10 +436,12 @@ pf_status ascend_transfer_end(ascend *a, int number, void *host, int64_t bytes)
     ascend_transfer *t = &a->transfers[number];
     if (a->plan || bytes == 0)
         return PF_OK;
-    int code = a->api->aclrtSynchronizeEventWithTimeout(t->arrived, SYNC_MILLISECONDS);
+    int code = t->under_way ? a->api->aclrtSynchronizeEventWithTimeout(
+                                  t->arrived, SYNC_MILLISECONDS) : 0;
+    t->under_way = false;
     pf_status status = ascend_check(a, code, "waiting for a download");
     if (status != PF_OK)
-        renew_stream(a);
+        ascend_renew_stream(a);
     else
         memcpy(host, t->landing, (size_t)bytes);
     return status;
@@ -433,7 +517,8 @@ static pf_status open_parts(ascend *a)
     if (status == PF_OK)
         status = ascend_check(a, f->aclrtCreateStream(&a->stream), "aclrtCreateStream");
     if (status == PF_OK)
-        status = ascend_check(a, f->aclrtMallocHost(&staging, (size_t)staging_bytes),
+        status = ascend_check(a, f->aclrtMallocHost(&staging,
+                              (size_t)(staging_bytes + staging_for_good)),
                               "aclrtMallocHost");
     a->staging = staging;
     if (status == PF_OK)
@@ -470,11 +555,23 @@ pf_status ascend_device_open(int device, const ascend_soc *plan, ascend **out,
     return PF_OK;
 }
 
+pf_status ascend_counter_open(const ascend *a, ascend **out, pf_error *error)
+{
+    const ascend_soc *plan = a->plan ? a->plan : ascend_soc_like(a->facts.soc);
+    PF_TRY(ascend_device_open(a->device, plan, out, error));
+    (*out)->api = a->api;
+    (*out)->for_device = !a->plan || a->for_device;
+    (*out)->facts = a->facts;
+    (*out)->fused = a->fused;
+    return PF_OK;
+}
+
 void ascend_device_close(ascend *a)
 {
     const ascend_api *f = a->api;
     if (a->context) {
         ascend_enter(a, NULL);
+        ascend_record_drop(a);
         if (a->stream)
             ascend_sync(a);
         if (a->cache)

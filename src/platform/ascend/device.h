@@ -27,11 +27,12 @@ typedef struct ascend_block {
     bool used;
 } ascend_block;
 
-/* Memory of one kernel call, from the start again with the next. */
+/* Memory of one kernel call, from the start again with the next.  Where it was foreseen,
+ * one block is enough. */
 typedef struct ascend_scratch {
     ascend_block block[ASCEND_SCRATCH];
     int count, current;
-    int64_t at;                         /* in the current block */
+    int64_t at;                         /* in the current block; while counting, in all */
 } ascend_scratch;
 
 /* A copy to the host that is under way. */
@@ -39,6 +40,7 @@ typedef struct ascend_transfer {
     char *landing;                      /* pinned */
     int64_t room;
     aclrtEvent arrived;
+    bool under_way;                     /* nothing has waited for it yet */
 } ascend_transfer;
 
 typedef struct ascend_cache ascend_cache;
@@ -55,12 +57,18 @@ typedef struct ascend {
     ascend_block *blocks;               /* [ASCEND_BLOCKS] given out or kept */
     int block_count;
     ascend_scratch scratch;
-    char *staging;                      /* pinned */
+    void *workspace;                    /* of whichever operator runs */
+    _Atomic int64_t workspace_bytes;    /* counters look at it from other threads */
+    char *staging;                      /* pinned; what a recording reads is at its end */
     int64_t staged;                     /* bytes that the stream may still read */
+    int64_t staged_for_good;            /* bytes that the recording reads */
+    aclmdlRI graph;                     /* the recording, or NULL */
+    bool recording;
     ascend_transfer transfers[PF_TRANSFERS];
     ascend_cache *cache;                /* of executors, launch.c */
     pf_tally *tally;                    /* the platform's */
     const ascend_soc *plan;             /* plan.h: nothing is computed; else NULL */
+    bool for_device;                    /* it is planned for the device of `api` */
     uintptr_t planned;                  /* the next address that is handed out then */
     pf_error *error;                    /* of the entry that runs */
 } ascend;
@@ -73,6 +81,8 @@ static inline ascend *ascend_of(const pf_platform *platform)
 /* Opens and closes; *out is NULL on failure.  With `plan` there is no device. */
 pf_status ascend_device_open(int device, const ascend_soc *plan, ascend **out,
                              pf_error *error);
+/* One that counts what `a` would be given. */
+pf_status ascend_counter_open(const ascend *a, ascend **out, pf_error *error);
 void ascend_device_close(ascend *a);
 
 /* Every entry of the table begins so: the device becomes the calling thread's,
@@ -84,6 +94,12 @@ pf_status ascend_check(ascend *a, int code, const char *what);
 
 /* Waits for the stream.  After a failure the stream is new and empty. */
 pf_status ascend_sync(ascend *a);
+
+/* What a block of so many bytes costs the device: CANN adds to it. */
+static inline int64_t ascend_block_bytes(int64_t bytes)
+{
+    return (bytes + 31) / 32 * 32 + 32;
+}
 
 /* Blocks of device memory, 64-byte aligned, kept for the next who asks. */
 pf_status ascend_allocate(ascend *a, int64_t bytes, void **out);
@@ -101,6 +117,11 @@ pf_status ascend_transfer_end(ascend *a, int number, void *host, int64_t bytes);
 
 /* Memory until the next ascend_enter, or until a rewind to before. */
 pf_status ascend_scratch_take(ascend *a, int64_t bytes, void **out);
+/* One block of `bytes` in place of what there is. */
+pf_status ascend_scratch_reserve(ascend *a, int64_t bytes);
+
+/* Memory of one operator: the next may have it, because it runs behind. */
+pf_status ascend_workspace(ascend *a, int64_t bytes, void **out);
 
 typedef struct ascend_mark {
     int current;
@@ -109,5 +130,14 @@ typedef struct ascend_mark {
 
 ascend_mark ascend_scratch_mark(const ascend *a);
 void ascend_scratch_rewind(ascend *a, ascend_mark mark);
+
+/* Recording, record.c; platform.h has the rules. */
+bool ascend_can_record(const ascend *a);
+pf_status ascend_record_begin(ascend *a);
+pf_status ascend_record_end(ascend *a, bool keep);
+pf_status ascend_replay(ascend *a);
+void ascend_record_drop(ascend *a);
+/* A stream in place of one that has failed, empty. */
+void ascend_renew_stream(ascend *a);
 
 #endif

@@ -224,6 +224,6 @@ pf_status ascend_step(pf_platform *platform, const pf_step_args *args, pf_error 
     if (ascend_is_empty(&args->x))
         return PF_OK;
     PF_TRY(ascend_like(a, args->v, &change));
-    PF_TRY(ascend_scale(a, args->v, args->delta, change));
+    PF_TRY(ascend_combine(a, ASCEND_Mul, args->v, args->delta, change));
     return ascend_combine(a, ASCEND_Add, args->x, change, args->x);
 }

@@ -177,7 +177,7 @@ static acl_launch phase_two(const ascend *a, ascend_operator op)
 
 bool ascend_has(const ascend *a, ascend_operator op)
 {
-    return a->plan || phase_two(a, op) != NULL;
+    return (a->plan && !a->for_device) || phase_two(a, op) != NULL;
 }
 
 /* --- the cache of executors --------------------------------------------------------------- */
@@ -364,12 +364,11 @@ static void discard(const ascend *a, aclOpExecutor *executor)
         a->api->aclDestroyAclOpExecutor(executor);
 }
 
-/* Workspaces come from scratch: the stream's order makes their reuse safe. */
 static pf_status run(ascend *a, ascend_operator op, const plan *p, bool stays)
 {
     void *workspace = NULL;
     if (p->workspace > 0) {
-        pf_status status = ascend_scratch_take(a, (int64_t)p->workspace, &workspace);
+        pf_status status = ascend_workspace(a, (int64_t)p->workspace, &workspace);
         if (status != PF_OK && !stays)
             discard(a, p->executor);
         PF_TRY(status);
@@ -419,8 +418,6 @@ bool ascend_accepts(ascend *a, const ascend_call *call)
 {
     handles h;
     plan p = {.api = a->api, .call = call, .h = &h};
-    if (a->plan)
-        return true;
     if (make_handles(a, call, &h) != PF_OK)
         return false;
     bool fine = entries[call->op].plan(&p) == 0;

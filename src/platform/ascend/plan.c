@@ -27,6 +27,12 @@ const ascend_soc *ascend_soc_find(const char *name)
     return NULL;
 }
 
+const ascend_soc *ascend_soc_like(const char *name)
+{
+    const ascend_soc *found = ascend_soc_find(name);
+    return found ? found : &socs[0];
+}
+
 /* A cube core makes 16 x 16 x 16 multiply-adds of bf16 a cycle; f32 is taken to be a
  * quarter of that. */
 double ascend_soc_peak(const ascend_soc *soc, pf_dtype dtype)

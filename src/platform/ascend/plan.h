@@ -16,6 +16,8 @@ struct ascend_soc {
 
 /* "910B1", "Ascend910B1" or "A3"; NULL if it is not known. */
 const ascend_soc *ascend_soc_find(const char *name);
+/* The same, or any: of a device that is there, only its operators are asked for. */
+const ascend_soc *ascend_soc_like(const char *name);
 
 /* Multiply-adds count two; operations a second. */
 double ascend_soc_peak(const ascend_soc *soc, pf_dtype dtype);

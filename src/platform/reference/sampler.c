@@ -78,8 +78,9 @@ static void advance(void *argument, int64_t begin, int64_t end, int worker)
     const pf_step_args *a = argument;
     float *x = a->x.data;
     const float *v = a->v.data;
+    float delta = *(const float *)a->delta.data;
     for (int64_t i = begin; i < end; i++)
-        x[i] = x[i] + v[i] * a->delta;
+        x[i] = x[i] + v[i] * delta;
 }
 
 pf_status reference_step(pf_platform *platform, const pf_step_args *args,
