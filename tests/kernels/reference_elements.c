@@ -130,9 +130,10 @@ static void step_moves(void **state)
 {
     (void)state;
     float x[] = {1, -1 - 0x1p-11f};
-    const float v[] = {2, 1 + 0x1p-12f};
-    RUN(step, .x = vector(x, 1), .v = vector(v, 1), .delta = -0.25f);
-    RUN(step, .x = vector(x + 1, 1), .v = vector(v + 1, 1), .delta = 1 + 0x1p-12f);
+    const float v[] = {2, 1 + 0x1p-12f}, delta[] = {-0.25f, 1 + 0x1p-12f};
+    for (int i = 0; i < 2; i++)
+        RUN(step, .x = vector(x + i, 1), .v = vector(v + i, 1),
+            .delta = vector(delta + i, 1));
     EXPECT_EXACT(x, 0.5, 0);
 }
 
