@@ -26,6 +26,8 @@ void pf_ops_init(pf_ops *ops, pf_platform *platform, pf_numerics numerics,
 
 void pf_ops_release(pf_ops *ops)
 {
+    if (!ops->platform)
+        return;
     const pf_platform_table *table = &ops->platform->table;
     if (table->reserve && !ops->dry)
         table->reserve(ops->platform, 0, NULL);

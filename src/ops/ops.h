@@ -61,7 +61,7 @@ typedef struct pf_ops {
 void pf_ops_init(pf_ops *ops, pf_platform *platform, pf_numerics numerics,
                  bool dry, pf_error *error);
 
-/* Gives all device memory back. */
+/* Gives all device memory back; what was never initialised, but is zero, has none. */
 void pf_ops_release(pf_ops *ops);
 
 /* Takes one block of `bytes` (from a dry run's `peak`) and `own` bytes for kernels (from
