@@ -1,8 +1,8 @@
 """Writes a model folder in the published layout, weights as BF16."""
 import os
 
-from . import presets, prompts, store, tokenizer, train_audio_vae, train_towers, \
-    train_video_vae
+from . import presets, prompts, store, tokenizer, tower_losses, train_audio_vae, \
+    train_towers, train_video_vae
 
 GENERATION = dict(height=64, width=64, num_frames=49, fps=24, num_inference_steps=16,
                   guidance_scale=1.0, text_only=True)
@@ -65,7 +65,7 @@ def export(folder, target):
     store.save_json(f"{target}/generation_config.json", GENERATION)
     store.save_json(f"{target}/model_index.json", dict(
         _class_name="MOVA", _diffusers_version="0.36.0", audio_vae_type="dac",
-        boundary_ratio=train_towers.BOUNDARY, **{k: list(v) for k, v in CLASSES.items()}))
+        boundary_ratio=tower_losses.BOUNDARY, **{k: list(v) for k, v in CLASSES.items()}))
     store.save_json(f"{target}/training.json", log)
     size = sum(os.path.getsize(os.path.join(root, name))
                for root, _, names in os.walk(target) for name in names)

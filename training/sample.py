@@ -2,7 +2,7 @@
 import numpy as np
 import torch
 
-from . import latents, store, tokenizer, train_towers, train_video_vae
+from . import latents, store, tokenizer, tower_losses, train_towers, train_video_vae
 from .export import SCHEDULER
 
 
@@ -37,7 +37,7 @@ def sample(folder, prompt, picture, seed, steps):
     run, table = sigmas(steps, SCHEDULER["shift"]), sigmas(1000, SCHEDULER["shift"])
     for i, s in enumerate(run):
         step_to = used_sigma(run[i + 1], table) if i + 1 < steps else torch.tensor(0.0)
-        expert = int(float(s) * 1000 < train_towers.BOUNDARY * 1000)
+        expert = int(float(s) * 1000 < tower_losses.BOUNDARY * 1000)
         v, a = model(expert, torch.cat([video, mask, first])[None], audio[None], context,
                      1000 * s[None])
         change = step_to - used_sigma(s, table)

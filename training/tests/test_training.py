@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from training import export, latents, parallel, presets, prompts, store, tokenizer, \
-    train_audio_vae, train_towers, train_video_vae, world  # noqa: E402
+    tower_losses, train_audio_vae, train_towers, train_video_vae, world  # noqa: E402
 from training.optim import Optimizer, orthogonalize  # noqa: E402
 from training.trainer import Stage, seed_step  # noqa: E402
 
@@ -112,21 +112,21 @@ def test_films_without_a_picture():
     scenes = [latents.central_scene_of(1, i) for i in range(40)]
     assert {s.x for s in scenes} == {world.SIZE / 2} and len(set(scenes)) == 40
     clips = types.SimpleNamespace(pictures=100, scenes=[None] * 200)
-    losses = train_towers.Losses(None, clips, tokenizer.Tokenizer(
+    losses = tower_losses.Losses(None, clips, tokenizer.Tokenizer(
         tokenizer.build(prompts.words())), 8, "cpu")
     blank = np.arange(500) % 2 == 0
     numbers = losses.draw(np.random.default_rng(0), blank)
     assert ((numbers >= 100) == blank).all()
-    kept = train_towers.HELD_OUT
+    kept = tower_losses.HELD_OUT
     assert numbers[~blank].max() < 100 - kept and numbers[blank].max() < 200 - kept
 
 
 def test_padding_comes_gradually():
-    losses = train_towers.Losses(None, None, tokenizer.Tokenizer(
+    losses = tower_losses.Losses(None, None, tokenizer.Tokenizer(
         tokenizer.build(prompts.words())), 8, "cpu")
     weights = [losses.padding(p) for p in np.linspace(0, 1, 50)]
     assert weights[0] < 1e-3 and weights == sorted(weights)
-    assert losses.padding(train_towers.ALONE) == 1.0
+    assert losses.padding(tower_losses.ALONE) == 1.0
     rows, lengths = torch.randn(2, 5, 8), torch.tensor([5, 3])
     whole, faint = (train_towers.make_context(rows, lengths, p) for p in (1.0, 0.25))
     assert torch.allclose((whole.bias - faint.bias)[..., -1], torch.tensor(4.0).log())
