@@ -8,44 +8,15 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
 
 #include "../pipeline/job_test.h"
-#include "emulator.h"
+#include "emulator_test.h"
 
 const char *job_test_model;
 
 /* --- the emulator behind the platform --------------------------------------------- */
-
-static void *emulator_symbol(const char *name)
-{
-    void *library = dlopen("libascendcl.so", RTLD_NOLOAD | RTLD_LAZY);
-    if (!library)
-        library = dlopen("libacl_rt.so", RTLD_NOLOAD | RTLD_LAZY);
-    void *symbol = library ? dlsym(library, name) : NULL;
-    if (!symbol)
-        fail_msg("the emulator is not loaded");
-    dlclose(library);
-    return symbol;
-}
-
-static cann_counters *counters(void)
-{
-    cann_counters *(*get)(void);
-    void *symbol = emulator_symbol("cann_emulator_counters");
-    memcpy(&get, &symbol, sizeof get);
-    return get();
-}
-
-static void fail_nth(const char *call, int64_t nth, int code)
-{
-    void (*arm)(const char *call, int64_t nth, int code);
-    void *symbol = emulator_symbol("cann_emulator_fail");
-    memcpy(&arm, &symbol, sizeof arm);
-    arm(call, nth, code);
-}
 
 /* The emulated version has only what the platform cannot do without. */
 static bool has_least(void)

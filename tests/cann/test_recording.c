@@ -6,27 +6,15 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "emulator.h"
+#include "emulator_test.h"
 #include "platform/platform.h"
 
 enum { ROWS = 7, LENGTH = 12, WIDTH = 5, MANY = 1 << 19 };
 
 static pf_platform *platform;
-
-static const cann_counters *counters(void)
-{
-    const cann_counters *(*get)(void);
-    void *library = dlopen("libascendcl.so", RTLD_NOLOAD | RTLD_LAZY);
-    void *symbol = library ? dlsym(library, "cann_emulator_counters") : NULL;
-    assert_non_null(symbol);
-    memcpy(&get, &symbol, sizeof get);
-    dlclose(library);
-    return get();
-}
 
 static pf_tensor matrix(int64_t rows, int64_t columns)
 {

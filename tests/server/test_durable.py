@@ -187,8 +187,9 @@ def test_no_films_without_disk(start):
     assert not list((server.folder / "videos").iterdir())
 
 
-def test_a_start_with_thousands_of_films(start):
-    server = start()
+def multiply(server):
+    """Make a film, stop the server, and put 20,000 of that film into its store; their
+    ids."""
     server.wait(server.create()["id"])
     assert server.stop() == 0
     with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as base:
@@ -196,13 +197,19 @@ def test_a_start_with_thousands_of_films(start):
         rows = [[f"video_{i:012x}{i:020x}", *row[1:]] for i in range(20000)]
         base.executemany(f"INSERT INTO videos VALUES({','.join('?' * len(row))})", rows)
         base.commit()
-    for each in rows[:4000]:
-        (server.folder / "videos" / each[0]).mkdir()
+    return [row[0] for row in rows]
+
+
+def test_a_start_with_thousands_of_films(start):
+    server = start()
+    ids = multiply(server)
+    for each in ids[:4000]:
+        (server.folder / "videos" / each).mkdir()
     begun = time.monotonic()
     server.start()
     assert time.monotonic() - begun < 5
-    page = server.get("/v1/videos?limit=100&after=" + rows[10000][0]).json
-    assert page["has_more"] and page["first_id"] == rows[9999][0]
+    page = server.get("/v1/videos?limit=100&after=" + ids[10000]).json
+    assert page["has_more"] and page["first_id"] == ids[9999]
 
 
 @pytest.mark.parametrize("change, words", [
@@ -224,13 +231,7 @@ def test_a_store_that_is_not_ours_is_refused(start, change, words):
 
 def test_many_films_expire_while_other_work_goes_on(start):
     server = start("--header-timeout", "1")
-    server.wait(server.create()["id"])
-    assert server.stop() == 0
-    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as base:
-        row = list(base.execute("SELECT * FROM videos").fetchone())
-        rows = [[f"video_{i:012x}{i:020x}", *row[1:]] for i in range(20000)]
-        base.executemany(f"INSERT INTO videos VALUES({','.join('?' * len(row))})", rows)
-        base.commit()
+    multiply(server)
     server.command += ["--retention", "1s"]
     server.start()
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
