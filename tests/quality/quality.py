@@ -57,6 +57,31 @@ LOOSE = {"picture_frames": 1.0, "picture_recall": 0.75, "sound_ms": 30, "sound_r
          "floor_colour": 8, "wall_colour": 8, "first_frame_db": 24}
 
 
+# Options of the program that say nothing of how a sound is decoded, and whether they
+# have a value: the second call, which only does that, refuses them.
+NOT_OF_SOUND = {
+    "-g": True, "--guidance-scale": True, "--guidance-scale-2": True,
+    "--guidance-rescale": True, "--bridge-guidance-scale": True, "-n": True,
+    "--negative-prompt": True, "-s": True, "--num-inference-steps": True,
+    "--visual-shift": True, "--audio-shift": True, "--rng": True,
+    "--cuda-sm-count": True, "--graph": False, "--vae-tile": True,
+    "--vae-tile-stride": True}
+
+
+def of_sound(passed):
+    """Those of the passed options that the decoding of a sound understands."""
+    out, skip = [], False
+    for word in passed:
+        name, equals, _ = word.partition("=")
+        if skip:
+            skip = False
+        elif name in NOT_OF_SOUND:
+            skip = NOT_OF_SOUND[name] and not equals
+        else:
+            out.append(word)
+    return out
+
+
 def read_options():
     own, passed = sys.argv[1:], []
     if "--" in own:
@@ -86,9 +111,10 @@ class Program:
         # Films are made side by side, each on one thread; a device takes no threads.
         self.threads = ["--threads", "1"] if named in ("cpu", "reference") else []
 
-    def call(self, *words):
+    def call(self, *words, passed=None):
         line = [self.options.program, "generate", "--quiet", "--model-path",
-                self.options.model, *words, *self.options.passed]
+                self.options.model, *words,
+                *(self.options.passed if passed is None else passed)]
         done = subprocess.run(line, capture_output=True, text=True, cwd=self.folder)
         if done.returncode:
             sys.exit(f"{' '.join(line)}\n{done.stderr}")
@@ -102,7 +128,8 @@ class Program:
             first = ["--image-path", f"{at}.first.png"]
         self.call("--prompt", prompt, *first, "--seed", str(seed), *self.threads,
                   "--save-latents", f"{at}.latents", "-o", f"{at}.png")
-        self.call(*self.threads, "--from-latents", f"{at}.latents", "-o", f"{at}.wav")
+        self.call(*self.threads, "--from-latents", f"{at}.latents", "-o", f"{at}.wav",
+                  passed=of_sound(self.options.passed))
         frames = [f"{at}-{i + 1:04d}.png" for i in range(world.FRAMES)]
         film = np.stack([pictures.read_png(f) for f in frames])
         sound = pictures.read_wav(f"{at}.wav")
