@@ -6,7 +6,7 @@ What a film without a picture looks like is decided by the text where noise is s
 To learn that takes very many sentences, more than there is time for with whole clips.
 So at first only the text encoder learns, by being asked what sentences say (`Reader`);
 then come beginnings of films without a picture, a few latent frames without sound; then
-whole clips beside these."""
+whole clips beside these.  Towers that listen to the text already begin with the last."""
 import math
 
 import numpy as np
@@ -20,7 +20,7 @@ BOUNDARY = 0.9              # sigma below which the second expert works
 HIGH_SHARE = 0.45           # of the steps after that which train the first one
 MOVING, SOUNDING = 4.0, 2.0  # extra weight of latent cells and of audio frames
 AUDIO = 2.0                 # weight of the audio loss
-NO_PROMPT, NO_PICTURE = 0.06, 0.4
+NO_PROMPT, NO_PICTURE = 0.1, 0.3
 ONLY_READING = 0.04         # share of the time in which only the text encoder learns
 ALONE = 0.2                 # share of the time until whole clips come
 FADE = 8.0                  # logarithm of the first weight of the padding rows
@@ -53,9 +53,12 @@ def first_frame_mask(video):
 
 
 class Losses:
-    def __init__(self, model, clips, pieces, batch, device):
+    def __init__(self, model, clips, pieces, batch, device, listens=False):
+        """`listens`: the towers have learnt before that the text means something."""
         self.model, self.clips, self.pieces = model, clips, pieces
         self.batch, self.device = batch, device
+        self.reading_until, self.alone_until = (0.0, 0.0) if listens \
+            else (ONLY_READING, ALONE)
         self.split = False
         self.nothing = [pieces.encode(t) for t in ("", "<unk>", prompts.NEGATIVE)]
         self.nothing[1] = [tokenizer.UNKNOWN, tokenizer.END]
@@ -76,10 +79,11 @@ class Losses:
 
     def padding(self, progress):
         """Weight of the padding rows: grows from next to nothing to 1 in the first 0.8 of
-        the time ALONE.  Before a tower has learnt that the words mean something, hundreds
+        the time alone.  Before a tower has learnt that the words mean something, hundreds
         of equal rows are the easier thing to look at, and once all attention is there no
         gradient leads away from it."""
-        return math.exp(-FADE * max(0.0, 1.0 - progress / (0.8 * ALONE)))
+        grown = 0.8 * self.alone_until
+        return math.exp(-FADE * (1.0 - progress / grown)) if progress < grown else 1.0
 
     def draw(self, rng, blank):
         """Clip numbers, of films without a picture where `blank` [n] says so."""
@@ -95,7 +99,7 @@ class Losses:
 
     def beginning(self, rng, progress):
         """Loss of films without a picture, before the first impact."""
-        count = self.batch * (BEGINNINGS if progress < ALONE else 1)
+        count = self.batch * (BEGINNINGS if progress < self.alone_until else 1)
         numbers = self.draw(rng, np.ones(count, bool))
         context = self.sentences(rng, numbers, self.padding(progress))
         sigma = noise_levels(count, BOUNDARY, 1.0)
@@ -103,7 +107,7 @@ class Losses:
 
     def reading(self, rng, progress):
         """Loss of the reader's answers."""
-        count = self.batch * (READINGS if progress < ALONE else 1)
+        count = self.batch * (READINGS if progress < self.alone_until else 1)
         numbers = self.draw(rng, rng.random(count) < NO_PICTURE)
         return self.model.reader.loss(self.sentences(rng, numbers),
                                       [self.clips.scenes[n] for n in numbers])
@@ -142,11 +146,11 @@ class Losses:
     def __call__(self, own, shared, progress):
         reading = self.reading(own, progress)
         values = dict(loss=READING * reading, reading=reading)
-        if progress < ONLY_READING:
+        if progress < self.reading_until:
             return values
         beginning = self.beginning(own, progress)
         values.update(loss=values["loss"] + beginning, beginning=beginning)
-        if progress < ALONE:
+        if progress < self.alone_until:
             return values
         numbers = self.draw(own, own.random(self.batch) < NO_PICTURE)
         expert, low, high = self.expert(shared)

@@ -218,7 +218,8 @@ def train(folder, seconds, seed, clips, blanks, batch, device="cpu", init=None, 
         stage.marks["experts split"] = 0
     stage.resume()
     data = Clips(folder, clips, blanks, seed, device)
-    losses = Losses(model, data, pieces, batch, device)
+    losses = Losses(model, data, pieces, batch, device,
+                    listens=init is not None and not new_text)
     stage.run(losses, before=split_experts(losses), watch=losses.check,
               schedule=lambda progress: flat_then_linear(progress, flat=0.45))
 
