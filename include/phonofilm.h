@@ -201,7 +201,7 @@ typedef struct pf_request {
     int num_inference_steps;    /* 1 to 1000 */
 
     double guidance_scale;      /* 1: the negative prompt is not used; 0 to 100 */
-    double guidance_scale_2;    /* from the low-noise expert on, or PF_UNSET */
+    double guidance_scale_2;    /* from the low-noise expert on; PF_UNSET: the same */
     double bridge_guidance_scale;   /* dual guidance: strength of the bridge
                                  * between picture and sound, or PF_UNSET */
     double guidance_rescale;    /* 0 (off) to 1 */

@@ -75,7 +75,8 @@ static const cli_option options[] = {
      "model's)"},
     {CLI_REAL, "guidance-scale-2", 0, "X", AT(guidance_scale_2), -CLI_UNBOUNDED,
      CLI_UNBOUNDED, NULL,
-     "--guidance-scale from the low-noise expert on, 0 to 100 (default: the same)"},
+     "--guidance-scale from the low-noise expert on, 0 to 100 (default: the model's; where "
+     "it has none, the same)"},
     {CLI_REAL, "bridge-guidance-scale", 0, "X", AT(bridge_guidance_scale), -CLI_UNBOUNDED,
      CLI_UNBOUNDED, NULL,
      "Dual guidance: how strongly picture and sound pull each other, "

@@ -210,8 +210,10 @@ static pf_status parse_defaults(const json_t *config, const char *path,
                     &d->num_inference_steps, error));
     PF_TRY(pf_json_real(config, path, "fps", 1.0, 120.0, &d->fps, error));
     PF_TRY(pf_json_bool(config, path, "text_only", &d->text_only, error));
-    return pf_json_real(config, path, "guidance_scale", 0.0, 100.0,
-                        &d->guidance_scale, error);
+    PF_TRY(pf_json_real(config, path, "guidance_scale", 0.0, 100.0, &d->guidance_scale,
+                        error));
+    return pf_json_real(config, path, "guidance_scale_2", 0.0, 100.0,
+                        &d->guidance_scale_2, error);
 }
 
 static pf_status read_defaults(pf_engine *engine, pf_error *error)
@@ -221,6 +223,7 @@ static pf_status read_defaults(pf_engine *engine, pf_error *error)
     engine->defaults = (pf_defaults){
         .height = 352, .width = 640, .num_frames = 193,
         .num_inference_steps = 50, .fps = 24.0, .guidance_scale = 5.0,
+        .guidance_scale_2 = PF_UNSET,
     };
     PF_TRY(load_json(engine->model_path, "generation_config.json", true, &config,
                      &path, error));

@@ -31,6 +31,7 @@ typedef enum pf_component {
 typedef struct pf_defaults {
     int height, width, num_frames, num_inference_steps;
     double fps, guidance_scale;
+    double guidance_scale_2;            /* or PF_UNSET */
     bool text_only;                     /* when no picture is given */
 } pf_defaults;
 

@@ -32,7 +32,7 @@ void pf_request_init(const pf_engine *engine, pf_request *request)
         .fps = d->fps,
         .num_inference_steps = d->num_inference_steps,
         .guidance_scale = d->guidance_scale,
-        .guidance_scale_2 = PF_UNSET,
+        .guidance_scale_2 = d->guidance_scale_2,
         .bridge_guidance_scale = PF_UNSET,
         .visual_shift = PF_UNSET,
         .audio_shift = PF_UNSET,
@@ -231,8 +231,11 @@ static pf_status plan_steps(const pf_engine *engine, const pf_request *r,
 }
 
 /* Which branches the remaining steps need, and which members have no effect. */
-static pf_status plan_branches(const pf_request *r, pf_plan *plan, pf_error *error)
+static pf_status plan_branches(const pf_engine *engine, const pf_request *r,
+                               pf_plan *plan, pf_error *error)
 {
+    bool own_second = pf_is_set(r->guidance_scale_2) &&
+                      r->guidance_scale_2 != engine->defaults.guidance_scale_2;
     bool remaining = plan->first_step < plan->steps;
     plan->three_branches =
         pf_is_set(r->bridge_guidance_scale) && r->bridge_guidance_scale != 1.0;
@@ -242,7 +245,7 @@ static pf_status plan_branches(const pf_request *r, pf_plan *plan, pf_error *err
             plan->needs_negative = true;
     if (!remaining)
         return PF_OK;
-    if (pf_is_set(r->guidance_scale_2) && plan->switch_step >= plan->steps)
+    if (own_second && plan->switch_step >= plan->steps)
         return pf_fail(error, PF_E_ARGUMENT,
                        "guidance_scale_2 is %g, but has no effect: none of the %d "
                        "steps reaches the low-noise expert", r->guidance_scale_2,
@@ -401,6 +404,6 @@ pf_status pf_request_plan(pf_engine *engine, const pf_request *request,
     PF_TRY(check_noise(request, error));
     PF_TRY(check_output(request, error));
     PF_TRY(check_resume(request, plan, error));
-    PF_TRY(plan_branches(request, plan, error));
+    PF_TRY(plan_branches(engine, request, plan, error));
     return plan_prompts(engine, request, plan, error);
 }

@@ -540,6 +540,8 @@ static pf_status fill_in(const reading *r)
     name_seconds(s);
     set_default(s, "num_inference_steps", json_integer(d.num_inference_steps));
     set_default(s, "guidance_scale", json_real(d.guidance_scale));
+    if (d.guidance_scale_2 != PF_UNSET)
+        set_default(s, "guidance_scale_2", json_real(d.guidance_scale_2));
     set_default(s, "rng", json_string("own"));
     set_default(s, "generate_sound", json_true());
     set_default(s, "format", json_string("mp4"));

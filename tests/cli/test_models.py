@@ -157,10 +157,30 @@ def test_scheduler(refused, model_copy, key, value):
     ("model_index.json", "boundary_ratio", 1.5),
     ("generation_config.json", "height", 0),
     ("generation_config.json", "fps", "fast"),
+    ("generation_config.json", "guidance_scale_2", -1),
 ])
 def test_files_beside_the_components(refused, model_copy, name, key, value):
     edit(model_copy / name, **{key: value})
     refused(name, key)
+
+
+def test_scales_of_the_model(run, model, model_copy, tmp_path):
+    """A request begins with both guidance scales of the model, and may change each."""
+    edit(model_copy / "generation_config.json", guidance_scale=3, guidance_scale_2=1)
+
+    def latents(folder, *words):
+        file = tmp_path / "film.latents"
+        result = run("generate", "-m", folder, "-p", "Rain.", "--t2va", "-q",
+                     "--save-latents", file, "-o", tmp_path / "film.mp4", *words)
+        assert result.code == 0, result.err
+        return file.read_bytes()
+
+    both, first = latents(model, "-g", 3), latents(model, "-g", 3, "--guidance-scale-2", 1)
+    assert first != both
+    assert latents(model_copy) == first
+    assert latents(model_copy, "--guidance-scale-2", 3) == both
+    assert latents(model_copy, "-g", 1) == latents(model, "-g", 1)
+    assert latents(model_copy, "-s", 1) == latents(model, "-g", 3, "-s", 1)
 
 
 # --- parts that do not fit -------------------------------------------------------------
