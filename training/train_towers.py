@@ -218,10 +218,11 @@ def train(folder, seconds, seed, clips, blanks, batch, device="cpu", init=None, 
         stage.marks["experts split"] = 0
     stage.resume()
     data = Clips(folder, clips, blanks, seed, device)
-    losses = Losses(model, data, pieces, batch, device,
-                    listens=init is not None and not new_text)
+    listens = init is not None and not new_text
+    losses = Losses(model, data, pieces, batch, device, listens)
+    flat = 0.2 if listens else 0.45     # towers that know their world need no long search
     stage.run(losses, before=split_experts(losses), watch=losses.check,
-              schedule=lambda progress: flat_then_linear(progress, flat=0.45))
+              schedule=lambda progress: flat_then_linear(progress, flat=flat))
 
 
 def load(folder):
