@@ -1,5 +1,4 @@
 """The sampling loop of the pipeline in PyTorch: what the program is compared with."""
-import numpy as np
 import torch
 
 from . import latents, prompts, store, tower_losses, train_towers, train_video_vae
