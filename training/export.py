@@ -1,7 +1,7 @@
 """Writes a model folder in the published layout, weights as BF16."""
 import os
 
-from . import presets, prompts, store, tokenizer, tower_losses, train_audio_vae, \
+from . import prompts, store, tokenizer, tower_losses, train_audio_vae, \
     train_towers, train_video_vae
 
 GENERATION = dict(height=64, width=64, num_frames=49, fps=24, num_inference_steps=16,

@@ -1,7 +1,6 @@
 """Training of the video autoencoder on short crops around the falling thing."""
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from . import precision, presets, store, world
 from .optim import Optimizer

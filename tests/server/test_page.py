@@ -1,7 +1,6 @@
 """The page in a real browser.  Screenshots go to build/screenshots."""
 import shutil
 import signal
-import time
 
 import pytest
 from conftest import BUILD, QUICK, SLOW, png

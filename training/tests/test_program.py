@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from training import pictures, store, world  # noqa: E402
 from training.sample import sample  # noqa: E402
-from training.tokenizer import Tokenizer  # noqa: E402
 
 PROGRAM, MODEL = os.environ.get("PHONOFILM", ""), os.environ.get("MODEL", "")
 needs_program = pytest.mark.skipif(not (os.path.exists(PROGRAM) and os.path.isdir(MODEL)),
