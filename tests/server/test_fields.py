@@ -1,6 +1,7 @@
 """What a field may be, in a form and in JSON, and how other servers' clients send it."""
 import base64
 import json
+import shutil
 
 import pytest
 from conftest import QUICK, multipart, png
@@ -116,6 +117,20 @@ def test_the_longest_prompt_can_be_remixed(server, prompt):
     assert longer.status == 400 and longer.error["param"] == "prompt"
     for each in (video, reply.json["id"]):
         server.request("DELETE", "/v1/videos/" + each)
+
+
+def test_scales_of_the_model(start, model, tmp_path):
+    """Both guidance scales of the model are used and told, unless others are asked for."""
+    copy = tmp_path / "model"
+    shutil.copytree(model, copy)
+    path = copy / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "guidance_scale": 3,
+                                "guidance_scale_2": 1}))
+    server = start("--rate", "0", "--model-path", copy)
+    used = ask(server, QUICK).json["settings"]
+    assert (used["guidance_scale"], used["guidance_scale_2"]) == (3, 1)
+    used = ask(server, {**QUICK, "guidance_scale_2": 2}).json["settings"]
+    assert (used["guidance_scale"], used["guidance_scale_2"]) == (3, 2)
 
 
 def test_settings_have_what_is_used(start):
