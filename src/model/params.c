@@ -383,7 +383,8 @@ bool pf_params_loaded(const pf_params *params)
 pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
                                  pf_math math)
 {
-    pf_params_size size = {.device_bytes = all_vector_bytes(params, platform),
+    int64_t vectors = all_vector_bytes(params, platform);
+    pf_params_size size = {.device_bytes = pf_block_bytes(&platform->capabilities, vectors),
                            .stored_bytes = pf_weights_bytes(params->weights)};
     for (int64_t i = 0; i < params->count; i++) {
         const slot *s = &params->slots[i];

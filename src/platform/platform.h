@@ -55,8 +55,17 @@ typedef struct pf_capabilities {
     int tensor_slack;               /* bytes that must be free behind each tensor, for
                                      * vector units that fetch whole units */
 } pf_capabilities;
+    int block_unit, block_extra;    /* what `allocate` takes from the memory: a multiple of
+                                     * the one, and the other; 0: what is asked for */
 
 /* --- weights ---------------------------------------------------------------- */
+/* What a block of so many bytes takes from the memory. */
+static inline int64_t pf_block_bytes(const pf_capabilities *c, int64_t bytes)
+{
+    int64_t unit = c->block_unit > 0 ? c->block_unit : 1;
+    return bytes > 0 ? (bytes + unit - 1) / unit * unit + c->block_extra : 0;
+}
+
 
 typedef enum pf_weight_kind {
     PF_WEIGHT_LINEAR,               /* [out, in] */

@@ -69,7 +69,7 @@ static pf_status open_counter(const pf_platform *platform, pf_platform *out,
     ascend *counter;
     PF_TRY(ascend_counter_open(a, &counter, error));
     counter->tally = &out->tally;
-    out->tally.fixed_bytes = a->workspace_bytes;
+    out->tally.fixed_bytes = ascend_block_bytes(a->workspace_bytes);
     out->state = counter;
     return PF_OK;
 }
@@ -210,7 +210,7 @@ static void fill_capabilities(ascend *a, pf_capabilities *out)
 {
     *out = (pf_capabilities){
         .threads = 1,
-        .memory_bytes = ascend_free_bytes(a) + a->workspace_bytes,
+        .memory_bytes = ascend_free_bytes(a) + ascend_block_bytes(a->workspace_bytes),
         .own_memory = true,
         .maps_channels_last = false,
         .costly_launches = true,
@@ -220,6 +220,8 @@ static void fill_capabilities(ascend *a, pf_capabilities *out)
     };
     snprintf(out->name, sizeof out->name, "ascend");
     snprintf(out->isa, sizeof out->isa, "%.31s", a->facts.soc);
+        .block_unit = ASCEND_BLOCK_UNIT,
+        .block_extra = ASCEND_BLOCK_EXTRA,
     snprintf(out->device, sizeof out->device,
              "%.40s, %d cube cores, CANN %.30s", a->facts.soc,
              (int)a->facts.cube_cores, a->facts.version);

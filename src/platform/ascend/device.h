@@ -95,10 +95,14 @@ pf_status ascend_check(ascend *a, int code, const char *what);
 /* Waits for the stream.  After a failure the stream is new and empty. */
 pf_status ascend_sync(ascend *a);
 
-/* What a block of so many bytes costs the device: CANN adds to it. */
+/* aclrtMalloc takes a multiple of the one, and the other. */
+enum { ASCEND_BLOCK_UNIT = 32, ASCEND_BLOCK_EXTRA = 32 };
+
+/* What a block of so many bytes costs the device. */
 static inline int64_t ascend_block_bytes(int64_t bytes)
 {
-    return (bytes + 31) / 32 * 32 + 32;
+    return pf_block_bytes(&(pf_capabilities){.block_unit = ASCEND_BLOCK_UNIT,
+                                             .block_extra = ASCEND_BLOCK_EXTRA}, bytes);
 }
 
 /* Blocks of device memory, 64-byte aligned, kept for the next who asks. */
