@@ -180,10 +180,11 @@ static bool accepts_conv_f32(ascend *a, char *memory)
         .array = {ones, none, ones, none}, .number = {ACL_KEEP_DTYPE}});
 }
 
-/* A bf16 product and a bias of f32 promote to f32, as documented: ask as well. */
-static bool accepts_mixed_products(ascend *a, char *at)
+/* A bf16 product and a bias of f32 promote to f32, as documented, and that may be cast to
+ * what the result shall be: ask as well. */
+static bool accepts_mixed_products(ascend *a, char *at, pf_dtype result)
 {
-    pf_tensor bias = pf_vector(at, PF_F32, 16), y = pf_matrix(at + 512, PF_F32, 1, 16);
+    pf_tensor bias = pf_vector(at, PF_F32, 16), y = pf_matrix(at + 512, result, 1, 16);
     pf_tensor x = pf_matrix(at + 128, PF_BF16, 1, 1);
     pf_tensor w = pf_matrix(at + 256, PF_BF16, 1, 16);
     return ascend_accepts(a, &(ascend_call){
@@ -197,12 +198,13 @@ static pf_status ask(ascend *a, pf_error *error)
 {
     void *memory = NULL;
     PF_TRY(ascend_enter(a, error));
-    a->facts.conv_f32 = a->facts.mixed_products = true;
+    a->facts.conv_f32 = a->facts.mixed_products = a->facts.narrow_products = true;
     if (a->plan)
         return PF_OK;
     PF_TRY(ascend_workspace(a, 1024, &memory));
     a->facts.conv_f32 = accepts_conv_f32(a, memory);
-    a->facts.mixed_products = accepts_mixed_products(a, memory);
+    a->facts.mixed_products = accepts_mixed_products(a, memory, PF_F32);
+    a->facts.narrow_products = accepts_mixed_products(a, memory, PF_BF16);
     return PF_OK;
 }
 
@@ -216,12 +218,13 @@ static void fill_capabilities(ascend *a, pf_capabilities *out)
         .costly_launches = true,
         .wide_tables = true,
         .rounds_products = true,
+        .narrow_keys = true,
         .tensor_slack = 32,
+        .block_unit = ASCEND_BLOCK_UNIT,
+        .block_extra = ASCEND_BLOCK_EXTRA,
     };
     snprintf(out->name, sizeof out->name, "ascend");
     snprintf(out->isa, sizeof out->isa, "%.31s", a->facts.soc);
-        .block_unit = ASCEND_BLOCK_UNIT,
-        .block_extra = ASCEND_BLOCK_EXTRA,
     snprintf(out->device, sizeof out->device,
              "%.40s, %d cube cores, CANN %.30s", a->facts.soc,
              (int)a->facts.cube_cores, a->facts.version);

@@ -18,7 +18,8 @@ typedef struct ascend_facts {
     char version[64];                   /* "8.1.RC1", "unknown" */
     int64_t cube_cores, vector_cores, l2_bytes;
     bool conv_f32;                      /* convolutions without HF32 are accepted */
-    bool mixed_products;                /* bf16 products with an f32 bias, into f32 */
+    bool mixed_products;                /* bf16 products with an f32 bias, into f32, */
+    bool narrow_products;               /* and into bf16 */
 } ascend_facts;
 
 typedef struct ascend_block {
