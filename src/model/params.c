@@ -16,7 +16,9 @@ typedef struct slot {
     slot_kind kind;
     pf_tensor source;                   /* as stored */
     pf_weight *weight;                  /* SLOT_WEIGHT */
-    pf_tensor *vector;                  /* SLOT_VECTOR: [count] F32 */
+    pf_tensor *vector;                  /* SLOT_VECTOR: [count] F32, or NULL: it belongs
+                                         * to the one before */
+    bool adjoins;                       /* the next vector begins right behind it */
     void *rounded;                      /* bf16 copy while loaded, or NULL */
 } slot;
 
@@ -185,6 +187,25 @@ pf_status pf_params_vector(pf_params *params, pf_tensor *vector, int rank,
     return add_vector(params, vector, stored, error);
 }
 
+pf_status pf_params_stack(pf_params *params, pf_tensor *stack, const char *stem,
+                          const char *name, pf_error *error)
+{
+    int64_t count = stack->shape[0];
+    pf_tensor stored;
+    char full[NAME_BYTES];
+    for (int64_t i = 0; i < count; i++) {
+        snprintf(full, sizeof full, "%s.%lld.%s", stem, (long long)i, name);
+        PF_TRY(pf_weights_find(params->weights, full, stack->rank - 1, stack->shape + 1,
+                               &stored, error));
+        if (i == 0)
+            *stack = pf_tensor_make(stored.data, PF_F32, stack->rank, stack->shape);
+        PF_TRY(add_slot(params, (slot){.kind = SLOT_VECTOR, .source = stored,
+                                       .vector = i == 0 ? stack : NULL,
+                                       .adjoins = i + 1 < count}, error));
+    }
+    return PF_OK;
+}
+
 pf_status pf_params_table(pf_params *params, pf_tensor *table, int64_t rows,
                           int64_t columns, pf_error *error,
                           const char *name, ...)
@@ -232,11 +253,14 @@ pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
 
 /* --- loading ----------------------------------------------------------------------- */
 
-static int64_t vector_bytes(const slot *s, const pf_platform *platform)
+/* What it takes behind `at`, so that the next that does not adjoin is aligned. */
+static int64_t vector_bytes(const slot *s, const pf_platform *platform, int64_t at)
 {
-    int64_t bytes = pf_tensor_count(&s->source) * (int64_t)sizeof(float) +
-                    platform->capabilities.tensor_slack;
-    return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    int64_t bytes = pf_tensor_count(&s->source) * (int64_t)sizeof(float);
+    if (s->adjoins)
+        return bytes;
+    bytes += platform->capabilities.tensor_slack;
+    return (at + bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT - at;
 }
 
 static int64_t all_vector_bytes(const pf_params *params,
@@ -245,7 +269,7 @@ static int64_t all_vector_bytes(const pf_params *params,
     int64_t bytes = 0;
     for (int64_t i = 0; i < params->count; i++)
         if (params->slots[i].kind == SLOT_VECTOR)
-            bytes += vector_bytes(&params->slots[i], platform);
+            bytes += vector_bytes(&params->slots[i], platform, bytes);
     return bytes;
 }
 
@@ -280,8 +304,9 @@ static pf_status load_vectors(pf_params *params, pf_error *error)
         if (s->kind != SLOT_VECTOR)
             continue;
         PF_TRY(upload_vector(params, s, params->vectors + at, error));
-        s->vector->data = params->vectors + at;
-        at += vector_bytes(s, params->platform);
+        if (s->vector)
+            s->vector->data = params->vectors + at;
+        at += vector_bytes(s, params->platform, at);
     }
     return PF_OK;
 }
@@ -358,7 +383,7 @@ void pf_params_unload(pf_params *params)
         return;
     for (int64_t i = 0; i < params->count; i++) {
         slot *s = &params->slots[i];
-        if (s->kind == SLOT_VECTOR)
+        if (s->kind == SLOT_VECTOR && s->vector)
             s->vector->data = s->source.data;
         if (s->kind == SLOT_WEIGHT && i < params->prepared) {
             pf_weight bare = {.kind = s->weight->kind, .math = s->weight->math,
@@ -383,7 +408,8 @@ bool pf_params_loaded(const pf_params *params)
 pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
                                  pf_math math)
 {
-    pf_params_size size = {.device_bytes = all_vector_bytes(params, platform),
+    int64_t vectors = all_vector_bytes(params, platform);
+    pf_params_size size = {.device_bytes = pf_block_bytes(&platform->capabilities, vectors),
                            .stored_bytes = pf_weights_bytes(params->weights)};
     for (int64_t i = 0; i < params->count; i++) {
         const slot *s = &params->slots[i];

@@ -56,6 +56,11 @@ pf_status pf_params_vector(pf_params *params, pf_tensor *vector, int rank,
                            const char *name, ...)
     __attribute__((format(printf, 6, 7)));
 
+/* The parameters "stem.0.name", "stem.1.name" ... of one shape as one, F32: the shape that
+ * `stack` has when it is given, [how many, ...]. */
+pf_status pf_params_stack(pf_params *params, pf_tensor *stack, const char *stem,
+                          const char *name, pf_error *error);
+
 /* A table that stays on the host as stored (embeddings). */
 pf_status pf_params_table(pf_params *params, pf_tensor *table, int64_t rows,
                           int64_t columns, pf_error *error,

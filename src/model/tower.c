@@ -153,11 +153,8 @@ static pf_status bind_block(pf_tower *t, int i, pf_error *error)
                             "blocks.%d.norm3.bias", i));
     PF_TRY(pf_params_linear(t->params, &b->ffn_in, ffn, dim, PF_BIAS, error,
                             "blocks.%d.ffn.0", i));
-    PF_TRY(pf_params_linear(t->params, &b->ffn_out, dim, ffn, PF_BIAS, error,
-                            "blocks.%d.ffn.2", i));
-    return pf_params_vector(t->params, &b->modulation, 3,
-                            (int64_t[]){1, PF_MODULATIONS, dim}, error,
-                            "blocks.%d.modulation", i);
+    return pf_params_linear(t->params, &b->ffn_out, dim, ffn, PF_BIAS, error,
+                            "blocks.%d.ffn.2", i);
 }
 
 static pf_status bind_patch_embedding(pf_tower *t, pf_error *error)
@@ -203,6 +200,9 @@ static pf_status bind(pf_tower *t, pf_error *error)
     PF_TRY(bind_embeddings(t, error));
     for (int i = 0; i < info->layers; i++)
         PF_TRY(bind_block(t, i, error));
+    t->modulation = pf_tensor_make(
+        NULL, PF_F32, 4, (int64_t[]){info->layers, 1, PF_MODULATIONS, info->dim});
+    PF_TRY(pf_params_stack(t->params, &t->modulation, "blocks", "modulation", error));
     PF_TRY(pf_params_linear(t->params, &t->head, values, info->dim, PF_BIAS, error,
                             "head.head"));
     return pf_params_vector(t->params, &t->head_modulation, 3,

@@ -31,6 +31,8 @@ const pf_tower_info *pf_tower_get_info(const pf_tower *tower);
 typedef struct pf_tower_time {
     pf_tensor embedding;                        /* e [dim] */
     pf_tensor modulation;                       /* m [6, dim] */
+    pf_tensor blocks;                           /* [layers, 6, dim]: m and the block's
+                                                 * own, scales being factors already */
 } pf_tower_time;
 
 /* What depends on (expert, prompts) alone: keys and values of the cross attention for

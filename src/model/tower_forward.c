@@ -7,12 +7,15 @@
 
 /* Rows of the feed-forward hidden that exist at a time: the whole of it would be the
  * largest activation by far.  Where launches cost, as much as attention needs anyway. */
-enum { FFN_ROWS = 4096, FFN_ROWS_LARGE = 1 << 17 };
+enum { FFN_ROWS = 4096, ROWS_AT_ONCE = 1 << 18 };
 
 static const char *tower_name(const pf_tower *t)
 {
     return t->modality == PF_VIDEO ? "video" : "audio";
 }
+
+/* Rows of a block's modulation: a factor behind each shift. */
+enum { SHIFT_MSA, FACTOR_MSA, GATE_MSA, SHIFT_MLP, FACTOR_MLP, GATE_MLP };
 
 /* The rows of a [6, dim] or [2, dim] modulation as vectors. */
 static pf_tensor slot_of(const pf_tensor *modulation, int slot)
@@ -59,6 +62,39 @@ static pf_status time_layers(const pf_tower *t, pf_ops *ops, const pf_tensor *wa
         .bias = t->time_projection.bias, .y = *m});
 }
 
+/* scale <- r(1 + scale), what a norm multiplies by. */
+static pf_status make_factor(pf_ops *ops, pf_tensor scale)
+{
+    return pf_op_unary(ops, &(pf_unary_args){
+        .kind = PF_UNARY_AFFINE, .a = 1.0f, .b = 1.0f, .x = scale, .y = scale});
+}
+
+/* For all blocks at once: starting kernels costs more than what these do. */
+pf_status pf_tower_modulate(const pf_tower *tower, pf_ops *ops, pf_tower_time *time)
+{
+    int64_t shape[3] = {tower->info.layers, PF_MODULATIONS, tower->info.dim};
+    pf_tensor step = pf_tensor_reshape(time->modulation, 3,
+                                       (int64_t[]){1, shape[1], shape[2]});
+    step.shape[0] = shape[0];                   /* the same for every block */
+    step.stride[0] = 0;
+    PF_TRY(pf_ops_tensor(ops, 3, shape, &time->blocks));
+    PF_TRY(pf_op_binary(ops, &(pf_binary_args){
+        .kind = PF_BINARY_ADD, .a = pf_tensor_reshape(tower->modulation, 3, shape),
+        .b = step, .y = time->blocks}));
+    pf_tensor scales = pf_tensor_slice(time->blocks, 1, FACTOR_MSA, 2);
+    scales.stride[1] *= FACTOR_MLP - FACTOR_MSA;
+    return make_factor(ops, scales);
+}
+
+static pf_status round_time(pf_ops *ops, const pf_tensor *e, const pf_tensor *m)
+{
+    const pf_tensor *const both[] = {e, m};
+    for (int i = 0; i < 2; i++)
+        PF_TRY(pf_op_unary(ops, &(pf_unary_args){
+            .kind = PF_UNARY_ROUND_BF16, .x = *both[i], .y = *both[i]}));
+    return PF_OK;
+}
+
 pf_status pf_tower_embed_time(pf_tower *tower, pf_ops *ops, const pf_tensor *wave,
                               pf_tower_time *out)
 {
@@ -77,12 +113,9 @@ pf_status pf_tower_embed_time(pf_tower *tower, pf_ops *ops, const pf_tensor *wav
     out->modulation = pf_tensor_reshape(m, 2, (int64_t[]){PF_MODULATIONS, dim});
     pf_ops_tap(ops, &out->embedding, "%s.time", tower_name(tower));
     pf_ops_tap(ops, &out->modulation, "%s.time_mod", tower_name(tower));
-    if (!outer.round_bf16)
-        return PF_OK;
-    PF_TRY(pf_op_unary(ops, &(pf_unary_args){
-        .kind = PF_UNARY_ROUND_BF16, .x = e, .y = e}));
-    return pf_op_unary(ops, &(pf_unary_args){
-        .kind = PF_UNARY_ROUND_BF16, .x = m, .y = m});
+    if (outer.round_bf16)
+        PF_TRY(round_time(ops, &e, &m));
+    return pf_tower_modulate(tower, ops, out);
 }
 
 /* --- text ------------------------------------------------------------------------- */
@@ -152,14 +185,20 @@ static pf_status make_keys(const pf_tower *t, pf_ops *ops, const pf_tensor *cont
 {
     for (int i = 0; i < t->info.layers; i++) {
         const pf_attention_layer *a = &t->blocks[i].cross;
-        pf_tensor kept = kept_of(out, i);
-        pf_tensor k = pf_tensor_drop_first(pf_tensor_slice(kept, 0, 0, 1));
-        pf_tensor v = pf_tensor_drop_first(pf_tensor_slice(kept, 0, 1, 1));
+        pf_tensor kept = kept_of(out, i), both = kept;
+        pf_mark mark = pf_ops_mark(ops);
+        if (kept.dtype != PF_F32)
+            PF_TRY(pf_ops_tensor(ops, 3, kept.shape, &both));
+        pf_tensor k = pf_tensor_drop_first(pf_tensor_slice(both, 0, 0, 1));
+        pf_tensor v = pf_tensor_drop_first(pf_tensor_slice(both, 0, 1, 1));
         PF_TRY(pf_project(ops, &a->k, context, &k));
         PF_TRY(pf_op_norm(ops, &(pf_norm_args){
             .kind = PF_NORM_RMS, .epsilon = (float)t->info.epsilon, .x = k,
             .weight = a->norm_k, .y = k}));
         PF_TRY(pf_project(ops, &a->v, context, &v));
+        if (kept.dtype != PF_F32)
+            PF_TRY(pf_op_copy(ops, &(pf_copy_args){.from = both, .to = kept}));
+        pf_ops_rewind(ops, mark);
     }
     return PF_OK;
 }
@@ -171,7 +210,7 @@ static pf_status new_text(const pf_tower *t, pf_ops *ops, int groups, int64_t ro
 {
     int64_t shape[4] = {t->info.layers, 2, groups * rows, t->info.dim};
     *out = (pf_tower_text){.groups = groups, .rows = rows};
-    PF_TRY(pf_ops_tensor(ops, 4, shape, &out->kept));
+    PF_TRY(pf_ops_keys(ops, 4, shape, &out->kept));
     return rows < PF_CONTEXT_ROWS ? make_key_bias(ops, rows, &out->key_bias) : PF_OK;
 }
 
@@ -339,22 +378,13 @@ typedef struct block_run {
     int index;
 } block_run;
 
-enum { SHIFT_MSA, FACTOR_MSA, GATE_MSA, SHIFT_MLP, FACTOR_MLP, GATE_MLP };
-
-/* scale <- r(1 + scale), what a norm multiplies by. */
-static pf_status make_factor(pf_ops *ops, pf_tensor scale)
+/* A norm whose modulation begins in row `shift`. */
+static pf_norm_args modulated_norm(const block_run *r, pf_tensor x, int shift, pf_tensor y)
 {
-    return pf_op_unary(ops, &(pf_unary_args){
-        .kind = PF_UNARY_AFFINE, .a = 1.0f, .b = 1.0f, .x = scale, .y = scale});
-}
-
-static pf_status modulated_norm(const block_run *r, const pf_tensor *x, int shift,
-                                int factor, const pf_tensor *y)
-{
-    return pf_op_norm(r->ops, &(pf_norm_args){
-        .kind = PF_NORM_LAYER, .epsilon = (float)r->tower->info.epsilon, .x = *x,
+    return (pf_norm_args){
+        .kind = PF_NORM_LAYER, .epsilon = (float)r->tower->info.epsilon, .x = x,
         .shift = slot_of(&r->modulation, shift),
-        .factor = slot_of(&r->modulation, factor), .y = *y});
+        .factor = slot_of(&r->modulation, shift + 1), .y = y};
 }
 
 static float score_scale(const pf_tower_info *info)
@@ -369,7 +399,8 @@ static pf_status self_attention(const block_run *r)
     pf_tensor h, work;
     PF_TRY(pf_ops_matrix(r->ops, r->x.shape[0], info->dim, &h));
     PF_TRY(pf_ops_matrix(r->ops, 3 * r->x.shape[0], info->dim, &work));
-    PF_TRY(modulated_norm(r, &r->x, SHIFT_MSA, FACTOR_MSA, &h));
+    pf_norm_args norm = modulated_norm(r, r->x, SHIFT_MSA, h);
+    PF_TRY(pf_op_norm(r->ops, &norm));
     return pf_op_attend(r->ops, &(pf_attend_args){
         .x = h, .condition = h,
         .q = pf_projection_with(&a->q, a->norm_q, r->inputs->table),
@@ -394,68 +425,87 @@ static pf_tensor bias_of(const pf_tower_text *text, int64_t heads, int64_t queri
     return bias;
 }
 
-static pf_status cross_attention(const block_run *r)
+/* Attention to the text, whose result with `residual` (or null) is y, which may be x.
+ * It uses up n and work [groups * n, dim]. */
+static pf_status cross_attention(const block_run *r, pf_tensor n, pf_tensor work,
+                                 pf_tensor residual, pf_tensor y)
 {
     const pf_attention_layer *a = &r->block->cross;
     const pf_tower_info *info = &r->tower->info;
     const pf_tower_text *text = r->inputs->text;
-    int64_t rows = r->x.shape[0];
-    pf_tensor n, work, bias = {0};
+    pf_tensor bias = {0};
     const pf_rope_table not_rotated = {.rows_per_position = 1};
-    PF_TRY(pf_ops_matrix(r->ops, rows, info->dim, &n));
-    PF_TRY(pf_ops_matrix(r->ops, rows, info->dim, &work));
     PF_TRY(pf_op_norm(r->ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = (float)info->epsilon, .x = r->x,
         .weight = r->block->norm3_weight, .bias = r->block->norm3_bias, .y = n}));
     if (!pf_tensor_is_null(&text->key_bias))
-        bias = bias_of(text, info->heads, rows / text->groups);
+        bias = bias_of(text, info->heads, r->x.shape[0] / text->groups);
     return pf_op_attend(r->ops, &(pf_attend_args){
         .x = n, .kept = kept_of(text, r->index),
         .q = pf_projection_with(&a->q, a->norm_q, not_rotated),
         .out = pf_projection_of(&a->o), .epsilon = (float)info->epsilon,
         .heads = info->heads, .groups = text->groups, .scale = score_scale(info),
-        .bias = bias, .work = work, .attended = n, .residual = r->x, .y = r->x});
+        .bias = bias, .work = work, .attended = n, .residual = residual, .y = y});
 }
 
-static pf_status feed_forward_rows(const block_run *r, int64_t begin, int64_t count)
+static pf_status feed_forward(const block_run *r, pf_tensor h, pf_tensor residual,
+                              pf_tensor y)
 {
-    pf_ops *ops = r->ops;
-    pf_tensor x = pf_tensor_slice(r->x, 0, begin, count), h, hidden;
-    PF_TRY(pf_ops_matrix(ops, count, r->tower->info.dim, &h));
-    PF_TRY(pf_ops_matrix(ops, count, r->tower->info.ffn_dim, &hidden));
-    PF_TRY(modulated_norm(r, &x, SHIFT_MLP, FACTOR_MLP, &h));
-    return pf_op_feed_forward(ops, &(pf_feed_forward_args){
+    pf_tensor hidden;
+    PF_TRY(pf_ops_matrix(r->ops, h.shape[0], r->tower->info.ffn_dim, &hidden));
+    return pf_op_feed_forward(r->ops, &(pf_feed_forward_args){
         .x = h, .in = pf_projection_of(&r->block->ffn_in),
         .out = pf_projection_of(&r->block->ffn_out),
         .activation = PF_ACTIVATION_GELU_TANH, .hidden = hidden,
-        .gate = slot_of(&r->modulation, GATE_MLP), .residual = x, .y = x});
+        .gate = slot_of(&r->modulation, GATE_MLP), .residual = residual, .y = y});
 }
 
-static pf_status feed_forward(const block_run *r)
+static pf_status feed_rows(const block_run *r, int64_t begin, int64_t count)
 {
-    bool large = r->ops->platform->capabilities.costly_launches;
-    int64_t rows = r->x.shape[0], most = large ? FFN_ROWS_LARGE : FFN_ROWS;
+    pf_tensor x = pf_tensor_slice(r->x, 0, begin, count), h;
+    PF_TRY(pf_ops_matrix(r->ops, count, r->tower->info.dim, &h));
+    pf_norm_args norm = modulated_norm(r, x, SHIFT_MLP, h);
+    PF_TRY(pf_op_norm(r->ops, &norm));
+    return feed_forward(r, h, x, x);
+}
+
+/* Attention to the text, then the feed-forward over some rows at a time. */
+static pf_status finish_by_rows(const block_run *r, int64_t most)
+{
+    int64_t rows = r->x.shape[0], dim = r->tower->info.dim;
+    pf_tensor n, work;
+    pf_mark start = pf_ops_mark(r->ops);
+    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &n));
+    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &work));
+    PF_TRY(cross_attention(r, n, work, r->x, r->x));
     for (int64_t begin = 0; begin < rows; begin += most) {
-        pf_mark mark = pf_ops_mark(r->ops);
-        int64_t left = rows - begin;
-        PF_TRY(feed_forward_rows(r, begin, left < most ? left : most));
-        pf_ops_rewind(r->ops, mark);
+        pf_ops_rewind(r->ops, start);
+        PF_TRY(feed_rows(r, begin, rows - begin < most ? rows - begin : most));
     }
+    pf_ops_rewind(r->ops, start);
     return PF_OK;
 }
 
-/* The block's own modulation and the step's; scales become factors. */
-static pf_status make_modulation(block_run *r)
+/* The same in as few kernels as there are: what the text adds is summed up by the norm
+ * behind it, and the feed-forward takes all rows. */
+static pf_status finish_at_once(const block_run *r)
 {
-    int64_t shape[2] = {PF_MODULATIONS, r->tower->info.dim};
-    PF_TRY(pf_ops_matrix(r->ops, shape[0], shape[1], &r->modulation));
-    PF_TRY(pf_op_binary(r->ops, &(pf_binary_args){
-        .kind = PF_BINARY_ADD,
-        .a = pf_tensor_reshape(r->block->modulation, 2, shape),
-        .b = r->inputs->time->modulation, .y = r->modulation}));
-    pf_tensor scales = pf_tensor_slice(r->modulation, 0, FACTOR_MSA, 2);
-    scales.stride[0] *= FACTOR_MLP - FACTOR_MSA;
-    return make_factor(r->ops, scales);
+    int64_t rows = r->x.shape[0], dim = r->tower->info.dim;
+    pf_tensor n, sum, added, none = {0};
+    pf_mark start = pf_ops_mark(r->ops);
+    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &n));
+    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &sum));
+    pf_mark behind = pf_ops_mark(r->ops);
+    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &added));
+    PF_TRY(cross_attention(r, n, sum, none, added));
+    pf_norm_args norm = modulated_norm(r, r->x, SHIFT_MLP, n);
+    norm.plus = added;
+    norm.sum = sum;
+    PF_TRY(pf_op_norm(r->ops, &norm));
+    pf_ops_rewind(r->ops, behind);
+    PF_TRY(feed_forward(r, n, sum, r->x));
+    pf_ops_rewind(r->ops, start);
+    return PF_OK;
 }
 
 pf_status pf_tower_run_block(const pf_tower *tower, pf_ops *ops, int index,
@@ -463,17 +513,17 @@ pf_status pf_tower_run_block(const pf_tower *tower, pf_ops *ops, int index,
 {
     block_run r = {.tower = tower, .block = &tower->blocks[index], .inputs = inputs,
                    .ops = ops, .x = *x, .index = index};
-    pf_mark start = pf_ops_mark(ops);
+    pf_tensor own = pf_tensor_slice(inputs->time->blocks, 0, index, 1);
+    r.modulation = pf_tensor_drop_first(own);
     PF_TRY(pf_ops_poll(ops));
-    PF_TRY(make_modulation(&r));
-    pf_status (*const parts[])(const block_run *) = {self_attention, cross_attention,
-                                                     feed_forward};
-    for (int i = 0; i < 3; i++) {
-        pf_mark mark = pf_ops_mark(ops);
-        PF_TRY(parts[i](&r));
-        pf_ops_rewind(ops, mark);
-    }
+    pf_mark start = pf_ops_mark(ops);
+    PF_TRY(self_attention(&r));
     pf_ops_rewind(ops, start);
+    bool few = ops->platform->capabilities.costly_launches;
+    if (few && x->shape[0] <= ROWS_AT_ONCE)
+        PF_TRY(finish_at_once(&r));
+    else
+        PF_TRY(finish_by_rows(&r, few ? ROWS_AT_ONCE : FFN_ROWS));
     pf_ops_tap(ops, x, "%s.block%d", tower_name(tower), index);
     return PF_OK;
 }

@@ -12,7 +12,6 @@ typedef struct pf_tower_block {
     pf_attention_layer self, cross;
     pf_tensor norm3_weight, norm3_bias; /* [dim] */
     pf_layer ffn_in, ffn_out;
-    pf_tensor modulation;               /* [6 * dim] */
 } pf_tower_block;
 
 struct pf_tower {
@@ -23,6 +22,7 @@ struct pf_tower {
     pf_layer patch_embedding;
     pf_layer text_embedding[2], time_embedding[2], time_projection;
     pf_tower_block *blocks;             /* [layers] */
+    pf_tensor modulation;               /* of all blocks: [layers, 1, 6, dim] */
     pf_layer head;
     pf_tensor head_modulation;          /* [2 * dim] */
 };
@@ -40,6 +40,9 @@ pf_status pf_tower_patchify(const pf_tower *tower, pf_ops *ops,
 /* Keys and values of a context [512, dim] that is there already. */
 pf_status pf_tower_use_context(const pf_tower *tower, pf_ops *ops,
                                const pf_tensor *context, pf_tower_text *out);
+
+/* Fills `blocks` from `modulation`. */
+pf_status pf_tower_modulate(const pf_tower *tower, pf_ops *ops, pf_tower_time *time);
 
 /* What a block needs beside its tokens. */
 typedef struct pf_block_inputs {

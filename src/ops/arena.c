@@ -112,6 +112,14 @@ pf_status pf_ops_tensor(pf_ops *ops, int rank, const int64_t *shape,
     return make(ops, out);
 }
 
+pf_status pf_ops_keys(pf_ops *ops, int rank, const int64_t *shape, pf_tensor *out)
+{
+    bool narrow = ops->platform->capabilities.narrow_keys &&
+                  ops->numerics.math == PF_MATH_FAST && !ops->numerics.round_bf16;
+    *out = pf_tensor_make(NULL, narrow ? PF_BF16 : PF_F32, rank, shape);
+    return make(ops, out);
+}
+
 pf_status pf_ops_matrix(pf_ops *ops, int64_t rows, int64_t columns,
                         pf_tensor *out)
 {

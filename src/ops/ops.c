@@ -170,13 +170,17 @@ pf_status pf_op_norm(pf_ops *ops, const pf_norm_args *args)
     EXPECT(ops, "norm",
            {"x", &args->x, false, 2, {m, c}},
            {"y", &args->y, false, 2, {m, c}},
+           {"plus", &args->plus, true, 2, {m, c}},
+           {"sum", &args->sum, pf_tensor_is_null(&args->plus), 2, {m, c}},
            {"weight", &args->weight, true, 1, {c}},
            {"bias", &args->bias, true, 1, {c}});
     PF_TRY(expect_rows(ops, "norm", "x", &args->x));
     PF_TRY(expect_rows(ops, "norm", "y", &args->y));
+    PF_TRY(expect_rows(ops, "norm", "sum", &args->sum));
     PF_TRY(expect_modulation(ops, args));
     count(ops, 8.0 * (double)m * (double)c,
-          tensor_bytes(&args->x) + tensor_bytes(&args->y));
+          tensor_bytes(&args->x) + tensor_bytes(&args->y) + tensor_bytes(&args->plus) +
+              tensor_bytes(&args->sum));
     LAUNCH(ops, norm, pf_norm_args, args);
 }
 
@@ -283,6 +287,14 @@ static pf_status expect_end(pf_ops *ops, const char *op, const pf_tensor *gate,
     return expect_rows(ops, op, "residual", residual);
 }
 
+/* For checks: BF16 counts as F32 where keys and values may be kept so. */
+static pf_tensor as_f32(const pf_ops *ops, pf_tensor keys)
+{
+    if (keys.dtype == PF_BF16 && ops->platform->capabilities.narrow_keys)
+        keys.dtype = PF_F32;
+    return keys;
+}
+
 static pf_status expect_attend(pf_ops *ops, const pf_attend_args *args, int64_t keys)
 {
     bool kept = pf_tensor_is_null(&args->condition);
@@ -290,10 +302,11 @@ static pf_status expect_attend(pf_ops *ops, const pf_attend_args *args, int64_t 
     int64_t n = args->y.shape[1], rows = kept ? lq : lq + 2 * keys;
     EXPECT(ops, "attend",
            {"x", &args->x, false, 2, {lq, c}},
-           {"kept", &args->kept, !kept, 3, {2, keys, d}},
            {"work", &args->work, false, 2, {rows, d}},
            {"attended", &args->attended, false, 2, {lq, d}},
            {"y", &args->y, false, 2, {lq, n}});
+    pf_tensor keys_there = as_f32(ops, args->kept);
+    EXPECT(ops, "attend", {"kept", &keys_there, !kept, 3, {2, keys, d}});
     PF_TRY(expect_rows(ops, "attend", "x", &args->x));
     PF_TRY(expect_projection(ops, "attend", &args->q, d, c));
     if (!kept) {
@@ -448,7 +461,8 @@ pf_status pf_op_binary(pf_ops *ops, const pf_binary_args *args)
 
 pf_status pf_op_copy(pf_ops *ops, const pf_copy_args *args)
 {
-    PF_TRY(expect_same(ops, "copy", &args->from, &args->to));
+    pf_tensor to = as_f32(ops, args->to);
+    PF_TRY(expect_same(ops, "copy", &args->from, &to));
     count(ops, 0.0, 2.0 * tensor_bytes(&args->to));
     LAUNCH(ops, copy, pf_copy_args, args);
 }

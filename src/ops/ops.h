@@ -80,6 +80,9 @@ void pf_ops_rewind(pf_ops *ops, pf_mark mark);
 /* Uninitialised F32 tensors in the arena. */
 pf_status pf_ops_tensor(pf_ops *ops, int rank, const int64_t *shape,
                         pf_tensor *out);
+/* The same for keys and values that attend finds there: BF16 where the platform would
+ * round them to that anyway. */
+pf_status pf_ops_keys(pf_ops *ops, int rank, const int64_t *shape, pf_tensor *out);
 pf_status pf_ops_matrix(pf_ops *ops, int64_t rows, int64_t columns,
                         pf_tensor *out);
 /* A feature map [C, T, H, W] in the platform's layout. */

@@ -70,8 +70,10 @@ static pf_status run_stage_dry(pf_job *job, int number, pf_ops *ops, dry_run *ru
     job->stage_flops[number] = ops->cost.flops;
     job->stage_arena[number] = ops->peak;
     job->stage_own[number] = tally ? tally->own_bytes : 0;
-    bytes.device += ops->peak + (tally ? tally->own_bytes + tally->fixed_bytes : 0);
-    if (!engine->platform->capabilities.own_memory)
+    const pf_capabilities *c = &engine->platform->capabilities;
+    bytes.device += pf_block_bytes(c, ops->peak);
+    bytes.device += tally ? pf_block_bytes(c, tally->own_bytes) + tally->fixed_bytes : 0;
+    if (!c->own_memory)
         bytes = (pf_memory){bytes.host + bytes.device, 0};
     run->most.host = bytes.host > run->most.host ? bytes.host : run->most.host;
     run->most.device = bytes.device > run->most.device ? bytes.device : run->most.device;

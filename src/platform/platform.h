@@ -52,9 +52,19 @@ typedef struct pf_capabilities {
                                      * where memory allows */
     bool wide_tables;               /* see pf_rope_table */
     bool rounds_products;           /* see PF_MATH_FAST */
+    bool narrow_keys;               /* see pf_attend_args */
     int tensor_slack;               /* bytes that must be free behind each tensor, for
                                      * vector units that fetch whole units */
+    int block_unit, block_extra;    /* what `allocate` takes from the memory: a multiple of
+                                     * the one, and the other; 0: what is asked for */
 } pf_capabilities;
+
+/* What a block of so many bytes takes from the memory. */
+static inline int64_t pf_block_bytes(const pf_capabilities *c, int64_t bytes)
+{
+    int64_t unit = c->block_unit > 0 ? c->block_unit : 1;
+    return bytes > 0 ? (bytes + unit - 1) / unit * unit + c->block_extra : 0;
+}
 
 /* --- weights ---------------------------------------------------------------- */
 
@@ -121,16 +131,18 @@ typedef enum pf_norm_kind {
     PF_NORM_RMS                     /* x / sqrt(mean(x^2) + eps) */
 } pf_norm_kind;
 
-/* a = r(norm(x) * weight + bias); y = r(r(a * factor) + shift).
- * x, y [M, C], y may be x.  weight, bias [C] or null.  shift and factor: both
- * null, or both [C], or both [M, C].  Statistics in f32 or better, and sound for
- * a mean much larger than the deviation (two passes). */
+/* a = r(norm(x) * weight + bias); y = r(r(a * factor) + shift); with `plus` sum =
+ * r(x + plus) comes first and takes the place of x.
+ * x, y, plus, sum [M, C], y may be x, sum is another.  weight, bias [C] or null.
+ * shift and factor: both null, or both [C], or both [M, C].  Statistics in f32 or
+ * better, and sound for a mean much larger than the deviation (two passes). */
 typedef struct pf_norm_args {
     pf_numerics numerics;
     pf_norm_kind kind;
     float epsilon;
     pf_tensor x;
     pf_tensor weight, bias;
+    pf_tensor plus, sum;            /* both or none */
     pf_tensor shift, factor;
     pf_tensor y;
 } pf_norm_args;
@@ -177,7 +189,8 @@ typedef struct pf_attend_args {
     pf_numerics numerics;
     pf_tensor x;                    /* [G*Lq, C]: rows may be strided */
     pf_tensor condition;            /* [G*Lk, K], may be x; null: keys and values are kept */
-    pf_tensor kept;                 /* [2, G*Lk, D]: keys, values; or null */
+    pf_tensor kept;                 /* [2, G*Lk, D]: keys, values; or null.  BF16 with
+                                     * PF_MATH_FAST where capabilities.narrow_keys */
     pf_projection q, k, v, out;     /* out [N, D], without norm and rotation */
     float epsilon;                  /* of the norms */
     pf_rope_form form;
@@ -281,7 +294,7 @@ typedef struct pf_guidance_args {
     pf_tensor v;
 } pf_guidance_args;
 
-/* to = r(from), same shape, any strides, F32 only. */
+/* to = r(from), same shape, any strides, F32; or to BF16 where capabilities.narrow_keys. */
 typedef struct pf_copy_args {
     pf_numerics numerics;
     pf_tensor from, to;

@@ -13,18 +13,24 @@
 
 enum { KEEP_DTYPE = 0, ALLOW_DOWN = 1, USE_FP16 = 2, USE_HF32 = 3, FP32_ADD = 4 };
 
-/* Of the inputs `first` and the next, into `out`, which has dtype `wanted`. */
-static void require_products(op *o, int first, aclDataType wanted, int8_t cube)
+/* Of the inputs `first` and the next, into `out`, which has dtype `wanted` or `other`. */
+static void require_products_or(op *o, int first, aclDataType wanted, aclDataType other,
+                                int8_t cube)
 {
     const view *x = &o->in[first], *w = &o->in[first + 1];
     OP_REQUIRE(o, cube >= 0 && cube <= 4, "cubeMathType is %d", cube);
     OP_REQUIRE(o, x->dtype == w->dtype, "a product of dtypes %d and %d", (int)x->dtype,
                (int)w->dtype);
-    OP_REQUIRE(o, o->out[0].dtype == wanted, "out has dtype %d, but must have %d",
-               (int)o->out[0].dtype, (int)wanted);
+    OP_REQUIRE(o, o->out[0].dtype == wanted || o->out[0].dtype == other,
+               "out has dtype %d, but must have %d", (int)o->out[0].dtype, (int)wanted);
     OP_REQUIRE(o, view_dense(&o->out[0]), "out is not contiguous");
     o->number[2] = (cube == ALLOW_DOWN || cube == USE_HF32) && x->dtype == ACL_FLOAT;
     COUNT(matmuls);
+}
+
+static void require_products(op *o, int first, aclDataType wanted, int8_t cube)
+{
+    require_products_or(o, first, wanted, wanted, cube);
 }
 
 static void to_hf32(float *values, int64_t count)
@@ -151,9 +157,11 @@ PHASE_ONE(Addmm, const aclTensor *self, const aclTensor *mat1, const aclTensor *
     require_matrices(o, 1, 2);
     OP_REQUIRE(o, view_broadcasts(&o->in[0], &o->out[0]) && o->in[0].rank <= 2,
                "self cannot be repeated to the shape of out");
-    /* self and the product promote to the dtype of out. */
+    /* self and the product promote to the dtype of out; newer versions cast it. */
     aclDataType product = o->in[1].dtype, self_dtype = o->in[0].dtype;
-    require_products(o, 1, self_dtype == product ? product : ACL_FLOAT, cubeMathType);
+    aclDataType promoted = self_dtype == product ? product : ACL_FLOAT;
+    require_products_or(o, 1, promoted, CANN_PROFILE > 81 ? product : promoted,
+                        cubeMathType);
     return op_end(o, run_Addmm);
 }
 
@@ -414,13 +422,14 @@ PHASE_ONE(Convolution, const aclTensor *input, const aclTensor *weight,
 
 /* --- norms ------------------------------------------------------------------------------ */
 
-/* Rows of `width`; number[0] is eps, number[1] the width. */
-static int run_LayerNorm(op *o)
+/* Rows x of number[1], in place, with weight and bias, where they are, from input
+ * `affine` on; number[0] is eps. */
+static void normalise(op *o, float *x, int affine)
 {
     int64_t width = (int64_t)o->number[1], rows = view_count(&o->in[0]) / width;
-    float *x = op_load(o, &o->in[0]);
-    const float *w = op_has(&o->in[1]) ? op_load(o, &o->in[1]) : NULL;
-    const float *b = op_has(&o->in[2]) ? op_load(o, &o->in[2]) : NULL;
+    const view *weight = &o->in[affine], *bias = &o->in[affine + 1];
+    const float *w = op_has(weight) ? op_load(o, weight) : NULL;
+    const float *b = op_has(bias) ? op_load(o, bias) : NULL;
     for (int64_t i = 0; i < rows; i++) {
         float *row = x + i * width;
         double mean = 0.0, squares = 0.0;
@@ -435,6 +444,12 @@ static int run_LayerNorm(op *o)
             row[j] = value * (w ? w[j] : 1.0f) + (b ? b[j] : 0.0f);
         }
     }
+}
+
+static int run_LayerNorm(op *o)
+{
+    float *x = op_load(o, &o->in[0]);
+    normalise(o, x, 1);
     op_store(&o->out[0], x);
     return 0;
 }
@@ -473,6 +488,86 @@ PHASE_ONE(LayerNorm, const aclTensor *input, const aclIntArray *normalizedShape,
         OP_REQUIRE(o, o->in[1].dtype == o->in[2].dtype, "weight and bias differ in dtype");
     return op_end(o, run_LayerNorm);
 }
+
+#if CANN_PROFILE > 80
+
+/* x = x1 + x2, its norm y; mean and rstd are for training: NaN here. */
+static int run_AddLayerNorm(op *o)
+{
+    float *x = op_load(o, &o->in[0]);
+    const float *plus = op_load(o, &o->in[1]);
+    int64_t count = view_count(&o->in[0]), rows = view_count(&o->out[1]);
+    float *unused = op_memory(o, rows);
+    for (int64_t i = 0; i < count; i++)
+        x[i] += plus[i];
+    op_store(&o->out[3], x);
+    normalise(o, x, 2);
+    op_store(&o->out[0], x);
+    for (int64_t i = 0; i < rows; i++)
+        unused[i] = NAN;
+    op_store(&o->out[1], unused);
+    op_store(&o->out[2], unused);
+    return 0;
+}
+
+/* One of the documented rows: what x1 and x2 promote to is the dtype of y and x; gamma and
+ * beta are FLOAT, or all is one dtype. */
+static void require_sum_dtypes(op *o)
+{
+    const view *x1 = &o->in[0], *x2 = &o->in[1], *gamma = &o->in[2], *beta = &o->in[3];
+    bool same = x1->dtype == x2->dtype;
+    OP_REQUIRE(o, same || x1->dtype == ACL_FLOAT || x2->dtype == ACL_FLOAT,
+               "x1 and x2 have dtypes %d and %d", (int)x1->dtype, (int)x2->dtype);
+    aclDataType sum = same ? x1->dtype : ACL_FLOAT;
+    OP_REQUIRE(o, gamma->dtype == beta->dtype &&
+                      (gamma->dtype == ACL_FLOAT || (same && gamma->dtype == sum)),
+               "gamma or beta has another dtype than FLOAT");
+    OP_REQUIRE(o, o->out[0].dtype == sum && o->out[3].dtype == sum,
+               "yOut or xOut is not of dtype %d", (int)sum);
+}
+
+static void require_sum_shapes(op *o)
+{
+    const view *x1 = &o->in[0];
+    int64_t width = x1->rank > 0 ? x1->shape[x1->rank - 1] : 0;
+    view each = *x1;
+    each.shape[x1->rank > 0 ? x1->rank - 1 : 0] = 1;
+    op_require(o, view_same_shape(x1, &o->in[1]) && view_same_shape(x1, &o->out[0]) &&
+                      view_same_shape(x1, &o->out[3]), ACLNN_ERR_INNER_TILING,
+               "x1, x2, yOut and xOut differ in shape");
+    op_require(o, view_same_shape(&each, &o->out[1]) && view_same_shape(&each, &o->out[2]),
+               ACLNN_ERR_INNER_TILING, "meanOut or rstdOut has the wrong shape");
+    for (int i = 2; i < 4; i++)
+        op_require(o, o->in[i].rank == 1 && o->in[i].shape[0] == width && width > 0,
+                   ACLNN_ERR_INNER_TILING, "gamma or beta is not of the last extent");
+    o->number[1] = (double)width;
+}
+
+PHASE_ONE(AddLayerNorm, const aclTensor *x1, const aclTensor *x2, const aclTensor *gamma,
+          const aclTensor *beta, const aclTensor *biasOptional, double epsilon,
+          bool additionalOutput, const aclTensor *yOut, const aclTensor *meanOut,
+          const aclTensor *rstdOut, const aclTensor *xOut)
+{
+    OP_BEGIN(AddLayerNorm);
+    op_input(o, x1, T_FLOATS);
+    op_input(o, x2, T_FLOATS);
+    op_input(o, gamma, T_FLOATS);
+    op_input(o, beta, T_FLOATS);
+    OP_REQUIRE(o, !biasOptional && additionalOutput,
+               "a bias, or no output of the sum, is not emulated");
+    op_output(o, yOut, T_FLOATS);
+    op_output(o, meanOut, T_F32);
+    op_output(o, rstdOut, T_F32);
+    op_output(o, xOut, T_FLOATS);
+    if (o->status == 0) {
+        require_sum_shapes(o);
+        require_sum_dtypes(o);
+    }
+    o->number[0] = epsilon;
+    return op_end(o, run_AddLayerNorm);
+}
+
+#endif
 
 static int run_RmsNorm(op *o)
 {

@@ -193,14 +193,23 @@ static void test_attend_falls_back_outside(void **state)
     assert_false(attend_is_fused(1, 8, false));
 }
 
-/* Operators of a bf16 layer with a bias, on a platform that is opened for it. */
-static int64_t launches_of_a_layer(void)
+/* Operators that `run` issues on a platform that is opened for it. */
+static int64_t launches_of(int64_t (*run)(void))
 {
     pf_platform *shared = platform;
     const pf_platform_options options = {.name = "ascend"};
+    assert_int_equal(pf_platform_open(&options, &platform, NULL), PF_OK);
+    int64_t launches = run();
+    pf_platform_close(platform);
+    platform = shared;
+    return launches;
+}
+
+/* A bf16 layer with a bias. */
+static int64_t run_a_layer(void)
+{
     pf_weight weight;
     float first = 0.0f;
-    assert_int_equal(pf_platform_open(&options, &platform, NULL), PF_OK);
     pf_projection p = flat_layer(32, 16, &weight);
     pf_tensor x = matrix(3, 16), y = matrix(3, 32);
     int64_t before = platform->tally.launches;
@@ -212,8 +221,27 @@ static int64_t launches_of_a_layer(void)
     assert_true(first == 0.5f);
     discard_layer(&p, &weight);
     discard(x), discard(y);
-    pf_platform_close(platform);
-    platform = shared;
+    return launches;
+}
+
+/* Two of them with GELU between. */
+static int64_t run_feed_forward(void)
+{
+    pf_weight weights[2];
+    float first = 0.0f;
+    pf_projection in = flat_layer(48, 16, &weights[0]);
+    pf_projection out = flat_layer(16, 48, &weights[1]);
+    pf_tensor x = matrix(3, 16), hidden = matrix(3, 48), y = matrix(3, 16);
+    int64_t before = platform->tally.launches;
+    assert_int_equal(platform->table.feed_forward(platform, &(pf_feed_forward_args){
+        .numerics = {PF_MATH_FAST, false}, .x = x, .in = in, .out = out,
+        .activation = PF_ACTIVATION_GELU_TANH, .hidden = hidden, .y = y}, NULL), PF_OK);
+    int64_t launches = platform->tally.launches - before;
+    assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
+    assert_true(first == 0.5f);
+    discard_layer(&in, &weights[0]);
+    discard_layer(&out, &weights[1]);
+    discard(x), discard(hidden), discard(y);
     return launches;
 }
 
@@ -221,10 +249,45 @@ static int64_t launches_of_a_layer(void)
 static void test_bias_that_is_not_taken(void **state)
 {
     (void)state;
-    assert_int_equal(launches_of_a_layer(), 2);
+    assert_int_equal(launches_of(run_a_layer), 2);
     fail_nth("aclnnAddmmGetWorkspaceSize", 1, 161002);
-    assert_int_equal(launches_of_a_layer(), 3);
+    assert_int_equal(launches_of(run_a_layer), 3);
     fail_nth(NULL, 0, 0);
+}
+
+/* A version that does not cast what that gives gets it cast by another operator. */
+static void test_product_that_stays_wide(void **state)
+{
+    (void)state;
+    assert_int_equal(launches_of(run_feed_forward), 4);
+    fail_nth("aclnnAddmmGetWorkspaceSize", 2, 161002);
+    assert_int_equal(launches_of(run_feed_forward), 5);
+    fail_nth(NULL, 0, 0);
+}
+
+/* Operators of a modulated norm of x + plus. */
+static int64_t launches_of_a_sum(pf_norm_kind kind)
+{
+    float sum = 0.0f;
+    pf_tensor x = matrix(3, 16), plus = matrix(3, 16), y = matrix(3, 16);
+    pf_tensor total = matrix(3, 16), rows = matrix(2, 16);
+    int64_t before = platform->tally.launches;
+    assert_int_equal(platform->table.norm(platform, &(pf_norm_args){
+        .kind = kind, .epsilon = 1e-6f, .x = x, .plus = plus, .sum = total, .y = y,
+        .factor = pf_vector(rows.data, PF_F32, 16),
+        .shift = pf_vector((float *)rows.data + 16, PF_F32, 16)}, NULL), PF_OK);
+    int64_t launches = platform->tally.launches - before;
+    assert_int_equal(platform->table.download(platform, &sum, total.data, 4, NULL), PF_OK);
+    assert_true(sum == 1.0f);
+    discard(x), discard(plus), discard(y), discard(total), discard(rows);
+    return launches;
+}
+
+static void test_sum_and_norm_are_one(void **state)
+{
+    (void)state;
+    assert_int_equal(launches_of_a_sum(PF_NORM_LAYER), 1);
+    assert_true(launches_of_a_sum(PF_NORM_RMS) > 2);
 }
 
 /* A map of one channel and row through a kernel of one tap, transposed or dilated. */
@@ -284,6 +347,8 @@ int main(void)
         cmocka_unit_test(test_rope_falls_back_outside),
         cmocka_unit_test(test_attend_falls_back_outside),
         cmocka_unit_test(test_bias_that_is_not_taken),
+        cmocka_unit_test(test_product_that_stays_wide),
+        cmocka_unit_test(test_sum_and_norm_are_one),
         cmocka_unit_test(test_conv_falls_back_outside),
     };
     return cmocka_run_group_tests(tests, open_platform, close_platform);

@@ -90,6 +90,10 @@ OPERATOR(Convolution, const aclTensor *input, const aclTensor *weight,
 OPERATOR(LayerNorm, const aclTensor *input, const aclIntArray *shape,
          const aclTensor *weight, const aclTensor *bias, double eps, aclTensor *out,
          aclTensor *mean, aclTensor *rstd)
+OPERATOR(AddLayerNorm, const aclTensor *x1, const aclTensor *x2, const aclTensor *gamma,
+         const aclTensor *beta, const aclTensor *bias, double eps, bool additional,
+         const aclTensor *y, const aclTensor *mean, const aclTensor *rstd,
+         const aclTensor *x)
 OPERATOR(RmsNorm, const aclTensor *x, const aclTensor *gamma, double eps,
          const aclTensor *y, const aclTensor *rstd)
 OPERATOR(RotaryPositionEmbedding, const aclTensor *x, const aclTensor *cos,
@@ -636,6 +640,49 @@ CASE(norm_of_affine_dtypes)
         F32(at(0), 2, 8), ARRAY(8), BF16(at(2), 8), BF16(at(3), 8), 1e-6,
         F32(at(1), 2, 8), NULL, NULL, &workspace, &executor);
 }
+
+typedef struct sum_case {
+    aclTensor *x1, *x2, *gamma, *y, *rstd, *x;
+} sum_case;
+
+static int plan_sum(sum_case c)
+{
+    return aclnnAddLayerNormGetWorkspaceSize(
+        c.x1, c.x2, c.gamma, F32(at(3) + 64, 8), NULL, 1e-6, true, c.y,
+        F32(at(6), 2, 1), c.rstd, c.x, &workspace, &executor);
+}
+
+CASE(sum_of_dtypes)
+{
+    return plan_sum((sum_case){F32(at(0), 2, 8), BF16(at(1), 2, 8), BF16(at(3), 8),
+                               F32(at(2), 2, 8), F32(at(5), 2, 1), F32(at(4), 2, 8)});
+}
+CASE(sum_into_bf16)
+{
+    return plan_sum((sum_case){F32(at(0), 2, 8), F32(at(1), 2, 8), F32(at(3), 8),
+                               BF16(at(2), 2, 8), F32(at(5), 2, 1), BF16(at(4), 2, 8)});
+}
+CASE(sum_of_shapes)
+{
+    return plan_sum((sum_case){F32(at(0), 2, 8), F32(at(1), 1, 8), F32(at(3), 8),
+                               F32(at(2), 2, 8), F32(at(5), 2, 1), F32(at(4), 2, 8)});
+}
+CASE(sum_of_short_rstd)
+{
+    return plan_sum((sum_case){F32(at(0), 2, 8), F32(at(1), 2, 8), F32(at(3), 8),
+                               F32(at(2), 2, 8), F32(at(5), 1, 1), F32(at(4), 2, 8)});
+}
+CASE(sum_in_place)
+{
+    aclTensor *x = F32(at(0), 2, 8);
+    return plan_sum((sum_case){x, F32(at(1), 2, 8), F32(at(3), 8), F32(at(2), 2, 8),
+                               F32(at(5), 2, 1), x});
+}
+CASE(sum_without_x)
+{
+    return plan_sum((sum_case){F32(at(0), 2, 8), F32(at(1), 2, 8), F32(at(3), 8),
+                               F32(at(2), 2, 8), F32(at(5), 2, 1), NULL});
+}
 CASE(rms_without_gamma)
 {
     return aclnnRmsNormGetWorkspaceSize(F32(at(0), 2, 8), NULL, 1e-6, F32(at(1), 2, 8),
@@ -978,6 +1025,8 @@ static const wrong_use cases[] = {
     USE(161002, conv_array_of_wrong_length), USE(161001, conv_without_array),
     USE(161002, norm_of_wrong_shape), USE(161002, norm_of_affine_dtypes),
     USE(161001, rms_without_gamma), USE(161001, rms_without_rstd),
+    USE(161002, sum_of_dtypes), USE(161002, sum_into_bf16), USE(561002, sum_of_shapes),
+    USE(561002, sum_of_short_rstd), USE(161002, sum_in_place), USE(161001, sum_without_x),
     USE(161002, rms_of_short_rstd), USE(161002, rope_of_dtypes),
     USE(161002, rope_of_quarters), USE(161002, rope_too_wide),
     USE(161002, rope_of_many_heads), USE(161002, rope_of_three_axes),

@@ -239,7 +239,7 @@ static pf_status golden_time(step_case *s, int tower, const char *name,
     PF_TRY(pf_op_unary(&s->ops, &(pf_unary_args){
         .kind = PF_UNARY_ROUND_BF16, .x = m, .y = m}));
     out->modulation = pf_tensor_reshape(m, 2, out->modulation.shape);
-    return PF_OK;
+    return pf_tower_modulate(tower == 0 ? s->towers.video : s->towers.audio, &s->ops, out);
 }
 
 static void count_equal(step_case *s, const char *tensor, const pf_tensor *value)

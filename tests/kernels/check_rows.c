@@ -19,21 +19,26 @@ typedef struct norm_variant {
     pf_norm_kind kind;
     bool weight, bias, in_place, strided;
     int modulate, data;
+    bool plus;
 } norm_variant;
 
 static const norm_variant norm_variants[] = {
-    {PF_NORM_LAYER, false, false, false, false, MODULATE_NOT, DATA_PLAIN},
-    {PF_NORM_RMS, true, false, false, true, MODULATE_NOT, DATA_PLAIN},
-    {PF_NORM_LAYER, true, true, true, true, MODULATE_NOT, DATA_PLAIN},
-    {PF_NORM_LAYER, false, false, false, true, MODULATE_ALL, DATA_PLAIN},
-    {PF_NORM_LAYER, false, false, true, false, MODULATE_ROWS, DATA_PLAIN},
-    {PF_NORM_LAYER, true, true, false, false, MODULATE_NOT, DATA_OFFSET},
-    {PF_NORM_LAYER, false, false, true, true, MODULATE_ALL, DATA_OFFSET},
-    {PF_NORM_RMS, true, false, true, false, MODULATE_NOT, DATA_OFFSET},
-    {PF_NORM_LAYER, false, true, false, true, MODULATE_NOT, DATA_ZERO},
-    {PF_NORM_RMS, false, false, false, false, MODULATE_NOT, DATA_ZERO},
-    {PF_NORM_RMS, true, true, true, true, MODULATE_ROWS, DATA_SMALL},
-    {PF_NORM_LAYER, true, false, false, false, MODULATE_NOT, DATA_SMALL},
+    {PF_NORM_LAYER, false, false, false, false, MODULATE_NOT, DATA_PLAIN, false},
+    {PF_NORM_RMS, true, false, false, true, MODULATE_NOT, DATA_PLAIN, false},
+    {PF_NORM_LAYER, true, true, true, true, MODULATE_NOT, DATA_PLAIN, false},
+    {PF_NORM_LAYER, false, false, false, true, MODULATE_ALL, DATA_PLAIN, false},
+    {PF_NORM_LAYER, false, false, true, false, MODULATE_ROWS, DATA_PLAIN, false},
+    {PF_NORM_LAYER, true, true, false, false, MODULATE_NOT, DATA_OFFSET, false},
+    {PF_NORM_LAYER, false, false, true, true, MODULATE_ALL, DATA_OFFSET, false},
+    {PF_NORM_RMS, true, false, true, false, MODULATE_NOT, DATA_OFFSET, false},
+    {PF_NORM_LAYER, false, true, false, true, MODULATE_NOT, DATA_ZERO, false},
+    {PF_NORM_RMS, false, false, false, false, MODULATE_NOT, DATA_ZERO, false},
+    {PF_NORM_RMS, true, true, true, true, MODULATE_ROWS, DATA_SMALL, false},
+    {PF_NORM_LAYER, true, false, false, false, MODULATE_NOT, DATA_SMALL, false},
+    {PF_NORM_LAYER, false, false, false, false, MODULATE_ALL, DATA_PLAIN, true},
+    {PF_NORM_LAYER, false, false, false, true, MODULATE_ALL, DATA_PLAIN, true},
+    {PF_NORM_LAYER, true, true, false, false, MODULATE_NOT, DATA_PLAIN, true},
+    {PF_NORM_RMS, true, false, false, true, MODULATE_ROWS, DATA_PLAIN, true},
 };
 
 static const values norm_data[] = {
@@ -65,10 +70,10 @@ static void build_norm(trial *t, int shape, int variant)
     const norm_variant *v = &norm_variants[variant];
     pf_tensor x = view_rows(s[0], s[1], v->strided ? 5 : 0);
     limits allowed = norm_tolerance(t, v);
-    trial_say(t, " %s M=%lld C=%lld%s%s%s%s", v->kind ? "rms" : "layer",
+    trial_say(t, " %s M=%lld C=%lld%s%s%s%s%s", v->kind ? "rms" : "layer",
               (long long)s[0], (long long)s[1], v->in_place ? " y=x" : "",
               v->strided ? " strided" : "", v->modulate ? " modulated" : "",
-              data_names[v->data]);
+              v->plus ? " plus" : "", data_names[v->data]);
     pf_norm_args *a = &t->args.norm;
     *a = (pf_norm_args){
         .numerics = t->numerics,
@@ -83,6 +88,10 @@ static void build_norm(trial *t, int shape, int variant)
     } else {
         a->y = trial_output(t, "y", view_rows(s[0], s[1], v->strided ? 2 : 0),
                             allowed);
+    }
+    if (v->plus) {
+        a->plus = trial_input(t, "plus", view_rows(s[0], s[1], v->strided ? 4 : 0));
+        a->sum = trial_output(t, "sum", view_rows(s[0], s[1], 0), tolerance_of(t, 1e-6));
     }
     if (v->weight)
         a->weight = trial_input(t, "weight", view_make(1, &s[1]));

@@ -211,6 +211,11 @@ enum { ACL_OPTIONAL = 0, ACL_NEEDED = 1 };
       const aclTensor *bias, double epsilon, aclTensor *out,                   \
       aclTensor *mean, aclTensor *rstd),                                       \
       (I(0), A(0), I(1), I(2), R, O(0), NULL, NULL))                           \
+    X(ACL_OPTIONAL, AddLayerNorm, (const aclTensor *x1, const aclTensor *x2,   \
+      const aclTensor *gamma, const aclTensor *beta, const aclTensor *bias,    \
+      double epsilon, bool additional, const aclTensor *y,                     \
+      const aclTensor *mean, const aclTensor *rstd, const aclTensor *sum),     \
+      (I(0), I(1), I(2), I(3), NULL, R, true, O(0), O(1), O(2), O(3)))         \
     X(ACL_NEEDED, RmsNorm, (const aclTensor *x, const aclTensor *gamma,        \
       double epsilon, const aclTensor *y, const aclTensor *rstd),              \
       (I(0), I(1), R, O(0), O(1)))                                             \

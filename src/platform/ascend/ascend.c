@@ -69,7 +69,7 @@ static pf_status open_counter(const pf_platform *platform, pf_platform *out,
     ascend *counter;
     PF_TRY(ascend_counter_open(a, &counter, error));
     counter->tally = &out->tally;
-    out->tally.fixed_bytes = a->workspace_bytes;
+    out->tally.fixed_bytes = ascend_block_bytes(a->workspace_bytes);
     out->state = counter;
     return PF_OK;
 }
@@ -180,10 +180,11 @@ static bool accepts_conv_f32(ascend *a, char *memory)
         .array = {ones, none, ones, none}, .number = {ACL_KEEP_DTYPE}});
 }
 
-/* A bf16 product and a bias of f32 promote to f32, as documented: ask as well. */
-static bool accepts_mixed_products(ascend *a, char *at)
+/* A bf16 product and a bias of f32 promote to f32, as documented, and that may be cast to
+ * what the result shall be: ask as well. */
+static bool accepts_mixed_products(ascend *a, char *at, pf_dtype result)
 {
-    pf_tensor bias = pf_vector(at, PF_F32, 16), y = pf_matrix(at + 512, PF_F32, 1, 16);
+    pf_tensor bias = pf_vector(at, PF_F32, 16), y = pf_matrix(at + 512, result, 1, 16);
     pf_tensor x = pf_matrix(at + 128, PF_BF16, 1, 1);
     pf_tensor w = pf_matrix(at + 256, PF_BF16, 1, 16);
     return ascend_accepts(a, &(ascend_call){
@@ -197,12 +198,13 @@ static pf_status ask(ascend *a, pf_error *error)
 {
     void *memory = NULL;
     PF_TRY(ascend_enter(a, error));
-    a->facts.conv_f32 = a->facts.mixed_products = true;
+    a->facts.conv_f32 = a->facts.mixed_products = a->facts.narrow_products = true;
     if (a->plan)
         return PF_OK;
     PF_TRY(ascend_workspace(a, 1024, &memory));
     a->facts.conv_f32 = accepts_conv_f32(a, memory);
-    a->facts.mixed_products = accepts_mixed_products(a, memory);
+    a->facts.mixed_products = accepts_mixed_products(a, memory, PF_F32);
+    a->facts.narrow_products = accepts_mixed_products(a, memory, PF_BF16);
     return PF_OK;
 }
 
@@ -210,13 +212,16 @@ static void fill_capabilities(ascend *a, pf_capabilities *out)
 {
     *out = (pf_capabilities){
         .threads = 1,
-        .memory_bytes = ascend_free_bytes(a) + a->workspace_bytes,
+        .memory_bytes = ascend_free_bytes(a) + ascend_block_bytes(a->workspace_bytes),
         .own_memory = true,
         .maps_channels_last = false,
         .costly_launches = true,
         .wide_tables = true,
         .rounds_products = true,
+        .narrow_keys = true,
         .tensor_slack = 32,
+        .block_unit = ASCEND_BLOCK_UNIT,
+        .block_extra = ASCEND_BLOCK_EXTRA,
     };
     snprintf(out->name, sizeof out->name, "ascend");
     snprintf(out->isa, sizeof out->isa, "%.31s", a->facts.soc);

@@ -17,6 +17,7 @@ typedef struct attention_run {
     const pf_attention_args *args;
     int64_t heads, width, groups;
     int64_t queries, keys;              /* of a group */
+    pf_tensor k, v;                     /* F32 where they are multiplied as such */
     pf_tensor bias;                     /* without negative strides */
 } attention_run;
 
@@ -55,7 +56,7 @@ static pf_status score(const attention_run *r, row_block *b)
 {
     const pf_attention_args *args = r->args;
     pf_tensor q = pf_tensor_slice(by_heads(r, args->q), 0, query_row(r, b), b->rows);
-    pf_tensor k = keys_of(r, args->k, b), none = {0};
+    pf_tensor k = keys_of(r, r->k, b), none = {0};
     PF_TRY(ascend_product(r->a, pf_tensor_permute(q, (int[]){1, 0, 2}),
                           pf_tensor_permute(k, (int[]){1, 2, 0}), none, b->scores));
     PF_TRY(ascend_scale(r->a, b->scores, args->scale, b->scores));
@@ -96,7 +97,7 @@ static pf_status write_log_sum_exp(const attention_run *r, const row_block *b)
 static pf_status weigh(const attention_run *r, const row_block *b)
 {
     const pf_attention_args *args = r->args;
-    pf_tensor v = pf_tensor_permute(keys_of(r, args->v, b), (int[]){1, 0, 2});
+    pf_tensor v = pf_tensor_permute(keys_of(r, r->v, b), (int[]){1, 0, 2});
     pf_tensor out = pf_tensor_slice(by_heads(r, args->out), 0, query_row(r, b), b->rows);
     pf_tensor sums, none = {0};
     out = pf_tensor_permute(out, (int[]){1, 0, 2});
@@ -118,8 +119,17 @@ static pf_status attend_block(const attention_run *r, row_block *b)
     return weigh(r, b);
 }
 
-static pf_status attend_plain(const attention_run *r)
+/* Keys and values that are kept may be bf16. */
+static pf_status widen_keys(attention_run *r)
 {
+    if (r->k.dtype != PF_F32)
+        PF_TRY(ascend_dense(r->a, r->k, PF_F32, &r->k));
+    return r->v.dtype == PF_F32 ? PF_OK : ascend_dense(r->a, r->v, PF_F32, &r->v);
+}
+
+static pf_status attend_plain(attention_run *r)
+{
+    PF_TRY(widen_keys(r));
     int64_t rows = most_scores / (r->heads * r->keys);
     rows = rows < 1 ? 1 : rows;
     ascend_mark mark = ascend_scratch_mark(r->a);
@@ -261,8 +271,10 @@ pf_status ascend_attention(pf_platform *platform, const pf_attention_args *args,
 {
     ASCEND_ENTER(a, platform, error);
     int64_t groups = args->groups > 0 ? args->groups : 1;
-    attention_run r = {a, args, args->heads, args->q.shape[1] / args->heads, groups,
-                       args->q.shape[0] / groups, args->k.shape[0] / groups, args->bias};
+    attention_run r = {
+        .a = a, .args = args, .heads = args->heads, .groups = groups, .k = args->k,
+        .v = args->v, .width = args->q.shape[1] / args->heads, .bias = args->bias,
+        .queries = args->q.shape[0] / groups, .keys = args->k.shape[0] / groups};
     if (ascend_is_empty(&args->out))
         return PF_OK;
     if (!pf_tensor_is_null(&args->bias))

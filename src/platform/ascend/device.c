@@ -194,7 +194,7 @@ static int64_t kept_bytes(const ascend *a)
 {
     int64_t kept = 0;
     for (int i = 0; i < a->block_count; i++)
-        kept += a->blocks[i].used ? 0 : a->blocks[i].bytes;
+        kept += a->blocks[i].used ? 0 : ascend_block_bytes(a->blocks[i].bytes);
     return kept;
 }
 

@@ -18,7 +18,8 @@ typedef struct ascend_facts {
     char version[64];                   /* "8.1.RC1", "unknown" */
     int64_t cube_cores, vector_cores, l2_bytes;
     bool conv_f32;                      /* convolutions without HF32 are accepted */
-    bool mixed_products;                /* bf16 products with an f32 bias, into f32 */
+    bool mixed_products;                /* bf16 products with an f32 bias, into f32, */
+    bool narrow_products;               /* and into bf16 */
 } ascend_facts;
 
 typedef struct ascend_block {
@@ -95,10 +96,14 @@ pf_status ascend_check(ascend *a, int code, const char *what);
 /* Waits for the stream.  After a failure the stream is new and empty. */
 pf_status ascend_sync(ascend *a);
 
-/* What a block of so many bytes costs the device: CANN adds to it. */
+/* aclrtMalloc takes a multiple of the one, and the other. */
+enum { ASCEND_BLOCK_UNIT = 32, ASCEND_BLOCK_EXTRA = 32 };
+
+/* What a block of so many bytes costs the device. */
 static inline int64_t ascend_block_bytes(int64_t bytes)
 {
-    return (bytes + 31) / 32 * 32 + 32;
+    return pf_block_bytes(&(pf_capabilities){.block_unit = ASCEND_BLOCK_UNIT,
+                                             .block_extra = ASCEND_BLOCK_EXTRA}, bytes);
 }
 
 /* Blocks of device memory, 64-byte aligned, kept for the next who asks. */

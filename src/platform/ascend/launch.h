@@ -16,7 +16,7 @@ typedef enum ascend_operator {
     ASCEND_OPERATORS
 } ascend_operator;
 
-enum { ASCEND_IN = 4, ASCEND_OUT = 2, ASCEND_ARRAYS = 4, ASCEND_ARRAY = 8 };
+enum { ASCEND_IN = 4, ASCEND_OUT = 4, ASCEND_ARRAYS = 4, ASCEND_ARRAY = 8 };
 
 typedef struct ascend_array {
     int count;                          /* 0: left out */

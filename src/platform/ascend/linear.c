@@ -31,6 +31,12 @@ static pf_tensor transposed(const pf_weight *weight)
     return pf_tensor_permute(matrix, (int[]){1, 0});
 }
 
+bool ascend_projects_narrow(const ascend *a, const pf_weight *weight, pf_tensor bias)
+{
+    return weight->math == PF_MATH_FAST &&
+           (pf_tensor_is_null(&bias) || a->facts.narrow_products);
+}
+
 /* With bf16 weights the product is rounded to bf16 at worst, which is the only form of
  * it that there is by itself; the bias is added in f32. */
 pf_status ascend_project(ascend *a, const pf_weight *weight, pf_tensor bias, pf_tensor x,
@@ -42,7 +48,7 @@ pf_status ascend_project(ascend *a, const pf_weight *weight, pf_tensor bias, pf_
         return ascend_product(a, x, w, bias, y);
     }
     PF_TRY(ascend_dense(a, x, PF_BF16, &x));
-    if (!pf_tensor_is_null(&bias) && a->facts.mixed_products)
+    if (y.dtype == PF_BF16 || (!pf_tensor_is_null(&bias) && a->facts.mixed_products))
         return ascend_product(a, x, w, bias, y);
     PF_TRY(ascend_temp(a, PF_BF16, 2, y.shape, &rounded));
     PF_TRY(ascend_product(a, x, w, none, rounded));

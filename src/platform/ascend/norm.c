@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "platform/ascend/operators.h"
+#include "platform/reference/kernels.h"
 
 /* --- rows --------------------------------------------------------------------------- */
 
@@ -72,12 +73,35 @@ static pf_status norm_into(ascend *a, const pf_norm_args *args, pf_tensor y)
     return modulated ? modulate(a, args, y) : PF_OK;
 }
 
-pf_status ascend_norm(pf_platform *platform, const pf_norm_args *args, pf_error *error)
+/* Sum, norm and modulation in one operator. */
+static bool sums_too(const ascend *a, const pf_norm_args *args)
+{
+    return a->fused && ascend_has(a, ASCEND_AddLayerNorm) && folds(args) &&
+           pf_tensor_is_contiguous(&args->y) && !ascend_same(&args->x, &args->y);
+}
+
+static pf_status sum_and_norm(ascend *a, const pf_norm_args *args)
+{
+    int64_t each[2] = {args->x.shape[0], 1};
+    pf_tensor mean, deviation;
+    PF_TRY(ascend_temp(a, PF_F32, 2, each, &mean));
+    PF_TRY(ascend_temp(a, PF_F32, 2, each, &deviation));
+    return ascend_launch(a, &(ascend_call){
+        .op = ASCEND_AddLayerNorm,
+        .in = {args->x, args->plus, args->factor, args->shift},
+        .out = {args->y, mean, deviation, args->sum}, .real = (double)args->epsilon});
+}
+
+pf_status ascend_norm(pf_platform *platform, const pf_norm_args *given, pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
+    pf_norm_args own_args = *given, *args = &own_args;
     pf_tensor y = args->y;
     if (ascend_is_empty(&y))
         return PF_OK;
+    if (!pf_tensor_is_null(&args->plus) && sums_too(a, args))
+        return sum_and_norm(a, args);
+    PF_TRY(reference_sum_first(platform, args, error));
     bool own = ascend_same(&args->x, &y) || !pf_tensor_is_contiguous(&y);
     if (own)
         PF_TRY(ascend_temp(a, PF_F32, 2, y.shape, &y));

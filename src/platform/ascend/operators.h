@@ -63,14 +63,18 @@ pf_status ascend_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
 
 /* --- pieces of kernels that larger ones are made of ---------------------------------- */
 
-/* y = x W^T + bias: x F32, or BF16 already; y F32, contiguous. */
+/* Is there a product with this bias that comes out as bf16? */
+bool ascend_projects_narrow(const ascend *a, const pf_weight *weight, pf_tensor bias);
+
+/* y = x W^T + bias: x F32, or BF16 already; y contiguous, F32 or, where there is such a
+ * product, BF16. */
 pf_status ascend_project(ascend *a, const pf_weight *weight, pf_tensor bias, pf_tensor x,
                          pf_tensor y);
 
 /* A linear layer whose product may lie in `space` [M, N] F32 (or null) on its way. */
 pf_status ascend_linear_in(ascend *a, const pf_linear_args *args, pf_tensor space);
 
-/* y = x / rms(x) * gamma, y another tensor. */
+/* y = x / rms(x) * gamma, y another tensor of x's dtype. */
 pf_status ascend_rms_norm(ascend *a, pf_tensor x, pf_tensor gamma, float epsilon,
                           pf_tensor y);
 

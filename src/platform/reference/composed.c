@@ -3,6 +3,18 @@
  */
 #include "platform/reference/kernels.h"
 
+pf_status reference_sum_first(pf_platform *platform, pf_norm_args *args, pf_error *error)
+{
+    pf_tensor x = args->x, plus = args->plus;
+    if (pf_tensor_is_null(&plus))
+        return PF_OK;
+    args->x = args->sum;
+    args->plus = args->sum = (pf_tensor){0};
+    return platform->table.binary(platform, &(pf_binary_args){
+        .numerics = args->numerics, .kind = PF_BINARY_ADD, .a = x, .b = plus,
+        .y = args->x}, error);
+}
+
 static pf_status project(pf_platform *platform, const pf_attend_args *args,
                          const pf_projection *p, const pf_tensor *x, const pf_tensor *y,
                          pf_error *error)

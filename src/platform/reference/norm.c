@@ -67,8 +67,8 @@ static void normalise_rows(void *argument, int64_t begin, int64_t end, int worke
 pf_status reference_norm(pf_platform *platform, const pf_norm_args *args,
                          pf_error *error)
 {
-    (void)error;
     pf_norm_args copy = *args;
+    PF_TRY(reference_sum_first(platform, &copy, error));
     pf_pool_for(platform->pool, args->x.shape[0], 4, normalise_rows, &copy);
     return PF_OK;
 }
