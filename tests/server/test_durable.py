@@ -118,6 +118,21 @@ def test_a_job_that_kills_the_server_is_given_up(start):
     assert done["status"] == "failed" and done["error"]["code"] == "gave_up"
 
 
+def test_others_go_first_while_a_film_rests(start):
+    server = start("--rate", "0")
+    video, other = server.create(num_inference_steps=8), server.create()
+    server.stop(signal.SIGKILL)
+    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as store:
+        store.execute("UPDATE videos SET status = 1, starts = 7 WHERE id = ?",
+                      (video["id"],))
+        store.commit()
+    server.start()
+    assert server.video(video["id"])["status"] == "in_progress"
+    assert server.wait(other["id"])["status"] == "completed"
+    assert server.video(video["id"])["status"] == "in_progress"
+    assert server.wait(video["id"])["status"] == "completed"
+
+
 def test_two_servers_do_not_share_a_folder(start):
     server = start()
     with pytest.raises(AssertionError, match="another server"):
