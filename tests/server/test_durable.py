@@ -244,6 +244,37 @@ def test_a_store_that_is_not_ours_is_refused(start, change, words):
     assert words in server.log.read_text()
 
 
+@pytest.mark.parametrize("size, words", [
+    (None, "missing or empty"), (0, "missing or empty"), (100, "damaged"),
+    (511, "damaged"), (512, "job store"), (4095, "job store"),
+])
+def test_a_store_that_has_been_cut_is_refused(start, size, words):
+    server = start()
+    video = server.create({"input_reference": ("a.png", png())}, **SLOW)
+    assert server.stop() == 0
+    path = server.folder / "phonofilm.db"
+    if size is None:
+        path.unlink()
+    else:
+        with open(path, "r+b") as store:
+            store.truncate(size)
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="no start"):
+            server.start()
+    assert words in server.log.read_text().splitlines()[-1]
+    assert (server.folder / "videos" / video["id"] / "first").exists()
+
+
+def test_a_store_that_is_cut_to_nothing_has_its_log_still(start):
+    server = start()
+    server.stop(signal.SIGKILL)
+    (server.folder / "phonofilm.db").write_bytes(b"")
+    with pytest.raises(AssertionError, match="no start"):
+        server.start()
+    assert "damaged" in server.log.read_text()
+    assert (server.folder / "phonofilm.db-wal").stat().st_size > 0
+
+
 def test_many_films_expire_while_other_work_goes_on(start):
     server = start("--header-timeout", "1")
     multiply(server)
