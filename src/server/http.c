@@ -6,8 +6,10 @@
  * time-out starts anew with every byte).
  */
 #include <errno.h>
+#include <linux/tcp.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -45,6 +47,8 @@ typedef struct peer {
     phase phase;
     double since;                       /* when the phase began */
     uint64_t bytes;                     /* of the body so far */
+    bool served;                        /* it has had a reply; by then it had sent */
+    uint64_t received;                  /* so many bytes */
     bool dropped;
     struct peer *next, *previous;
 } peer;
@@ -133,6 +137,34 @@ static void enter_phase(pf_http *http, struct MHD_Connection *connection, phase 
     pthread_mutex_unlock(&http->lock);
 }
 
+/* What has come in on a connection; 0 where the system does not say. */
+static uint64_t bytes_received(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t bytes = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0
+               ? info.tcpi_bytes_received
+               : 0;
+}
+
+static void await_next(pf_http *http, struct MHD_Connection *connection)
+{
+    enter_phase(http, connection, HEAD);
+    peer *p = peer_of(connection);
+    if (!p)
+        return;
+    pthread_mutex_lock(&http->lock);
+    p->served = true;
+    p->received = bytes_received(p->fd);
+    pthread_mutex_unlock(&http->lock);
+}
+
+/* Kept alive, and not in use: closing it is no reproach. */
+static bool is_idle(const peer *p)
+{
+    return p->phase == HEAD && p->served && bytes_received(p->fd) == p->received;
+}
+
 /* The library notices the shutdown and closes. */
 void pf_http_watch(pf_http *http)
 {
@@ -145,7 +177,7 @@ void pf_http_watch(pf_http *http)
         if (!late || p->dropped)
             continue;
         p->dropped = true;
-        http->counters.dropped++;
+        http->counters.dropped += !is_idle(p);
         shutdown(p->fd, SHUT_RDWR);
     }
     pthread_mutex_unlock(&http->lock);
@@ -220,7 +252,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
     pf_http_request *request = *context;
     (void)code;
     *context = NULL;
-    enter_phase(http, connection, HEAD);
+    await_next(http, connection);
     if (!request)
         return;
     http->options.done(request);

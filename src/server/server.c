@@ -235,13 +235,42 @@ static void sweep(pf_server *server)
     pf_free(path);
 }
 
+static bool has_videos(const pf_server *server)
+{
+    char *path = pf_path_join(server->output_dir, "videos");
+    DIR *folder = path ? opendir(path) : NULL;
+    struct dirent *entry = NULL;
+    while (folder && (entry = readdir(folder)) != NULL &&
+           !pf_video_id_is_sound(entry->d_name))
+        continue;
+    if (folder)
+        closedir(folder);
+    pf_free(path);
+    return entry != NULL;
+}
+
+/* Films without a store are not those of a new server, and not to be swept. */
+static pf_status check_presence(const pf_server *server, const char *path,
+                                pf_error *error)
+{
+    struct stat info;
+    bool present = stat(path, &info) == 0 && info.st_size > 0;
+    if (present || !has_videos(server))
+        return PF_OK;
+    return pf_fail(error, PF_E_IO,
+                   "%s is missing or empty, but there are films in %s/videos; put it "
+                   "back, or move them away", path, server->output_dir);
+}
+
 static pf_status open_store(pf_server *server, pf_error *error)
 {
     uint8_t secret[PF_DIGEST_BYTES];
     char *path = pf_path_join(server->output_dir, "phonofilm.db");
     if (!path)
         return pf_fail_memory(error, "paths", 1);
-    pf_status status = pf_store_open(path, &server->store, error);
+    pf_status status = check_presence(server, path, error);
+    if (status == PF_OK)
+        status = pf_store_open(path, &server->store, error);
     pf_free(path);
     PF_TRY(status);
     PF_TRY(pf_store_secret(server->store, secret, error));

@@ -6,12 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fault.h"
 #include "base/json.h"
 #include "base/memory.h"
 
-enum { BUSY_MS = 2000, SCHEMA_VERSION = 1 };
+enum { BUSY_MS = 2000, SCHEMA_VERSION = 1, LEAST_PAGE = 512 };
 
 struct pf_store {
     sqlite3 *db;
@@ -87,6 +88,32 @@ static void copy_column(sqlite3_stmt *row, int column, char *out, size_t room)
 
 /* --- opening ---------------------------------------------------------------------- */
 
+/* The size of PATH and SUFFIX, 0 when it is not there; below 0: out of memory. */
+static int64_t size_of(const char *path, const char *suffix)
+{
+    struct stat info;
+    char *whole = pf_format("%s%s", path, suffix);
+    int64_t size = !whole ? -1 : stat(whole, &info) == 0 ? (int64_t)info.st_size : 0;
+    pf_free(whole);
+    return size;
+}
+
+/* A file that has been cut below a page, or below its log, would be begun anew, and the
+ * log thrown away.  (One with a rollback journal is mended by SQLite.) */
+static pf_status check_size(const char *path, pf_error *error)
+{
+    int64_t bytes = size_of(path, ""), log = size_of(path, "-wal");
+    int64_t journal = size_of(path, "-journal");
+    if (bytes < 0 || log < 0 || journal < 0)
+        return pf_fail_memory(error, "job store", strlen(path));
+    bool cut = bytes < LEAST_PAGE && (bytes > 0 || log > 0);
+    if (!cut || journal > 0)
+        return PF_OK;
+    return pf_fail(error, PF_E_IO,
+                   "the job store is damaged: it has %lld bytes, but must have %d or more",
+                   (long long)bytes, LEAST_PAGE);
+}
+
 static pf_status check_version(pf_store *store, pf_error *error)
 {
     sqlite3_stmt *row;
@@ -122,8 +149,9 @@ pf_status pf_store_open(const char *path, pf_store **out, pf_error *error)
     pthread_mutex_init(&store->lock, NULL);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     pf_error inner = {0};
-    pf_status status = PF_OK;
-    if (sqlite3_open_v2(path, &store->db, flags, NULL) != SQLITE_OK)
+    pf_status status = check_size(path, &inner);
+    if (status == PF_OK &&
+        sqlite3_open_v2(path, &store->db, flags, NULL) != SQLITE_OK)
         status = pf_fail(&inner, PF_E_IO, "the job store cannot be opened: %s",
                          store->db ? sqlite3_errmsg(store->db) : "out of memory");
     if (status == PF_OK)

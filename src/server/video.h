@@ -40,7 +40,8 @@ typedef struct pf_video {
     char remixed_from[PF_VIDEO_ID_BYTES];
     int64_t bytes;                      /* of all its files, once completed */
     double run_seconds;                 /* of computing, over all runs */
-    int starts;                         /* runs since a step was last finished */
+    int starts;                         /* runs since a step was last finished; one
+                                         * that the server survives is taken back */
     char idempotency_key[PF_IDEMPOTENCY_BYTES];
     char idempotency_hash[PF_DIGEST_HEX];
 
@@ -50,6 +51,8 @@ typedef struct pf_video {
     bool deleted;                       /* no longer in the table */
     bool unsaved;                       /* the store does not know all of it yet */
     bool interrupted;                   /* was running when the server stopped */
+    double rests_until;                 /* if interrupted; on the clock of pf_seconds */
+    int failures;                       /* that may pass, since a step was last finished */
     uint64_t version;                   /* grows with every change that shows */
     int position;                       /* in the queue, from 1; 0: not queued */
     double predicted_seconds;

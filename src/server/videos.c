@@ -4,11 +4,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
 
-enum { MAX_STARTS = 20, MIN_RETRY = 2, MAX_RETRY = 110 };
+enum {
+    FREE_STARTS = 4,                    /* as many without a rest between */
+    MAX_STARTS = 20,
+    MAX_REST = 60,                      /* seconds */
+    MIN_RETRY = 2,
+    MAX_RETRY = 110
+};
 static const char cancelled_message[] = "cancelled on request";
 
 /* --- references ------------------------------------------------------------------- */
@@ -223,6 +231,8 @@ static pf_status take_loaded(void *user, pf_video *video)
     }
     videos->list[videos->count++] = video;
     video->interrupted = video->status == PF_VIDEO_RUNNING;
+    if (video->interrupted)
+        video->rests_until = pf_seconds() + pf_videos_rest(video->starts);
     videos->queued += video->status == PF_VIDEO_QUEUED;
     if (sscanf(video->id, "video_%12llx", &milliseconds) == 1)
         videos->last_id = milliseconds;
@@ -235,7 +245,11 @@ pf_status pf_videos_open(pf_videos *videos, pf_store *store, int max_queue,
     *videos = (pf_videos){.store = store, .max_queue = max_queue};
     pthread_mutex_init(&videos->lock, NULL);
     pthread_mutex_init(&videos->saving, NULL);
-    pthread_cond_init(&videos->changed, NULL);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&videos->changed, &clock);
+    pthread_condattr_destroy(&clock);
     pf_status status = pf_store_load(store, take_loaded, videos, error);
     if (status == PF_OK)
         reorder(videos);
@@ -474,6 +488,7 @@ void pf_videos_note_progress(pf_videos *videos, pf_video *video)
     pthread_mutex_lock(&videos->lock);
     bool changed = video->starts != 0;
     video->starts = 0;
+    video->failures = 0;
     pthread_mutex_unlock(&videos->lock);
     if (changed)
         save(videos, video);
@@ -481,18 +496,46 @@ void pf_videos_note_progress(pf_videos *videos, pf_video *video)
 
 /* --- the worker's side ------------------------------------------------------------ */
 
-/* Locked: an interrupted one, or the first in the queue. */
-static pf_video *pick(const pf_videos *videos)
+/* The server shows meanwhile that it lives without the film: one that is killed for
+ * other reasons does not get to the end of a rest, and the film is not blamed. */
+double pf_videos_rest(int starts)
+{
+    double seconds = 1;
+    if (starts < FREE_STARTS || starts >= MAX_STARTS)
+        return 0;
+    for (int i = FREE_STARTS; i < starts && seconds < MAX_REST; i++)
+        seconds *= 2;
+    return seconds < MAX_REST ? seconds : MAX_REST;
+}
+
+/* Locked: an interrupted one that has had its rest, or the first in the queue; if there
+ * is neither, *until says when the next rest ends (0: nobody rests). */
+static pf_video *pick(const pf_videos *videos, double *until)
 {
     pf_video *first = NULL;
+    double now = pf_seconds();
+    *until = 0;
     for (int i = 0; i < videos->count; i++) {
         pf_video *v = videos->list[i];
-        if (v->interrupted)
+        if (v->interrupted && v->rests_until <= now)
             return v;
+        if (v->interrupted && (*until <= 0 || v->rests_until < *until))
+            *until = v->rests_until;
         if (v->status == PF_VIDEO_QUEUED && v->position == 1)
             first = v;
     }
     return first;
+}
+
+/* Locked: sleeps until something changes, or until then (0: however long it takes). */
+static void await_change(pf_videos *videos, double until)
+{
+    struct timespec end = {.tv_sec = (time_t)until};
+    end.tv_nsec = (long)((until - (double)end.tv_sec) * 1e9);
+    if (until > 0)
+        pthread_cond_timedwait(&videos->changed, &videos->lock, &end);
+    else
+        pthread_cond_wait(&videos->changed, &videos->lock);
 }
 
 /* Locked. */
@@ -513,7 +556,8 @@ static void begin(pf_videos *videos, pf_video *video)
     pf_videos_touch(video);
 }
 
-/* A job that ends the process time and again must not do so for ever. */
+/* A job that ends the process time and again must not do so for ever.  By then the
+ * server has lived without it for ten minutes in all, and never long with it. */
 bool pf_videos_is_hopeless(const pf_video *video)
 {
     return video->starts > MAX_STARTS;
@@ -522,9 +566,11 @@ bool pf_videos_is_hopeless(const pf_video *video)
 pf_video *pf_videos_take(pf_videos *videos)
 {
     pf_video *video = NULL;
+    double until = 0;
     pthread_mutex_lock(&videos->lock);
-    while (!videos->closing && (videos->paused[0] || (video = pick(videos)) == NULL))
-        pthread_cond_wait(&videos->changed, &videos->lock);
+    while (!videos->closing &&
+           (videos->paused[0] || (video = pick(videos, &until)) == NULL))
+        await_change(videos, videos->paused[0] ? 0 : until);
     if (videos->closing) {
         pthread_mutex_unlock(&videos->lock);
         return NULL;
@@ -598,6 +644,9 @@ void pf_videos_put_back(pf_videos *videos, pf_video *video)
     pthread_mutex_lock(&videos->lock);
     video->job = NULL;
     video->interrupted = true;          /* it is the next one */
+    if (video->starts > 0)
+        video->starts--;                /* the server has survived it */
+    video->unsaved = true;
     end_run(videos, video);
     pf_videos_touch(video);
     pthread_mutex_unlock(&videos->lock);

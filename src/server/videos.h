@@ -90,7 +90,10 @@ int pf_videos_page(pf_videos *videos, const pf_page_query *query,
  * has been started too often is not to be made again. */
 pf_video *pf_videos_take(pf_videos *videos);
 bool pf_videos_is_hopeless(const pf_video *video);
-/* It made progress: starts are counted anew. */
+/* Seconds that a server lives before it tries a video again during which it has died
+ * so often. */
+double pf_videos_rest(int starts);
+/* It made progress: starts and failures are counted anew. */
 void pf_videos_note_progress(pf_videos *videos, pf_video *video);
 /* Stores what could not be stored before. */
 void pf_videos_save_again(pf_videos *videos);
@@ -98,7 +101,8 @@ void pf_videos_save_again(pf_videos *videos);
  * for a completed film. */
 void pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
                       const char *message, int64_t bytes);
-/* The video goes back to the queue; its state is on disk. */
+/* The video goes back to the queue; its state is on disk.  This start does not count:
+ * the server has survived it. */
 void pf_videos_put_back(pf_videos *videos, pf_video *video);
 /* Stands the queue still, with a reason, or lets it go on ("" ). */
 void pf_videos_pause(pf_videos *videos, const char *reason);

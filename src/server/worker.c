@@ -29,7 +29,7 @@
 #include "server/server_parts.h"
 #include "server/stills.h"
 
-enum { SAVE_SHARE = 100, TRANSIENT_STARTS = 3, COMMENT_BYTES = 4096 };
+enum { SAVE_SHARE = 100, MAX_FAILURES = 3, COMMENT_BYTES = 4096 };
 static const double retry_seconds = 0.3;
 static const double denoising_share = 0.9;    /* its share of a film, about */
 
@@ -456,10 +456,10 @@ static const char *code_of(pf_status status)
     }
 }
 
-static bool is_transient(const run *r, pf_status status)
+/* Of a kind that may pass. */
+static bool is_transient(pf_status status)
 {
-    return (status == PF_E_IO || status == PF_E_MEMORY) &&
-           r->video->starts < TRANSIENT_STARTS;
+    return status == PF_E_IO || status == PF_E_MEMORY;
 }
 
 /* Locked inside: what the rest of the server wants with a job that was stopped. */
@@ -501,6 +501,7 @@ static void conclude(run *r)
     const pf_error *error = &r->error;
     pthread_mutex_lock(&server->videos.lock);
     r->video->run_seconds += pf_seconds() - r->began;
+    r->video->failures += is_transient(status);
     pthread_mutex_unlock(&server->videos.lock);
     if (status == PF_OK) {
         finish(r, "", "");
@@ -512,7 +513,7 @@ static void conclude(run *r)
         pf_server_log(server, "the queue stands still: %s", error->message);
         pf_videos_pause(&server->videos, error->message);
         pf_videos_put_back(&server->videos, r->video);
-    } else if (is_transient(r, status)) {
+    } else if (is_transient(status) && r->video->failures < MAX_FAILURES) {
         pf_server_log(server, "%s is tried again: %s", r->video->id, error->message);
         pf_server_pause(server, retry_seconds);
         pf_videos_put_back(&server->videos, r->video);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@
 #include "base/fault.h"
 #include "phonofilm.h"
 #include "server/server.h"
-#include "server/store.h"
+#include "server/videos.h"
 
 enum { REPLY_BYTES = 1 << 18 };
 
@@ -275,6 +276,107 @@ static void test_busy_store(void **state)
     free(after);
 }
 
+/* --- a film during which the server dies ---------------------------------------------- */
+
+typedef struct table {
+    pf_store *store;
+    pf_videos videos;
+} table;
+
+static void open_table(table *t)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/phonofilm.db", folder);
+    assert_int_equal(pf_store_open(path, &t->store, NULL), PF_OK);
+    assert_int_equal(pf_videos_open(&t->videos, t->store, 4, NULL), PF_OK);
+}
+
+static void close_table(table *t)
+{
+    pf_videos_close(&t->videos);
+    pf_store_close(t->store);
+}
+
+static void add_video(table *t)
+{
+    pf_video *video = pf_video_new();
+    assert_non_null(video);
+    assert_true(pf_videos_new_id(&t->videos, video->id));
+    video->settings = json_object();
+    assert_int_equal(pf_videos_add(&t->videos, video, NULL), PF_OK);
+}
+
+/* One life of the server, which ends while the film is made, unless that is without
+ * hope; its rest is over at once.  How many seconds that was. */
+static double die_while_making(bool *hopeless)
+{
+    table t;
+    open_table(&t);
+    pf_video *video = t.videos.list[0];
+    double rest = video->interrupted ? video->rests_until - pf_seconds() : 0;
+    video->rests_until = 0;
+    assert_ptr_equal(pf_videos_take(&t.videos), video);
+    *hopeless = pf_videos_is_hopeless(video);
+    pf_videos_release(&t.videos, video);
+    close_table(&t);
+    return rest > 0 ? rest : 0;
+}
+
+/* A server that lives well without a film, and dies with it each time, gives it up; by
+ * then it has lived without it for ten minutes. */
+static void test_deaths(void **state)
+{
+    table t;
+    double rests = 0;
+    bool hopeless = false;
+    int deaths = 0;
+    (void)state;
+    open_table(&t);
+    add_video(&t);
+    close_table(&t);
+    for (; !hopeless; deaths += !hopeless)
+        rests += die_while_making(&hopeless);
+    assert_int_equal(deaths, 20);
+    assert_true(rests > 600 && rests < 720);
+    open_table(&t);
+    assert_int_equal(pf_store_delete(t.store, t.videos.list[0]->id, NULL), PF_OK);
+    close_table(&t);
+}
+
+/* Others have their turn while a film rests, and a run that the server survives, however
+ * it ends, is no death. */
+static void test_rests(void **state)
+{
+    table t;
+    bool hopeless = false;
+    (void)state;
+    open_table(&t);
+    add_video(&t);
+    close_table(&t);
+    for (int i = 0; i < 12; i++)
+        die_while_making(&hopeless);
+    open_table(&t);
+    add_video(&t);
+    pf_video *resting = t.videos.list[0], *other = t.videos.list[1];
+    assert_ptr_equal(pf_videos_take(&t.videos), other);
+    pf_videos_finish(&t.videos, other, "", "", 0);
+    pf_videos_release(&t.videos, other);
+    for (int i = 0; i < 30; i++) {
+        resting->rests_until = pf_seconds() + 0.01;
+        assert_ptr_equal(pf_videos_take(&t.videos), resting);
+        assert_int_equal(resting->starts, 13);
+        pf_videos_put_back(&t.videos, resting);
+        pf_videos_release(&t.videos, resting);
+    }
+    pf_videos_save_again(&t.videos);
+    close_table(&t);
+    open_table(&t);
+    assert_int_equal(t.videos.list[0]->starts, 12);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pf_store_delete(t.store, t.videos.list[i]->id, NULL), PF_OK);
+    close_table(&t);
+}
+
 /* Opening fails with a sentence, or works; nothing is left running or allocated. */
 static void test_opening(void **state)
 {
@@ -323,6 +425,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_reads),
         cmocka_unit_test(test_writes),
         cmocka_unit_test(test_busy_store),
+        cmocka_unit_test(test_deaths),
+        cmocka_unit_test(test_rests),
     };
     if (argc != 2)
         return 2;
@@ -330,7 +434,8 @@ int main(int argc, char **argv)
     snprintf(folder, sizeof folder, "/tmp/pf-server-faults-%d", (int)getpid());
     snprintf(secret, sizeof secret, "%s-secret", folder);
     FILE *file = fopen(secret, "w");
-    if (!file || fputs("0123456789abcdef\n", file) < 0 || fclose(file) != 0)
+    if (!file || fputs("0123456789abcdef\n", file) < 0 || fclose(file) != 0 ||
+        mkdir(folder, 0750) != 0)
         return 1;
     pf_engine_options options = {.model_path = argv[1], .threads = 2};
     if (pf_engine_open(&options, &engine, NULL) != PF_OK)

@@ -66,7 +66,7 @@ def undisturbed(model, folder):
         ask(server, kind, accepted)
     wanted = {}
     for video_id, kind in accepted:
-        assert server.wait(video_id, seconds=120)["status"] == "completed"
+        assert server.wait(video_id, seconds=600)["status"] == "completed"
         wanted[kind] = digest_of(server, video_id)
     assert server.stop() == 0
     return wanted
@@ -112,9 +112,11 @@ def main():
             if reply.status != 200:
                 lost += 1
                 continue
-            done = server.wait(video_id, seconds=300)
-            failed += done["status"] != "completed"
-            if done["status"] == "completed":
+            done = server.wait(video_id, seconds=600)
+            if done["status"] != "completed":
+                failed += 1
+                print(f"{video_id} failed with {done['error']}")
+            else:
                 different += digest_of(server, video_id) != wanted[kind]
         seconds = time.monotonic() - begun
         code = server.stop()

@@ -2,11 +2,13 @@
 import os
 import pty
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import pytest
-from conftest import PROGRAM, png
+from conftest import BUILD, PROGRAM, SANITIZED, png
 
 FLAGS = ["--prompt", "A red ball bounces.", "--width", "48", "--height", "32",
          "--num-frames", "9", "--num-inference-steps", "2", "--seed", "7"]
@@ -69,6 +71,43 @@ def test_no_server(tmp_path):
     done = subprocess.run([str(PROGRAM), "generate", "--server", "localhost", *FLAGS],
                           capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and "http://" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def fall_silent(listener, replies):
+    """Answers so many requests with a video, and then takes them without a word."""
+    body = b'{"id": "video_1", "status": "queued", "queue_position": 1}'
+    reply = (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+             b"Content-Length: %d\r\n\r\n" % len(body)) + body
+    try:
+        connection, _ = listener.accept()
+        while piece := connection.recv(65536):
+            if replies > 0 and (b"\r\n\r\n" in piece or piece.endswith(b"--\r\n")):
+                if not piece.startswith(b"POST") or piece.endswith(b"--\r\n"):
+                    connection.sendall(reply)
+                    replies -= 1
+        connection.close()
+    except OSError:
+        pass                            # the test is over
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+@pytest.mark.parametrize("replies", [0, 1, 2])
+def test_a_silent_server(tmp_path, replies):
+    """From the start, after it has accepted the film, and after it has said how far it is;
+    a minute of the program's clock is two seconds of ours."""
+    environment = {**os.environ, "LD_PRELOAD": str(BUILD / "tests" / "fast_clock.so")}
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=fall_silent, args=(listener, replies), daemon=True)
+        thread.start()
+        begun = time.monotonic()
+        done = subprocess.run(
+            [str(PROGRAM), "generate", "--server",
+             f"http://127.0.0.1:{listener.getsockname()[1]}", *FLAGS, "-o",
+             tmp_path / "a.mp4"], capture_output=True, text=True, timeout=50,
+            env=environment)
+    assert done.returncode == 1 and "does not answer" in done.stderr, done.stderr
+    assert time.monotonic() - begun > 1.9
     assert not list(tmp_path.iterdir())
 
 

@@ -118,6 +118,21 @@ def test_a_job_that_kills_the_server_is_given_up(start):
     assert done["status"] == "failed" and done["error"]["code"] == "gave_up"
 
 
+def test_others_go_first_while_a_film_rests(start):
+    server = start("--rate", "0")
+    video, other = server.create(num_inference_steps=8), server.create()
+    server.stop(signal.SIGKILL)
+    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as store:
+        store.execute("UPDATE videos SET status = 1, starts = 7 WHERE id = ?",
+                      (video["id"],))
+        store.commit()
+    server.start()
+    assert server.video(video["id"])["status"] == "in_progress"
+    assert server.wait(other["id"])["status"] == "completed"
+    assert server.video(video["id"])["status"] == "in_progress"
+    assert server.wait(video["id"])["status"] == "completed"
+
+
 def test_two_servers_do_not_share_a_folder(start):
     server = start()
     with pytest.raises(AssertionError, match="another server"):
@@ -227,6 +242,37 @@ def test_a_store_that_is_not_ours_is_refused(start, change, words):
     with pytest.raises(AssertionError, match="no start"):
         server.start()
     assert words in server.log.read_text()
+
+
+@pytest.mark.parametrize("size, words", [
+    (None, "missing or empty"), (0, "missing or empty"), (100, "damaged"),
+    (511, "damaged"), (512, "job store"), (4095, "job store"),
+])
+def test_a_store_that_has_been_cut_is_refused(start, size, words):
+    server = start()
+    video = server.create({"input_reference": ("a.png", png())}, **SLOW)
+    assert server.stop() == 0
+    path = server.folder / "phonofilm.db"
+    if size is None:
+        path.unlink()
+    else:
+        with open(path, "r+b") as store:
+            store.truncate(size)
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="no start"):
+            server.start()
+    assert words in server.log.read_text().splitlines()[-1]
+    assert (server.folder / "videos" / video["id"] / "first").exists()
+
+
+def test_a_store_that_is_cut_to_nothing_has_its_log_still(start):
+    server = start()
+    server.stop(signal.SIGKILL)
+    (server.folder / "phonofilm.db").write_bytes(b"")
+    with pytest.raises(AssertionError, match="no start"):
+        server.start()
+    assert "damaged" in server.log.read_text()
+    assert (server.folder / "phonofilm.db-wal").stat().st_size > 0
 
 
 def test_many_films_expire_while_other_work_goes_on(start):

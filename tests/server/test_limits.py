@@ -320,6 +320,22 @@ def test_slow_heads_and_bodies_are_dropped(start):
     assert "phonofilm_http_dropped_total 3" in metrics
 
 
+def test_idle_connections_are_closed_without_reproach(start):
+    server = start("--header-timeout", "1")
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        while connection.recv(4096):
+            pass                        # the reply, and after a while the end
+    assert "phonofilm_http_dropped_total 0" in server.get("/metrics").body.decode()
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.recv(4096)
+        connection.sendall(b"GET /hea")
+        while connection.recv(4096):
+            pass
+    assert "phonofilm_http_dropped_total 1" in server.get("/metrics").body.decode()
+
+
 def test_headers_of_the_page(server):
     page = server.get("/")
     policy = page.headers["content-security-policy"]
