@@ -1,11 +1,14 @@
 """Fixtures of the server's tests: the real program on a port of this machine."""
+import contextlib
 import http.client
 import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -63,6 +66,15 @@ def multipart(fields, files=None, boundary=None):
     return out, f"multipart/form-data; boundary={boundary}"
 
 
+def make_certificate(name, cert, key):
+    """A certificate of that host name, signed by itself."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl makes the certificate and is not here")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
+                    "-keyout", key, "-out", cert], check=True, capture_output=True)
+
+
 class Reply:
     def __init__(self, response, body):
         self.status = response.status
@@ -110,6 +122,14 @@ class Server:
         # What a sanitizer build has to say comes here.
         assert "Sanitizer" not in self.log.read_text(), self.log.read_text()
         return code
+
+    def die_while_making(self, video, starts):
+        """Killed, with what the store holds when that was so for the `starts`th time."""
+        self.stop(signal.SIGKILL)
+        with contextlib.closing(sqlite3.connect(self.folder / "phonofilm.db")) as store:
+            store.execute("UPDATE videos SET status = 1, starts = ? WHERE id = ?",
+                          (starts, video["id"]))
+            store.commit()
 
     def restart(self, number=signal.SIGKILL):
         self.stop(number)

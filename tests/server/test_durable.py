@@ -109,10 +109,7 @@ def test_what_was_never_accepted_is_swept(start):
 def test_a_job_that_kills_the_server_is_given_up(start):
     server = start()
     video = server.create(**SLOW)
-    server.stop(signal.SIGKILL)
-    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as store:
-        store.execute("UPDATE videos SET status = 1, starts = 20")
-        store.commit()
+    server.die_while_making(video, 20)
     server.start()
     done = server.wait(video["id"])
     assert done["status"] == "failed" and done["error"]["code"] == "gave_up"
@@ -121,11 +118,7 @@ def test_a_job_that_kills_the_server_is_given_up(start):
 def test_others_go_first_while_a_film_rests(start):
     server = start("--rate", "0")
     video, other = server.create(num_inference_steps=8), server.create()
-    server.stop(signal.SIGKILL)
-    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as store:
-        store.execute("UPDATE videos SET status = 1, starts = 7 WHERE id = ?",
-                      (video["id"],))
-        store.commit()
+    server.die_while_making(video, 7)
     server.start()
     assert server.video(video["id"])["status"] == "in_progress"
     assert server.wait(other["id"])["status"] == "completed"

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import QUICK, SLOW, multipart, png
+from conftest import QUICK, SLOW, make_certificate, multipart, png
 from tiny_model import ROOT
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -36,13 +36,6 @@ http {{
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return probe.getsockname()[1]
-
-
-def make_certificate(folder):
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                    "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}",
-                    "-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem"],
-                   check=True, capture_output=True)
 
 
 class Site:
@@ -81,7 +74,7 @@ def backend(start, tmp_path):
 def site(backend, tmp_path):
     folder = tmp_path / "nginx"
     folder.mkdir()
-    make_certificate(folder)
+    make_certificate(NAME, folder / "fullchain.pem", folder / "privkey.pem")
     port = free_port()
     text = (ROOT / "packaging" / "nginx.conf").read_text()
     for was, becomes in (

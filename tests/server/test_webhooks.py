@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import http.server
 import json
-import signal
 import socket
 import sqlite3
 import threading
@@ -106,10 +105,7 @@ def test_given_up_is_failed(hooked, receiver):
     state = hooked.folder / "videos" / video["id"] / "state.safetensors"
     while not state.exists():
         time.sleep(0.005)
-    hooked.stop(signal.SIGKILL)
-    with contextlib.closing(sqlite3.connect(hooked.folder / "phonofilm.db")) as store:
-        store.execute("UPDATE videos SET status = 1, starts = 20")
-        store.commit()
+    hooked.die_while_making(video, 20)
     hooked.start()
     event = json.loads(wait_for(receiver, 1, 60)[0][1])
     assert event["type"] == "video.failed" and event["data"] == {"id": video["id"]}

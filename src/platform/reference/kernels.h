@@ -15,10 +15,10 @@
 PF_KERNEL_LIST(REFERENCE_DECLARE)
 #undef REFERENCE_DECLARE
 
-/* Fills allocate, release, upload, download and the weight functions. */
 /* Where a norm has `plus`: the sum, by the platform's own kernel, as its x. */
 pf_status reference_sum_first(pf_platform *platform, pf_norm_args *args, pf_error *error);
 
+/* Fills allocate, release, upload, download and the weight functions. */
 void reference_fill_memory(pf_platform_table *table);
 
 /* Bytes that this process may still take: the least of what the machine, its
