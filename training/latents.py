@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from . import parallel, precision, store, train_audio_vae, train_video_vae, world
 
 SHARD = 40                  # clips
+SEEN = 4                    # clips on which the effect of a latent channel is measured,
+NUDGE = 0.2                 # its deviations by which it is moved
 WHITE = 255                 # of the picture that stands for "no picture"
 
 
@@ -136,6 +138,28 @@ def cache(folder, clips, blanks, seed, device="cpu"):
     white = np.full((world.SIZE, world.SIZE, 3), WHITE, np.uint8)
     store.save_checkpoint(os.path.join(folder, "latents", "white.pt"),
                           dict(condition=encode_condition(vae, white, device)))
+    some = torch.stack([encode_clip(vae, scene_of(seed, i), device, False)["video"]
+                        for i in range(SEEN)]).float().to(device)
+    store.save_checkpoint(os.path.join(folder, "latents", "visibility.pt"),
+                          dict(visibility=visibility(vae, some)))
+
+
+@torch.no_grad()
+def visibility(vae, video):
+    """How much each channel [C] shows: the mean square change of the picture when noise is
+    added to it; 1 on average.  video: latents [B, C, T, h, w].
+
+    Normalised, all channels are as loud, but the autoencoder leaves some nearly without
+    effect on the picture."""
+    plain, spread = vae.decode(video), video.std((0, 2, 3, 4))
+    noise = torch.randn(video[:, 0].shape,
+                        generator=torch.Generator().manual_seed(0)).to(video)
+    change = torch.zeros(len(spread))
+    for c in range(len(spread)):
+        moved = video.clone()
+        moved[:, c] += NUDGE * spread[c] * noise
+        change[c] = (vae.decode(moved) - plain).square().mean()
+    return change / change.mean()
 
 
 def moving_cells(scene):
@@ -186,6 +210,8 @@ class Clips:
             + [central_scene_of(seed, i) for i in range(blanks)]
         white = store.load_checkpoint(os.path.join(folder, "latents", "white.pt"))
         self.white = self.normalize(white["condition"][None])[0]
+        self.visibility = store.load_checkpoint(
+            os.path.join(folder, "latents", "visibility.pt"))["visibility"]
         self.audio = encode_sounds(folder, self.scenes, device)
         self.cells = torch.from_numpy(np.stack([moving_cells(s) for s in self.scenes]))
         self.slots = torch.from_numpy(np.stack([sounding_slots(s) for s in self.scenes]))

@@ -17,8 +17,9 @@ from . import precision, prompts, tokenizer
 SHIFT = 8.0                 # of the noise levels in training: when things hit, and
                             # what is heard, is decided where noise is strong
 BOUNDARY = 0.9              # sigma below which the second expert works
-HIGH_SHARE = 0.45           # of the steps after that which train the first one
-MOVING, SOUNDING = 4.0, 2.0  # extra weight of latent cells and of audio frames
+HIGH_SHARE = 0.35           # of the steps after that which train the first one; shapes
+                            # are the second one's
+MOVING, SOUNDING = 8.0, 2.0  # extra weight of latent cells and of audio frames
 AUDIO = 2.0                 # weight of the audio loss
 NO_PROMPT, NO_PICTURE = 0.1, 0.3
 ONLY_READING = 0.04         # share of the time in which only the text encoder learns
@@ -122,8 +123,14 @@ class Losses:
         x = torch.cat([data + s * (noise - data), first_frame_mask(data), white], 1)
         with precision.autocast(d):
             guess = self.model.video_dit(x, context, 1000.0 * sigma.to(d))
-        heavy = 1 + MOVING * c.cells[numbers, None, :BEGINNING].float().to(d)
+        heavy = self.video_weight(numbers)[:, :, :BEGINNING]
         return weighted_square(guess, noise - data, heavy)
+
+    def video_weight(self, numbers):
+        """[B, C, T, h, w]: where things move counts more, and channels that show."""
+        cells = self.clips.cells[numbers][:, None].float()
+        channels = (1 + self.clips.visibility).view(-1, 1, 1, 1) / 2
+        return ((1 + MOVING * cells) * channels).to(self.device)
 
     def errors(self, numbers, captions, sigma, expert):
         """Weighted squared errors [B] of video and audio."""
@@ -138,7 +145,7 @@ class Losses:
             video, audio = self.model(
                 expert, torch.cat([mix(data, noise), first_frame_mask(data), first], 1),
                 mix(sound, hiss), self.model.context(captions), 1000.0 * s)
-        heavy = 1 + MOVING * c.cells[numbers][:, None].float().to(d)
+        heavy = self.video_weight(numbers)
         loud = 1 + SOUNDING * c.slots[numbers][:, None].float().to(d)
         return (weighted_square(video, noise - data, heavy),
                 weighted_square(audio, hiss - sound, loud))

@@ -121,6 +121,18 @@ def test_films_without_a_picture():
     assert numbers[~blank].max() < 100 - kept and numbers[blank].max() < 200 - kept
 
 
+@torch.no_grad()
+def test_visibility_of_channels():
+    torch.manual_seed(0)
+    vae, video = train_video_vae.build(), torch.randn(1, 16, 2, 4, 4)
+    plain = latents.visibility(vae, video)
+    vae.post_quant_conv.weight[:, 3] = 0.0
+    vae.post_quant_conv.weight[:, 7] *= 10.0
+    shown = latents.visibility(vae, video)
+    assert plain.min() > 0.0 and shown[3] == 0.0 and shown[7] > 2.0 * plain[7]
+    assert shown.mean() == pytest.approx(1.0)
+
+
 def test_padding_comes_gradually():
     losses = tower_losses.Losses(None, None, tokenizer.Tokenizer(
         tokenizer.build(prompts.words())), 8, "cpu")
