@@ -53,7 +53,7 @@ CANN_API aclTensor *aclCreateTensor(const int64_t *shape, uint64_t rank,
     if (cann_injected("aclCreateTensor", &code))
         return NULL;
     if ((!shape && rank) || rank > OP_RANK || !storage || offset < 0 ||
-        element_bytes(dtype) == 0) {
+        storage_rank > OP_RANK || element_bytes(dtype) == 0) {
         cann_violation(0, "aclCreateTensor: rank %d, dtype %d, offset %lld",
                        (int)rank, (int)dtype, (long long)offset);
         return NULL;
@@ -68,8 +68,11 @@ CANN_API aclTensor *aclCreateTensor(const int64_t *shape, uint64_t rank,
         t->v.stride[i] = stride ? stride[i] : dense;
         dense *= shape[i];
     }
-    for (uint64_t i = 0; i < storage_rank; i++)
+    t->v.storage_rank = (int)storage_rank;
+    for (uint64_t i = 0; i < storage_rank; i++) {
+        t->v.extent[i] = storage[i];
         t->v.storage *= storage[i];
+    }
     COUNT(live_tensors, 1);
     return t;
 }
@@ -357,12 +360,46 @@ static void take(op *o, view *place, const aclTensor *tensor, int dtypes, int nu
                                    o->name, number, wrong);
     OP_REQUIRE(o, allowed(place->dtype, dtypes), "tensor %d has dtype %d", number,
                (int)place->dtype);
+    OP_REQUIRE(o, (place->format == ACL_FORMAT_FRACTAL_NZ) == (o->blocked == 1 + number &&
+                                                               place == &o->in[number]),
+               "tensor %d has format %d", number, (int)place->format);
 }
 
 void op_input(op *o, const aclTensor *tensor, int dtypes)
 {
     take(o, &o->in[o->inputs], tensor, dtypes, o->inputs);
     o->inputs++;
+}
+
+/* Of a view [a, b]: is it the transposed one of a matrix [b, a]? */
+static bool is_transposed(const view *v)
+{
+    return v->shape[1] > 1 && v->stride[0] == 1;
+}
+
+static int64_t blocks_of(int64_t extent)
+{
+    return (extent + 15) / 16;
+}
+
+/* Storage [columns / 16, rows / 16, 16, 16] of the matrix. */
+static bool storage_is_blocked(const view *v)
+{
+    int rows = is_transposed(v), columns = !rows;
+    return v->storage_rank == 4 && v->rank == 2 && v->offset == 0 &&
+           v->extent[0] == blocks_of(v->shape[columns]) &&
+           v->extent[1] == blocks_of(v->shape[rows]) && v->extent[2] == 16 &&
+           v->extent[3] == 16;
+}
+
+void op_blocked(op *o, const aclTensor *tensor, int dtypes)
+{
+    o->blocked = 1 + o->inputs;
+    op_input(o, tensor, dtypes);
+    const view *v = &o->in[o->inputs - 1];
+    OP_REQUIRE(o, v->rank == 2 && storage_is_blocked(v),
+               "the storage of the weight is not that of FRACTAL_NZ");
+    OP_REQUIRE(o, v->shape[0] != 1 && v->shape[1] != 1, "a weight of one row or column");
 }
 
 void op_optional(op *o, const aclTensor *tensor, int dtypes)
@@ -400,6 +437,7 @@ void op_inplace(op *o, const aclTensor *tensor, int dtypes)
 {
     op_input(o, tensor, dtypes);
     o->out[o->outputs++] = o->in[o->inputs - 1];
+    o->changes_input = true;
 }
 
 double op_scalar(op *o, const aclScalar *scalar)
@@ -433,7 +471,7 @@ static void check_overlap(op *o)
     for (int i = 0; i < o->outputs && o->status == 0; i++)
         for (int k = 0; k < o->inputs && o->status == 0; k++) {
             const view *a = &o->out[i], *b = &o->in[k];
-            if (!op_has(a) || !op_has(b) || memcmp(a, b, sizeof *a) == 0)
+            if (!op_has(a) || !op_has(b) || memcmp(a, b, sizeof *a) == 0 || o->reformats)
                 continue;
             if (share_elements(a, b))
                 o->status = cann_violation(ACLNN_ERR_PARAM_INVALID,
@@ -456,7 +494,7 @@ static void check_identical(op *o, bool inplace)
 int op_end(op *o, int (*run)(op *o))
 {
     check_overlap(o);
-    check_identical(o, strncmp(o->name, "aclnnInplace", 12) == 0);
+    check_identical(o, o->changes_input);
     if (o->status) {
         int status = o->status;
         free(o);
@@ -516,6 +554,9 @@ CANN_API aclnnStatus aclSetAclOpExecutorRepeatable(aclOpExecutor *executor)
     if (code == 0 && executor->launched)
         code = cann_violation(ACLNN_ERR_PARAM_INVALID,
                               "%s: only right after phase one", __func__);
+    if (code == 0 && executor->reformats)
+        code = cann_violation(ACLNN_ERR_PARAM_INVALID, "%s: not of %s", __func__,
+                              executor->name);
     if (code == 0)
         executor->repeatable = true;
     return code;
@@ -861,9 +902,26 @@ float *op_load_like(op *o, const view *v, const view *like)
     return values;
 }
 
+int64_t nz_place(int64_t row, int64_t column, int64_t rows)
+{
+    return (column / 16 * blocks_of(rows) + row / 16) * 256 + row % 16 * 16 + column % 16;
+}
+
+static float *load_blocked(op *o, const view *v)
+{
+    bool turned = is_transposed(v);
+    const void *data = cann_alias(v->data);
+    float *values = op_memory(o, view_count(v)), *to = values;
+    for (int64_t i = 0; i < v->shape[0]; i++)
+        for (int64_t j = 0; j < v->shape[1]; j++)
+            *to++ = read_one(v, data, turned ? nz_place(j, i, v->shape[1])
+                                             : nz_place(i, j, v->shape[0]));
+    return values;
+}
+
 float *op_load(op *o, const view *v)
 {
-    return op_load_like(o, v, v);
+    return v->format == ACL_FORMAT_FRACTAL_NZ ? load_blocked(o, v) : op_load_like(o, v, v);
 }
 
 void op_store(const view *v, const float *values)

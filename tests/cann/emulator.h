@@ -23,8 +23,8 @@ enum { CANN_EXIT = 97 };
     X(live_tensors) X(live_scalars) X(live_arrays) X(live_lists)               \
     X(live_executors) X(live_streams) X(live_contexts) X(live_blocks)          \
     X(live_host_blocks) X(fused_attention) X(fused_rope) X(matmuls)            \
-    X(convolutions) X(reused_executors) X(event_waits) X(live_events)      \
-    X(recorded) X(replays) X(live_graphs)
+    X(convolutions) X(blocked_products) X(reused_executors) X(event_waits)     \
+    X(live_events) X(recorded) X(replays) X(live_graphs)
 
 typedef struct cann_counters {
 #define CANN_COUNTER_MEMBER(name) int64_t name;

@@ -20,6 +20,8 @@ typedef struct view {
     int64_t shape[OP_RANK], stride[OP_RANK];
     int64_t offset;                     /* elements */
     int64_t storage;                    /* elements that the descriptor claims */
+    int storage_rank;
+    int64_t extent[OP_RANK];            /* of the storage */
     char *data;
 } view;
 
@@ -56,6 +58,9 @@ struct aclOpExecutor {
     bool repeatable, launched;
     view in[OP_VIEWS], out[OP_VIEWS];   /* rank -1: left out */
     bool list[OP_VIEWS];                /* came in a tensor list */
+    int blocked;                        /* 1 + the input that is in the format NZ */
+    bool reformats;                     /* its input, in place; then never repeatable */
+    bool changes_input;                 /* an output is an input */
     int inputs, outputs;
     double number[8];                   /* attributes, for the run */
     int64_t array[4][OP_ARRAY];
@@ -88,6 +93,8 @@ CANN_API void op_output(op *o, const aclTensor *tensor, int dtypes);
 CANN_API void op_optional_output(op *o, const aclTensor *tensor, int dtypes);
 /* Both input and output: `selfRef`. */
 CANN_API void op_inplace(op *o, const aclTensor *tensor, int dtypes);
+/* A matrix in FRACTAL_NZ, or the transposed view of one. */
+CANN_API void op_blocked(op *o, const aclTensor *tensor, int dtypes);
 CANN_API double op_scalar(op *o, const aclScalar *scalar);
 CANN_API int op_array(op *o, const aclIntArray *array, int which);
 
@@ -115,6 +122,8 @@ CANN_API float *op_load(op *o, const view *v);
 /* Repeated to the shape of `like`. */
 CANN_API float *op_load_like(op *o, const view *v, const view *like);
 CANN_API void op_store(const view *v, const float *values);
+/* Where element [row, column] of a matrix of `rows` rows lies in FRACTAL_NZ. */
+CANN_API int64_t nz_place(int64_t row, int64_t column, int64_t rows);
 
 CANN_API float round_bf16(float value);
 /* To 11 bits of mantissa, to nearest even: HF32. */

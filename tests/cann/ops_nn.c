@@ -143,6 +143,16 @@ static int run_Addmm(op *o)
     return 0;
 }
 
+/* self and the product promote to the dtype of out; newer versions cast it. */
+static void require_sum(op *o, int8_t cube)
+{
+    OP_REQUIRE(o, view_broadcasts(&o->in[0], &o->out[0]) && o->in[0].rank <= 2,
+               "self cannot be repeated to the shape of out");
+    aclDataType product = o->in[1].dtype, self_dtype = o->in[0].dtype;
+    aclDataType promoted = self_dtype == product ? product : ACL_FLOAT;
+    require_products_or(o, 1, promoted, CANN_PROFILE > 81 ? product : promoted, cube);
+}
+
 PHASE_ONE(Addmm, const aclTensor *self, const aclTensor *mat1, const aclTensor *mat2,
           const aclScalar *beta, const aclScalar *alpha, aclTensor *out,
           int8_t cubeMathType)
@@ -155,15 +165,86 @@ PHASE_ONE(Addmm, const aclTensor *self, const aclTensor *mat1, const aclTensor *
     o->number[1] = op_scalar(o, alpha);
     op_output(o, out, T_FLOATS);
     require_matrices(o, 1, 2);
-    OP_REQUIRE(o, view_broadcasts(&o->in[0], &o->out[0]) && o->in[0].rank <= 2,
-               "self cannot be repeated to the shape of out");
-    /* self and the product promote to the dtype of out; newer versions cast it. */
-    aclDataType product = o->in[1].dtype, self_dtype = o->in[0].dtype;
-    aclDataType promoted = self_dtype == product ? product : ACL_FLOAT;
-    require_products_or(o, 1, promoted, CANN_PROFILE > 81 ? product : promoted,
-                        cubeMathType);
+    require_sum(o, cubeMathType);
     return op_end(o, run_Addmm);
 }
+
+/* --- weights in FRACTAL_NZ ----------------------------------------------------------- */
+
+#if CANN_PROFILE > 80
+static int run_TransMatmulWeight(op *o)
+{
+    const view *v = &o->in[0];
+    int64_t rows = v->shape[0], columns = v->shape[1];
+    const float *values = op_load(o, v);
+    view blocks = {.dtype = v->dtype, .rank = 1, .shape = {o->out[0].storage}, .stride = {1},
+                   .data = v->data};
+    float *to = op_memory(o, blocks.shape[0]);
+    memset(to, 0, (size_t)blocks.shape[0] * sizeof *to);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            to[nz_place(i, j, rows)] = values[i * columns + j];
+    op_store(&blocks, to);
+    return 0;
+}
+
+/* The descriptor becomes that of the result, the result takes its place in memory. */
+PHASE_ONE(TransMatmulWeight, aclTensor *mmWeightRef)
+{
+    OP_BEGIN(TransMatmulWeight);
+    op_inplace(o, mmWeightRef, T_BF16 | T_F16);
+    view *to = &o->out[0];
+    OP_REQUIRE(o, to->rank == 2, "the weight has rank %d", to->rank);
+    OP_REQUIRE(o, to->format == ACL_FORMAT_ND, "the weight has format %d", (int)to->format);
+    OP_REQUIRE(o, view_count(to) > 0, "the weight is empty");
+    if (o->status == 0) {
+        int64_t extent[4] = {(to->shape[1] + 15) / 16, (to->shape[0] + 15) / 16, 16, 16};
+        to->storage_rank = 4;
+        to->storage = extent[0] * extent[1] * 256;
+        memcpy(to->extent, extent, sizeof extent);
+        to->format = ACL_FORMAT_FRACTAL_NZ;
+        o->workspace += (uint64_t)to->storage * 2;
+        OP_REQUIRE(o, cann_room_behind(to->data) >= to->storage * 2,
+                   "the weight has no room for its blocks");
+        mmWeightRef->v = o->status ? mmWeightRef->v : *to;
+    }
+    o->reformats = true;
+    return op_end(o, run_TransMatmulWeight);
+}
+#endif
+
+#if CANN_PROFILE > 83
+PHASE_ONE(MatmulWeightNz, const aclTensor *self, const aclTensor *mat2, aclTensor *out,
+          int8_t cubeMathType)
+{
+    OP_BEGIN(MatmulWeightNz);
+    op_input(o, self, T_BF16 | T_F16);
+    op_blocked(o, mat2, T_BF16 | T_F16);
+    op_output(o, out, T_BF16 | T_F16);
+    require_matrices(o, 0, 2);
+    require_products(o, 0, o->in[0].dtype, cubeMathType);
+    COUNT(blocked_products);
+    return op_end(o, run_Mm);
+}
+
+/* Its sources let self and out be f32 as well, as aclnnAddmm does. */
+PHASE_ONE(AddmmWeightNz, const aclTensor *self, const aclTensor *mat1, const aclTensor *mat2,
+          const aclScalar *beta, const aclScalar *alpha, aclTensor *out,
+          int8_t cubeMathType)
+{
+    OP_BEGIN(AddmmWeightNz);
+    op_input(o, self, T_FLOATS);
+    op_input(o, mat1, T_BF16 | T_F16);
+    op_blocked(o, mat2, T_BF16 | T_F16);
+    o->number[0] = op_scalar(o, beta);
+    o->number[1] = op_scalar(o, alpha);
+    op_output(o, out, T_FLOATS);
+    require_matrices(o, 1, 2);
+    require_sum(o, cubeMathType);
+    COUNT(blocked_products);
+    return op_end(o, run_Addmm);
+}
+#endif
 
 /* --- convolution ------------------------------------------------------------------- */
 

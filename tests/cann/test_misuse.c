@@ -5,109 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emulator.h"
-
-/* --- what the emulator exports ----------------------------------------------------- */
-
-const char *aclGetRecentErrMsg(void);
-aclError aclInit(const char *config);
-aclError aclFinalize(void);
-aclError aclrtGetDeviceCount(uint32_t *count);
-aclError aclrtSetDevice(int32_t device);
-aclError aclrtResetDevice(int32_t device);
-aclError aclrtCreateContext(aclrtContext *out, int32_t device);
-aclError aclrtDestroyContext(aclrtContext context);
-aclError aclrtSetCurrentContext(aclrtContext context);
-aclError aclrtCreateStream(aclrtStream *out);
-aclError aclrtDestroyStream(aclrtStream stream);
-aclError aclrtSynchronizeStream(aclrtStream stream);
-aclError aclrtSynchronizeStreamWithTimeout(aclrtStream stream, int32_t milliseconds);
-aclError aclrtCreateEvent(aclrtEvent *out);
-aclError aclrtDestroyEvent(aclrtEvent event);
-aclError aclrtRecordEvent(aclrtEvent event, aclrtStream stream);
-aclError aclrtSynchronizeEvent(aclrtEvent event);
-aclError aclrtSynchronizeEventWithTimeout(aclrtEvent event, int32_t milliseconds);
-aclError aclrtMalloc(void **out, size_t bytes, int policy);
-aclError aclrtFree(void *memory);
-aclError aclrtMallocHost(void **out, size_t bytes);
-aclError aclrtFreeHost(void *memory);
-aclError aclrtGetMemInfo(int attribute, size_t *free_bytes, size_t *total);
-aclError aclGetDeviceCapability(uint32_t device, int info, int64_t *value);
-aclError aclrtMemcpy(void *to, size_t room, const void *from, size_t bytes, int kind);
-aclError aclrtMemset(void *to, size_t room, int32_t value, size_t bytes);
-aclError aclrtStreamQuery(aclrtStream stream, int *status);
-aclError aclrtSynchronizeDevice(void);
-aclError aclmdlRICaptureBegin(aclrtStream stream, int mode);
-aclError aclmdlRICaptureEnd(aclrtStream stream, aclmdlRI *graph);
-aclError aclmdlRIExecuteAsync(aclmdlRI graph, aclrtStream stream);
-aclError aclmdlRIDestroy(aclmdlRI graph);
-aclError aclrtMemcpyAsync(void *to, size_t room, const void *from, size_t bytes,
-                          int kind, aclrtStream stream);
-aclTensor *aclCreateTensor(const int64_t *shape, uint64_t rank, aclDataType dtype,
-                           const int64_t *stride, int64_t offset, aclFormat format,
-                           const int64_t *storage, uint64_t storage_rank, void *data);
-aclScalar *aclCreateScalar(void *value, aclDataType dtype);
-aclIntArray *aclCreateIntArray(const int64_t *value, uint64_t count);
-aclTensorList *aclCreateTensorList(const aclTensor *const *value, uint64_t count);
-aclnnStatus aclDestroyTensor(const aclTensor *tensor);
-aclnnStatus aclDestroyScalar(const aclScalar *scalar);
-aclnnStatus aclDestroyIntArray(const aclIntArray *array);
-aclnnStatus aclDestroyTensorList(const aclTensorList *list);
-aclnnStatus aclSetAclOpExecutorRepeatable(aclOpExecutor *executor);
-aclnnStatus aclDestroyAclOpExecutor(aclOpExecutor *executor);
-aclnnStatus aclSetInputTensorAddr(aclOpExecutor *executor, const size_t index,
-                                  aclTensor *tensor, void *data);
-aclnnStatus aclSetDynamicInputTensorAddr(aclOpExecutor *executor, size_t index,
-                                         const size_t relative, aclTensorList *list,
-                                         void *data);
-
-#define OPERATOR(name, ...)                                                    \
-    aclnnStatus aclnn##name##GetWorkspaceSize(__VA_ARGS__, uint64_t *workspace, \
-                                              aclOpExecutor **executor);       \
-    aclnnStatus aclnn##name(void *workspace, uint64_t bytes,                   \
-                            aclOpExecutor *executor, aclrtStream stream);
-
-OPERATOR(Silu, const aclTensor *self, aclTensor *out)
-OPERATOR(GeluV2, const aclTensor *self, int64_t approximate, aclTensor *out)
-OPERATOR(Mul, const aclTensor *self, const aclTensor *other, aclTensor *out)
-OPERATOR(Add, const aclTensor *self, const aclTensor *other, const aclScalar *alpha,
-         aclTensor *out)
-OPERATOR(Clamp, const aclTensor *self, const aclScalar *low, const aclScalar *high,
-         aclTensor *out)
-OPERATOR(Cast, const aclTensor *self, aclDataType dtype, aclTensor *out)
-OPERATOR(InplaceCopy, aclTensor *self, const aclTensor *source)
-OPERATOR(ConstantPadNd, const aclTensor *self, const aclIntArray *pad,
-         const aclScalar *value, aclTensor *out)
-OPERATOR(Flip, const aclTensor *self, const aclIntArray *dims, aclTensor *out)
-OPERATOR(Amax, const aclTensor *self, const aclIntArray *dim, bool keep, aclTensor *out)
-OPERATOR(Mm, const aclTensor *self, const aclTensor *other, aclTensor *out, int8_t cube)
-OPERATOR(BatchMatMul, const aclTensor *self, const aclTensor *other, aclTensor *out,
-         int8_t cube)
-OPERATOR(Convolution, const aclTensor *input, const aclTensor *weight,
-         const aclTensor *bias, const aclIntArray *stride, const aclIntArray *padding,
-         const aclIntArray *dilation, bool transposed, const aclIntArray *more,
-         int64_t groups, aclTensor *output, int8_t cube)
-OPERATOR(LayerNorm, const aclTensor *input, const aclIntArray *shape,
-         const aclTensor *weight, const aclTensor *bias, double eps, aclTensor *out,
-         aclTensor *mean, aclTensor *rstd)
-OPERATOR(AddLayerNorm, const aclTensor *x1, const aclTensor *x2, const aclTensor *gamma,
-         const aclTensor *beta, const aclTensor *bias, double eps, bool additional,
-         const aclTensor *y, const aclTensor *mean, const aclTensor *rstd,
-         const aclTensor *x)
-OPERATOR(RmsNorm, const aclTensor *x, const aclTensor *gamma, double eps,
-         const aclTensor *y, const aclTensor *rstd)
-OPERATOR(RotaryPositionEmbedding, const aclTensor *x, const aclTensor *cos,
-         const aclTensor *sin, int64_t mode, aclTensor *out)
-OPERATOR(FusedInferAttentionScoreV2, const aclTensor *query, const aclTensorList *key,
-         const aclTensorList *value, const void *n1, const void *n2, const void *n3,
-         const void *n4, const void *n5, const void *n6, const void *n7,
-         const void *n8, const void *n9, const void *n10, const void *n11,
-         const void *n12, const void *n13, const void *n14, const void *n15,
-         const void *n16, const void *n17, const void *n18, const void *n19,
-         const void *n20, const void *n21, int64_t heads, double scale, int64_t before,
-         int64_t after, char *layout, int64_t kv_heads, int64_t sparse, int64_t precise,
-         int64_t block, int64_t antiquant, bool lse_flag, int64_t key_mode,
-         int64_t value_mode, const aclTensor *out, const aclTensor *lse)
+#include "exports.h"
 
 /* --- what every case finds ready ------------------------------------------------------- */
 
@@ -536,6 +434,79 @@ static int plan_mm(aclTensor *a, aclTensor *b, aclTensor *c, int8_t cube)
     return aclnnMmGetWorkspaceSize(a, b, c, cube, &workspace, &executor);
 }
 
+static int plan_trans(aclTensor *weight)
+{
+    return aclnnTransMatmulWeightGetWorkspaceSize(weight, &workspace, &executor);
+}
+
+/* The transposed view [48, 32] of a weight in blocks; storage [48 / 16, 32 / 16, 16, 16]. */
+static aclTensor *blocked_of(aclFormat format, int rank, const int64_t *storage)
+{
+    int64_t shape[2] = {48, 32}, stride[2] = {1, 48};
+    return aclCreateTensor(shape, 2, ACL_BF16, stride, 0, format, storage, (uint64_t)rank,
+                           at(1));
+}
+#define BLOCKED(format, ...) blocked_of(format, SHAPE(__VA_ARGS__))
+
+static int plan_blocked(aclTensor *x, aclTensor *w, aclTensor *y)
+{
+    return aclnnMatmulWeightNzGetWorkspaceSize(x, w, y, 0, &workspace, &executor);
+}
+
+CASE(trans_of_f32) { return plan_trans(F32(at(1), 32, 48)); }
+CASE(trans_of_nothing) { return plan_trans(BF16(at(1), 0, 48)); }
+CASE(trans_of_vector) { return plan_trans(BF16(at(1), 48)); }
+CASE(trans_twice)
+{
+    aclTensor *w = BF16(at(1), 32, 48);
+    plan_trans(w);
+    aclnnTransMatmulWeight(at(7), workspace, executor, stream);
+    return plan_trans(w);
+}
+CASE(trans_without_room) { return plan_trans(BF16(memory + ROOM - 64, 2, 16)); }
+CASE(trans_made_repeatable)
+{
+    plan_trans(BF16(at(1), 32, 48));
+    int code = aclSetAclOpExecutorRepeatable(executor);
+    aclnnTransMatmulWeight(at(7), workspace, executor, stream);
+    return code;
+}
+CASE(blocked_weight_in_plain_format)
+{
+    return plan_blocked(BF16(at(0), 2, 48), BLOCKED(ACL_FORMAT_ND, 3, 2, 16, 16),
+                        BF16(at(2), 2, 32));
+}
+CASE(blocked_weight_with_plain_storage)
+{
+    return plan_blocked(BF16(at(0), 2, 48), BLOCKED(ACL_FORMAT_FRACTAL_NZ, 1536),
+                        BF16(at(2), 2, 32));
+}
+CASE(blocked_weight_with_turned_storage)
+{
+    return plan_blocked(BF16(at(0), 2, 48), BLOCKED(ACL_FORMAT_FRACTAL_NZ, 2, 3, 16, 16),
+                        BF16(at(2), 2, 32));
+}
+CASE(blocked_weight_of_f32_input)
+{
+    return plan_blocked(F32(at(0), 2, 48), BLOCKED(ACL_FORMAT_FRACTAL_NZ, 3, 2, 16, 16),
+                        BF16(at(2), 2, 32));
+}
+CASE(blocked_product_into_f32)
+{
+    return plan_blocked(BF16(at(0), 2, 48), BLOCKED(ACL_FORMAT_FRACTAL_NZ, 3, 2, 16, 16),
+                        F32(at(2), 2, 32));
+}
+CASE(blocked_weight_in_plain_product)
+{
+    return plan_mm(BF16(at(0), 2, 48), BLOCKED(ACL_FORMAT_FRACTAL_NZ, 3, 2, 16, 16),
+                   BF16(at(2), 2, 32), 0);
+}
+CASE(blocked_sum_with_wrong_bias)
+{
+    return aclnnAddmmWeightNzGetWorkspaceSize(
+        F32(at(3), 31), BF16(at(0), 2, 48), BLOCKED(ACL_FORMAT_FRACTAL_NZ, 3, 2, 16, 16),
+        number(1), number(1), F32(at(2), 2, 32), 0, &workspace, &executor);
+}
 CASE(mm_of_bf16_and_f32)
 {
     return plan_mm(BF16(at(0), 2, 3), F32(at(1), 3, 4), F32(at(2), 2, 4), 0);
@@ -1015,6 +986,16 @@ static const wrong_use cases[] = {
     USE(161002, cast_to_another), USE(161002, copy_not_broadcast),
     USE(161002, pad_of_wrong_shape), USE(161002, pad_of_odd_count),
     USE(161002, flip_of_no_axis), USE(161002, amax_axis_twice),
+    USE(161002, trans_of_f32), USE(161002, trans_of_nothing),
+    USE(161002, trans_of_vector), USE(161002, trans_twice),
+    USE(161002, trans_without_room), USE(161002, trans_made_repeatable),
+    USE(161002, blocked_weight_in_plain_format),
+    USE(161002, blocked_weight_with_plain_storage),
+    USE(161002, blocked_weight_with_turned_storage),
+    USE(161002, blocked_weight_of_f32_input),
+    USE(161002, blocked_product_into_f32),
+    USE(161002, blocked_weight_in_plain_product),
+    USE(161002, blocked_sum_with_wrong_bias),
     USE(161002, amax_of_wrong_shape), USE(161002, mm_of_bf16_and_f32),
     USE(161002, mm_of_bf16_into_f32), USE(161002, mm_of_inner_extents),
     USE(161002, mm_of_cube_type), USE(161002, mm_of_batches),

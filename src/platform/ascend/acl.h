@@ -23,7 +23,10 @@ typedef struct aclOpExecutor aclOpExecutor;
 
 /* Values of CANN's enums. */
 enum { ACL_FLOAT = 0, ACL_FLOAT16 = 1, ACL_BF16 = 27 };
-enum { ACL_FORMAT_NCHW = 0, ACL_FORMAT_ND = 2, ACL_FORMAT_NCDHW = 30, ACL_FORMAT_NCL = 47 };
+enum {
+    ACL_FORMAT_NCHW = 0, ACL_FORMAT_ND = 2, ACL_FORMAT_FRACTAL_NZ = 29,
+    ACL_FORMAT_NCDHW = 30, ACL_FORMAT_NCL = 47
+};
 enum { ACL_HOST_TO_DEVICE = 1, ACL_DEVICE_TO_HOST = 2 };
 enum { ACL_MALLOC_HUGE_FIRST = 0, ACL_HBM = 1 };
 enum { ACL_CUBE_CORES = 0, ACL_VECTOR_CORES = 1, ACL_L2_BYTES = 2 };
@@ -193,6 +196,14 @@ enum { ACL_OPTIONAL = 0, ACL_NEEDED = 1 };
     X(ACL_NEEDED, Addmm, (const aclTensor *self, const aclTensor *mat1,        \
       const aclTensor *mat2, const aclScalar *beta, const aclScalar *alpha,    \
       aclTensor *out, int8_t cube),                                            \
+      (I(0), I(1), I(2), S(0), S(1), O(0), (int8_t)N(0)))                      \
+    X(ACL_OPTIONAL, TransMatmulWeight, (aclTensor *weight), (I(0)))            \
+    X(ACL_OPTIONAL, MatmulWeightNz, (const aclTensor *self,                    \
+      const aclTensor *mat2, aclTensor *out, int8_t cube),                     \
+      (I(0), I(1), O(0), (int8_t)N(0)))                                        \
+    X(ACL_OPTIONAL, AddmmWeightNz, (const aclTensor *self,                     \
+      const aclTensor *mat1, const aclTensor *mat2, const aclScalar *beta,     \
+      const aclScalar *alpha, aclTensor *out, int8_t cube),                    \
       (I(0), I(1), I(2), S(0), S(1), O(0), (int8_t)N(0)))                      \
     X(ACL_NEEDED, BatchMatMul, (const aclTensor *self, const aclTensor *other, \
       aclTensor *out, int8_t cube), (I(0), I(1), O(0), (int8_t)N(0)))          \

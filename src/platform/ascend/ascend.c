@@ -133,6 +133,9 @@ static pf_status weight_prepare(pf_platform *platform, pf_weight_kind kind,
     PF_TRY(ascend_allocate(a, value_bytes(kind, math, source), &memory));
     pf_status status = ascend_upload(a, memory, kept_dtype(kind, math), source->data,
                                      source->dtype, pf_tensor_count(source));
+    if (status == PF_OK && ascend_weight_is_blocked(a, out))
+        status = ascend_block_weight(a, pf_matrix(memory, PF_BF16, source->shape[0],
+                                                  source->shape[1]));
     if (status == PF_OK)
         out->prepared = memory;
     else
@@ -208,6 +211,13 @@ static pf_status ask(ascend *a, pf_error *error)
     return PF_OK;
 }
 
+/* An environment variable that is "1" or not. */
+static bool is_on(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value && strcmp(value, "1") == 0;
+}
+
 static void fill_capabilities(ascend *a, pf_capabilities *out)
 {
     *out = (pf_capabilities){
@@ -226,8 +236,9 @@ static void fill_capabilities(ascend *a, pf_capabilities *out)
     snprintf(out->name, sizeof out->name, "ascend");
     snprintf(out->isa, sizeof out->isa, "%.31s", a->facts.soc);
     snprintf(out->device, sizeof out->device,
-             "%.40s, %d cube cores, CANN %.30s", a->facts.soc,
-             (int)a->facts.cube_cores, a->facts.version);
+             "%.20s, %d cube cores, CANN %.24s%s", a->facts.soc,
+             (int)a->facts.cube_cores, a->facts.version,
+             a->facts.blocked_weights ? ", weights in NZ" : "");
 }
 
 static void fill_table(pf_platform_table *table)
@@ -258,7 +269,6 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
                          pf_error *error)
 {
     ascend *a;
-    const char *native = getenv("PHONOFILM_ASCEND_NATIVE");
     if (options->isa)
         return pf_fail(error, PF_E_ARGUMENT,
                        "isa is '%s', but the ascend platform has no instruction sets",
@@ -282,10 +292,12 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
                        "graph is set, but this version of CANN has no aclmdlRICaptureBegin "
                        "and what belongs to it: leave it out");
     }
-    a->fused = !native || strcmp(native, "1") != 0;
+    a->fused = !is_on("PHONOFILM_ASCEND_NATIVE");
     a->tally = &out->tally;
     out->state = a;
     pf_status status = ask(a, error);
+    if (status == PF_OK && !plan && is_on("PHONOFILM_ASCEND_NZ"))
+        status = ascend_ask_blocked(a);
     if (status != PF_OK) {
         ascend_device_close(a);
         return status;

@@ -20,6 +20,7 @@ typedef struct ascend_facts {
     bool conv_f32;                      /* convolutions without HF32 are accepted */
     bool mixed_products;                /* bf16 products with an f32 bias, into f32, */
     bool narrow_products;               /* and into bf16 */
+    bool blocked_weights;               /* weights of linear layers are kept in NZ */
 } ascend_facts;
 
 typedef struct ascend_block {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "platform/ascend/limits.h"
 #include "platform/ascend/plan.h"
 
 /* BSND: batch, sequence, heads, width. */
@@ -43,6 +44,23 @@ static int64_t offset_of(const pf_tensor *t)
 static void *base_of(const pf_tensor *t)
 {
     return (char *)t->data - ((uintptr_t)t->data & 31u);
+}
+
+/* Which inputs are weights in blocks. */
+static bool is_blocked(ascend_operator op, int input)
+{
+    return (op == ASCEND_AddmmWeightNz && input == 2) ||
+           (op == ASCEND_MatmulWeightNz && input == 1);
+}
+
+/* The transposed view [K, N] of a weight [N, K], whose storage is blocks of 16 x 16:
+ * [K / 16, N / 16, 16 of N, 16 of K]. */
+static aclTensor *make_blocked(const ascend *a, const pf_tensor *t)
+{
+    const int64_t storage[] = {t->shape[0] / ASCEND_NZ_BLOCK, t->shape[1] / ASCEND_NZ_BLOCK,
+                               ASCEND_NZ_BLOCK, ASCEND_NZ_BLOCK};
+    return a->api->aclCreateTensor(t->shape, 2, acl_dtype(t->dtype), t->stride, 0,
+                                   ACL_FORMAT_FRACTAL_NZ, storage, 4, t->data);
 }
 
 static aclTensor *make_tensor(const ascend *a, const ascend_call *call,
@@ -87,7 +105,9 @@ static bool make_tensors(const ascend *a, const ascend_call *call, handles *h)
     for (int i = 0; i < ASCEND_IN; i++) {
         if (pf_tensor_is_null(&call->in[i]))
             continue;
-        if (!(h->in[i] = make_tensor(a, call, &call->in[i])))
+        h->in[i] = is_blocked(call->op, i) ? make_blocked(a, &call->in[i])
+                                           : make_tensor(a, call, &call->in[i]);
+        if (!h->in[i])
             return false;
         if (is_listed(call->op, i)) {
             const aclTensor *only = h->in[i];
@@ -364,6 +384,14 @@ static void discard(const ascend *a, aclOpExecutor *executor)
         a->api->aclDestroyAclOpExecutor(executor);
 }
 
+static pf_status run_in(ascend *a, ascend_operator op, const plan *p, void *workspace)
+{
+    if (a->tally)
+        a->tally->launches++;
+    return ascend_check(a, phase_two(a, op)(workspace, p->workspace, p->executor,
+                                            a->stream), entries[op].name);
+}
+
 static pf_status run(ascend *a, ascend_operator op, const plan *p, bool stays)
 {
     void *workspace = NULL;
@@ -373,10 +401,7 @@ static pf_status run(ascend *a, ascend_operator op, const plan *p, bool stays)
             discard(a, p->executor);
         PF_TRY(status);
     }
-    if (a->tally)
-        a->tally->launches++;
-    return ascend_check(a, phase_two(a, op)(workspace, p->workspace, p->executor,
-                                            a->stream), entries[op].name);
+    return run_in(a, op, p, workspace);
 }
 
 /* Phase one, then phase two once, or as often as the executor is kept for. */
@@ -412,6 +437,34 @@ pf_status ascend_launch(ascend *a, const ascend_call *call)
     PF_TRY(ascend_check(a, move_all(a, slot, call), entries[call->op].name));
     plan p = {.workspace = slot->workspace, .executor = slot->executor};
     return run(a, call->op, &p, true);
+}
+
+static pf_status plan_and_run(ascend *a, const ascend_call *call, void *workspace,
+                              int64_t room)
+{
+    handles h;
+    plan p = {.api = a->api, .call = call, .h = &h};
+    void *more = NULL;
+    PF_TRY(make_handles(a, call, &h));
+    pf_status status = ascend_check(a, entries[call->op].plan(&p), entries[call->op].name);
+    if (status == PF_OK && (int64_t)p.workspace > room)
+        status = ascend_allocate(a, (int64_t)p.workspace, &more);
+    if (status == PF_OK)
+        status = run_in(a, call->op, &p, more ? more : workspace);
+    ascend_release(a, more);
+    destroy_handles(a, &h);
+    return status;
+}
+
+pf_status ascend_launch_once(ascend *a, const ascend_call *call, int64_t room)
+{
+    void *workspace;
+    if (a->plan)
+        return ascend_launch(a, call);
+    PF_TRY(ascend_allocate(a, room, &workspace));
+    pf_status status = plan_and_run(a, call, workspace, room);
+    ascend_release(a, workspace);
+    return status;
 }
 
 bool ascend_accepts(ascend *a, const ascend_call *call)

@@ -38,6 +38,9 @@ typedef struct ascend_call {
 
 /* Queues one operator. */
 pf_status ascend_launch(ascend *a, const ascend_call *call);
+/* One whose executor can neither be kept nor destroyed, so that its workspace, here a block
+ * of its own, has to be there before; `room`: bytes that will be enough. */
+pf_status ascend_launch_once(ascend *a, const ascend_call *call, int64_t room);
 
 /* Phase one alone: would this version take it? */
 bool ascend_accepts(ascend *a, const ascend_call *call);

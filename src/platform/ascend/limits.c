@@ -24,6 +24,11 @@ bool ascend_attention_fits(int64_t heads, int64_t width, int64_t queries, int64_
            ascend_within(ASCEND_ATTENTION_ROWS, keys);
 }
 
+bool ascend_nz_fits(int64_t n, int64_t k)
+{
+    return ascend_within(ASCEND_NZ_EXTENT, n) && ascend_within(ASCEND_NZ_EXTENT, k);
+}
+
 bool ascend_rope_fits(int64_t heads, int64_t width)
 {
     return ascend_within(ASCEND_ROPE_HEADS, heads) &&

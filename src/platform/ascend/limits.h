@@ -12,6 +12,7 @@
 
 /* X(name, lowest, highest, multiple of, section) */
 #define ASCEND_LIMIT_LIST(X)                                                   \
+    X(NZ_EXTENT, 16, 1048576, 16, "Operators: products")                       \
     X(ATTENTION_WIDTH, 16, 512, 16, "Operators: attention")                    \
     X(ATTENTION_HEADS, 1, 256, 1, "Operators: attention")                      \
     X(ATTENTION_COLUMNS, 16, 65534, 1, "Operators: attention")                 \
@@ -27,6 +28,9 @@
     X(CONV3D_STRIDE, 1, 63, 1, "Operators: convolution")                       \
     X(CONV_TRANSPOSED_KERNEL, 1, 255, 1, "Operators: convolution")
 
+/* Weights in the format NZ are made of square blocks. */
+enum { ASCEND_NZ_BLOCK = 16 };
+
 typedef enum ascend_limit {
 #define ASCEND_LIMIT(name, low, high, multiple, section) ASCEND_##name,
     ASCEND_LIMIT_LIST(ASCEND_LIMIT)
@@ -38,6 +42,9 @@ bool ascend_within(ascend_limit limit, int64_t value);
 
 /* Fused attention over heads of `width` columns. */
 bool ascend_attention_fits(int64_t heads, int64_t width, int64_t queries, int64_t keys);
+
+/* A weight [n, k] in NZ takes no more memory than without, and is no vector. */
+bool ascend_nz_fits(int64_t n, int64_t k);
 
 bool ascend_rope_fits(int64_t heads, int64_t width);
 

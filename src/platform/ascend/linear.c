@@ -37,21 +37,29 @@ bool ascend_projects_narrow(const ascend *a, const pf_weight *weight, pf_tensor 
            (pf_tensor_is_null(&bias) || a->facts.narrow_products);
 }
 
+static pf_status multiply(ascend *a, const pf_weight *weight, pf_tensor bias, pf_tensor x,
+                          pf_tensor y)
+{
+    pf_tensor w = transposed(weight);
+    return ascend_weight_is_blocked(a, weight) ? ascend_blocked_product(a, x, w, bias, y)
+                                               : ascend_product(a, x, w, bias, y);
+}
+
 /* With bf16 weights the product is rounded to bf16 at worst, which is the only form of
  * it that there is by itself; the bias is added in f32. */
 pf_status ascend_project(ascend *a, const pf_weight *weight, pf_tensor bias, pf_tensor x,
                          pf_tensor y)
 {
-    pf_tensor w = transposed(weight), rounded, none = {0};
-    if (w.dtype == PF_F32) {
+    pf_tensor rounded, none = {0};
+    if (weight->math != PF_MATH_FAST) {
         PF_TRY(ascend_whole(a, x, &x));
-        return ascend_product(a, x, w, bias, y);
+        return multiply(a, weight, bias, x, y);
     }
     PF_TRY(ascend_dense(a, x, PF_BF16, &x));
     if (y.dtype == PF_BF16 || (!pf_tensor_is_null(&bias) && a->facts.mixed_products))
-        return ascend_product(a, x, w, bias, y);
+        return multiply(a, weight, bias, x, y);
     PF_TRY(ascend_temp(a, PF_BF16, 2, y.shape, &rounded));
-    PF_TRY(ascend_product(a, x, w, none, rounded));
+    PF_TRY(multiply(a, weight, none, x, rounded));
     if (pf_tensor_is_null(&bias))
         return ascend_move(a, rounded, y);
     return ascend_combine(a, ASCEND_Add, rounded, ascend_along(bias, 1, 2), y);

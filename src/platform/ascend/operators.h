@@ -61,6 +61,19 @@ pf_status ascend_round_if(ascend *a, bool round, pf_tensor y);
 pf_status ascend_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
                          pf_tensor y);
 
+/* --- weights in blocks, blocked.c ------------------------------------------------------ */
+
+/* Is this weight kept in the format NZ? */
+bool ascend_weight_is_blocked(const ascend *a, const pf_weight *weight);
+/* Puts a matrix [N, K] BF16 in it, in place. */
+pf_status ascend_block_weight(ascend *a, pf_tensor matrix);
+/* As ascend_product, with w [K, N] the transposed view of such a matrix. */
+pf_status ascend_blocked_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
+                                 pf_tensor y);
+/* Turns it on, if this version has the operators and they multiply rightly; an error
+ * says what is missing. */
+pf_status ascend_ask_blocked(ascend *a);
+
 /* --- pieces of kernels that larger ones are made of ---------------------------------- */
 
 /* Is there a product with this bias that comes out as bf16? */

@@ -55,7 +55,8 @@ static double count_of(const pf_tensor *t)
 /* What a product multiplies: the first of Addmm is the bias. */
 static const pf_tensor *multiplicand(const ascend_call *call)
 {
-    return &call->in[call->op == ASCEND_Addmm ? 1 : 0];
+    bool biased = call->op == ASCEND_Addmm || call->op == ASCEND_AddmmWeightNz;
+    return &call->in[biased ? 1 : 0];
 }
 
 static double product_flops(const ascend_call *call)
@@ -63,7 +64,9 @@ static double product_flops(const ascend_call *call)
     const pf_tensor *out = &call->out[0], *x = multiplicand(call);
     switch (call->op) {
     case ASCEND_Addmm:
+    case ASCEND_AddmmWeightNz:
     case ASCEND_Mm:
+    case ASCEND_MatmulWeightNz:
     case ASCEND_BatchMatMul:
         break;
     case ASCEND_Convolution: {
