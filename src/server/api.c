@@ -173,6 +173,11 @@ static const variant *find_variant(pf_http_request *request)
     return NULL;
 }
 
+bool pf_api_content_query_is_sound(pf_http_request *request)
+{
+    return find_variant(request) != NULL;
+}
+
 static bool is_ready(pf_http_request *request)
 {
     pf_server *server = pf_server_of(request);

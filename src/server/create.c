@@ -474,7 +474,8 @@ static void sync_work(pf_http_request *request)
 
 void pf_api_sync(pf_http_request *request)
 {
-    pf_http_defer(request, PF_LANE_CREATE, sync_work);
+    if (pf_api_content_query_is_sound(request))
+        pf_http_defer(request, PF_LANE_CREATE, sync_work);
 }
 
 /* --- remix ------------------------------------------------------------------------ */

@@ -76,6 +76,8 @@ void pf_api_metrics(pf_http_request *request);
 void pf_api_reply_video(pf_http_request *request, int status);
 /* Finds the video of the path; false after a 404. */
 bool pf_api_find(pf_http_request *request);
+/* What is asked of the content (the variant) can be given; false after a 400. */
+bool pf_api_content_query_is_sound(pf_http_request *request);
 /* A failure of store or disk. */
 void pf_api_reply_failure(pf_http_request *request, const pf_error *error);
 
