@@ -18,6 +18,7 @@ enum {
     MAX_KEY = 512,
     CONNECT_SECONDS = 10,
     PATIENCE_SECONDS = 60,              /* for a server that does not answer */
+    ANSWER_SECONDS = 5,                 /* for one, after Ctrl-C */
     POLL_MS = 400
 };
 
@@ -29,6 +30,8 @@ typedef struct session {
     char base[512];
     char key[MAX_KEY + 32];             /* the header with it */
     char id[64];                        /* of the video */
+    bool asking;                        /* for the film */
+    time_t interrupted_at;              /* while it was asked for; 0: not yet */
     char *reply;                        /* [reply_bytes] and a NUL */
     size_t reply_bytes;
     long status;                        /* HTTP; 0: no answer */
@@ -93,14 +96,19 @@ static size_t keep_film(char *data, size_t size, size_t count, void *user)
     return kept ? size * count : 0;
 }
 
-static int stop_early(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+/* A film that has been asked for may be accepted by now: what it is called, so that it
+ * can be cancelled, is worth a moment. */
+static int stop_early(void *user, curl_off_t to_come, curl_off_t came, curl_off_t to_send,
+                      curl_off_t sent)
 {
-    (void)user;
-    (void)a;
-    (void)b;
-    (void)c;
-    (void)d;
-    return interrupted != 0;
+    session *s = user;
+    (void)to_come;
+    (void)came;
+    if (!interrupted || !s->asking || sent < to_send)
+        return interrupted != 0;
+    if (s->interrupted_at == 0)
+        s->interrupted_at = time(NULL);
+    return time(NULL) - s->interrupted_at > ANSWER_SECONDS;
 }
 
 /* METHOD on PATH; true when there was an answer, whatever it says. */
@@ -186,7 +194,9 @@ static int ask(session *s)
                     r->fields[i].text ? r->fields[i].text : r->fields[i].name);
     }
     int code = complete ? EXIT_DONE : EXIT_WRONG;
+    s->asking = true;
     bool accepted = complete && call(s, "POST", "/v1/videos", form) && s->status == 200;
+    s->asking = false;
     curl_mime_free(form);
     if (complete && !accepted && interrupted) {
         complain("cancelled while the server was asked; it may still make the film");
@@ -434,6 +444,7 @@ static int open_session(session *s)
     curl_easy_setopt(s->curl, CURLOPT_WRITEDATA, s);
     curl_easy_setopt(s->curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(s->curl, CURLOPT_XFERINFOFUNCTION, stop_early);
+    curl_easy_setopt(s->curl, CURLOPT_XFERINFODATA, s);
     curl_easy_setopt(s->curl, CURLOPT_ERRORBUFFER, s->why);
     curl_easy_setopt(s->curl, CURLOPT_USERAGENT, "phonofilm");
     return EXIT_DONE;

@@ -275,6 +275,20 @@ def test_a_signal_while_it_asks(pretend, tmp_path):
     assert code == 130 and "may still make the film" in err, err
 
 
+def test_a_film_is_cancelled_that_is_accepted_after_the_signal(pretend, tmp_path):
+    asked = threading.Event()
+
+    def create(reply):
+        asked.set()
+        time.sleep(1.5)
+        reply.say(200, b'{"id": "video_1", "status": "queued"}')
+    process = generate(pretend({("POST", "/videos"): create, **GOING, ("POST", "/cancel"):
+                                lambda r: r.say(200, b"{}")}), tmp_path)
+    assert asked.wait(20)
+    code, err = after_signal(process, signal.SIGINT)
+    assert code == 130 and err == "phonofilm: cancelled\n", err
+
+
 @pytest.mark.parametrize("status, words", [
     (200, "phonofilm: cancelled\n"), (409, "too late to cancel"), (500, "not cancelled")])
 def test_whether_it_was_cancelled(pretend, tmp_path, status, words):
