@@ -96,6 +96,8 @@ static void cancel_work(pf_http_request *request)
     pf_server *server = pf_server_of(request);
     pf_error error = {0};
     pf_cancelling how = pf_videos_cancel(&server->videos, request->video, &error);
+    if (how == PF_CANCEL_DONE)
+        pf_video_remove_state(server->output_dir, request->video->id);
     pf_server_poke(server);             /* there may be a webhook */
     if (error.status != PF_OK)
         pf_api_reply_failure(request, &error);

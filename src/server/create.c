@@ -314,6 +314,7 @@ static pf_video *make_video(creation *c)
         memcpy(video->remixed_from, c->original->id, sizeof video->remixed_from);
     video->settings = json_incref(c->order.settings);
     video->created = pf_now();
+    video->bytes = (int64_t)(c->order.first.bytes + c->order.last.bytes);
     video->predicted_seconds = c->predicted_seconds;
     return video;
 }

@@ -72,7 +72,8 @@ static void cancel_abandoned(pf_server *server)
     while (error.status == PF_OK &&
            (video = pf_videos_find_abandoned(&server->videos)) != NULL) {
         pf_server_log(server, "%s is cancelled: its client is gone", video->id);
-        pf_videos_cancel(&server->videos, video, &error);
+        if (pf_videos_cancel(&server->videos, video, &error) == PF_CANCEL_DONE)
+            pf_video_remove_state(server->output_dir, video->id);
         pf_videos_release(&server->videos, video);
         pf_server_poke(server);         /* there may be a webhook */
     }

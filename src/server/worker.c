@@ -287,7 +287,7 @@ static pf_status set_paths(run *r, pf_error *error)
     const char *folder = r->server->output_dir, *id = r->video->id;
     r->folder = pf_video_folder(folder, id);
     r->film_path = pf_video_file(folder, id, pf_video_film_name(r->video));
-    r->state_path = pf_video_file(folder, id, "state.safetensors");
+    r->state_path = pf_video_state(folder, id);
     bool complete = r->folder && r->film_path && r->state_path;
     if (!complete)
         return pf_fail_memory(error, "paths", 1);
@@ -485,7 +485,7 @@ static void finish(run *r, const char *code, const char *message)
     bool failed = code[0] != '\0';
     unlink(r->state_path ? r->state_path : "");
     pf_videos_finish(&server->videos, r->video, code, message,
-                     failed ? 0 : bytes_of_all(r));
+                     r->folder ? bytes_of_all(r) : 0);
     pf_server_poke(server);
     if (failed)
         pf_server_log(server, "%s failed: %s", r->video->id, message);
