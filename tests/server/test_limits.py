@@ -83,13 +83,19 @@ def test_what_does_not_start(model, tmp_path):
     secret.write_text("tiny\n")
     blank = tmp_path / "blank"
     blank.write_text("# staff\nann: correct-horse-battery\n")
+    shared, nul = tmp_path / "shared", tmp_path / "nul"
+    shared.write_text(f"ann:{KEY}\nbob:{KEY}\n")
+    nul.write_text(f"ann:{KEY}\0\nbob:another-key-of-bob\n")
     for flags, words in (
             (["--host", "0.0.0.0"], "API keys"),
             (["--host", "no such host"], "host"),
             (["--api-key-file", bad_keys], "line 1"),
             (["--api-key-file", tmp_path / "none"], "none"),
             (["--api-key-file", blank], "line 2"),
+            (["--api-key-file", shared], "line 2 is that of ann"),
+            (["--api-key-file", nul], "NUL byte"),
             (["--api-key-file", bad_keys, "--no-auth"], "no_auth"),
+            (["--header-timeout", "0"], "from 0.1 to 600"),
             (["--tls-cert", bad_keys], "tls_key"),
             (["--webhook-hosts", "a.example"], "webhook_secret_file"),
             (["--webhook-hosts", "a.example", "--webhook-secret-file", secret], "16"),
