@@ -412,7 +412,7 @@ static void print_videos(FILE *out, pf_server *server)
     fprintf(out, "phonofilm_queue_length %d\n", v->queued);
     add(out, "running", "gauge", "1 while a film is being made.");
     fprintf(out, "phonofilm_running %d\n", v->running != NULL);
-    add(out, "paused", "gauge", "1 while the queue stands still for want of space.");
+    add(out, "paused", "gauge", "1 while the queue stands still: no space, or no folder.");
     fprintf(out, "phonofilm_paused %d\n", v->paused[0] != '\0');
     add(out, "stored_videos", "gauge", "Videos that are known.");
     fprintf(out, "phonofilm_stored_videos %d\n", v->count);

@@ -64,6 +64,12 @@ static bool has_room(creation *c)
                             "the server is stopping");
         return false;
     }
+    if (pf_server_folder_is_gone(server)) {
+        pf_http_reply_error(c->request, &(pf_http_fault){503, "no_folder", NULL, 30},
+                            "the folder of the server's films cannot be reached; films are "
+                            "taken again when it is back");
+        return false;
+    }
     if (pf_server_disk_is_full(server)) {
         pf_http_reply_error(c->request, &(pf_http_fault){507, "no_space", NULL, 0},
                             "the disk of the server is nearly full; films are taken "

@@ -86,7 +86,7 @@ static void look_for_space(pf_server *server)
     pthread_mutex_lock(&server->videos.lock);
     bool paused = server->videos.paused[0] != '\0';
     pthread_mutex_unlock(&server->videos.lock);
-    if (!paused || pf_server_disk_is_full(server))
+    if (!paused || pf_server_folder_is_gone(server) || pf_server_disk_is_full(server))
         return;
     pf_server_log(server, "the queue goes on");
     pf_videos_pause(&server->videos, "");

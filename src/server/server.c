@@ -77,6 +77,14 @@ bool pf_server_disk_is_full(const pf_server *server)
     return free_bytes < (double)server->options.min_free;
 }
 
+bool pf_server_folder_is_gone(const pf_server *server)
+{
+    char *videos = pf_path_join(server->output_dir, "videos");
+    bool gone = videos && !pf_path_is_folder(videos);
+    pf_free(videos);
+    return gone;
+}
+
 /* A little nicer: enough that whoever answers goes first, and not so much that other
  * programs of the machine hold a film up (its threads wait for each other thousands of
  * times).  Not SCHED_BATCH for the same reason. */

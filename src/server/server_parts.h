@@ -45,6 +45,9 @@ void pf_server_poke(pf_server *server);
 /* Less than min_free is left on the disk. */
 bool pf_server_disk_is_full(const pf_server *server);
 
+/* The folder of the films cannot be reached: it was moved, or its disk is gone. */
+bool pf_server_folder_is_gone(const pf_server *server);
+
 /* The threads (worker.c, housekeeping.c, webhook.c). */
 void *pf_worker_run(void *server);
 void *pf_housekeeping_run(void *server);

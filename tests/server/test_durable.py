@@ -217,6 +217,26 @@ def test_latents_go_with_a_cancelled_film(start):
     assert not state.exists()
 
 
+def test_the_folder_is_away_for_a_while(start):
+    """Its disk, perhaps: no film fails for that, and none is accepted."""
+    server = start("--rate", "0")
+    films, away = server.folder, server.folder.with_name("away")
+    videos = [server.create(**SLOW), server.create()]
+    server.wait(videos[0]["id"], "in_progress")
+    films.rename(away)
+    end = time.monotonic() + 60
+    while server.get("/ready").status == 200 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert "folder" in server.get("/ready").error["message"]
+    reply = server.post("/v1/videos", QUICK)
+    assert reply.status == 503 and reply.error["code"] == "no_folder"
+    assert reply.headers["retry-after"] == "30"
+    assert [server.video(v["id"])["status"] for v in videos] == ["in_progress", "queued"]
+    away.rename(films)
+    for video in videos:
+        assert server.wait(video["id"])["status"] == "completed"
+
+
 def test_no_films_without_disk(start):
     server = start("--min-free", "1000T")
     reply = server.post("/v1/videos", QUICK)
