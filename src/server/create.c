@@ -530,7 +530,11 @@ static bool take_pictures(creation *c)
         status = read_original(c, "last", &c->order.last, &error);
     if (status == PF_OK)
         return true;
-    pf_api_reply_failure(c->request, &error);
+    if (status == PF_E_NOT_FOUND)       /* it was deleted meanwhile */
+        pf_http_reply_error(c->request, &(pf_http_fault){404, "gone", NULL, 0},
+                            "the picture of the original is no longer there");
+    else
+        pf_api_reply_failure(c->request, &error);
     return false;
 }
 
