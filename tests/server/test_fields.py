@@ -45,12 +45,14 @@ def test_an_empty_file(server):
     for field in ("input_reference", "last_image"):
         reply = server.post("/v1/videos", form, {field: ("first.png", b"")})
         assert reply.status == 400 and reply.error["param"] == field, reply.body
+    server.request("DELETE", "/v1/videos/" + none.json["id"])
 
 
 def test_a_tile_has_a_stride(server):
-    video = server.create(vae_tile=96)
-    assert video["settings"]["vae_tile_stride"] == 64
-    assert server.create(vae_tile=96, vae_tile_stride=80)["settings"]["vae_tile_stride"] == 80
+    for given, stride in (({}, 64), ({"vae_tile_stride": 80}, 80)):
+        video = server.create(vae_tile=96, **given)
+        assert video["settings"]["vae_tile_stride"] == stride
+        server.request("DELETE", "/v1/videos/" + video["id"])
     reply = server.post("/v1/videos", {**QUICK, "vae_tile_stride": 64})
     assert reply.status == 400 and reply.error["param"] == "vae_tile_stride"
 
