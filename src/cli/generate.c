@@ -20,7 +20,7 @@
 #include "media/film.h"
 #include "media/picture.h"
 
-enum { MAX_PROMPT_INPUT = 1 << 20 };
+enum { MAX_PROMPT_INPUT = 1 << 20, DEFAULT_SEED = 42 };
 
 typedef struct settings {
     const char *config;
@@ -656,7 +656,8 @@ static int fill_fields(const generation *g, pf_film_kind kind, remote_field *out
     if (s->no_audio_output)
         out[count++] = (remote_field){.name = "generate_sound", .text = "false"};
     for (int i = 0; i < REMOTE_FLAGS; i++) {
-        if (!cli_given(&g->parser, remote_flags[i].flag))
+        bool always = strcmp(remote_flags[i].flag, "seed") == 0;    /* a server draws one */
+        if (!always && !cli_given(&g->parser, remote_flags[i].flag))
             continue;
         out[count] = (remote_field){.name = remote_flags[i].field};
         print_value(g, option_of(remote_flags[i].flag), &out[count++]);
@@ -676,6 +677,9 @@ static int generate_remotely(generation *g)
     pf_film_kind_of(g->film_path, &kind, NULL);
     if (kind != PF_FILM_MP4 && kind != PF_FILM_WEBM)
         return complain("a server makes films that end in .mp4 or .webm");
+    code = g->s.output_path ? targets_make_folder(g->s.output_path) : EXIT_DONE;
+    if (code != EXIT_DONE)
+        return code;
     return remote_generate(&(remote_request){
         .server = g->s.server, .key_file = g->s.key_file, .fields = fields,
         .field_count = fill_fields(g, kind, fields), .film_path = g->film_path,
@@ -726,7 +730,7 @@ static void clean_up(generation *g)
 int cli_generate(int argc, char **argv)
 {
     generation g = {
-        .s = {.quality = -1},
+        .s = {.quality = -1, .seed = DEFAULT_SEED},
         .parser = {
             .options = options,
             .count = (int)(sizeof options / sizeof options[0]),

@@ -55,7 +55,7 @@ static void describe_number(const cli_option *option, char *out, size_t bytes)
 {
     const char *kind = option->kind == CLI_INTEGER ? "a whole number" : "a number";
     if (option->high < CLI_UNBOUNDED)
-        snprintf(out, bytes, "%s from %.0f to %.0f", kind, option->low, option->high);
+        snprintf(out, bytes, "%s from %.10g to %.10g", kind, option->low, option->high);
     else
         snprintf(out, bytes, "%s", kind);
 }

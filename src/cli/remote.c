@@ -18,6 +18,7 @@ enum {
     MAX_KEY = 512,
     CONNECT_SECONDS = 10,
     PATIENCE_SECONDS = 60,              /* for a server that does not answer */
+    ANSWER_SECONDS = 5,                 /* for one, after Ctrl-C */
     POLL_MS = 400
 };
 
@@ -29,6 +30,8 @@ typedef struct session {
     char base[512];
     char key[MAX_KEY + 32];             /* the header with it */
     char id[64];                        /* of the video */
+    bool asking;                        /* for the film */
+    time_t interrupted_at;              /* while it was asked for; 0: not yet */
     char *reply;                        /* [reply_bytes] and a NUL */
     size_t reply_bytes;
     long status;                        /* HTTP; 0: no answer */
@@ -43,6 +46,18 @@ static void on_signal(int number)
 {
     interrupted = number;
     signal(number, SIG_DFL);            /* the second one ends the program */
+}
+
+/* As without a server: a limit of file sizes becomes an error of writing, and a closed
+ * terminal ends the program in order, unless nohup wants it otherwise. */
+static void catch_signals(void)
+{
+    signal(SIGINT, on_signal);
+    signal(SIGTERM, on_signal);
+    if (signal(SIGHUP, on_signal) == SIG_IGN)
+        signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 static void complain(const char *text)
@@ -81,14 +96,19 @@ static size_t keep_film(char *data, size_t size, size_t count, void *user)
     return kept ? size * count : 0;
 }
 
-static int stop_early(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+/* A film that has been asked for may be accepted by now: what it is called, so that it
+ * can be cancelled, is worth a moment. */
+static int stop_early(void *user, curl_off_t to_come, curl_off_t came, curl_off_t to_send,
+                      curl_off_t sent)
 {
-    (void)user;
-    (void)a;
-    (void)b;
-    (void)c;
-    (void)d;
-    return interrupted != 0;
+    session *s = user;
+    (void)to_come;
+    (void)came;
+    if (!interrupted || !s->asking || sent < to_send)
+        return interrupted != 0;
+    if (s->interrupted_at == 0)
+        s->interrupted_at = time(NULL);
+    return time(NULL) - s->interrupted_at > ANSWER_SECONDS;
 }
 
 /* METHOD on PATH; true when there was an answer, whatever it says. */
@@ -174,9 +194,16 @@ static int ask(session *s)
                     r->fields[i].text ? r->fields[i].text : r->fields[i].name);
     }
     int code = complete ? EXIT_DONE : EXIT_WRONG;
-    if (complete && (!call(s, "POST", "/v1/videos", form) || s->status != 200))
-        code = refuse(s);
+    s->asking = true;
+    bool accepted = complete && call(s, "POST", "/v1/videos", form) && s->status == 200;
+    s->asking = false;
     curl_mime_free(form);
+    if (complete && !accepted && interrupted) {
+        complain("cancelled while the server was asked; it may still make the film");
+        return EXIT_CANCELLED;
+    }
+    if (complete && !accepted)
+        code = refuse(s);
     if (code == EXIT_DONE && !take_id(s)) {
         complain("the server's answer is no video; is the address right?");
         return EXIT_FAILED;
@@ -196,20 +223,31 @@ static bool wants_to_cancel(void)
     return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
+/* The server has the film, or will have it. */
+static int leave_film(const session *s, const char *what)
+{
+    cli_end_progress();
+    fprintf(stderr, "phonofilm: %s: %s/v1/videos/%s/content\n", what, s->base, s->id);
+    return EXIT_CANCELLED;
+}
+
 static int leave(session *s)
 {
+    enum { CONFLICT = 409 };            /* it came to its end before */
     char path[128];
     cli_end_progress();
     interrupted = 0;
-    if (wants_to_cancel()) {
-        snprintf(path, sizeof path, "/v1/videos/%s/cancel", s->id);
-        call(s, "POST", path, NULL);
-        fprintf(stderr, "phonofilm: cancelled\n");
-    } else {
-        fprintf(stderr, "phonofilm: the server goes on with it; later: %s/v1/videos/%s/"
-                "content\n", s->base, s->id);
+    if (!wants_to_cancel())
+        return leave_film(s, "the server goes on with it; later");
+    snprintf(path, sizeof path, "/v1/videos/%s/cancel", s->id);
+    if (call(s, "POST", path, NULL) && s->status == 200) {
+        complain("cancelled");
+        return EXIT_CANCELLED;
     }
-    return EXIT_CANCELLED;
+    if (s->status == CONFLICT)
+        return leave_film(s, "too late to cancel; if it did not fail, the film is at");
+    refuse(s);
+    return leave_film(s, "not cancelled; the server may go on with it; later");
 }
 
 /* --- following -------------------------------------------------------------------- */
@@ -256,6 +294,11 @@ static state read_state(session *s)
     return now;
 }
 
+static void wait_a_moment(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000L * 1000L}, NULL);
+}
+
 /* A server that is gone for a moment may be starting anew: the job is not lost. */
 static int follow(session *s)
 {
@@ -276,28 +319,45 @@ static int follow(session *s)
         } else if (!interrupted && time(NULL) - last_answer > PATIENCE_SECONDS) {
             return refuse(s);
         }
-        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000L * 1000L}, NULL);
+        wait_a_moment();
     }
 }
 
-static int fetch(session *s)
+/* One try to fetch the film into a new part of a file. */
+static bool fetch_once(session *s)
 {
     char path[128];
-    pf_error error = {0};
-    pf_status status = pf_part_open(s->request->film_path, &s->film, &error);
-    if (status != PF_OK)
-        return cli_fail(status, &error);
+    pf_part_discard(&s->film);
+    if (pf_part_open(s->request->film_path, &s->film, &s->film_error) != PF_OK)
+        return false;
     snprintf(path, sizeof path, "/v1/videos/%s/content", s->id);
     curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, keep_film);
     bool whole = call(s, "GET", path, NULL) && s->status == 200;
     curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, keep_reply);
-    if (interrupted)
-        return leave(s);
+    return whole;
+}
+
+/* As in follow: the film is not lost when the server is gone for a moment. */
+static int fetch(session *s)
+{
+    pf_error error = {0};
+    time_t begun = time(NULL);
+    bool whole, again;
+    do {
+        whole = fetch_once(s);
+        again = !whole && !interrupted && s->film_error.status == PF_OK &&
+                (s->status == 0 || s->status >= 500) &&
+                time(NULL) - begun <= PATIENCE_SECONDS;
+        if (again)
+            wait_a_moment();
+    } while (again);
+    if (!whole && interrupted)
+        return leave_film(s, "the server has the film");
     if (s->film_error.status != PF_OK)
         return cli_fail(s->film_error.status, &s->film_error);
     if (!whole)
         return refuse(s);
-    status = pf_part_finish(&s->film, &error);
+    pf_status status = pf_part_finish(&s->film, &error);
     if (status == PF_OK)
         status = pf_part_publish(&s->film, &error);
     return status == PF_OK ? EXIT_DONE : cli_fail(status, &error);
@@ -384,6 +444,7 @@ static int open_session(session *s)
     curl_easy_setopt(s->curl, CURLOPT_WRITEDATA, s);
     curl_easy_setopt(s->curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(s->curl, CURLOPT_XFERINFOFUNCTION, stop_early);
+    curl_easy_setopt(s->curl, CURLOPT_XFERINFODATA, s);
     curl_easy_setopt(s->curl, CURLOPT_ERRORBUFFER, s->why);
     curl_easy_setopt(s->curl, CURLOPT_USERAGENT, "phonofilm");
     return EXIT_DONE;
@@ -394,8 +455,7 @@ int remote_generate(const remote_request *request)
     session s = {.request = request, .film = {.fd = -1}};
     int code = open_session(&s);
     if (code == EXIT_DONE) {
-        signal(SIGINT, on_signal);
-        signal(SIGTERM, on_signal);
+        catch_signals();
         code = ask(&s);
     }
     if (code == EXIT_DONE)

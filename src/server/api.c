@@ -96,6 +96,8 @@ static void cancel_work(pf_http_request *request)
     pf_server *server = pf_server_of(request);
     pf_error error = {0};
     pf_cancelling how = pf_videos_cancel(&server->videos, request->video, &error);
+    if (how == PF_CANCEL_DONE)
+        pf_video_remove_state(server->output_dir, request->video->id);
     pf_server_poke(server);             /* there may be a webhook */
     if (error.status != PF_OK)
         pf_api_reply_failure(request, &error);
@@ -171,6 +173,11 @@ static const variant *find_variant(pf_http_request *request)
                         "variant is \"%.60s\", but must be video, thumbnail or "
                         "spritesheet", wanted);
     return NULL;
+}
+
+bool pf_api_content_query_is_sound(pf_http_request *request)
+{
+    return find_variant(request) != NULL;
 }
 
 static bool is_ready(pf_http_request *request)
@@ -405,7 +412,7 @@ static void print_videos(FILE *out, pf_server *server)
     fprintf(out, "phonofilm_queue_length %d\n", v->queued);
     add(out, "running", "gauge", "1 while a film is being made.");
     fprintf(out, "phonofilm_running %d\n", v->running != NULL);
-    add(out, "paused", "gauge", "1 while the queue stands still for want of space.");
+    add(out, "paused", "gauge", "1 while the queue stands still: no space, or no folder.");
     fprintf(out, "phonofilm_paused %d\n", v->paused[0] != '\0');
     add(out, "stored_videos", "gauge", "Videos that are known.");
     fprintf(out, "phonofilm_stored_videos %d\n", v->count);

@@ -64,6 +64,12 @@ static bool has_room(creation *c)
                             "the server is stopping");
         return false;
     }
+    if (pf_server_folder_is_gone(server)) {
+        pf_http_reply_error(c->request, &(pf_http_fault){503, "no_folder", NULL, 30},
+                            "the folder of the server's films cannot be reached; films are "
+                            "taken again when it is back");
+        return false;
+    }
     if (pf_server_disk_is_full(server)) {
         pf_http_reply_error(c->request, &(pf_http_fault){507, "no_space", NULL, 0},
                             "the disk of the server is nearly full; films are taken "
@@ -314,6 +320,7 @@ static pf_video *make_video(creation *c)
         memcpy(video->remixed_from, c->original->id, sizeof video->remixed_from);
     video->settings = json_incref(c->order.settings);
     video->created = pf_now();
+    video->bytes = (int64_t)(c->order.first.bytes + c->order.last.bytes);
     video->predicted_seconds = c->predicted_seconds;
     return video;
 }
@@ -474,7 +481,8 @@ static void sync_work(pf_http_request *request)
 
 void pf_api_sync(pf_http_request *request)
 {
-    pf_http_defer(request, PF_LANE_CREATE, sync_work);
+    if (pf_api_content_query_is_sound(request))
+        pf_http_defer(request, PF_LANE_CREATE, sync_work);
 }
 
 /* --- remix ------------------------------------------------------------------------ */
@@ -522,7 +530,11 @@ static bool take_pictures(creation *c)
         status = read_original(c, "last", &c->order.last, &error);
     if (status == PF_OK)
         return true;
-    pf_api_reply_failure(c->request, &error);
+    if (status == PF_E_NOT_FOUND)       /* it was deleted meanwhile */
+        pf_http_reply_error(c->request, &(pf_http_fault){404, "gone", NULL, 0},
+                            "the picture of the original is no longer there");
+    else
+        pf_api_reply_failure(c->request, &error);
     return false;
 }
 

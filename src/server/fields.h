@@ -36,6 +36,7 @@ typedef struct pf_field {
     char name[PF_FIELD_NAME_BYTES];
     pf_field_kind kind;
     bool is_file;                       /* multipart: with a filename, or an image */
+    bool unnamed;                       /* multipart: the filename is empty */
     const char *value;                  /* `bytes` bytes and a NUL, or for a file
                                          * bytes of the body without one */
     size_t bytes;

@@ -72,7 +72,8 @@ static void cancel_abandoned(pf_server *server)
     while (error.status == PF_OK &&
            (video = pf_videos_find_abandoned(&server->videos)) != NULL) {
         pf_server_log(server, "%s is cancelled: its client is gone", video->id);
-        pf_videos_cancel(&server->videos, video, &error);
+        if (pf_videos_cancel(&server->videos, video, &error) == PF_CANCEL_DONE)
+            pf_video_remove_state(server->output_dir, video->id);
         pf_videos_release(&server->videos, video);
         pf_server_poke(server);         /* there may be a webhook */
     }
@@ -85,7 +86,7 @@ static void look_for_space(pf_server *server)
     pthread_mutex_lock(&server->videos.lock);
     bool paused = server->videos.paused[0] != '\0';
     pthread_mutex_unlock(&server->videos.lock);
-    if (!paused || pf_server_disk_is_full(server))
+    if (!paused || pf_server_folder_is_gone(server) || pf_server_disk_is_full(server))
         return;
     pf_server_log(server, "the queue goes on");
     pf_videos_pause(&server->videos, "");

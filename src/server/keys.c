@@ -36,15 +36,24 @@ static pf_status add_key(pf_keys *keys, const char *path, int number, char *line
                        number, MIN_KEY);
     if (keys->count == MAX_KEYS)
         return pf_fail(error, PF_E_INPUT, "%s has more than %d keys", path, MAX_KEYS);
-    pf_key *key = &keys->list[keys->count++];
+    pf_key *key = &keys->list[keys->count];
     memcpy(key->name, line, name);
     pf_digest_of(colon + 1, strlen(colon + 1), key->digest);
+    for (int i = 0; i < keys->count; i++)
+        if (pf_digest_equal(key->digest, keys->list[i].digest))
+            return pf_fail(error, PF_E_INPUT,
+                           "%s: the key on line %d is that of %s, too: whose films it sees "
+                           "must be clear", path, number, keys->list[i].name);
+    keys->count++;
     return PF_OK;
 }
 
-static pf_status read_lines(pf_keys *keys, const char *path, char *text, pf_error *error)
+static pf_status read_lines(pf_keys *keys, const char *path, char *text, size_t bytes,
+                            pf_error *error)
 {
     char *rest = text, *line;
+    if (strlen(text) != bytes)          /* keys after it would be overlooked */
+        return pf_fail(error, PF_E_INPUT, "%s holds a NUL byte, but must be text", path);
     for (int number = 1; (line = strsep(&rest, "\n")) != NULL; number++) {
         line[strcspn(line, "\r")] = '\0';
         if (line[0] != '\0' && line[0] != '#')
@@ -59,16 +68,17 @@ pf_status pf_keys_open(pf_keys *keys, const char *path,
                        const uint8_t secret[PF_DIGEST_BYTES], pf_error *error)
 {
     char *text = NULL;
+    size_t bytes = 0;
     *keys = (pf_keys){.count = 0};
     pthread_mutex_init(&keys->lock, NULL);
     memcpy(keys->secret, secret, PF_DIGEST_BYTES);
     if (!path)
         return PF_OK;
-    PF_TRY(pf_read_file(path, MAX_FILE, &text, NULL, error));
+    PF_TRY(pf_read_file(path, MAX_FILE, &text, &bytes, error));
     keys->list = pf_calloc(MAX_KEYS, sizeof *keys->list);
-    pf_status status = keys->list ? read_lines(keys, path, text, error)
+    pf_status status = keys->list ? read_lines(keys, path, text, bytes, error)
                                   : pf_fail_memory(error, path, MAX_FILE);
-    explicit_bzero(text, strlen(text));
+    explicit_bzero(text, bytes);
     pf_free(text);
     return status;
 }

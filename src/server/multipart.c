@@ -105,6 +105,7 @@ static pf_status read_disposition(span value, pf_field *field, pf_error *error)
     if (parameter(value, "name", field->name, sizeof field->name) != 1)
         return malformed(error, "a part has no name, or one that is too long");
     int named = parameter(value, "filename", filename, sizeof filename);
+    field->unnamed = named == 1 && !filename[0];
     /* filename*=UTF-8''...: how some send names that are not ASCII. */
     int extended = parameter(value, "filename*", filename, sizeof filename);
     if (named < 0 || extended < 0)
@@ -210,8 +211,8 @@ pf_status pf_fields_from_multipart(const char *body, size_t bytes,
             return malformed(error, "the last boundary is missing");
         field.value = rest.at;
         field.bytes = end > rest.at ? (size_t)(end - rest.at) : 0;
-        /* A form sends an empty file where none was chosen. */
-        if (!field.is_file || field.bytes > 0)
+        /* A form sends an empty file without a name where none was chosen. */
+        if (!field.unnamed || field.bytes > 0)
             PF_TRY(pf_fields_add(out, &field, max_file, error));
         rest.at = end + length;
     }

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -40,7 +41,7 @@ void pf_server_log(const pf_server *server, const char *format, ...)
 bool pf_server_pause(pf_server *server, double seconds)
 {
     struct timespec end;
-    double until = pf_now() + seconds;
+    double until = pf_seconds() + seconds;
     end.tv_sec = (time_t)until;
     end.tv_nsec = (long)((until - (double)end.tv_sec) * 1e9);
     pthread_mutex_lock(&server->tick);
@@ -48,6 +49,16 @@ bool pf_server_pause(pf_server *server, double seconds)
         pthread_cond_timedwait(&server->ticked, &server->tick, &end);
     pthread_mutex_unlock(&server->tick);
     return atomic_load(&server->closing);
+}
+
+/* Sleeps by the clock that nobody sets. */
+static void init_ticked(pf_server *server)
+{
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&server->ticked, &clock);
+    pthread_condattr_destroy(&clock);
 }
 
 void pf_server_poke(pf_server *server)
@@ -64,6 +75,14 @@ bool pf_server_disk_is_full(const pf_server *server)
         return true;
     double free_bytes = (double)disk.f_bavail * (double)disk.f_frsize;
     return free_bytes < (double)server->options.min_free;
+}
+
+bool pf_server_folder_is_gone(const pf_server *server)
+{
+    char *videos = pf_path_join(server->output_dir, "videos");
+    bool gone = videos && !pf_path_is_folder(videos);
+    pf_free(videos);
+    return gone;
 }
 
 /* A little nicer: enough that whoever answers goes first, and not so much that other
@@ -364,7 +383,7 @@ pf_status pf_server_open(const pf_server_options *options, pf_engine *engine,
     server->engine = engine;
     server->opened = pf_now();
     pthread_mutex_init(&server->tick, NULL);
-    pthread_cond_init(&server->ticked, NULL);
+    init_ticked(server);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     pf_status status = open_parts(server, error);
     if (status != PF_OK) {

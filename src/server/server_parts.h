@@ -45,6 +45,9 @@ void pf_server_poke(pf_server *server);
 /* Less than min_free is left on the disk. */
 bool pf_server_disk_is_full(const pf_server *server);
 
+/* The folder of the films cannot be reached: it was moved, or its disk is gone. */
+bool pf_server_folder_is_gone(const pf_server *server);
+
 /* The threads (worker.c, housekeeping.c, webhook.c). */
 void *pf_worker_run(void *server);
 void *pf_housekeeping_run(void *server);
@@ -76,6 +79,8 @@ void pf_api_metrics(pf_http_request *request);
 void pf_api_reply_video(pf_http_request *request, int status);
 /* Finds the video of the path; false after a 404. */
 bool pf_api_find(pf_http_request *request);
+/* What is asked of the content (the variant) can be given; false after a 400. */
+bool pf_api_content_query_is_sound(pf_http_request *request);
 /* A failure of store or disk. */
 void pf_api_reply_failure(pf_http_request *request, const pf_error *error);
 

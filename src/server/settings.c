@@ -472,6 +472,14 @@ static void name_seconds(json_t *settings)
                 seconds_json(hundredths(whole(settings, "num_frames") / fps)));
 }
 
+/* Three quarters of the tile, as generate has it. */
+static void set_stride(json_t *settings)
+{
+    int tile = whole(settings, "vae_tile");
+    if (tile > 0)
+        set_default(settings, "vae_tile_stride", json_integer(tile * 3 / 4 / 16 * 16));
+}
+
 /* Has every member that a film needs, or memory ran out on the way. */
 bool pf_settings_are_complete(const json_t *settings)
 {
@@ -545,6 +553,7 @@ static pf_status fill_in(const reading *r)
     set_default(s, "rng", json_string("own"));
     set_default(s, "generate_sound", json_true());
     set_default(s, "format", json_string("mp4"));
+    set_stride(s);
     json_object_set_new(s, "picture", json_boolean(r->order->first.field));
     json_object_set_new(s, "last_picture", json_boolean(r->order->last.field));
     PF_TRY(draw_seed(r));

@@ -46,6 +46,19 @@ const char *pf_video_film_name(const pf_video *video)
     return format && strcmp(format, "webm") == 0 ? "film.webm" : "film.mp4";
 }
 
+char *pf_video_state(const char *output_dir, const char *id)
+{
+    return pf_video_file(output_dir, id, "state.safetensors");
+}
+
+void pf_video_remove_state(const char *output_dir, const char *id)
+{
+    char *path = pf_video_state(output_dir, id);
+    if (path)
+        unlink(path);
+    pf_free(path);
+}
+
 void pf_video_remove_files(const char *output_dir, const char *id)
 {
     char *folder = pf_video_folder(output_dir, id);

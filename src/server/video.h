@@ -38,7 +38,7 @@ typedef struct pf_video {
     char error_code[40];
     char error_message[512];
     char remixed_from[PF_VIDEO_ID_BYTES];
-    int64_t bytes;                      /* of all its files, once completed */
+    int64_t bytes;                      /* of its pictures; at its end, of all its files */
     double run_seconds;                 /* of computing, over all runs */
     int starts;                         /* runs since a step was last finished; one
                                          * that the server survives is taken back */
@@ -79,6 +79,10 @@ char *pf_video_folder(const char *output_dir, const char *id);
 char *pf_video_file(const char *output_dir, const char *id, const char *name);
 /* "film.mp4" */
 const char *pf_video_film_name(const pf_video *video);
+/* Where latents are saved while the film is made; pf_free(). */
+char *pf_video_state(const char *output_dir, const char *id);
+/* Removes them: nobody goes on from there. */
+void pf_video_remove_state(const char *output_dir, const char *id);
 /* Removes the folder and what is in it. */
 void pf_video_remove_files(const char *output_dir, const char *id);
 

@@ -287,7 +287,7 @@ static pf_status set_paths(run *r, pf_error *error)
     const char *folder = r->server->output_dir, *id = r->video->id;
     r->folder = pf_video_folder(folder, id);
     r->film_path = pf_video_file(folder, id, pf_video_film_name(r->video));
-    r->state_path = pf_video_file(folder, id, "state.safetensors");
+    r->state_path = pf_video_state(folder, id);
     bool complete = r->folder && r->film_path && r->state_path;
     if (!complete)
         return pf_fail_memory(error, "paths", 1);
@@ -462,6 +462,11 @@ static bool is_transient(pf_status status)
     return status == PF_E_IO || status == PF_E_MEMORY;
 }
 
+static bool is_of_files(pf_status status)
+{
+    return status == PF_E_IO || status == PF_E_NOT_FOUND;
+}
+
 /* Locked inside: what the rest of the server wants with a job that was stopped. */
 static bool was_cancelled(run *r)
 {
@@ -485,13 +490,21 @@ static void finish(run *r, const char *code, const char *message)
     bool failed = code[0] != '\0';
     unlink(r->state_path ? r->state_path : "");
     pf_videos_finish(&server->videos, r->video, code, message,
-                     failed ? 0 : bytes_of_all(r));
+                     r->folder ? bytes_of_all(r) : 0);
     pf_server_poke(server);
     if (failed)
         pf_server_log(server, "%s failed: %s", r->video->id, message);
     else
         pf_server_log(server, "%s completed in %.1f s", r->video->id,
                       pf_seconds() - r->began);
+}
+
+/* The film goes on when there is room, or the folder, again. */
+static void stand_still(run *r, const char *reason)
+{
+    pf_server_log(r->server, "the queue stands still: %s", reason);
+    pf_videos_pause(&r->server->videos, reason);
+    pf_videos_put_back(&r->server->videos, r->video);
 }
 
 static void conclude(run *r)
@@ -510,9 +523,9 @@ static void conclude(run *r)
     } else if (status == PF_E_CANCELLED) {
         pf_videos_put_back(&server->videos, r->video);      /* the server stops */
     } else if (status == PF_E_NO_SPACE) {
-        pf_server_log(server, "the queue stands still: %s", error->message);
-        pf_videos_pause(&server->videos, error->message);
-        pf_videos_put_back(&server->videos, r->video);
+        stand_still(r, error->message);
+    } else if (is_of_files(status) && pf_server_folder_is_gone(server)) {
+        stand_still(r, "the folder of the server's films cannot be reached");
     } else if (is_transient(status) && r->video->failures < MAX_FAILURES) {
         pf_server_log(server, "%s is tried again: %s", r->video->id, error->message);
         pf_server_pause(server, retry_seconds);

@@ -341,6 +341,18 @@ def leave(server, body, headers=""):
     return new[0]
 
 
+def test_sync_knows_its_query_before_the_film(server):
+    newest = server.get("/v1/videos?limit=1").json["data"]
+    for query, param in (("nonsense=1", "nonsense"), ("variant=x", "variant"),
+                         ("variant=video&variant=video", "variant")):
+        reply = server.post("/v1/videos/sync?" + query, QUICK)
+        assert reply.status == 400 and reply.error["param"] == param, reply.body
+    after = server.get("/v1/videos?limit=1").json["data"]
+    assert [v["id"] for v in after] == [v["id"] for v in newest]
+    reply = server.post("/v1/videos/sync?variant=thumbnail", QUICK)
+    assert reply.status == 200 and reply.headers["content-type"] == "image/webp"
+
+
 def test_sync_is_cancelled_when_its_client_goes_away(server):
     busy = server.create(**SLOW)
     server.wait(busy["id"], "in_progress")

@@ -1,4 +1,5 @@
 """phonofilm generate --server: the same flags, by a running server."""
+import http.server
 import os
 import pty
 import signal
@@ -146,6 +147,161 @@ def test_the_address_that_other_clients_have(server, tmp_path):
                            str(tmp_path / "a.mp4")], capture_output=True, text=True,
                           timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_is_made(server, tmp_path):
+    folder = tmp_path / "new" / "films"
+    code, out, err = run(server, *FLAGS, "--output-path", folder)
+    assert code == 0 and out.strip() == str(folder / "film.mp4"), err
+    (tmp_path / "file").touch()
+    count = len(server.get("/v1/videos?limit=100").json["data"])
+    code, _, err = run(server, *FLAGS, "--output-path", tmp_path / "file" / "a")
+    assert code == 1 and "cannot make the folder" in err
+    assert len(server.get("/v1/videos?limit=100").json["data"]) == count
+
+
+def test_defaults_are_those_of_here(server, tmp_path):
+    flags = FLAGS[:FLAGS.index("--seed")]
+    code, _, err = run(server, *flags, "--vae-tile", "96", "-o", tmp_path / "a.mp4")
+    assert code == 0, err
+    settings = server.get("/v1/videos?limit=1").json["data"][0]["settings"]
+    assert settings["seed"] == 42 and settings["vae_tile_stride"] == 64
+
+
+class Pretender(http.server.BaseHTTPRequestHandler):
+    """Says what the test wants: `replies` maps (method, end of the path) to functions."""
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        for (method, end), reply in self.server.replies.items():
+            if method == self.command and self.path.endswith(end):
+                reply(self)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def log_message(self, *_):
+        pass
+
+    def say(self, status, body, length=None):
+        self.send_response(status)
+        self.send_header("Content-Length", str(length or len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+
+@pytest.fixture
+def pretend():
+    """A server that is none: pretend(replies) gives its address."""
+    servers = []
+
+    def begin_pretending(replies):
+        pretender = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pretender)
+        pretender.daemon_threads = True
+        pretender.replies = {("POST", "/videos"): lambda r: r.say(
+            200, b'{"id": "video_1", "status": "queued"}'), **replies}
+        threading.Thread(target=pretender.serve_forever, daemon=True).start()
+        servers.append(pretender)
+        return f"http://127.0.0.1:{pretender.server_port}"
+    yield begin_pretending
+    for pretender in servers:
+        pretender.shutdown()
+        pretender.server_close()
+
+
+COMPLETED = {("GET", "/video_1"): lambda r: r.say(200, b'{"status": "completed"}')}
+GOING = {("GET", "/video_1"): lambda r: r.say(200, b'{"status": "in_progress"}')}
+
+
+def generate(address, folder):
+    return subprocess.Popen(
+        [str(PROGRAM), "generate", "--server", address, *FLAGS, "-o", str(folder / "a.mp4")],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def after_signal(process, number):
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    return process.returncode, err
+
+
+def test_a_broken_download_is_begun_again(pretend, tmp_path):
+    tries = []
+
+    def content(reply):
+        tries.append(1)
+        reply.close_connection = True
+        if len(tries) == 2:
+            reply.say(503, b"{}")
+        else:
+            reply.say(200, b"a film", 6 if len(tries) > 2 else 60)
+    process = generate(pretend({**COMPLETED, ("GET", "/content"): content}), tmp_path)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert (tmp_path / "a.mp4").read_bytes() == b"a film"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_during_the_download(pretend, tmp_path, number):
+    begun, over = threading.Event(), threading.Event()
+
+    def content(reply):
+        reply.say(200, b"a film", 60)
+        begun.set()
+        over.wait(20)
+    address = pretend({**COMPLETED, ("GET", "/content"): content})
+    process = generate(address, tmp_path)
+    assert begun.wait(20)
+    code, err = after_signal(process, number)
+    over.set()
+    assert code == 130 and f"{address}/v1/videos/video_1/content" in err, err
+    assert "cancelled" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_signal_while_it_asks(pretend, tmp_path):
+    asked, over = threading.Event(), threading.Event()
+
+    def create(_):
+        asked.set()
+        over.wait(20)
+    process = generate(pretend({("POST", "/videos"): create}), tmp_path)
+    assert asked.wait(20)
+    code, err = after_signal(process, signal.SIGINT)
+    over.set()
+    assert code == 130 and "may still make the film" in err, err
+
+
+def test_a_film_is_cancelled_that_is_accepted_after_the_signal(pretend, tmp_path):
+    asked = threading.Event()
+
+    def create(reply):
+        asked.set()
+        time.sleep(1.5)
+        reply.say(200, b'{"id": "video_1", "status": "queued"}')
+    process = generate(pretend({("POST", "/videos"): create, **GOING, ("POST", "/cancel"):
+                                lambda r: r.say(200, b"{}")}), tmp_path)
+    assert asked.wait(20)
+    code, err = after_signal(process, signal.SIGINT)
+    assert code == 130 and err == "phonofilm: cancelled\n", err
+
+
+@pytest.mark.parametrize("status, words", [
+    (200, "phonofilm: cancelled\n"), (409, "too late to cancel"), (500, "not cancelled")])
+def test_whether_it_was_cancelled(pretend, tmp_path, status, words):
+    asked = threading.Event()
+
+    def show(reply):
+        GOING["GET", "/video_1"](reply)
+        asked.set()
+    process = generate(pretend({("GET", "/video_1"): show,
+                                ("POST", "/cancel"): lambda r: r.say(status, b"{}")}), tmp_path)
+    assert asked.wait(20)
+    code, err = after_signal(process, signal.SIGINT)
+    assert code == 130 and words in err, err
 
 
 def begin(server, folder, flags=SLOW_FLAGS, **more):

@@ -186,6 +186,57 @@ def test_films_make_room(start):
     assert 1 <= len(left) < 5 and left[0]["id"] == ids[-1]
 
 
+def test_pictures_of_cancelled_films_make_room(start):
+    server = start("--retention-bytes", "600000", "--rate", "0")
+    picture = png(400, 300)
+    assert 200000 < len(picture) < 300000
+    running = server.create(**SLOW)
+    ids = [server.create({"input_reference": ("a.png", picture)})["id"] for _ in range(5)]
+    for video_id in ids:
+        assert server.request("POST", f"/v1/videos/{video_id}/cancel").status == 200
+    end = time.monotonic() + 15
+    while server.get("/v1/videos/" + ids[2]).status == 200 and time.monotonic() < end:
+        time.sleep(0.1)
+    left = [v["id"] for v in server.get("/v1/videos").json["data"]]
+    assert left and not set(left) & set(ids[:3]) and running["id"] in left
+
+
+def test_latents_go_with_a_cancelled_film(start):
+    """Also when it was interrupted, and the server rests before it goes on with it."""
+    server = start()
+    video = server.create(**{**SLOW, "num_inference_steps": 1000})
+    state = server.folder / "videos" / video["id"] / "state.safetensors"
+    end = time.monotonic() + 60
+    while not state.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    server.die_while_making(video, starts=12)
+    server.start()
+    assert state.exists()
+    assert server.request("POST", f"/v1/videos/{video['id']}/cancel").status == 200
+    assert server.video(video["id"])["error"]["code"] == "cancelled"
+    assert not state.exists()
+
+
+def test_the_folder_is_away_for_a_while(start):
+    """Its disk, perhaps: no film fails for that, and none is accepted."""
+    server = start("--rate", "0")
+    films, away = server.folder, server.folder.with_name("away")
+    videos = [server.create(**SLOW), server.create()]
+    server.wait(videos[0]["id"], "in_progress")
+    films.rename(away)
+    end = time.monotonic() + 60
+    while server.get("/ready").status == 200 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert "folder" in server.get("/ready").error["message"]
+    reply = server.post("/v1/videos", QUICK)
+    assert reply.status == 503 and reply.error["code"] == "no_folder"
+    assert reply.headers["retry-after"] == "30"
+    assert [server.video(v["id"])["status"] for v in videos] == ["in_progress", "queued"]
+    away.rename(films)
+    for video in videos:
+        assert server.wait(video["id"])["status"] == "completed"
+
+
 def test_no_films_without_disk(start):
     server = start("--min-free", "1000T")
     reply = server.post("/v1/videos", QUICK)

@@ -37,6 +37,26 @@ def test_json_refuses(server, name, value):
     assert reply.error["param"].split("[")[0] == name, reply.body
 
 
+def test_an_empty_file(server):
+    """A form sends one without a name where none was chosen; one with a name was."""
+    form = {**QUICK, "seed": 5}
+    none = server.post("/v1/videos", form, {"input_reference": ("", b"")})
+    assert none.status == 200 and none.json["settings"]["picture"] is False
+    for field in ("input_reference", "last_image"):
+        reply = server.post("/v1/videos", form, {field: ("first.png", b"")})
+        assert reply.status == 400 and reply.error["param"] == field, reply.body
+    server.request("DELETE", "/v1/videos/" + none.json["id"])
+
+
+def test_a_tile_has_a_stride(server):
+    for given, stride in (({}, 64), ({"vae_tile_stride": 80}, 80)):
+        video = server.create(vae_tile=96, **given)
+        assert video["settings"]["vae_tile_stride"] == stride
+        server.request("DELETE", "/v1/videos/" + video["id"])
+    reply = server.post("/v1/videos", {**QUICK, "vae_tile_stride": 64})
+    assert reply.status == 400 and reply.error["param"] == "vae_tile_stride"
+
+
 def test_known_fields_may_be_null(server):
     reply = ask(server, {**QUICK, "negative_prompt": None, "lora": None, "user": None,
                          "input_reference": None, "extra_params": None,

@@ -7,7 +7,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import PROGRAM, QUICK, SLOW, make_certificate, multipart, png
+from conftest import (BUILD, PROGRAM, QUICK, SANITIZED, SLOW, make_certificate, multipart,
+                      png)
 
 KEY = "correct-horse-battery"
 
@@ -82,13 +83,19 @@ def test_what_does_not_start(model, tmp_path):
     secret.write_text("tiny\n")
     blank = tmp_path / "blank"
     blank.write_text("# staff\nann: correct-horse-battery\n")
+    shared, nul = tmp_path / "shared", tmp_path / "nul"
+    shared.write_text(f"ann:{KEY}\nbob:{KEY}\n")
+    nul.write_text(f"ann:{KEY}\0\nbob:another-key-of-bob\n")
     for flags, words in (
             (["--host", "0.0.0.0"], "API keys"),
             (["--host", "no such host"], "host"),
             (["--api-key-file", bad_keys], "line 1"),
             (["--api-key-file", tmp_path / "none"], "none"),
             (["--api-key-file", blank], "line 2"),
+            (["--api-key-file", shared], "line 2 is that of ann"),
+            (["--api-key-file", nul], "NUL byte"),
             (["--api-key-file", bad_keys, "--no-auth"], "no_auth"),
+            (["--header-timeout", "0"], "from 0.1 to 600"),
             (["--tls-cert", bad_keys], "tls_key"),
             (["--webhook-hosts", "a.example"], "webhook_secret_file"),
             (["--webhook-hosts", "a.example", "--webhook-secret-file", secret], "16"),
@@ -318,6 +325,21 @@ def test_slow_heads_and_bodies_are_dropped(start):
     assert server.get("/health").status == 200
     metrics = server.get("/metrics").body.decode()
     assert "phonofilm_http_dropped_total 3" in metrics
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+def test_the_clock_is_set_back(start):
+    """Slow connections are dropped and films expire all the same."""
+    server = start("--header-timeout", "1", "--retention", "1s",
+                   environment={"LD_PRELOAD": str(BUILD / "tests" / "early_clock.so")})
+    video = server.create()
+    with socket.create_connection(("127.0.0.1", server.port), 15) as connection:
+        connection.sendall(b"GET /hea")
+        assert connection.recv(4096) == b""
+    end = time.monotonic() + 60
+    while server.get("/v1/videos/" + video["id"]).status == 200:
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_idle_connections_are_closed_without_reproach(start):

@@ -74,6 +74,25 @@ def judge(document, method, path, reply):
         check(document, content[kind]["schema"], reply.json)
 
 
+def test_failures_of_the_disk(start, document):
+    """A film's folder cannot be made, and a picture is gone that a remix needs."""
+    server = start()
+    video = server.create({"input_reference": ("a.png", png())})
+    server.wait(video["id"])
+    videos = server.folder / "videos"
+    path = f"/v1/videos/{video['id']}/remix"
+    (videos / video["id"] / "first").unlink()
+    reply = server.request("POST", path, {"prompt": "x"})
+    assert reply.status == 404 and reply.error["code"] == "gone", reply.body
+    judge(document, "POST", path, reply)
+    videos.rename(server.folder / "aside")
+    videos.symlink_to("/proc")          # nobody makes a folder there
+    for path in ("/v1/videos", "/v1/videos/sync"):
+        reply = server.request("POST", path, QUICK)
+        assert reply.status == 500 and reply.error["code"] == "server_error", reply.body
+        judge(document, "POST", path, reply)
+
+
 def test_every_path_is_there(server, document):
     names = {"{video_id}": "video_0123456789ab", "{model}": "tiny",
              "{character_id}": "c_1"}

@@ -357,6 +357,34 @@ def test_older_films(open_page):
     assert "Film 0" in page.all(".card")[-1].text
 
 
+def test_more_new_films_than_a_page(open_page):
+    """Made while the page did not ask: none of them is out of reach."""
+    page = open_page("--max-queue", "40")
+    film = {"size": "16x16", "num_frames": 1, "num_inference_steps": 1}
+    page.server.create(**film, prompt="Film 0")
+    page.until(lambda: len(page.all(".card")) == 1, 30, "the first film")
+    page.script("clearTimeout(pollTimer); closeStream(); refresh = async () => {};")
+    for number in range(1, 31):
+        page.server.create(**film, prompt=f"Film {number}")
+    page.script("request('/v1/videos?limit=24').then(merge)")
+    page.until(lambda: "Film 30" in page.text(), 15, "the newest film")
+    page.one("#more").click()
+    page.until(lambda: len(page.all(".card")) == 31, 15, "all films")
+    words = [card.text.split("Film ")[1].split()[0] for card in page.all(".card")]
+    assert words == [str(number) for number in range(30, -1, -1)]
+
+
+def test_a_stream_that_ended_is_opened_again(open_page):
+    page = open_page()
+    video = page.server.create(**{**SLOW, "num_inference_steps": 1000})
+    page.until(lambda: page.script("return stream !== null"), 30, "the stream")
+    page.script("window.ended = stream.source; ended.close();")
+    page.until(lambda: page.script("return stream !== null && stream.source !== ended && "
+                                   "stream.source.readyState === EventSource.OPEN"), 20,
+               "another stream")
+    page.server.request("POST", f"/v1/videos/{video['id']}/cancel")
+
+
 def test_without_an_effect_on_others(open_page):
     """Nothing is asked of any other host."""
     page = open_page()

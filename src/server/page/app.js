@@ -259,7 +259,9 @@ function closeStream() {
 function follow() {
   const running = [...cards.values()].map((c) => c.video).find((v) => v.status === "in_progress");
   if (!running) closeStream();
-  if (!running || (stream && stream.id === running.id)) return;
+  // A reply that is no stream, of a proxy perhaps, ends it for good.
+  const lives = stream && stream.source.readyState !== EventSource.CLOSED;
+  if (!running || (lives && stream.id === running.id)) return;
   closeStream();
   const source = new EventSource(`/v1/videos/${running.id}/events`);
   stream = { id: running.id, source };
@@ -297,9 +299,13 @@ async function refresh() {
 }
 
 function merge(page) {
+  // More new films than a page holds: what lies between is unknown, so begin anew.
+  const known = [...cards.keys()].filter((id) => !doomed.has(id));
+  const gap = page.has_more && known.every((id) => id < page.last_id);
+  if (gap) known.forEach(removeCard);
   const seen = new Set(page.data.map((v) => v.id));
   const fresh = page.data.map((v) => update(v)).filter(Boolean);
-  const first = cards.size === fresh.length;
+  const first = gap || cards.size === fresh.length;
   for (const entry of first ? fresh : fresh.reverse()) place(entry, !first);
   // Gone elsewhere: within the range that this page covers.
   const last = page.has_more ? page.last_id : "";
