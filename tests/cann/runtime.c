@@ -146,6 +146,18 @@ __attribute__((destructor)) static void finish(void)
 
 /* --- initialisation, devices, contexts ---------------------------------------------- */
 
+static void take_down(void)
+{
+    emulator.taken_down = true;
+}
+
+/* As CANN does with objects that it builds when they are first used: they go when the
+ * process exits, the last built first. */
+static void build(void)
+{
+    atexit(take_down);
+}
+
 CANN_API aclError aclInit(const char *config)
 {
     int code;
@@ -172,11 +184,15 @@ CANN_API aclError aclInit(const char *config)
     if (emulator.region == MAP_FAILED || emulator.alias == MAP_FAILED)
         return cann_fail(ACL_ERROR_RT_MEMORY_ALLOCATION, "no room for the region");
     emulator.initialised = true;
+    build();
     return 0;
 }
 
 CANN_API aclError aclFinalize(void)
 {
+    if (emulator.taken_down)
+        return cann_violation(ACL_ERROR_INTERNAL, "aclFinalize when the objects that it "
+                              "needs are gone: it may not be called from destructors");
     if (!emulator.initialised)
         return cann_fail(ACL_ERROR_REPEAT_FINALIZE, "aclFinalize without aclInit");
     emulator.initialised = false;
@@ -271,7 +287,9 @@ static void remove_context(context *gone)
 
 CANN_API aclError aclrtSetDevice(int32_t device)
 {
+    static pthread_once_t first = PTHREAD_ONCE_INIT;
     ENTER();
+    pthread_once(&first, build);
     if (device < 0 || device >= DEVICES)
         return cann_fail(ACL_ERROR_RT_INVALID_DEVICEID, "device %d of %d", device,
                          DEVICES);

@@ -57,6 +57,7 @@ typedef struct event {
 typedef struct emulator_state {
     pthread_mutex_t lock;
     bool initialised, finalised;
+    bool taken_down;                    /* the process exits, its objects are gone */
     char *region, *alias;               /* as the caller and as we see it */
     size_t region_bytes, limit;         /* mapped; what counts as there */
     block *blocks;

@@ -585,8 +585,10 @@ void ascend_device_close(ascend *a)
             f->aclrtDestroyStream(a->stream);
         f->aclrtDestroyContext(a->context);
     }
-    if (a->device_set)
+    if (a->device_set) {
         f->aclrtResetDevice(a->device);
+        ascend_library_rest();
+    }
     pf_free(a->blocks);
     pf_free(a);
 }
