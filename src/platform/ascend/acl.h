@@ -196,8 +196,6 @@ enum { ACL_OPTIONAL = 0, ACL_NEEDED = 1 };
       (I(0), I(1), I(2), S(0), S(1), O(0), (int8_t)N(0)))                      \
     X(ACL_NEEDED, BatchMatMul, (const aclTensor *self, const aclTensor *other, \
       aclTensor *out, int8_t cube), (I(0), I(1), O(0), (int8_t)N(0)))          \
-    X(ACL_NEEDED, Softmax, (const aclTensor *self, int64_t axis,               \
-      aclTensor *out), (I(0), -1, O(0)))                                       \
     X(ACL_NEEDED, Convolution, (const aclTensor *input,                        \
       const aclTensor *weight, const aclTensor *bias,                          \
       const aclIntArray *stride, const aclIntArray *padding,                   \
