@@ -627,19 +627,33 @@ static int check_event(const void *handle)
     return e ? 0 : cann_violation(ACL_ERROR_RT_INVALID_HANDLE, "no such event");
 }
 
-CANN_API aclError aclrtCreateEvent(aclrtEvent *out)
+static aclError create_event(aclrtEvent *out, bool again)
 {
-    ENTER_CONTEXT();
     if (!out)
         return cann_fail(ACL_ERROR_INVALID_PARAM, "event is NULL");
     event *e = calloc(1, sizeof *e);
     pthread_mutex_lock(&emulator.lock);
-    *e = (event){.next = emulator.events};
+    *e = (event){.next = emulator.events, .again = again};
     emulator.events = e;
     emulator.counters.live_events++;
     pthread_mutex_unlock(&emulator.lock);
     *out = e;
     return 0;
+}
+
+CANN_API aclError aclrtCreateEvent(aclrtEvent *out)
+{
+    ENTER_CONTEXT();
+    return create_event(out, false);
+}
+
+/* flag: 1 for streams to wait for, 2 for progress, 8 for times; or several. */
+CANN_API aclError aclrtCreateEventExWithFlag(aclrtEvent *out, uint32_t flag)
+{
+    ENTER_CONTEXT();
+    if (flag == 0 || (flag & ~11u) != 0)
+        return cann_fail(ACL_ERROR_RT_PARAM_INVALID, "an event with flag %u", flag);
+    return create_event(out, true);
 }
 
 CANN_API aclError aclrtDestroyEvent(aclrtEvent handle)
@@ -672,6 +686,10 @@ CANN_API aclError aclrtRecordEvent(aclrtEvent handle, aclrtStream where)
     stream *s = where;
     if (s->error)
         return cann_fail(s->error, "the stream has failed before with %d", s->error);
+    if (e->recorded && !e->again)
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID, "an event is recorded again, but "
+                              "is not of aclrtCreateEventExWithFlag");
+    e->recorded = true;
     e->where = s;
     e->behind = s->queued;
     e->captured = s->capture != NULL;

@@ -52,6 +52,8 @@ typedef struct event {
     stream *where;                      /* NULL: not recorded */
     int64_t behind;
     bool captured;                      /* recorded in a capture: it never happens */
+    bool again;                         /* may be recorded once more */
+    bool recorded;
 } event;
 
 typedef struct emulator_state {

@@ -415,7 +415,8 @@ static pf_status prepare_transfer(ascend *a, ascend_transfer *t, int64_t bytes)
     }
     if (t->arrived)
         return PF_OK;
-    return ascend_check(a, f->aclrtCreateEvent(&t->arrived), "aclrtCreateEvent");
+    return ascend_check(a, f->aclrtCreateEventExWithFlag(&t->arrived, ACL_EVENT_SYNC),
+                        "aclrtCreateEventExWithFlag");
 }
 
 pf_status ascend_transfer_begin(ascend *a, int number, const void *device, int64_t bytes)
