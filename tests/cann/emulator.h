@@ -5,9 +5,10 @@
  * A process that ends with violations, or with a handle or a block that was never
  * given back, says so on standard error and exits with CANN_EXIT.
  *
- * Environment: CANN_EMULATOR_SOC (Ascend910B1), CANN_EMULATOR_MEMORY (bytes on the
- * device), CANN_EMULATOR_FAIL (CALL:NTH:CODE), CANN_EMULATOR_REPORT (counters at
- * exit), CANN_EMULATOR_LENIENT (tests of wrong use: no verdict at exit).
+ * Environment: CANN_EMULATOR_SOC (Ascend910B1), CANN_EMULATOR_DEVICES (2),
+ * CANN_EMULATOR_MEMORY (bytes on the device), CANN_EMULATOR_FAIL (CALL:NTH:CODE),
+ * CANN_EMULATOR_REPORT (counters at exit), CANN_EMULATOR_LENIENT (tests of wrong use: no
+ * verdict at exit).
  */
 #ifndef PF_TESTS_CANN_EMULATOR_H
 #define PF_TESTS_CANN_EMULATOR_H

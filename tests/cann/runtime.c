@@ -44,10 +44,11 @@ int cann_violation(int code, const char *format, ...)
 
 CANN_API const char *aclGetRecentErrMsg(void)
 {
-    static _Thread_local char shown[512];
+    static _Thread_local char shown[640];
     if (!message[0])
         return NULL;
-    memcpy(shown, message, sizeof shown);
+    snprintf(shown, sizeof shown, "EZ9999: Inner Error!\nEZ9999: [PID: %d] %s\n"
+             "        TraceBack (most recent call last):\n", (int)getpid(), message);
     message[0] = '\0';
     return shown;
 }
@@ -227,8 +228,9 @@ CANN_API const char *aclrtGetSocName(void)
 
 CANN_API aclError aclrtGetDeviceCount(uint32_t *count)
 {
+    const char *devices = getenv("CANN_EMULATOR_DEVICES");
     ENTER();
-    *count = DEVICES;
+    *count = devices ? (uint32_t)atoi(devices) : DEVICES;
     return 0;
 }
 

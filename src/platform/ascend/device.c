@@ -53,14 +53,36 @@ static bool is_memory(int code)
            code == ACL_BAD_ALLOC;
 }
 
+/* CANN's text has several lines, indented; of a long one the end goes, between two
+ * characters of UTF-8. */
+static void take_detail(const char *text, char *out, size_t room)
+{
+    size_t used = 0;
+    for (const char *at = text; at && *at; at++) {
+        bool space = strchr(" \t\r\n", *at) != NULL;
+        if (space && (used == 0 || out[used - 1] == ' '))
+            continue;
+        if (used + 1 == room) {
+            while (used > 0 && ((unsigned char)*at & 0xc0u) == 0x80u)
+                at = &out[--used];
+            break;
+        }
+        out[used++] = space ? ' ' : *at;
+    }
+    if (used > 0 && out[used - 1] == ' ')
+        used--;
+    out[used] = '\0';
+}
+
 pf_status ascend_check(ascend *a, int code, const char *what)
 {
+    char detail[256];
     if (code == 0)
         return PF_OK;
-    const char *detail = a->api->aclGetRecentErrMsg();
+    take_detail(a->api->aclGetRecentErrMsg(), detail, sizeof detail);
     return pf_fail(a->error, is_memory(code) ? PF_E_MEMORY : PF_E_PLATFORM,
-                   "ascend: %s failed with %d (%s)%s%.250s", what, code,
-                   meaning_of(code), detail ? ": " : "", detail ? detail : "");
+                   "ascend: %s failed with %d (%s)%s%s", what, code, meaning_of(code),
+                   detail[0] ? ": " : "", detail);
 }
 
 pf_status ascend_enter(ascend *a, pf_error *error)
@@ -479,6 +501,9 @@ static pf_status check_device(ascend *a)
     PF_TRY(ascend_check(a, a->api->aclrtGetDeviceCount(&count), "aclrtGetDeviceCount"));
     if (a->device >= 0 && (uint32_t)a->device < count)
         return PF_OK;
+    if (count == 0)
+        return pf_fail(a->error, PF_E_PLATFORM,
+                       "ascend: CANN is installed, but finds no device");
     return pf_fail(a->error, PF_E_ARGUMENT,
                    "device is %d, but this machine has %u (0 to %d)", a->device,
                    count, (int)count - 1);
@@ -509,8 +534,8 @@ static pf_status open_parts(ascend *a)
 {
     const ascend_api *f = a->api;
     void *staging = NULL;
-    PF_TRY(check_soc(a));
     PF_TRY(check_device(a));
+    PF_TRY(check_soc(a));
     PF_TRY(ascend_check(a, f->aclrtSetDevice(a->device), "aclrtSetDevice"));
     a->device_set = true;
     pf_status status = ascend_check(a, f->aclrtCreateContext(&a->context, a->device),

@@ -39,8 +39,9 @@ typedef struct ascend_call {
 /* Queues one operator. */
 pf_status ascend_launch(ascend *a, const ascend_call *call);
 
-/* Phase one alone: would this version take it? */
-bool ascend_accepts(ascend *a, const ascend_call *call);
+/* Phase one alone: would this version take it?  An error is anything else that goes
+ * wrong. */
+pf_status ascend_accepts(ascend *a, const ascend_call *call, bool *out);
 
 /* Does this version have it? */
 bool ascend_has(const ascend *a, ascend_operator op);
