@@ -38,6 +38,8 @@ typedef struct cann_counters {
  * synchronised); nth 0 disarms. */
 CANN_API cann_counters *cann_emulator_counters(void);
 CANN_API void cann_emulator_fail(const char *call, int64_t nth, int code);
+/* Calls until then; 0: it has failed, or nothing is armed. */
+CANN_API int64_t cann_emulator_left(void);
 /* The device has so many bytes from now on; 0: as at the start. */
 CANN_API void cann_emulator_limit(int64_t bytes);
 
@@ -65,7 +67,8 @@ typedef struct cann_task {
 
 CANN_API int cann_enqueue(aclrtStream stream, cann_task *task);
 
-/* Bytes from `address` to the end of its device block; -1 outside of any. */
+/* Bytes from `address` to the end of what was asked for with its device block, rounded up
+ * to 32; -1 outside of any. */
 CANN_API int64_t cann_room_behind(const void *address);
 
 /* Where the emulator itself finds what is at a device address; others stay. */

@@ -13,7 +13,7 @@
 
 #include "runtime.h"
 
-enum { GUARD = 64, ALIGN = 64, POISON = 0xff, GUARD_BYTE = 0xa5 };
+enum { GUARD = 64, ALIGN = 64, SLACK = 32, POISON = 0xff, GUARD_BYTE = 0xa5 };
 
 emulator_state emulator = {.lock = PTHREAD_MUTEX_INITIALIZER};
 static _Thread_local context *current;
@@ -65,6 +65,11 @@ void cann_emulator_fail(const char *call, int64_t nth, int code)
     emulator.fail_nth = nth;
     emulator.fail_code = code;
     pthread_mutex_unlock(&emulator.lock);
+}
+
+int64_t cann_emulator_left(void)
+{
+    return emulator.fail_nth;
 }
 
 void cann_emulator_limit(int64_t bytes)
@@ -745,7 +750,8 @@ int64_t cann_room_behind(const void *address)
 {
     pthread_mutex_lock(&emulator.lock);
     block *b = find_block(address);
-    int64_t room = b ? (int64_t)(b->memory + b->bytes - (const char *)address) : -1;
+    int64_t room =
+        b ? (int64_t)(b->memory + b->bytes - SLACK - (const char *)address) : -1;
     pthread_mutex_unlock(&emulator.lock);
     return room;
 }
@@ -790,7 +796,7 @@ CANN_API aclError aclrtMalloc(void **out, size_t size, int policy)
     if (!out || size == 0 || policy < 0 || policy > 7)
         return cann_fail(ACL_ERROR_RT_PARAM_INVALID,
                          "aclrtMalloc of %zu bytes with policy %d", size, policy);
-    size_t bytes = (size + 31) / 32 * 32 + 32;
+    size_t bytes = (size + 31) / 32 * 32 + SLACK;
     pthread_mutex_lock(&emulator.lock);
     bool fits = emulator.counters.bytes + (int64_t)bytes <= (int64_t)emulator.limit;
     block *b = fits ? place_block(bytes) : NULL;

@@ -11,7 +11,7 @@ enum { DEVICES = 2 };
 typedef struct block {
     struct block *next;                 /* by address */
     char *memory;
-    size_t bytes;                       /* as asked for */
+    size_t bytes;                       /* as asked for, rounded up, and slack */
     size_t room;                        /* with guards */
 } block;
 
