@@ -702,7 +702,8 @@ int op_launch(const char *name, void *workspace, uint64_t bytes, aclOpExecutor *
     if (code)
         return code;
     op_task *t = calloc(1, sizeof *t);
-    *t = (op_task){.task = {NULL, run_op, drop_op, op_touches}, .fault = fault};
+    *t = (op_task){.task = {.run = run_op, .drop = drop_op, .fails = fault != 0,
+                            .touches = op_touches}, .fault = fault};
     t->o = malloc(sizeof *o);
     *t->o = *o;
     t->o->space = workspace;

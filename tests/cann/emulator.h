@@ -61,6 +61,7 @@ typedef struct cann_task {
     struct cann_task *next;
     int (*run)(struct cann_task *task);
     void (*drop)(struct cann_task *task);
+    bool fails;                         /* it will, and the stream with it */
     /* Does it still need this block? */
     bool (*touches)(const struct cann_task *task, const char *begin, const char *end);
 } cann_task;

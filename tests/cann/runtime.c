@@ -589,10 +589,16 @@ CANN_API aclError aclrtSynchronizeDevice(void)
     return code;
 }
 
+/* A task that fails shows when the stream is waited for, or when so many are queued
+ * behind it that the device has come to it: then what comes next is refused. */
+enum { BEHIND = 16 };
+
 int cann_enqueue(aclrtStream handle, cann_task *task)
 {
     int code = cann_check_stream(handle);
     stream *s = handle;
+    if (code == 0 && s->doomed && s->queued - s->doomed >= BEHIND)
+        run_until(s, s->queued);
     if (code == 0 && s->error)
         code = cann_fail(s->error, "the stream has failed before with %d", s->error);
     if (code == 0 && s->capture && s->capture->spoilt)
@@ -611,6 +617,7 @@ int cann_enqueue(aclrtStream handle, cann_task *task)
         *s->last = task;
         s->last = &task->next;
         s->queued++;
+        s->doomed = s->doomed || !task->fails ? s->doomed : s->queued;
     }
     pthread_mutex_unlock(&emulator.lock);
     return 0;
@@ -1042,7 +1049,7 @@ CANN_API aclError aclrtMemcpyAsync(void *to, size_t room, const void *from,
 {
     ENTER_CONTEXT();
     copy_task *c = calloc(1, sizeof *c);
-    *c = (copy_task){.task = {NULL, run_copy, drop_copy, copy_touches},
+    *c = (copy_task){.task = {.run = run_copy, .drop = drop_copy, .touches = copy_touches},
                      .to = to, .from = from, .bytes = bytes};
     int code = check_copy(c, room, kind);
     if (code == 0 && kind == ACL_MEMCPY_HOST_TO_HOST)

@@ -42,6 +42,7 @@ typedef struct stream {
     context *owner;
     cann_task *first, **last;
     int64_t queued, done;               /* tasks so far */
+    int64_t doomed;                     /* the one that will fail, or 0 */
     int error;                          /* sticky */
     graph *capture;                     /* what it is given belongs to that */
 } stream;

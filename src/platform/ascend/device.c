@@ -85,14 +85,37 @@ pf_status ascend_check(ascend *a, int code, const char *what)
                    detail[0] ? ": " : "", detail);
 }
 
+pf_status ascend_check_queued(ascend *a, int code, const char *what)
+{
+    a->suspect = a->suspect || (code != 0 && !a->recording);
+    return ascend_check(a, code, what);
+}
+
+/* The job that it happened to has ended with its message: this one needs a stream that
+ * works. */
+static pf_status recover_stream(ascend *a)
+{
+    pf_error *error = a->error;
+    if (a->suspect) {
+        a->suspect = false;
+        a->error = NULL;
+        ascend_sync(a);
+        a->error = error;
+    }
+    if (a->stream)
+        return PF_OK;
+    return ascend_check(a, a->api->aclrtCreateStream(&a->stream), "aclrtCreateStream");
+}
+
 pf_status ascend_enter(ascend *a, pf_error *error)
 {
     a->error = error;
     ascend_scratch_rewind(a, (ascend_mark){0, 0});
     if (a->plan || a->recording)        /* the context is the thread's already */
         return PF_OK;
-    return ascend_check(a, a->api->aclrtSetCurrentContext(a->context),
-                        "aclrtSetCurrentContext");
+    PF_TRY(ascend_check(a, a->api->aclrtSetCurrentContext(a->context),
+                        "aclrtSetCurrentContext"));
+    return recover_stream(a);
 }
 
 /* --- the stream --------------------------------------------------------------------- */
@@ -347,8 +370,9 @@ static void convert(void *out, pf_dtype dtype, const char *from, pf_dtype source
 
 static pf_status queue_upload(ascend *a, void *device, const char *stage, int64_t bytes)
 {
-    return ascend_check(a, a->api->aclrtMemcpyAsync(device, (size_t)bytes, stage,
-                        (size_t)bytes, ACL_HOST_TO_DEVICE, a->stream), "an upload");
+    return ascend_check_queued(a, a->api->aclrtMemcpyAsync(device, (size_t)bytes, stage,
+                               (size_t)bytes, ACL_HOST_TO_DEVICE, a->stream),
+                               "an upload");
 }
 
 /* Every replay reads it again: it gets memory that nothing else is written to. */
@@ -407,9 +431,9 @@ pf_status ascend_download(ascend *a, void *host, const void *device, int64_t byt
         if (a->plan)
             return ascend_sync(a);
         char *stage = a->staging + a->staged;
-        PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(stage, (size_t)here, from,
-                            (size_t)here, ACL_DEVICE_TO_HOST, a->stream),
-                            "a download"));
+        PF_TRY(ascend_check_queued(a, a->api->aclrtMemcpyAsync(stage, (size_t)here, from,
+                                   (size_t)here, ACL_DEVICE_TO_HOST, a->stream),
+                                   "a download"));
         PF_TRY(ascend_sync(a));
         memcpy(to, stage, (size_t)here);
         to += here;
@@ -447,11 +471,12 @@ pf_status ascend_transfer_begin(ascend *a, int number, const void *device, int64
     if (a->plan || bytes == 0)
         return PF_OK;
     PF_TRY(prepare_transfer(a, t, bytes));
-    PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(t->landing, (size_t)t->room, device,
-                        (size_t)bytes, ACL_DEVICE_TO_HOST, a->stream), "a download"));
+    PF_TRY(ascend_check_queued(a, a->api->aclrtMemcpyAsync(t->landing, (size_t)t->room,
+                               device, (size_t)bytes, ACL_DEVICE_TO_HOST, a->stream),
+                               "a download"));
     t->under_way = true;
-    return ascend_check(a, a->api->aclrtRecordEvent(t->arrived, a->stream),
-                        "aclrtRecordEvent");
+    return ascend_check_queued(a, a->api->aclrtRecordEvent(t->arrived, a->stream),
+                               "aclrtRecordEvent");
 }
 
 pf_status ascend_transfer_end(ascend *a, int number, void *host, int64_t bytes)

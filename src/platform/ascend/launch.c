@@ -375,8 +375,8 @@ static pf_status run(ascend *a, ascend_operator op, const plan *p, bool stays)
     }
     if (a->tally)
         a->tally->launches++;
-    return ascend_check(a, phase_two(a, op)(workspace, p->workspace, p->executor,
-                                            a->stream), entries[op].name);
+    return ascend_check_queued(a, phase_two(a, op)(workspace, p->workspace, p->executor,
+                                                   a->stream), entries[op].name);
 }
 
 /* Phase one, then phase two once, or as often as the executor is kept for. */
