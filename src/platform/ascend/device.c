@@ -87,24 +87,11 @@ pf_status ascend_check(ascend *a, int code, const char *what)
 
 pf_status ascend_check_queued(ascend *a, int code, const char *what)
 {
-    a->suspect = a->suspect || (code != 0 && !a->recording);
-    return ascend_check(a, code, what);
-}
-
-/* The job that it happened to has ended with its message: this one needs a stream that
- * works. */
-static pf_status recover_stream(ascend *a)
-{
-    pf_error *error = a->error;
-    if (a->suspect) {
-        a->suspect = false;
-        a->error = NULL;
-        ascend_sync(a);
-        a->error = error;
-    }
-    if (a->stream)
-        return PF_OK;
-    return ascend_check(a, a->api->aclrtCreateStream(&a->stream), "aclrtCreateStream");
+    pf_status status = ascend_check(a, code, what);
+    if (status == PF_OK || a->recording)
+        return status;
+    pf_status before = ascend_sync(a);
+    return before != PF_OK ? before : status;
 }
 
 pf_status ascend_enter(ascend *a, pf_error *error)
@@ -115,7 +102,9 @@ pf_status ascend_enter(ascend *a, pf_error *error)
         return PF_OK;
     PF_TRY(ascend_check(a, a->api->aclrtSetCurrentContext(a->context),
                         "aclrtSetCurrentContext"));
-    return recover_stream(a);
+    if (a->stream)
+        return PF_OK;
+    return ascend_check(a, a->api->aclrtCreateStream(&a->stream), "aclrtCreateStream");
 }
 
 /* --- the stream --------------------------------------------------------------------- */

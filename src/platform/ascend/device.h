@@ -53,7 +53,6 @@ typedef struct ascend {
     bool device_set;
     aclrtContext context;
     aclrtStream stream;                 /* NULL: it could not be replaced yet */
-    bool suspect;                       /* the stream did not take something */
     ascend_facts facts;
     bool fused;                         /* fused operators may be used */
     ascend_block *blocks;               /* [ASCEND_BLOCKS] given out or kept */
@@ -94,8 +93,8 @@ pf_status ascend_enter(ascend *a, pf_error *error);
 /* PF_OK for 0, else an error with CANN's code, its meaning and its message. */
 pf_status ascend_check(ascend *a, int code, const char *what);
 
-/* The same for what was given to the stream: what it does not take ends the job, and
- * the next entry looks whether the stream itself has failed. */
+/* The same for what was given to the stream.  If it did not take that because something
+ * before has failed, that is the error, and the stream is new and empty. */
 pf_status ascend_check_queued(ascend *a, int code, const char *what);
 
 /* Waits for the stream.  After a failure the stream is new and empty. */
