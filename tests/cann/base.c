@@ -548,9 +548,17 @@ static int check_executor(const op *o, const char *call)
     return 0;
 }
 
+static int enter_executor(const op *o, const char *call)
+{
+    int code;
+    if (cann_injected(call, &code))
+        return cann_fail(code, "%s fails by injection", call);
+    return check_executor(o, call);
+}
+
 CANN_API aclnnStatus aclSetAclOpExecutorRepeatable(aclOpExecutor *executor)
 {
-    int code = check_executor(executor, __func__);
+    int code = enter_executor(executor, __func__);
     if (code == 0 && executor->launched)
         code = cann_violation(ACLNN_ERR_PARAM_INVALID,
                               "%s: only right after phase one", __func__);
@@ -600,7 +608,7 @@ static int check_tensor(const aclTensor *tensor, const char *call)
 CANN_API aclnnStatus aclSetInputTensorAddr(aclOpExecutor *executor, const size_t index,
                                            aclTensor *tensor, void *address)
 {
-    int code = check_executor(executor, __func__);
+    int code = enter_executor(executor, __func__);
     if (code == 0)
         code = check_tensor(tensor, __func__);
     return code ? code
@@ -610,7 +618,7 @@ CANN_API aclnnStatus aclSetInputTensorAddr(aclOpExecutor *executor, const size_t
 CANN_API aclnnStatus aclSetOutputTensorAddr(aclOpExecutor *executor, const size_t index,
                                             aclTensor *tensor, void *address)
 {
-    int code = check_executor(executor, __func__);
+    int code = enter_executor(executor, __func__);
     if (code == 0)
         code = check_tensor(tensor, __func__);
     return code ? code
@@ -621,7 +629,7 @@ CANN_API aclnnStatus aclSetDynamicInputTensorAddr(aclOpExecutor *executor,
                                                   size_t index, const size_t relative,
                                                   aclTensorList *list, void *address)
 {
-    int code = check_executor(executor, __func__);
+    int code = enter_executor(executor, __func__);
     if (code)
         return code;
     if (!list || list->magic != LIST || (int)relative >= list->count ||
@@ -735,7 +743,8 @@ int op_launch(const char *name, void *workspace, uint64_t bytes, aclOpExecutor *
     if (code)
         return code;
     op_task *t = calloc(1, sizeof *t);
-    *t = (op_task){.task = {NULL, run_op, drop_op, op_touches}, .fault = fault};
+    *t = (op_task){.task = {.run = run_op, .drop = drop_op, .fails = fault != 0,
+                            .touches = op_touches}, .fault = fault};
     t->o = malloc(sizeof *o);
     *t->o = *o;
     t->o->space = workspace;

@@ -112,7 +112,7 @@ CANN_API aclError aclmdlRIExecuteAsync(aclmdlRI handle, aclrtStream where)
     if (!g)
         return cann_violation(ACL_ERROR_RT_INVALID_HANDLE, "no such graph");
     replay_task *t = calloc(1, sizeof *t);
-    *t = (replay_task){{NULL, run_replay, drop_replay, replay_touches}, g};
+    *t = (replay_task){{.run = run_replay, .drop = drop_replay, .touches = replay_touches}, g};
     g->queued++;
     emulator.counters.replays++;
     return cann_enqueue(where, &t->task);

@@ -5,9 +5,10 @@
  * A process that ends with violations, or with a handle or a block that was never
  * given back, says so on standard error and exits with CANN_EXIT.
  *
- * Environment: CANN_EMULATOR_SOC (Ascend910B1), CANN_EMULATOR_MEMORY (bytes on the
- * device), CANN_EMULATOR_FAIL (CALL:NTH:CODE), CANN_EMULATOR_REPORT (counters at
- * exit), CANN_EMULATOR_LENIENT (tests of wrong use: no verdict at exit).
+ * Environment: CANN_EMULATOR_SOC (Ascend910B1), CANN_EMULATOR_DEVICES (2),
+ * CANN_EMULATOR_MEMORY (bytes on the device), CANN_EMULATOR_FAIL (CALL:NTH:CODE),
+ * CANN_EMULATOR_REPORT (counters at exit), CANN_EMULATOR_LENIENT (tests of wrong use: no
+ * verdict at exit).
  */
 #ifndef PF_TESTS_CANN_EMULATOR_H
 #define PF_TESTS_CANN_EMULATOR_H
@@ -37,6 +38,8 @@ typedef struct cann_counters {
  * synchronised); nth 0 disarms. */
 CANN_API cann_counters *cann_emulator_counters(void);
 CANN_API void cann_emulator_fail(const char *call, int64_t nth, int code);
+/* Calls until then; 0: it has failed, or nothing is armed. */
+CANN_API int64_t cann_emulator_left(void);
 /* The device has so many bytes from now on; 0: as at the start. */
 CANN_API void cann_emulator_limit(int64_t bytes);
 
@@ -58,13 +61,15 @@ typedef struct cann_task {
     struct cann_task *next;
     int (*run)(struct cann_task *task);
     void (*drop)(struct cann_task *task);
+    bool fails;                         /* it will, and the stream with it */
     /* Does it still need this block? */
     bool (*touches)(const struct cann_task *task, const char *begin, const char *end);
 } cann_task;
 
 CANN_API int cann_enqueue(aclrtStream stream, cann_task *task);
 
-/* Bytes from `address` to the end of its device block; -1 outside of any. */
+/* Bytes from `address` to the end of what was asked for with its device block, rounded up
+ * to 32; -1 outside of any. */
 CANN_API int64_t cann_room_behind(const void *address);
 
 /* Where the emulator itself finds what is at a device address; others stay. */

@@ -35,4 +35,13 @@ static inline void fail_nth(const char *call, int64_t nth, int code)
     arm(call, nth, code);
 }
 
+/* Has the call come that was armed? */
+static inline bool has_failed(void)
+{
+    int64_t (*left)(void);
+    void *symbol = emulator_symbol("cann_emulator_left");
+    memcpy(&left, &symbol, sizeof left);
+    return left() == 0;
+}
+
 #endif

@@ -10,37 +10,6 @@
 #define COUNT(name) \
     __atomic_fetch_add(&cann_emulator_counters()->name, 1, __ATOMIC_RELAXED)
 
-/* --- softmax --------------------------------------------------------------------- */
-
-static int run_Softmax(op *o)
-{
-    const view *in = &o->in[0];
-    int64_t width = in->shape[in->rank - 1], rows = width ? view_count(in) / width : 0;
-    float *x = op_load(o, in);
-    for (int64_t i = 0; i < rows; i++) {
-        float *row = x + i * width, most = -INFINITY, sum = 0.0f;
-        for (int64_t j = 0; j < width; j++)
-            most = fmaxf(most, row[j]);
-        for (int64_t j = 0; j < width; j++)
-            sum += row[j] = expf(row[j] - most);
-        for (int64_t j = 0; j < width; j++)
-            row[j] /= sum;
-    }
-    op_store(&o->out[0], x);
-    return 0;
-}
-
-PHASE_ONE(Softmax, const aclTensor *self, int64_t dim, aclTensor *out)
-{
-    OP_BEGIN(Softmax);
-    op_input(o, self, T_FLOATS | T_F64);
-    op_output(o, out, T_FLOATS | T_F64);
-    OP_REQUIRE(o, dim == -1 || dim == o->in[0].rank - 1,
-               "only the last axis is emulated, not %lld", (long long)dim);
-    OP_REQUIRE(o, view_same_shape(&o->in[0], &o->out[0]), "out is not like self");
-    return op_end(o, run_Softmax);
-}
-
 /* --- attention --------------------------------------------------------------------- */
 
 #if CANN_PROFILE > 80

@@ -13,7 +13,7 @@
 
 #include "runtime.h"
 
-enum { GUARD = 64, ALIGN = 64, POISON = 0xff, GUARD_BYTE = 0xa5 };
+enum { GUARD = 64, ALIGN = 64, SLACK = 32, POISON = 0xff, GUARD_BYTE = 0xa5 };
 
 emulator_state emulator = {.lock = PTHREAD_MUTEX_INITIALIZER};
 static _Thread_local context *current;
@@ -44,10 +44,11 @@ int cann_violation(int code, const char *format, ...)
 
 CANN_API const char *aclGetRecentErrMsg(void)
 {
-    static _Thread_local char shown[512];
+    static _Thread_local char shown[640];
     if (!message[0])
         return NULL;
-    memcpy(shown, message, sizeof shown);
+    snprintf(shown, sizeof shown, "EZ9999: Inner Error!\nEZ9999: [PID: %d] %s\n"
+             "        TraceBack (most recent call last):\n", (int)getpid(), message);
     message[0] = '\0';
     return shown;
 }
@@ -64,6 +65,11 @@ void cann_emulator_fail(const char *call, int64_t nth, int code)
     emulator.fail_nth = nth;
     emulator.fail_code = code;
     pthread_mutex_unlock(&emulator.lock);
+}
+
+int64_t cann_emulator_left(void)
+{
+    return emulator.fail_nth;
 }
 
 void cann_emulator_limit(int64_t bytes)
@@ -146,6 +152,18 @@ __attribute__((destructor)) static void finish(void)
 
 /* --- initialisation, devices, contexts ---------------------------------------------- */
 
+static void take_down(void)
+{
+    emulator.taken_down = true;
+}
+
+/* As CANN does with objects that it builds when they are first used: they go when the
+ * process exits, the last built first. */
+static void build(void)
+{
+    atexit(take_down);
+}
+
 CANN_API aclError aclInit(const char *config)
 {
     int code;
@@ -172,11 +190,15 @@ CANN_API aclError aclInit(const char *config)
     if (emulator.region == MAP_FAILED || emulator.alias == MAP_FAILED)
         return cann_fail(ACL_ERROR_RT_MEMORY_ALLOCATION, "no room for the region");
     emulator.initialised = true;
+    build();
     return 0;
 }
 
 CANN_API aclError aclFinalize(void)
 {
+    if (emulator.taken_down)
+        return cann_violation(ACL_ERROR_INTERNAL, "aclFinalize when the objects that it "
+                              "needs are gone: it may not be called from destructors");
     if (!emulator.initialised)
         return cann_fail(ACL_ERROR_REPEAT_FINALIZE, "aclFinalize without aclInit");
     emulator.initialised = false;
@@ -211,8 +233,9 @@ CANN_API const char *aclrtGetSocName(void)
 
 CANN_API aclError aclrtGetDeviceCount(uint32_t *count)
 {
+    const char *devices = getenv("CANN_EMULATOR_DEVICES");
     ENTER();
-    *count = DEVICES;
+    *count = devices ? (uint32_t)atoi(devices) : DEVICES;
     return 0;
 }
 
@@ -271,7 +294,9 @@ static void remove_context(context *gone)
 
 CANN_API aclError aclrtSetDevice(int32_t device)
 {
+    static pthread_once_t first = PTHREAD_ONCE_INIT;
     ENTER();
+    pthread_once(&first, build);
     if (device < 0 || device >= DEVICES)
         return cann_fail(ACL_ERROR_RT_INVALID_DEVICEID, "device %d of %d", device,
                          DEVICES);
@@ -564,10 +589,16 @@ CANN_API aclError aclrtSynchronizeDevice(void)
     return code;
 }
 
+/* A task that fails shows when the stream is waited for, or when so many are queued
+ * behind it that the device has come to it: then what comes next is refused. */
+enum { BEHIND = 16 };
+
 int cann_enqueue(aclrtStream handle, cann_task *task)
 {
     int code = cann_check_stream(handle);
     stream *s = handle;
+    if (code == 0 && s->doomed && s->queued - s->doomed >= BEHIND)
+        run_until(s, s->queued);
     if (code == 0 && s->error)
         code = cann_fail(s->error, "the stream has failed before with %d", s->error);
     if (code == 0 && s->capture && s->capture->spoilt)
@@ -586,6 +617,7 @@ int cann_enqueue(aclrtStream handle, cann_task *task)
         *s->last = task;
         s->last = &task->next;
         s->queued++;
+        s->doomed = s->doomed || !task->fails ? s->doomed : s->queued;
     }
     pthread_mutex_unlock(&emulator.lock);
     return 0;
@@ -609,19 +641,33 @@ static int check_event(const void *handle)
     return e ? 0 : cann_violation(ACL_ERROR_RT_INVALID_HANDLE, "no such event");
 }
 
-CANN_API aclError aclrtCreateEvent(aclrtEvent *out)
+static aclError create_event(aclrtEvent *out, bool again)
 {
-    ENTER_CONTEXT();
     if (!out)
         return cann_fail(ACL_ERROR_INVALID_PARAM, "event is NULL");
     event *e = calloc(1, sizeof *e);
     pthread_mutex_lock(&emulator.lock);
-    *e = (event){.next = emulator.events};
+    *e = (event){.next = emulator.events, .again = again};
     emulator.events = e;
     emulator.counters.live_events++;
     pthread_mutex_unlock(&emulator.lock);
     *out = e;
     return 0;
+}
+
+CANN_API aclError aclrtCreateEvent(aclrtEvent *out)
+{
+    ENTER_CONTEXT();
+    return create_event(out, false);
+}
+
+/* flag: 1 for streams to wait for, 2 for progress, 8 for times; or several. */
+CANN_API aclError aclrtCreateEventExWithFlag(aclrtEvent *out, uint32_t flag)
+{
+    ENTER_CONTEXT();
+    if (flag == 0 || (flag & ~11u) != 0)
+        return cann_fail(ACL_ERROR_RT_PARAM_INVALID, "an event with flag %u", flag);
+    return create_event(out, true);
 }
 
 CANN_API aclError aclrtDestroyEvent(aclrtEvent handle)
@@ -654,6 +700,10 @@ CANN_API aclError aclrtRecordEvent(aclrtEvent handle, aclrtStream where)
     stream *s = where;
     if (s->error)
         return cann_fail(s->error, "the stream has failed before with %d", s->error);
+    if (e->recorded && !e->again)
+        return cann_violation(ACL_ERROR_RT_PARAM_INVALID, "an event is recorded again, but "
+                              "is not of aclrtCreateEventExWithFlag");
+    e->recorded = true;
     e->where = s;
     e->behind = s->queued;
     e->captured = s->capture != NULL;
@@ -707,7 +757,8 @@ int64_t cann_room_behind(const void *address)
 {
     pthread_mutex_lock(&emulator.lock);
     block *b = find_block(address);
-    int64_t room = b ? (int64_t)(b->memory + b->bytes - (const char *)address) : -1;
+    int64_t room =
+        b ? (int64_t)(b->memory + b->bytes - SLACK - (const char *)address) : -1;
     pthread_mutex_unlock(&emulator.lock);
     return room;
 }
@@ -752,7 +803,7 @@ CANN_API aclError aclrtMalloc(void **out, size_t size, int policy)
     if (!out || size == 0 || policy < 0 || policy > 7)
         return cann_fail(ACL_ERROR_RT_PARAM_INVALID,
                          "aclrtMalloc of %zu bytes with policy %d", size, policy);
-    size_t bytes = (size + 31) / 32 * 32 + 32;
+    size_t bytes = (size + 31) / 32 * 32 + SLACK;
     pthread_mutex_lock(&emulator.lock);
     bool fits = emulator.counters.bytes + (int64_t)bytes <= (int64_t)emulator.limit;
     block *b = fits ? place_block(bytes) : NULL;
@@ -998,7 +1049,7 @@ CANN_API aclError aclrtMemcpyAsync(void *to, size_t room, const void *from,
 {
     ENTER_CONTEXT();
     copy_task *c = calloc(1, sizeof *c);
-    *c = (copy_task){.task = {NULL, run_copy, drop_copy, copy_touches},
+    *c = (copy_task){.task = {.run = run_copy, .drop = drop_copy, .touches = copy_touches},
                      .to = to, .from = from, .bytes = bytes};
     int code = check_copy(c, room, kind);
     if (code == 0 && kind == ACL_MEMCPY_HOST_TO_HOST)

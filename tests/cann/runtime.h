@@ -11,7 +11,7 @@ enum { DEVICES = 2 };
 typedef struct block {
     struct block *next;                 /* by address */
     char *memory;
-    size_t bytes;                       /* as asked for */
+    size_t bytes;                       /* as asked for, rounded up, and slack */
     size_t room;                        /* with guards */
 } block;
 
@@ -42,6 +42,7 @@ typedef struct stream {
     context *owner;
     cann_task *first, **last;
     int64_t queued, done;               /* tasks so far */
+    int64_t doomed;                     /* the one that will fail, or 0 */
     int error;                          /* sticky */
     graph *capture;                     /* what it is given belongs to that */
 } stream;
@@ -52,11 +53,14 @@ typedef struct event {
     stream *where;                      /* NULL: not recorded */
     int64_t behind;
     bool captured;                      /* recorded in a capture: it never happens */
+    bool again;                         /* may be recorded once more */
+    bool recorded;
 } event;
 
 typedef struct emulator_state {
     pthread_mutex_t lock;
     bool initialised, finalised;
+    bool taken_down;                    /* the process exits, its objects are gone */
     char *region, *alias;               /* as the caller and as we see it */
     size_t region_bytes, limit;         /* mapped; what counts as there */
     block *blocks;

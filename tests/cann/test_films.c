@@ -334,6 +334,94 @@ static void test_faults_while_recording_leave_nothing(void **state)
     run_loop(true);
 }
 
+/* Each function that the platform calls, with something that it may return. */
+static const struct {
+    const char *call;
+    int code;
+} anywhere[] = {
+    {"aclrtGetDeviceCount", 507899}, {"aclrtSetDevice", 507899},
+    {"aclrtCreateContext", 207001}, {"aclrtCreateStream", 507899},
+    {"aclGetDeviceCapability", 507899}, {"aclrtGetMemInfo", 507899},
+    {"aclrtSetCurrentContext", 107002}, {"aclrtMalloc", 207001},
+    {"aclrtMallocHost", 207001}, {"aclrtMemcpyAsync", 507899},
+    {"aclrtSynchronizeStreamWithTimeout", 507015},
+    {"aclrtSynchronizeEventWithTimeout", 507046},
+    {"aclrtCreateEventExWithFlag", 207000}, {"aclrtRecordEvent", 507899},
+    {"aclCreateTensor", 1}, {"aclCreateScalar", 1}, {"aclCreateIntArray", 1},
+    {"aclCreateTensorList", 1}, {"aclSetAclOpExecutorRepeatable", 161002},
+    {"aclSetInputTensorAddr", 161002}, {"aclSetOutputTensorAddr", 161002},
+    {"aclSetDynamicInputTensorAddr", 161002}, {"aclnnAddmm", 507015},
+    {"aclnnAddmmGetWorkspaceSize", 361001}, {"aclnnConvolution", 507014},
+    {"aclnnConvolutionGetWorkspaceSize", 361001}, {"aclnnInplaceCopy", 361001},
+    {"aclnnInplaceCopyGetWorkspaceSize", 561003},
+};
+
+static void check_nothing_lives(const char *call, int64_t nth)
+{
+    const cann_counters *c = counters();
+    int64_t living = 0;
+#define ADD_LIVING(name) living += strncmp(#name, "live_", 5) == 0 ? c->name : 0;
+    CANN_COUNTERS(ADD_LIVING)
+#undef ADD_LIVING
+    if (living != 0 || c->violations != 0)
+        fail_msg("%s at %lld leaves %lld handles and %lld violations", call, (long long)nth,
+                 (long long)living, (long long)c->violations);
+}
+
+/* Opens, makes a film and closes with a fault on the way; did it come to that? */
+static bool fault_at(const char *call, int64_t nth, int code, const kept *expected)
+{
+    kept k = {0};
+    pf_error error = {0};
+    pf_engine *engine = NULL;
+    fail_nth(call, nth, code);
+    pf_status status = pf_engine_open(&(pf_engine_options){
+        .model_path = job_test_model, .platform = "ascend"}, &engine, &error);
+    if (status == PF_OK) {
+        pf_request request = loop_request(engine);
+        status = run_request(engine, &request, &k, &error);
+    }
+    bool failed = has_failed();
+    fail_nth(NULL, 0, 0);
+    if (status == PF_OK)
+        assert_memory_equal(k.latents, expected->latents,
+                            (size_t)expected->latent_count * sizeof(float));
+    else if (!failed || !error.message[0] || strpbrk(error.message, "?\n"))
+        fail_msg("%s at %lld: status %d, '%s'", call, (long long)nth, (int)status,
+                 error.message);
+    kept_free(&k);
+    if (engine && status != PF_OK)
+        run_fine(engine, expected);
+    pf_engine_close(engine);
+    check_nothing_lives(call, nth);
+    return failed;
+}
+
+/* From opening on: the first call, and some later ones.  What fails ends the film with a
+ * message, or changes nothing about it. */
+static void test_a_fault_anywhere(void **state)
+{
+    kept expected = {0};
+    pf_error error = {0};
+    const char *home = getenv("ASCEND_HOME_PATH");
+    int faults_met = 0;
+    (void)state;
+    if (!home || !strstr(home, "8.3"))
+        skip();
+    pf_engine *engine = open_on("ascend", PF_PRECISION_FAST);
+    pf_request request = loop_request(engine);
+    if (run_request(engine, &request, &expected, &error) != PF_OK)
+        fail_msg("%s", error.message);
+    pf_engine_close(engine);
+    for (size_t i = 0; i < sizeof anywhere / sizeof anywhere[0]; i++)
+        for (int64_t nth = 1;
+             fault_at(anywhere[i].call, nth, anywhere[i].code, &expected); nth *= 20)
+            faults_met++;
+    print_message("  %d faults\n", faults_met);
+    assert_true(faults_met > 40);
+    kept_free(&expected);
+}
+
 /* --- a recorded step ----------------------------------------------------------------------- */
 
 static pf_request long_request(const pf_engine *engine)
@@ -566,6 +654,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_fast_agrees_with_the_cpu),
         cmocka_unit_test(test_a_step_waits_for_nothing),
         cmocka_unit_test(test_faults_leave_nothing),
+        cmocka_unit_test(test_a_fault_anywhere),
         cmocka_unit_test(test_recorded_films_are_the_same),
         cmocka_unit_test(test_a_recorded_step_is_one_launch),
         cmocka_unit_test(test_a_spoilt_recording_is_a_warning),

@@ -10,9 +10,11 @@ import pytest
 from conftest import BUILD, PROGRAM, ROOT
 
 
+CANN = BUILD / "tests" / "cann"
+
+
 def emulated(*arguments, version="8.3", **more):
-    environment = {**os.environ, **more,
-                   "ASCEND_HOME_PATH": str(BUILD / "tests" / "cann" / version)}
+    environment = {**os.environ, "ASCEND_HOME_PATH": str(CANN / version), **more}
     return subprocess.run([str(PROGRAM), *map(str, arguments)], capture_output=True,
                           text=True, env=environment, timeout=300)
 
@@ -31,6 +33,91 @@ def test_without_cann_there_is_a_reason(run):
     line = next(x for x in result.out.splitlines() if x.startswith("ascend"))
     assert "not usable" in line and "libascendcl.so" in line
     assert any(x.startswith("cpu") and "GiB" in x for x in result.out.splitlines())
+
+
+def reason_for(**more):
+    """Why the program says that ascend is not usable."""
+    done = emulated("info", "--platforms", **more)
+    assert done.returncode == 0, done.stderr
+    line = next(x for x in done.stdout.splitlines() if x.startswith("ascend"))
+    assert "not usable: " in line
+    return line.split("not usable: ")[1]
+
+
+def copy_of(version, folder):
+    shutil.copytree(CANN / version / "lib64", folder / "lib64",
+                    ignore=shutil.ignore_patterns("*.p"))
+    return str(folder)
+
+
+def test_a_home_of_nothing(tmp_path):
+    assert "libascendcl.so was found neither" in reason_for(ASCEND_HOME_PATH=str(tmp_path))
+
+
+def test_a_library_that_does_not_load(tmp_path):
+    home = copy_of("8.3", tmp_path / "home")
+    library = tmp_path / "home" / "lib64" / "libnnopbase.so"
+    library.write_bytes(b"nothing that could be loaded")
+    reason = reason_for(ASCEND_HOME_PATH=home)
+    assert "does not load" in reason and str(library) in reason
+
+
+@pytest.mark.parametrize("library, name", [
+    ("libascendcl.so", b"aclrtMallocHost"),
+    ("libnnopbase.so", b"aclCreateIntArray"),
+    ("libopapi.so", b"aclnnAddmm"),
+    ("libopapi.so", b"aclnnStdGetWorkspaceSize"),
+])
+def test_a_function_that_is_missing(tmp_path, library, name):
+    home = copy_of("8.3", tmp_path / "home")
+    path = tmp_path / "home" / "lib64" / library
+    whole = path.read_bytes()
+    assert b"\0" + name + b"\0" in whole
+    path.write_bytes(whole.replace(b"\0" + name + b"\0", b"\0X" + name[1:] + b"\0"))
+    assert reason_for(ASCEND_HOME_PATH=home) == f"CANN lacks the function {name.decode()}"
+
+
+@pytest.mark.parametrize("home, other", [("8.1", "9.0"), ("9.0", "8.1")])
+def test_versions_are_not_mixed(tmp_path, home, other):
+    log = tmp_path / "log"
+    done = emulated("info", "--platforms", version=home, LD_DEBUG="files",
+                    LD_DEBUG_OUTPUT=str(log), ASCEND_TOOLKIT_HOME=str(CANN / other))
+    assert f"CANN {home}" in done.stdout
+    loaded = "".join(p.read_text() for p in tmp_path.iterdir())
+    assert f"calling init: {CANN}/{home}/" in loaded
+    assert f"calling init: {CANN}/{other}/" not in loaded
+
+
+def test_no_device(model):
+    assert "no device" in reason_for(CANN_EMULATOR_DEVICES="0")
+    auto = emulated("info", model, "--json", CANN_EMULATOR_DEVICES="0")
+    assert auto.returncode == 0, auto.stderr
+    assert json.loads(auto.stdout)["platform"] == "cpu"
+    forced = emulated("info", model, "--platform", "ascend", CANN_EMULATOR_DEVICES="0")
+    assert forced.returncode == 1 and "no device" in forced.stderr
+
+
+@pytest.mark.parametrize("fault, words", [
+    ("aclrtGetMemInfo:1:507899", "ascend: aclrtGetMemInfo failed with 507899"),
+    ("aclCreateTensor:2:1", "out of memory: a descriptor of CANN"),
+    ("aclnnAddmmGetWorkspaceSize:1:361001", "ascend: aclnnAddmm failed with 361001"),
+])
+def test_what_the_device_cannot_be_asked(fault, words):
+    """A device that does not answer when it opens is not one of another kind."""
+    assert reason_for(CANN_EMULATOR_FAIL=fault).startswith(words)
+
+
+def test_what_a_version_refuses_is_done_otherwise():
+    done = emulated("info", "--platforms", CANN_EMULATOR_FAIL=
+                    "aclnnAddmmGetWorkspaceSize:1:161002")
+    assert "not usable" not in done.stdout.splitlines()[0]
+
+
+def test_a_message_of_cann_is_one_line():
+    reason = reason_for(CANN_EMULATOR_FAIL="aclrtCreateStream:1:507899")
+    assert reason.startswith("ascend: aclrtCreateStream failed with 507899 (the driver "
+                             "failed): EZ9999: Inner Error! EZ9999: [PID:")
+    assert "by injection TraceBack" in reason and "  " not in reason
 
 
 def test_platforms_over_the_emulator():

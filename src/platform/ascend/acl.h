@@ -32,10 +32,12 @@ enum { ACL_MALLOC_HUGE_FIRST = 0, ACL_HBM = 1 };
 enum { ACL_CUBE_CORES = 0, ACL_VECTOR_CORES = 1, ACL_L2_BYTES = 2 };
 enum { ACL_KEEP_DTYPE = 0, ACL_ALLOW_HF32 = 1 };
 enum { ACL_CAPTURE_THREAD_LOCAL = 1 };
+enum { ACL_EVENT_SYNC = 1 };
 enum {
     ACL_REPEAT_INITIALIZE = 100002,
     ACL_OUT_OF_MEMORY = 207001, ACL_DEVICE_OUT_OF_MEMORY = 207018,
-    ACL_BAD_ALLOC = 200000
+    ACL_BAD_ALLOC = 200000,
+    ACLNN_INVALID = 161002, ACLNN_INNER = 561000
 };
 
 typedef struct acl_package_version {
@@ -71,7 +73,8 @@ enum { ACL_OPTIONAL = 0, ACL_NEEDED = 1 };
     X(ACL_OPTIONAL, aclError, aclrtDestroyStreamForce, (aclrtStream stream))   \
     X(ACL_NEEDED, aclError, aclrtSynchronizeStreamWithTimeout,                 \
       (aclrtStream stream, int32_t milliseconds))                              \
-    X(ACL_NEEDED, aclError, aclrtCreateEvent, (aclrtEvent *event))             \
+    X(ACL_NEEDED, aclError, aclrtCreateEventExWithFlag,                        \
+      (aclrtEvent *event, uint32_t flag))                                      \
     X(ACL_NEEDED, aclError, aclrtDestroyEvent, (aclrtEvent event))             \
     X(ACL_NEEDED, aclError, aclrtRecordEvent,                                  \
       (aclrtEvent event, aclrtStream stream))                                  \
@@ -207,8 +210,6 @@ enum { ACL_OPTIONAL = 0, ACL_NEEDED = 1 };
       (I(0), I(1), I(2), S(0), S(1), O(0), (int8_t)N(0)))                      \
     X(ACL_NEEDED, BatchMatMul, (const aclTensor *self, const aclTensor *other, \
       aclTensor *out, int8_t cube), (I(0), I(1), O(0), (int8_t)N(0)))          \
-    X(ACL_NEEDED, Softmax, (const aclTensor *self, int64_t axis,               \
-      aclTensor *out), (I(0), -1, O(0)))                                       \
     X(ACL_NEEDED, Convolution, (const aclTensor *input,                        \
       const aclTensor *weight, const aclTensor *bias,                          \
       const aclIntArray *stride, const aclIntArray *padding,                   \

@@ -171,7 +171,7 @@ static void close_platform(pf_platform *platform)
 }
 
 /* The documentation refuses FLOAT without HF32, newer sources accept it: ask. */
-static bool accepts_conv_f32(ascend *a, char *memory)
+static pf_status accepts_conv_f32(ascend *a, char *memory, bool *out)
 {
     pf_tensor map = pf_tensor_make(memory, PF_F32, 4, (int64_t[]){1, 1, 1, 1});
     pf_tensor weight = map, y = map;
@@ -180,19 +180,19 @@ static bool accepts_conv_f32(ascend *a, char *memory)
     ascend_array ones = {2, {1, 1}}, none = {2, {0, 0}};
     return ascend_accepts(a, &(ascend_call){
         .op = ASCEND_Convolution, .maps = true, .in = {map, weight}, .out = {y},
-        .array = {ones, none, ones, none}, .number = {ACL_KEEP_DTYPE}});
+        .array = {ones, none, ones, none}, .number = {ACL_KEEP_DTYPE}}, out);
 }
 
 /* A bf16 product and a bias of f32 promote to f32, as documented, and that may be cast to
  * what the result shall be: ask as well. */
-static bool accepts_mixed_products(ascend *a, char *at, pf_dtype result)
+static pf_status accepts_mixed_products(ascend *a, char *at, pf_dtype result, bool *out)
 {
     pf_tensor bias = pf_vector(at, PF_F32, 16), y = pf_matrix(at + 512, result, 1, 16);
     pf_tensor x = pf_matrix(at + 128, PF_BF16, 1, 1);
     pf_tensor w = pf_matrix(at + 256, PF_BF16, 1, 16);
     return ascend_accepts(a, &(ascend_call){
         .op = ASCEND_Addmm, .in = {bias, x, w}, .out = {y}, .scalars = 2,
-        .scalar = {1.0f, 1.0f}, .number = {ACL_KEEP_DTYPE}});
+        .scalar = {1.0f, 1.0f}, .number = {ACL_KEEP_DTYPE}}, out);
 }
 
 /* What only phase one of an operator tells; it wants real memory, such as the first
@@ -205,9 +205,21 @@ static pf_status ask(ascend *a, pf_error *error)
     if (a->plan)
         return PF_OK;
     PF_TRY(ascend_workspace(a, 1024, &memory));
-    a->facts.conv_f32 = accepts_conv_f32(a, memory);
-    a->facts.mixed_products = accepts_mixed_products(a, memory, PF_F32);
-    a->facts.narrow_products = accepts_mixed_products(a, memory, PF_BF16);
+    PF_TRY(accepts_conv_f32(a, memory, &a->facts.conv_f32));
+    PF_TRY(accepts_mixed_products(a, memory, PF_F32, &a->facts.mixed_products));
+    return accepts_mixed_products(a, memory, PF_BF16, &a->facts.narrow_products);
+}
+
+/* What is free as it opens, the first workspace included. */
+static pf_status memory_of(ascend *a, int64_t *bytes)
+{
+    size_t free_bytes, total;
+    *bytes = a->plan ? a->plan->memory_bytes : 0;
+    if (a->plan)
+        return PF_OK;
+    PF_TRY(ascend_check(a, a->api->aclrtGetMemInfo(ACL_HBM, &free_bytes, &total),
+                        "aclrtGetMemInfo"));
+    *bytes = (int64_t)free_bytes + ascend_block_bytes(a->workspace_bytes);
     return PF_OK;
 }
 
@@ -218,11 +230,13 @@ static bool is_on(const char *variable)
     return value && strcmp(value, "1") == 0;
 }
 
-static void fill_capabilities(ascend *a, pf_capabilities *out)
+static pf_status fill_capabilities(ascend *a, pf_capabilities *out)
 {
+    int64_t memory;
+    PF_TRY(memory_of(a, &memory));
     *out = (pf_capabilities){
         .threads = 1,
-        .memory_bytes = ascend_free_bytes(a) + ascend_block_bytes(a->workspace_bytes),
+        .memory_bytes = memory,
         .own_memory = true,
         .maps_channels_last = false,
         .costly_launches = true,
@@ -239,6 +253,7 @@ static void fill_capabilities(ascend *a, pf_capabilities *out)
              "%.20s, %d cube cores, CANN %.24s%s", a->facts.soc,
              (int)a->facts.cube_cores, a->facts.version,
              a->facts.blocked_weights ? ", weights in NZ" : "");
+    return PF_OK;
 }
 
 static void fill_table(pf_platform_table *table)
@@ -298,12 +313,13 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
     pf_status status = ask(a, error);
     if (status == PF_OK && !plan && is_on("PHONOFILM_ASCEND_NZ"))
         status = ascend_ask_blocked(a);
+    if (status == PF_OK)
+        status = fill_capabilities(a, &out->capabilities);
     if (status != PF_OK) {
         ascend_device_close(a);
         return status;
     }
     fill_table(&out->table);
-    fill_capabilities(a, &out->capabilities);
     out->capabilities.records = options->graph && !plan;
     return PF_OK;
 }

@@ -110,8 +110,10 @@ static pf_status try_products(trial *t)
     bool *mixed = &t->a->facts.mixed_products, *narrow = &t->a->facts.narrow_products;
     ascend_call into_f32 = trial_product(t, true, false);
     ascend_call into_bf16 = trial_product(t, true, true);
-    *mixed = *mixed && ascend_accepts(t->a, &into_f32);
-    *narrow = *narrow && ascend_accepts(t->a, &into_bf16);
+    if (*mixed)
+        PF_TRY(ascend_accepts(t->a, &into_f32, mixed));
+    if (*narrow)
+        PF_TRY(ascend_accepts(t->a, &into_bf16, narrow));
     PF_TRY(fill(t));
     PF_TRY(ascend_block_weight(t->a, t->weight));
     PF_TRY(multiply(t, false, true));

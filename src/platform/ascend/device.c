@@ -53,14 +53,45 @@ static bool is_memory(int code)
            code == ACL_BAD_ALLOC;
 }
 
+/* CANN's text has several lines, indented; of a long one the end goes, between two
+ * characters of UTF-8. */
+static void take_detail(const char *text, char *out, size_t room)
+{
+    size_t used = 0;
+    for (const char *at = text; at && *at; at++) {
+        bool space = strchr(" \t\r\n", *at) != NULL;
+        if (space && (used == 0 || out[used - 1] == ' '))
+            continue;
+        if (used + 1 == room) {
+            while (used > 0 && ((unsigned char)*at & 0xc0u) == 0x80u)
+                at = &out[--used];
+            break;
+        }
+        out[used++] = space ? ' ' : *at;
+    }
+    if (used > 0 && out[used - 1] == ' ')
+        used--;
+    out[used] = '\0';
+}
+
 pf_status ascend_check(ascend *a, int code, const char *what)
 {
+    char detail[256];
     if (code == 0)
         return PF_OK;
-    const char *detail = a->api->aclGetRecentErrMsg();
+    take_detail(a->api->aclGetRecentErrMsg(), detail, sizeof detail);
     return pf_fail(a->error, is_memory(code) ? PF_E_MEMORY : PF_E_PLATFORM,
-                   "ascend: %s failed with %d (%s)%s%.250s", what, code,
-                   meaning_of(code), detail ? ": " : "", detail ? detail : "");
+                   "ascend: %s failed with %d (%s)%s%s", what, code, meaning_of(code),
+                   detail[0] ? ": " : "", detail);
+}
+
+pf_status ascend_check_queued(ascend *a, int code, const char *what)
+{
+    pf_status status = ascend_check(a, code, what);
+    if (status == PF_OK || a->recording)
+        return status;
+    pf_status before = ascend_sync(a);
+    return before != PF_OK ? before : status;
 }
 
 pf_status ascend_enter(ascend *a, pf_error *error)
@@ -69,8 +100,11 @@ pf_status ascend_enter(ascend *a, pf_error *error)
     ascend_scratch_rewind(a, (ascend_mark){0, 0});
     if (a->plan || a->recording)        /* the context is the thread's already */
         return PF_OK;
-    return ascend_check(a, a->api->aclrtSetCurrentContext(a->context),
-                        "aclrtSetCurrentContext");
+    PF_TRY(ascend_check(a, a->api->aclrtSetCurrentContext(a->context),
+                        "aclrtSetCurrentContext"));
+    if (a->stream)
+        return PF_OK;
+    return ascend_check(a, a->api->aclrtCreateStream(&a->stream), "aclrtCreateStream");
 }
 
 /* --- the stream --------------------------------------------------------------------- */
@@ -325,8 +359,9 @@ static void convert(void *out, pf_dtype dtype, const char *from, pf_dtype source
 
 static pf_status queue_upload(ascend *a, void *device, const char *stage, int64_t bytes)
 {
-    return ascend_check(a, a->api->aclrtMemcpyAsync(device, (size_t)bytes, stage,
-                        (size_t)bytes, ACL_HOST_TO_DEVICE, a->stream), "an upload");
+    return ascend_check_queued(a, a->api->aclrtMemcpyAsync(device, (size_t)bytes, stage,
+                               (size_t)bytes, ACL_HOST_TO_DEVICE, a->stream),
+                               "an upload");
 }
 
 /* Every replay reads it again: it gets memory that nothing else is written to. */
@@ -385,9 +420,9 @@ pf_status ascend_download(ascend *a, void *host, const void *device, int64_t byt
         if (a->plan)
             return ascend_sync(a);
         char *stage = a->staging + a->staged;
-        PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(stage, (size_t)here, from,
-                            (size_t)here, ACL_DEVICE_TO_HOST, a->stream),
-                            "a download"));
+        PF_TRY(ascend_check_queued(a, a->api->aclrtMemcpyAsync(stage, (size_t)here, from,
+                                   (size_t)here, ACL_DEVICE_TO_HOST, a->stream),
+                                   "a download"));
         PF_TRY(ascend_sync(a));
         memcpy(to, stage, (size_t)here);
         to += here;
@@ -415,7 +450,8 @@ static pf_status prepare_transfer(ascend *a, ascend_transfer *t, int64_t bytes)
     }
     if (t->arrived)
         return PF_OK;
-    return ascend_check(a, f->aclrtCreateEvent(&t->arrived), "aclrtCreateEvent");
+    return ascend_check(a, f->aclrtCreateEventExWithFlag(&t->arrived, ACL_EVENT_SYNC),
+                        "aclrtCreateEventExWithFlag");
 }
 
 pf_status ascend_transfer_begin(ascend *a, int number, const void *device, int64_t bytes)
@@ -424,11 +460,12 @@ pf_status ascend_transfer_begin(ascend *a, int number, const void *device, int64
     if (a->plan || bytes == 0)
         return PF_OK;
     PF_TRY(prepare_transfer(a, t, bytes));
-    PF_TRY(ascend_check(a, a->api->aclrtMemcpyAsync(t->landing, (size_t)t->room, device,
-                        (size_t)bytes, ACL_DEVICE_TO_HOST, a->stream), "a download"));
+    PF_TRY(ascend_check_queued(a, a->api->aclrtMemcpyAsync(t->landing, (size_t)t->room,
+                               device, (size_t)bytes, ACL_DEVICE_TO_HOST, a->stream),
+                               "a download"));
     t->under_way = true;
-    return ascend_check(a, a->api->aclrtRecordEvent(t->arrived, a->stream),
-                        "aclrtRecordEvent");
+    return ascend_check_queued(a, a->api->aclrtRecordEvent(t->arrived, a->stream),
+                               "aclrtRecordEvent");
 }
 
 pf_status ascend_transfer_end(ascend *a, int number, void *host, int64_t bytes)
@@ -478,6 +515,9 @@ static pf_status check_device(ascend *a)
     PF_TRY(ascend_check(a, a->api->aclrtGetDeviceCount(&count), "aclrtGetDeviceCount"));
     if (a->device >= 0 && (uint32_t)a->device < count)
         return PF_OK;
+    if (count == 0)
+        return pf_fail(a->error, PF_E_PLATFORM,
+                       "ascend: CANN is installed, but finds no device");
     return pf_fail(a->error, PF_E_ARGUMENT,
                    "device is %d, but this machine has %u (0 to %d)", a->device,
                    count, (int)count - 1);
@@ -508,8 +548,8 @@ static pf_status open_parts(ascend *a)
 {
     const ascend_api *f = a->api;
     void *staging = NULL;
-    PF_TRY(check_soc(a));
     PF_TRY(check_device(a));
+    PF_TRY(check_soc(a));
     PF_TRY(ascend_check(a, f->aclrtSetDevice(a->device), "aclrtSetDevice"));
     a->device_set = true;
     pf_status status = ascend_check(a, f->aclrtCreateContext(&a->context, a->device),
@@ -585,8 +625,10 @@ void ascend_device_close(ascend *a)
             f->aclrtDestroyStream(a->stream);
         f->aclrtDestroyContext(a->context);
     }
-    if (a->device_set)
+    if (a->device_set) {
         f->aclrtResetDevice(a->device);
+        ascend_library_rest();
+    }
     pf_free(a->blocks);
     pf_free(a);
 }

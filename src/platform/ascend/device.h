@@ -53,7 +53,7 @@ typedef struct ascend {
     int device;
     bool device_set;
     aclrtContext context;
-    aclrtStream stream;
+    aclrtStream stream;                 /* NULL: it could not be replaced yet */
     ascend_facts facts;
     bool fused;                         /* fused operators may be used */
     ascend_block *blocks;               /* [ASCEND_BLOCKS] given out or kept */
@@ -93,6 +93,10 @@ pf_status ascend_enter(ascend *a, pf_error *error);
 
 /* PF_OK for 0, else an error with CANN's code, its meaning and its message. */
 pf_status ascend_check(ascend *a, int code, const char *what);
+
+/* The same for what was given to the stream.  If it did not take that because something
+ * before has failed, that is the error, and the stream is new and empty. */
+pf_status ascend_check_queued(ascend *a, int code, const char *what);
 
 /* Waits for the stream.  After a failure the stream is new and empty. */
 pf_status ascend_sync(ascend *a);

@@ -378,18 +378,18 @@ static int move_all(const ascend *a, const kept *s, const ascend_call *call)
 }
 
 /* An executor that will not be run has to be made repeatable to be destroyed. */
-static void discard(const ascend *a, aclOpExecutor *executor)
+static bool discard(const ascend *a, aclOpExecutor *executor)
 {
-    if (a->api->aclSetAclOpExecutorRepeatable(executor) == 0)
-        a->api->aclDestroyAclOpExecutor(executor);
+    return a->api->aclSetAclOpExecutorRepeatable(executor) == 0 &&
+           a->api->aclDestroyAclOpExecutor(executor) == 0;
 }
 
 static pf_status run_in(ascend *a, ascend_operator op, const plan *p, void *workspace)
 {
     if (a->tally)
         a->tally->launches++;
-    return ascend_check(a, phase_two(a, op)(workspace, p->workspace, p->executor,
-                                            a->stream), entries[op].name);
+    return ascend_check_queued(a, phase_two(a, op)(workspace, p->workspace, p->executor,
+                                                   a->stream), entries[op].name);
 }
 
 static pf_status run(ascend *a, ascend_operator op, const plan *p, bool stays)
@@ -467,16 +467,25 @@ pf_status ascend_launch_once(ascend *a, const ascend_call *call, int64_t room)
     return status;
 }
 
-bool ascend_accepts(ascend *a, const ascend_call *call)
+/* The parameters are not what it takes, or there is no kernel for them. */
+static bool is_refusal(int code)
+{
+    return code == ACLNN_INVALID || code / 1000 == ACLNN_INNER / 1000;
+}
+
+pf_status ascend_accepts(ascend *a, const ascend_call *call, bool *out)
 {
     handles h;
     plan p = {.api = a->api, .call = call, .h = &h};
-    if (make_handles(a, call, &h) != PF_OK)
-        return false;
-    bool fine = entries[call->op].plan(&p) == 0;
-    if (fine)
-        discard(a, p.executor);
-    a->api->aclGetRecentErrMsg();
+    PF_TRY(make_handles(a, call, &h));
+    int code = entries[call->op].plan(&p);
+    *out = code == 0;
+    if (*out && !discard(a, p.executor))
+        run(a, call->op, &p, false);    /* which uses it up, whatever it computes */
     destroy_handles(a, &h);
-    return fine;
+    if (*out || is_refusal(code)) {
+        a->api->aclGetRecentErrMsg();
+        return PF_OK;
+    }
+    return ascend_check(a, code, entries[call->op].name);
 }

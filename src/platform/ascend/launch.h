@@ -42,8 +42,9 @@ pf_status ascend_launch(ascend *a, const ascend_call *call);
  * of its own, has to be there before; `room`: bytes that will be enough. */
 pf_status ascend_launch_once(ascend *a, const ascend_call *call, int64_t room);
 
-/* Phase one alone: would this version take it? */
-bool ascend_accepts(ascend *a, const ascend_call *call);
+/* Phase one alone: would this version take it?  An error is anything else that goes
+ * wrong. */
+pf_status ascend_accepts(ascend *a, const ascend_call *call, bool *out);
 
 /* Does this version have it? */
 bool ascend_has(const ascend *a, ascend_operator op);

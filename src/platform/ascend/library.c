@@ -6,34 +6,79 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { LIBRARIES = 6, PATH_BYTES = 512 };
+enum { LIBRARIES = 6, PATH_BYTES = 512, WHY_BYTES = 320, PARTS = 3 };
 
 /* Libraries that are open, in the order in which symbols are looked for. */
 typedef struct library_set {
     void *handle[LIBRARIES];
     int count;
+    char broken[WHY_BYTES];             /* why the first that is there does not load */
 } library_set;
+
+/* Libraries that do the same: one of these, and never parts of both. */
+typedef struct choice {
+    const char *part[2][PARTS];
+} choice;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static ascend_api api;
 static bool ready;
+
+/* A library that is there but does not load says more than that it was not found: mostly
+ * it needs the driver's. */
+static void keep_reason(library_set *set, const char *path, bool in_folder)
+{
+    const char *why = dlerror();
+    bool there = in_folder ? access(path, F_OK) == 0
+                           : why && strncmp(why, path, strlen(path)) != 0;
+    if (there && why && !set->broken[0])
+        snprintf(set->broken, sizeof set->broken, "%s", why);
+}
 
 static bool open_at(library_set *set, const char *folder, const char *name)
 {
     char path[PATH_BYTES];
     int length = snprintf(path, sizeof path, "%s%s%s", folder, folder[0] ? "/" : "",
                           name);
-    void *handle = length < PATH_BYTES && set->count < LIBRARIES
-                       ? dlopen(path, RTLD_LAZY | RTLD_LOCAL) : NULL;
-    if (!handle)
+    if (length >= PATH_BYTES || set->count == LIBRARIES)
         return false;
-    set->handle[set->count++] = handle;
+    void *handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+    if (handle)
+        set->handle[set->count++] = handle;
+    else
+        keep_reason(set, path, folder[0] != '\0');
+    return handle != NULL;
+}
+
+static void close_to(library_set *set, int count)
+{
+    while (set->count > count)
+        dlclose(set->handle[--set->count]);
+}
+
+static bool open_parts(library_set *set, const char *folder, const char *const part[PARTS])
+{
+    int before = set->count;
+    for (int i = 0; i < PARTS && part[i]; i++)
+        if (!open_at(set, folder, part[i])) {
+            close_to(set, before);
+            return false;
+        }
     return true;
 }
 
+/* Either form from the first folder that has one: where several versions are installed
+ * they are not mixed. */
+static bool open_in(library_set *set, const char *folder, const choice *c)
+{
+    return open_parts(set, folder, c->part[0]) ||
+           (c->part[1][0] && open_parts(set, folder, c->part[1]));
+}
+
 /* Folders in order; "" leaves the search to the dynamic linker. */
-static bool open_library(library_set *set, const char *name)
+static bool open_library(library_set *set, const choice *c)
 {
     static const char *const variables[] = {"ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"};
     static const char *const folders[] = {
@@ -47,50 +92,37 @@ static bool open_library(library_set *set, const char *name)
         if (!home || !home[0])
             continue;
         snprintf(folder, sizeof folder, "%.480s/lib64", home);
-        if (open_at(set, folder, name))
+        if (open_in(set, folder, c))
             return true;
     }
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
-        if (open_at(set, folders[i], name))
+        if (open_in(set, folders[i], c))
             return true;
     return false;
 }
 
-/* The split operator libraries may not be mixed with the one they replace. */
-static bool open_operators(library_set *set)
-{
-    static const char *const parts[] = {"libopapi_math.so", "libopapi_nn.so",
-                                        "libopapi_transformer.so"};
-    int before = set->count;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        if (!open_library(set, parts[i])) {
-            while (set->count > before)
-                dlclose(set->handle[--set->count]);
-            return open_library(set, "libopapi.so");
-        }
-    return true;
-}
-
-static void close_all(library_set *set)
-{
-    while (set->count > 0)
-        dlclose(set->handle[--set->count]);
-}
-
 static pf_status open_all(library_set *set, pf_error *error)
 {
-    const char *missing = NULL;
-    if (!open_library(set, "libascendcl.so") && !open_library(set, "libacl_rt.so"))
-        missing = "libascendcl.so";
-    else if (!open_library(set, "libnnopbase.so"))
-        missing = "libnnopbase.so";
-    else if (!open_operators(set))
-        missing = "libopapi.so";
-    if (!missing)
-        return PF_OK;
-    return pf_fail(error, PF_E_PLATFORM,
-                   "CANN is not installed: %s was found neither in "
-                   "$ASCEND_HOME_PATH/lib64 nor in the usual places", missing);
+    static const choice choices[] = {
+        {{{"libascendcl.so"}, {"libacl_rt.so"}}},
+        {{{"libnnopbase.so"}}},
+        {{{"libopapi_math.so", "libopapi_nn.so", "libopapi_transformer.so"},
+          {"libopapi.so"}}},
+    };
+    static const char *const names[] = {"libascendcl.so", "libnnopbase.so", "libopapi.so"};
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        if (open_library(set, &choices[i])) {
+            set->broken[0] = '\0';
+            continue;
+        }
+        if (set->broken[0])
+            return pf_fail(error, PF_E_PLATFORM, "CANN does not load (is the driver "
+                           "installed?): %s", set->broken);
+        return pf_fail(error, PF_E_PLATFORM,
+                       "CANN is not installed: %s was found neither in "
+                       "$ASCEND_HOME_PATH/lib64 nor in the usual places", names[i]);
+    }
+    return PF_OK;
 }
 
 /* A function of any type from the first library that has it. */
@@ -132,6 +164,15 @@ static pf_status find_all(const library_set *set, ascend_api *out, pf_error *err
     return PF_OK;
 }
 
+/* aclInit has one counterpart a process. */
+static void finish(void)
+{
+    static bool done;
+    if (!done)
+        api.aclFinalize();
+    done = true;
+}
+
 static pf_status load(pf_error *error)
 {
     library_set set = {0};
@@ -147,11 +188,12 @@ static pf_status load(pf_error *error)
                              "installed?)", code);
     }
     if (status != PF_OK) {
-        close_all(&set);
+        close_to(&set, 0);
         return status;
     }
     api = found;
     ready = true;
+    atexit(finish);
     return PF_OK;
 }
 
@@ -164,9 +206,11 @@ pf_status ascend_library(const ascend_api **out, pf_error *error)
     return status;
 }
 
-/* aclInit has one counterpart a process. */
-__attribute__((destructor)) static void finish(void)
+void ascend_library_rest(void)
 {
-    if (ready)
-        api.aclFinalize();
+    static bool rested;
+    pthread_mutex_lock(&lock);
+    if (ready && !rested)
+        rested = atexit(finish) == 0;
+    pthread_mutex_unlock(&lock);
 }

@@ -10,4 +10,8 @@
  * symbol that is missing is the reason in the error. */
 pf_status ascend_library(const ascend_api **out, pf_error *error);
 
+/* Whenever a device has been closed.  aclFinalize has to come before CANN's own objects
+ * are taken down at exit, the last built first: what they are is only known by now. */
+void ascend_library_rest(void);
+
 #endif

@@ -1,8 +1,16 @@
-/* CANN's functions as the emulator exports them, for a test that is linked with it. */
-#ifndef TESTS_CANN_EXPORTS_H
-#define TESTS_CANN_EXPORTS_H
+/* What the emulator's own tests share: its functions, what every case finds ready, and
+ * running a list of wrong uses.
+ */
+#ifndef TESTS_CANN_MISUSE_H
+#define TESTS_CANN_MISUSE_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "emulator.h"
+
+/* --- what the emulator exports ----------------------------------------------------- */
 
 const char *aclGetRecentErrMsg(void);
 aclError aclInit(const char *config);
@@ -18,6 +26,7 @@ aclError aclrtDestroyStream(aclrtStream stream);
 aclError aclrtSynchronizeStream(aclrtStream stream);
 aclError aclrtSynchronizeStreamWithTimeout(aclrtStream stream, int32_t milliseconds);
 aclError aclrtCreateEvent(aclrtEvent *out);
+aclError aclrtCreateEventExWithFlag(aclrtEvent *out, uint32_t flag);
 aclError aclrtDestroyEvent(aclrtEvent event);
 aclError aclrtRecordEvent(aclrtEvent event, aclrtStream stream);
 aclError aclrtSynchronizeEvent(aclrtEvent event);
@@ -69,12 +78,16 @@ OPERATOR(Add, const aclTensor *self, const aclTensor *other, const aclScalar *al
          aclTensor *out)
 OPERATOR(Clamp, const aclTensor *self, const aclScalar *low, const aclScalar *high,
          aclTensor *out)
+OPERATOR(Addcmul, const aclTensor *self, const aclTensor *x, const aclTensor *y,
+         const aclScalar *value, aclTensor *out)
 OPERATOR(Cast, const aclTensor *self, aclDataType dtype, aclTensor *out)
 OPERATOR(InplaceCopy, aclTensor *self, const aclTensor *source)
 OPERATOR(ConstantPadNd, const aclTensor *self, const aclIntArray *pad,
          const aclScalar *value, aclTensor *out)
 OPERATOR(Flip, const aclTensor *self, const aclIntArray *dims, aclTensor *out)
 OPERATOR(Amax, const aclTensor *self, const aclIntArray *dim, bool keep, aclTensor *out)
+OPERATOR(ReduceSum, const aclTensor *self, const aclIntArray *dims, bool keep,
+         aclDataType dtype, aclTensor *out)
 OPERATOR(Mm, const aclTensor *self, const aclTensor *other, aclTensor *out, int8_t cube)
 OPERATOR(BatchMatMul, const aclTensor *self, const aclTensor *other, aclTensor *out,
          int8_t cube)
@@ -110,6 +123,97 @@ OPERATOR(FusedInferAttentionScoreV2, const aclTensor *query, const aclTensorList
          int64_t block, int64_t antiquant, bool lse_flag, int64_t key_mode,
          int64_t value_mode, const aclTensor *out, const aclTensor *lse)
 
-#undef OPERATOR
+/* --- what every case finds ready ------------------------------------------------------- */
+
+static aclrtStream stream;
+static char *memory;                    /* 1 MiB on the device */
+static uint64_t workspace;
+static aclOpExecutor *executor;
+
+enum { ROOM = 1 << 20 };
+
+static inline aclTensor *tensor_of(aclDataType dtype, aclFormat format, char *data,
+                                   int rank, const int64_t *shape)
+{
+    return aclCreateTensor(shape, (uint64_t)rank, dtype, NULL, 0, format, shape,
+                           (uint64_t)rank, data);
+}
+
+#define SHAPE(...) (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), \
+    (int64_t[]){__VA_ARGS__}
+#define F32(data, ...) tensor_of(ACL_FLOAT, ACL_FORMAT_ND, data, SHAPE(__VA_ARGS__))
+#define F16(data, ...) tensor_of(ACL_FLOAT16, ACL_FORMAT_ND, data, SHAPE(__VA_ARGS__))
+#define BF16(data, ...) tensor_of(ACL_BF16, ACL_FORMAT_ND, data, SHAPE(__VA_ARGS__))
+#define OF(dtype, data, ...) tensor_of(dtype, ACL_FORMAT_ND, data, SHAPE(__VA_ARGS__))
+#define MAP(format, data, ...) tensor_of(ACL_FLOAT, format, data, SHAPE(__VA_ARGS__))
+#define ARRAY(...) aclCreateIntArray((int64_t[]){__VA_ARGS__}, \
+    sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
+static inline char *at(int part)
+{
+    return memory + part * (ROOM / 8);
+}
+
+static inline aclScalar *number(float value)
+{
+    return aclCreateScalar(&value, ACL_FLOAT);
+}
+
+static inline int plan_silu(aclTensor *x, aclTensor *y)
+{
+    return aclnnSiluGetWorkspaceSize(x, y, &workspace, &executor);
+}
+
+/* A good executor. */
+static inline void silu_ready(void)
+{
+    if (plan_silu(F32(at(0), 8), F32(at(1), 8)) != 0)
+        abort();
+}
+
+static inline int launch_silu(void)
+{
+    return aclnnSilu(at(7), workspace, executor, stream);
+}
+
+/* --- wrong uses ------------------------------------------------------------------------ */
+
+typedef struct wrong_use {
+    const char *what;
+    int code;
+    int (*run)(void);
+} wrong_use;
+
+#define CASE(name) static int name(void)
+
+static int failures;
+
+static inline void expect(const char *what, int found, int code)
+{
+    const char *text = aclGetRecentErrMsg();
+    bool fine = found == code && (code == 0 || (text && text[0]));
+    if (!fine)
+        printf("FAIL %s: %d (%s), expected %d\n", what, found, text ? text : "no message",
+               code);
+    failures += !fine;
+}
+
+/* A device with a stream and memory. */
+static inline void make_ready(void)
+{
+    void *block;
+    if (aclrtSetDevice(0) != 0 || aclrtCreateStream(&stream) != 0 ||
+        aclrtMalloc(&block, ROOM, 0) != 0)
+        abort();
+    memory = block;
+}
+
+static inline void run_cases(const wrong_use *list, int count)
+{
+    for (int i = 0; i < count; i++) {
+        expect(list[i].what, list[i].run(), list[i].code);
+        aclrtSynchronizeStream(stream);
+    }
+}
 
 #endif
