@@ -488,9 +488,9 @@ static void finish(run *r, const char *code, const char *message)
 {
     pf_server *server = r->server;
     bool failed = code[0] != '\0';
-    unlink(r->state_path ? r->state_path : "");
     pf_videos_finish(&server->videos, r->video, code, message,
                      r->folder ? bytes_of_all(r) : 0);
+    unlink(r->state_path ? r->state_path : "");     /* not before it is not needed */
     pf_server_poke(server);
     if (failed)
         pf_server_log(server, "%s failed: %s", r->video->id, message);

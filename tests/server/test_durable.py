@@ -1,5 +1,6 @@
 """Jobs survive whatever happens to the process, and end as if nothing had happened."""
 import contextlib
+import json
 import random
 import signal
 import socket
@@ -331,13 +332,22 @@ def test_many_films_expire_while_other_work_goes_on(start):
     assert page["has_more"]             # still
 
 
+def saved_step(server, video):
+    """The denoising step whose latents are on the disk."""
+    data = (server.folder / "videos" / video["id"] / "state.safetensors").read_bytes()
+    header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
+    return int(header["__metadata__"]["step"])
+
+
 def test_progress_goes_on_where_it_was(start):
     server = start()
     video = server.create(num_inference_steps=30)
     while server.video(video["id"])["progress"] < 40:
         time.sleep(0.02)
-    server.restart(signal.SIGTERM)
+    server.stop(signal.SIGTERM)
+    step = saved_step(server, video)
+    server.start()
     again = server.wait(video["id"], "in_progress", "completed")
     while again["status"] == "in_progress" and not again["steps"]:
         again = server.video(video["id"])
-    assert again["progress"] >= 30
+    assert step > 0 and again["progress"] >= 75 * step / 30
