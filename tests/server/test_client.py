@@ -218,7 +218,9 @@ GOING = {("GET", "/video_1"): lambda r: r.say(200, b'{"status": "in_progress"}')
 def generate(address, folder):
     return subprocess.Popen(
         [str(PROGRAM), "generate", "--server", address, *FLAGS, "-o", str(folder / "a.mp4")],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        # Under nohup it would be ignored, as it should be.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
 
 
 def after_signal(process, number):

@@ -210,7 +210,7 @@ static pf_status ask(ascend *a, pf_error *error)
     return accepts_mixed_products(a, memory, PF_BF16, &a->facts.narrow_products);
 }
 
-/* What is free as it opens, the first workspace included. */
+/* What is free as it opens, with the first workspace and what the questions took. */
 static pf_status memory_of(ascend *a, int64_t *bytes)
 {
     size_t free_bytes, total;
@@ -219,7 +219,7 @@ static pf_status memory_of(ascend *a, int64_t *bytes)
         return PF_OK;
     PF_TRY(ascend_check(a, a->api->aclrtGetMemInfo(ACL_HBM, &free_bytes, &total),
                         "aclrtGetMemInfo"));
-    *bytes = (int64_t)free_bytes + ascend_block_bytes(a->workspace_bytes);
+    *bytes = ascend_free_bytes(a) + ascend_block_bytes(a->workspace_bytes);
     return PF_OK;
 }
 
