@@ -190,9 +190,8 @@ static pf_status accepts_mixed_products(ascend *a, char *at, pf_dtype result, bo
     pf_tensor bias = pf_vector(at, PF_F32, 16), y = pf_matrix(at + 512, result, 1, 16);
     pf_tensor x = pf_matrix(at + 128, PF_BF16, 1, 1);
     pf_tensor w = pf_matrix(at + 256, PF_BF16, 1, 16);
-    return ascend_accepts(a, &(ascend_call){
-        .op = ASCEND_Addmm, .in = {bias, x, w}, .out = {y}, .scalars = 2,
-        .scalar = {1.0f, 1.0f}, .number = {ACL_KEEP_DTYPE}}, out);
+    ascend_call call = ascend_product_call(x, w, bias, y, false);
+    return ascend_accepts(a, &call, out);
 }
 
 /* What only phase one of an operator tells; it wants real memory, such as the first
@@ -210,19 +209,6 @@ static pf_status ask(ascend *a, pf_error *error)
     return accepts_mixed_products(a, memory, PF_BF16, &a->facts.narrow_products);
 }
 
-/* What is free as it opens, with the first workspace and what the questions took. */
-static pf_status memory_of(ascend *a, int64_t *bytes)
-{
-    size_t free_bytes, total;
-    *bytes = a->plan ? a->plan->memory_bytes : 0;
-    if (a->plan)
-        return PF_OK;
-    PF_TRY(ascend_check(a, a->api->aclrtGetMemInfo(ACL_HBM, &free_bytes, &total),
-                        "aclrtGetMemInfo"));
-    *bytes = ascend_free_bytes(a) + ascend_block_bytes(a->workspace_bytes);
-    return PF_OK;
-}
-
 /* An environment variable that is "1" or not. */
 static bool is_on(const char *variable)
 {
@@ -233,7 +219,9 @@ static bool is_on(const char *variable)
 static pf_status fill_capabilities(ascend *a, pf_capabilities *out)
 {
     int64_t memory;
-    PF_TRY(memory_of(a, &memory));
+    PF_TRY(ascend_ask_free(a, &memory));
+    if (!a->plan)                       /* the first workspace belongs to films, too */
+        memory += ascend_block_bytes(a->workspace_bytes);
     *out = (pf_capabilities){
         .threads = 1,
         .memory_bytes = memory,

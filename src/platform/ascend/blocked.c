@@ -19,22 +19,6 @@ pf_status ascend_block_weight(ascend *a, pf_tensor matrix)
     return ascend_launch_once(a, &call, pf_tensor_bytes(&matrix) + MORE);
 }
 
-static ascend_call product_of(pf_tensor x, pf_tensor w, pf_tensor bias, pf_tensor y)
-{
-    if (pf_tensor_is_null(&bias))
-        return (ascend_call){.op = ASCEND_MatmulWeightNz, .in = {x, w}, .out = {y},
-                             .number = {ACL_KEEP_DTYPE}};
-    return (ascend_call){.op = ASCEND_AddmmWeightNz, .in = {bias, x, w}, .out = {y},
-                         .scalars = 2, .scalar = {1.0f, 1.0f}, .number = {ACL_KEEP_DTYPE}};
-}
-
-pf_status ascend_blocked_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
-                                 pf_tensor y)
-{
-    ascend_call call = product_of(x, w, bias, y);
-    return ascend_launch(a, &call);
-}
-
 /* --- is it there, and is it right? ------------------------------------------------------ */
 
 enum { ROWS = 2, N = 32, K = 48 };
@@ -86,7 +70,8 @@ static pf_status fill(trial *t)
 static ascend_call trial_product(const trial *t, bool bias, bool narrow)
 {
     pf_tensor none = {0}, w = pf_tensor_permute(t->weight, (int[]){1, 0});
-    return product_of(t->x, w, bias ? t->bias : none, narrow ? t->narrow : t->wide);
+    return ascend_product_call(t->x, w, bias ? t->bias : none,
+                               narrow ? t->narrow : t->wide, true);
 }
 
 static pf_status multiply(trial *t, bool bias, bool narrow)

@@ -172,6 +172,37 @@ static int find_kept(const ascend *a, int64_t bytes)
     return -1;
 }
 
+static int64_t kept_bytes(const ascend *a)
+{
+    int64_t kept = 0;
+    for (int i = 0; i < a->block_count; i++)
+        kept += a->blocks[i].used ? 0 : ascend_block_bytes(a->blocks[i].bytes);
+    return kept;
+}
+
+/* CANN's code. */
+static int count_free(const ascend *a, int64_t *bytes)
+{
+    size_t free_bytes = 0, total = 0;
+    int code = a->plan ? 0 : a->api->aclrtGetMemInfo(ACL_HBM, &free_bytes, &total);
+    *bytes = a->plan     ? a->plan->memory_bytes
+             : code == 0 ? (int64_t)free_bytes + kept_bytes(a)
+                         : 0;
+    return code;
+}
+
+static int64_t free_bytes(const ascend *a)
+{
+    int64_t bytes;
+    count_free(a, &bytes);
+    return bytes;
+}
+
+pf_status ascend_ask_free(ascend *a, int64_t *bytes)
+{
+    return ascend_check(a, count_free(a, bytes), "aclrtGetMemInfo");
+}
+
 static int malloc_block(ascend *a, int64_t bytes, void **out)
 {
     return a->api->aclrtMalloc(out, (size_t)bytes, ACL_MALLOC_HUGE_FIRST);
@@ -211,7 +242,7 @@ pf_status ascend_allocate(ascend *a, int64_t bytes, void **out)
     if (is_memory(code))
         return pf_fail(a->error, PF_E_MEMORY,
                        "out of memory: the device has %lld bytes left, but %lld are "
-                       "needed", (long long)ascend_free_bytes(a), (long long)bytes);
+                       "needed", (long long)free_bytes(a), (long long)bytes);
     PF_TRY(ascend_check(a, code, "aclrtMalloc"));
     a->blocks[a->block_count++] = (ascend_block){*out, bytes, true};
     return PF_OK;
@@ -222,25 +253,6 @@ void ascend_release(ascend *a, void *memory)
     for (int i = 0; i < a->block_count; i++)
         if (a->blocks[i].memory == memory)
             a->blocks[i].used = false;
-}
-
-static int64_t kept_bytes(const ascend *a)
-{
-    int64_t kept = 0;
-    for (int i = 0; i < a->block_count; i++)
-        kept += a->blocks[i].used ? 0 : ascend_block_bytes(a->blocks[i].bytes);
-    return kept;
-}
-
-/* What the device has, and what is kept here for the next. */
-int64_t ascend_free_bytes(ascend *a)
-{
-    size_t free_bytes = 0, total = 0;
-    if (a->plan)
-        return a->plan->memory_bytes;
-    if (a->api->aclrtGetMemInfo(ACL_HBM, &free_bytes, &total) != 0)
-        return 0;
-    return (int64_t)free_bytes + kept_bytes(a);
 }
 
 /* --- scratch ---------------------------------------------------------------------------- */
@@ -294,7 +306,7 @@ pf_status ascend_scratch_reserve(ascend *a, int64_t bytes)
     drop_scratch(a);
     if (bytes == 0 || a->plan)
         return PF_OK;
-    if (2 * kept_bytes(a) > ascend_free_bytes(a))   /* large blocks want one piece each */
+    if (2 * kept_bytes(a) > free_bytes(a))   /* large blocks want one piece each */
         trim(a);
     PF_TRY(ascend_allocate(a, bytes, &memory));
     a->scratch.block[a->scratch.count++] = (ascend_block){memory, bytes, true};

@@ -114,7 +114,8 @@ static inline int64_t ascend_block_bytes(int64_t bytes)
 /* Blocks of device memory, 64-byte aligned, kept for the next who asks. */
 pf_status ascend_allocate(ascend *a, int64_t bytes, void **out);
 void ascend_release(ascend *a, void *memory);
-int64_t ascend_free_bytes(ascend *a);
+/* What the device has, and what is kept here for the next. */
+pf_status ascend_ask_free(ascend *a, int64_t *bytes);
 
 /* `count` values of a host tensor, as F32 or BF16 on the device; in stream order. */
 pf_status ascend_upload(ascend *a, void *device, pf_dtype dtype, const void *host,

@@ -40,9 +40,9 @@ bool ascend_projects_narrow(const ascend *a, const pf_weight *weight, pf_tensor 
 static pf_status multiply(ascend *a, const pf_weight *weight, pf_tensor bias, pf_tensor x,
                           pf_tensor y)
 {
-    pf_tensor w = transposed(weight);
-    return ascend_weight_is_blocked(a, weight) ? ascend_blocked_product(a, x, w, bias, y)
-                                               : ascend_product(a, x, w, bias, y);
+    ascend_call call = ascend_product_call(x, transposed(weight), bias, y,
+                                           ascend_weight_is_blocked(a, weight));
+    return ascend_launch(a, &call);
 }
 
 /* With bf16 weights the product is rounded to bf16 at worst, which is the only form of

@@ -238,17 +238,22 @@ pf_status ascend_multiply_add(ascend *a, pf_tensor base, const pf_tensor product
     return ascend_launch(a, &call);
 }
 
+ascend_call ascend_product_call(pf_tensor x, pf_tensor w, pf_tensor bias, pf_tensor y,
+                                bool blocked)
+{
+    if (pf_tensor_is_null(&bias))
+        return (ascend_call){.op = blocked ? ASCEND_MatmulWeightNz : ASCEND_Mm,
+                             .in = {x, w}, .out = {y}, .number = {ACL_KEEP_DTYPE}};
+    return (ascend_call){.op = blocked ? ASCEND_AddmmWeightNz : ASCEND_Addmm,
+                         .in = {bias, x, w}, .out = {y}, .scalars = 2,
+                         .scalar = {1.0f, 1.0f}, .number = {ACL_KEEP_DTYPE}};
+}
+
 pf_status ascend_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
                          pf_tensor y)
 {
+    ascend_call call = ascend_product_call(x, w, bias, y, false);
     if (y.rank == 3)
-        return ascend_launch(a, &(ascend_call){
-            .op = ASCEND_BatchMatMul, .in = {x, w}, .out = {y},
-            .number = {ACL_KEEP_DTYPE}});
-    if (pf_tensor_is_null(&bias))
-        return ascend_launch(a, &(ascend_call){
-            .op = ASCEND_Mm, .in = {x, w}, .out = {y}, .number = {ACL_KEEP_DTYPE}});
-    return ascend_launch(a, &(ascend_call){
-        .op = ASCEND_Addmm, .in = {bias, x, w}, .out = {y}, .scalars = 2,
-        .scalar = {1.0f, 1.0f}, .number = {ACL_KEEP_DTYPE}});
+        call.op = ASCEND_BatchMatMul;
+    return ascend_launch(a, &call);
 }

@@ -57,6 +57,10 @@ pf_status ascend_reduce(ascend *a, ascend_operator op, pf_tensor x, ascend_array
 /* r() of platform.h where asked for. */
 pf_status ascend_round_if(ascend *a, bool round, pf_tensor y);
 
+/* The call of y = x w (+ bias) for matrices; `blocked`: w is the transposed view of a weight
+ * in the format NZ. */
+ascend_call ascend_product_call(pf_tensor x, pf_tensor w, pf_tensor bias, pf_tensor y,
+                                bool blocked);
 /* y = x w (+ bias), matrices, y contiguous; or batches of them without bias. */
 pf_status ascend_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
                          pf_tensor y);
@@ -67,9 +71,6 @@ pf_status ascend_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
 bool ascend_weight_is_blocked(const ascend *a, const pf_weight *weight);
 /* Puts a matrix [N, K] BF16 in it, in place. */
 pf_status ascend_block_weight(ascend *a, pf_tensor matrix);
-/* As ascend_product, with w [K, N] the transposed view of such a matrix. */
-pf_status ascend_blocked_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
-                                 pf_tensor y);
 /* Turns it on, if this version has the operators and they multiply rightly; an error
  * says what is missing. */
 pf_status ascend_ask_blocked(ascend *a);
