@@ -404,18 +404,24 @@ static pf_status run(ascend *a, ascend_operator op, const plan *p, bool stays)
     return run_in(a, op, p, workspace);
 }
 
+/* Phase one; handles are there only if it went well. */
+static pf_status make_plan(ascend *a, const ascend_call *call, handles *h, plan *p)
+{
+    *p = (plan){.api = a->api, .call = call, .h = h};
+    PF_TRY(make_handles(a, call, h));
+    int code = entries[call->op].plan(p);
+    if (code != 0)
+        destroy_handles(a, h);
+    return ascend_check(a, code, entries[call->op].name);
+}
+
 /* Phase one, then phase two once, or as often as the executor is kept for. */
 static pf_status launch_new(ascend *a, const ascend_call *call, kept *slot,
                             const key *k)
 {
     handles h;
-    plan p = {.api = a->api, .call = call, .h = &h};
-    PF_TRY(make_handles(a, call, &h));
-    int code = entries[call->op].plan(&p);
-    if (code != 0) {
-        destroy_handles(a, &h);
-        return ascend_check(a, code, entries[call->op].name);
-    }
+    plan p;
+    PF_TRY(make_plan(a, call, &h, &p));
     bool stays = slot && keep(a, slot, k, &p);
     pf_status status = run(a, call->op, &p, stays);
     if (!stays)
@@ -443,11 +449,11 @@ static pf_status plan_and_run(ascend *a, const ascend_call *call, void *workspac
                               int64_t room)
 {
     handles h;
-    plan p = {.api = a->api, .call = call, .h = &h};
+    plan p;
     void *more = NULL;
-    PF_TRY(make_handles(a, call, &h));
-    pf_status status = ascend_check(a, entries[call->op].plan(&p), entries[call->op].name);
-    if (status == PF_OK && (int64_t)p.workspace > room)
+    pf_status status = PF_OK;
+    PF_TRY(make_plan(a, call, &h, &p));
+    if ((int64_t)p.workspace > room)
         status = ascend_allocate(a, (int64_t)p.workspace, &more);
     if (status == PF_OK)
         status = run_in(a, call->op, &p, more ? more : workspace);
