@@ -135,13 +135,15 @@ def cache(folder, clips, blanks, seed, device="cpu"):
         print("latents:", kind, shard, flush=True)
     if parallel.rank() > 0:
         return
-    white = np.full((world.SIZE, world.SIZE, 3), WHITE, np.uint8)
-    store.save_checkpoint(os.path.join(folder, "latents", "white.pt"),
-                          dict(condition=encode_condition(vae, white, device)))
-    some = torch.stack([encode_clip(vae, scene_of(seed, i), device, False)["video"]
-                        for i in range(SEEN)]).float().to(device)
-    store.save_checkpoint(os.path.join(folder, "latents", "visibility.pt"),
-                          dict(visibility=visibility(vae, some)))
+    white, shown = (os.path.join(folder, "latents", f"{name}.pt")
+                    for name in ("white", "visibility"))
+    if not os.path.exists(white):
+        picture = np.full((world.SIZE, world.SIZE, 3), WHITE, np.uint8)
+        store.save_checkpoint(white, dict(condition=encode_condition(vae, picture, device)))
+    if not os.path.exists(shown):
+        some = torch.stack([encode_clip(vae, scene_of(seed, i), device, False)["video"]
+                            for i in range(SEEN)]).float().to(device)
+        store.save_checkpoint(shown, dict(visibility=visibility(vae, some)))
 
 
 @torch.no_grad()
