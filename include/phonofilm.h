@@ -221,6 +221,14 @@ typedef struct pf_request {
                                  * seed and rng are not used */
 } pf_request;
 
+enum { PF_DEFAULT_SEED = 42 };
+
+/* The usual vae_tile_stride of a vae_tile: three quarters, a multiple of 16. */
+static inline int pf_usual_tile_stride(int vae_tile)
+{
+    return vae_tile * 3 / 4 / 16 * 16;
+}
+
 /* The model's defaults. */
 PF_API void pf_request_init(const pf_engine *engine, pf_request *request);
 

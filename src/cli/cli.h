@@ -25,6 +25,11 @@ int cli_fail(pf_status status, const pf_error *error);
 /* pf_engine_options.warn: one line on standard error. */
 void cli_warn(void *user, const char *line);
 
+/* For when files are half written: no signal may end the program at once.  `handle` gets
+ * Ctrl-C, SIGTERM and a closed terminal, unless nohup wants that otherwise; a reader that
+ * goes away and a limit of file sizes become errors of writing. */
+void cli_catch_signals(void (*handle)(int number));
+
 /* --- options ------------------------------------------------------------------
  * One table describes every flag: the parser, --help and --config read it.
  */

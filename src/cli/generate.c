@@ -20,7 +20,7 @@
 #include "media/film.h"
 #include "media/picture.h"
 
-enum { MAX_PROMPT_INPUT = 1 << 20, DEFAULT_SEED = 42 };
+enum { MAX_PROMPT_INPUT = 1 << 20 };
 
 typedef struct settings {
     const char *config;
@@ -171,20 +171,6 @@ static void on_signal(int number)
     if (running)
         pf_job_cancel(running);
     signal(number, SIG_DFL);            /* the second one ends the program */
-}
-
-/* From here on files are half written: no signal may end the program at once.  A
- * reader that goes away and a limit of file sizes become errors of writing; a closed
- * terminal cancels, unless nohup wants it otherwise. */
-static void catch_signals(pf_job *job)
-{
-    running = job;
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
-    if (signal(SIGHUP, on_signal) == SIG_IGN)
-        signal(SIGHUP, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
 }
 
 /* --- from flags to a request ---------------------------------------------------- */
@@ -348,7 +334,7 @@ static void fill_request(generation *g)
     r->vae_tile = s->vae_tile;
     r->vae_tile_stride = s->vae_tile_stride;
     if (s->vae_tile && !cli_given(&g->parser, "vae-tile-stride"))
-        r->vae_tile_stride = s->vae_tile * 3 / 4 / 16 * 16;
+        r->vae_tile_stride = pf_usual_tile_stride(s->vae_tile);
 }
 
 /* --- output ------------------------------------------------------------------- */
@@ -471,7 +457,8 @@ static pf_status make_film(generation *g, pf_error *error)
     static const char *const precisions[] = {"fast", "f32", "ref"};
     g->sink.save_latents = g->s.save_latents;
     g->sink.precision = precisions[g->s.machine.precision];
-    catch_signals(g->job);
+    running = g->job;
+    cli_catch_signals(on_signal);
     pf_status status = film_sink_open(&g->sink, g->engine, &g->request, g->film_path,
                                       g->s.sheet, g->s.quality, error);
     if (status == PF_OK)
@@ -730,7 +717,7 @@ static void clean_up(generation *g)
 int cli_generate(int argc, char **argv)
 {
     generation g = {
-        .s = {.quality = -1, .seed = DEFAULT_SEED},
+        .s = {.quality = -1, .seed = PF_DEFAULT_SEED},
         .parser = {
             .options = options,
             .count = (int)(sizeof options / sizeof options[0]),

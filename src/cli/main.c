@@ -1,5 +1,6 @@
 /* phonofilm: the program.  Sub-commands are in files of their own. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,16 @@ void cli_warn(void *user, const char *line)
 {
     (void)user;
     fprintf(stderr, "phonofilm: warning: %s\n", line);
+}
+
+void cli_catch_signals(void (*handle)(int number))
+{
+    signal(SIGINT, handle);
+    signal(SIGTERM, handle);
+    if (signal(SIGHUP, handle) == SIG_IGN)
+        signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 static int run(int argc, char **argv)

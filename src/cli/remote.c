@@ -48,18 +48,6 @@ static void on_signal(int number)
     signal(number, SIG_DFL);            /* the second one ends the program */
 }
 
-/* As without a server: a limit of file sizes becomes an error of writing, and a closed
- * terminal ends the program in order, unless nohup wants it otherwise. */
-static void catch_signals(void)
-{
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
-    if (signal(SIGHUP, on_signal) == SIG_IGN)
-        signal(SIGHUP, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
-}
-
 static void complain(const char *text)
 {
     cli_end_progress();
@@ -455,7 +443,7 @@ int remote_generate(const remote_request *request)
     session s = {.request = request, .film = {.fd = -1}};
     int code = open_session(&s);
     if (code == EXIT_DONE) {
-        catch_signals();
+        cli_catch_signals(on_signal);
         code = ask(&s);
     }
     if (code == EXIT_DONE)

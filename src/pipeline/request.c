@@ -36,7 +36,7 @@ void pf_request_init(const pf_engine *engine, pf_request *request)
         .bridge_guidance_scale = PF_UNSET,
         .visual_shift = PF_UNSET,
         .audio_shift = PF_UNSET,
-        .seed = 42,
+        .seed = PF_DEFAULT_SEED,
     };
 }
 

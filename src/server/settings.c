@@ -472,12 +472,11 @@ static void name_seconds(json_t *settings)
                 seconds_json(hundredths(whole(settings, "num_frames") / fps)));
 }
 
-/* Three quarters of the tile, as generate has it. */
 static void set_stride(json_t *settings)
 {
     int tile = whole(settings, "vae_tile");
     if (tile > 0)
-        set_default(settings, "vae_tile_stride", json_integer(tile * 3 / 4 / 16 * 16));
+        set_default(settings, "vae_tile_stride", json_integer(pf_usual_tile_stride(tile)));
 }
 
 /* Has every member that a film needs, or memory ran out on the way. */

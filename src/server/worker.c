@@ -274,7 +274,7 @@ static pf_status create_job(run *r, pf_error *error)
         return status;
     /* The latents do not fit, after an update of the model perhaps. */
     pf_server_log(r->server, "%s begins anew: %s", r->video->id, error->message);
-    unlink(r->state_path);
+    pf_video_remove_state(r->server->output_dir, r->video->id);
     r->resumed = false;
     PF_TRY(make_request(r, error));
     return pf_job_create(r->server->engine, &r->request, &sinks, &r->job, error);
@@ -490,7 +490,7 @@ static void finish(run *r, const char *code, const char *message)
     bool failed = code[0] != '\0';
     pf_videos_finish(&server->videos, r->video, code, message,
                      r->folder ? bytes_of_all(r) : 0);
-    unlink(r->state_path ? r->state_path : "");     /* not before it is not needed */
+    pf_video_remove_state(server->output_dir, r->video->id);    /* it is not needed now */
     pf_server_poke(server);
     if (failed)
         pf_server_log(server, "%s failed: %s", r->video->id, message);
