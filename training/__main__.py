@@ -21,7 +21,7 @@ def read_options():
     parser.add_argument("--folder", default="build-training",
                         help="checkpoints, latents and logs")
     parser.add_argument("--preset", choices=list(presets.PRESETS), default="cpu")
-    parser.add_argument("--hours", type=float, default=2.0, help="of the wall clock")
+    parser.add_argument("--hours", type=float, default=2.0, help="of computing, on a machine that does nothing else")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--init", help="exported folder to start from")
     parser.add_argument("--free-encoder", action="store_true",

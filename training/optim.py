@@ -2,7 +2,7 @@
 average of the weights that is exported."""
 import torch
 
-from . import precision
+from . import parallel, precision
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
@@ -40,8 +40,11 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is not None:
                     key = (p.shape[0], p[0].numel())
                     shapes.setdefault(key, []).append((p, group))
-        for entries in shapes.values():
-            self._update(entries)
+        momenta = [torch.stack([self._look_ahead(*e) for e in entries])
+                   for entries in shapes.values()]
+        for entries, directions in zip(shapes.values(),
+                                       parallel.share(orthogonalize, momenta)):
+            self._update(entries, directions)
 
     def _look_ahead(self, p, group):
         """Nesterov's momentum [out, rest]."""
@@ -51,8 +54,7 @@ class Muon(torch.optim.Optimizer):
         m = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
         return p.grad.lerp(m, group["momentum"]).flatten(1)
 
-    def _update(self, entries):
-        directions = orthogonalize(torch.stack([self._look_ahead(*e) for e in entries]))
+    def _update(self, entries, directions):
         rows, columns = directions.shape[1:]
         stretch = max(1.0, rows / columns) ** 0.5
         for (p, group), direction in zip(entries, directions):
@@ -66,6 +68,14 @@ def is_matrix(name, p):
         and "modulation" not in name and "gamma" not in name and "alpha" not in name
 
 
+def by_scale(named, scale):
+    """Groups of parameters that have the same factor on the learning rate."""
+    groups = {}
+    for name, p in named:
+        groups.setdefault(scale(name), []).append(p)
+    return [dict(params=params, scale=factor) for factor, params in groups.items()]
+
+
 class Optimizer:
     """Both optimisers as one.  `scale(name)` gives a factor on the learning rate."""
 
@@ -75,9 +85,9 @@ class Optimizer:
         rest = [(n, p) for n, p in named if not is_matrix(n, p)]
         self.base = (muon_lr, adam_lr)
         self.parts = [
-            Muon([dict(params=[p], scale=scale(n)) for n, p in matrices]),
-            torch.optim.AdamW([dict(params=[p], scale=scale(n)) for n, p in rest],
-                              lr=0.0, betas=(0.9, 0.95), weight_decay=0.0)]
+            Muon(by_scale(matrices, scale)),
+            torch.optim.AdamW(by_scale(rest, scale), lr=0.0, betas=(0.9, 0.95),
+                              weight_decay=0.0, fused=True)]
 
     def step(self, factor):
         """One update at `factor` times the base learning rates."""

@@ -35,14 +35,31 @@ def join():
             world_size=processes())
 
 
+def _add(tensors):
+    """The sums over all processes, in one message."""
+    line = torch.cat([t.flatten() for t in tensors])
+    torch.distributed.all_reduce(line)
+    return [part.view_as(t) for part, t in
+            zip(line.split([t.numel() for t in tensors]), tensors)]
+
+
 def average(gradients, *numbers):
     """Put the mean over all processes into the gradients; returns that of the numbers."""
     if processes() == 1:
         return numbers
-    line = torch.cat([g.flatten() for g in gradients] + [torch.tensor(numbers)])
-    torch.distributed.all_reduce(line)
-    line /= processes()
-    parts = line.split([g.numel() for g in gradients] + [len(numbers)])
-    for gradient, part in zip(gradients, parts):
-        gradient.copy_(part.view_as(gradient))
-    return parts[-1].tolist()
+    *sums, last = _add([*gradients, torch.tensor(numbers)])
+    for gradient, total in zip(gradients, sums):
+        torch.div(total, processes(), out=gradient)
+    return (last / processes()).tolist()
+
+
+def share(function, tables):
+    """[function(t) for t in tables], of a function that works on every row of a table
+    [n, ...] by itself and keeps the shape: each process does a part of the rows."""
+    if processes() == 1:
+        return [function(t) for t in tables]
+    done = [torch.zeros_like(t) for t in tables]
+    for rows, out in zip(tables, done):
+        own = slice(*(len(rows) * i // processes() for i in (rank(), rank() + 1)))
+        out[own] = function(rows[own])
+    return _add(done)

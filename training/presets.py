@@ -36,7 +36,7 @@ CPU = dict(processes=2, threads=1, clips=2000, blanks=600, batch=8, device="cpu"
 GPU = dict(processes=1, threads=8, clips=50000, blanks=15000, batch=256, device="cuda")
 PRESETS = {"cpu": CPU, "gpu": GPU}
 
-# Of the wall clock: for a new model, for one that goes on from an exported one, and for
+# Of the hours: for a new model, for one that goes on from an exported one, and for
 # one that goes on with its video encoder free; the rest goes to the cached latents.
 SHARES = {"new": dict(video_vae=0.29, audio_vae=0.12, towers=0.5),
           "init": dict(video_vae=0.02, audio_vae=0.02, towers=0.86),

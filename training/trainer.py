@@ -1,7 +1,9 @@
 """The training loop that all stages share.
 
 A stage is trained for a number of seconds, not of steps, by one process or several
-(parallel.py); the first one writes the checkpoint and the log.  Every random draw comes
+(parallel.py); the first one writes the checkpoint and the log.  On a CPU the seconds are
+those in which the process really computed: what else the machine does makes a stage
+longer, not worse.  Every random draw comes
 from (seed, stage, step, process), so that nothing but the step number need be stored
 for it.  A checkpoint holds model, optimiser, moving average, step and seconds; it is written
 beside the old one and then put in its place, so that a kill at any moment is harmless.
@@ -34,6 +36,12 @@ def flat_then_linear(progress, warm=0.01, flat=0.6):
     """Learning rate factor: a short rise, flat, then linear to zero."""
     rise = min(1.0, (progress + 1e-4) / warm)
     return rise * min(1.0, max(0.02, (1 - progress) / (1 - flat)))
+
+
+def clock(model):
+    """Seconds of this thread's computing on a CPU, of the wall clock on a GPU."""
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    return time.thread_time if on_cpu else time.monotonic
 
 
 class Stage:
@@ -98,9 +106,9 @@ class Stage:
         first process's.
         """
         parallel.join()
-        saved, sums, took = time.monotonic(), {}, 0.0
+        saved, sums, took, now = time.monotonic(), {}, 0.0, clock(self.model)
         while self.progress < 1.0:
-            start = time.monotonic()
+            start = now()
             if before:
                 before(self)
             values = losses(*seed_step(self.seed, self.name, self.step), self.progress)
@@ -111,7 +119,7 @@ class Stage:
             self.step += 1
             self.average.update(self.model, self.step)
             self.seconds += seconds
-            took = time.monotonic() - start
+            took = now() - start
             for key, value in values.items():
                 sums.setdefault(key, []).append(float(value.detach()))
             if self.step % log_every == 0:
