@@ -56,9 +56,10 @@ void pf_api_reply_failure(pf_http_request *request, const pf_error *error)
     const char *code = error->status == PF_E_NO_SPACE ? "no_space"
                        : error->status == PF_E_MEMORY ? "out_of_memory"
                                                       : "server_error";
+    pf_server_log(pf_server_of(request), "%s fails: %s", request->id, error->message);
     pf_http_reply_error(request, &(pf_http_fault){status < 500 ? 500 : status, code, NULL,
                                                   status == 503 ? 5 : 0},
-                        "%s", error->message);
+                        "%s", pf_server_outward(error));
 }
 
 /* --- one video -------------------------------------------------------------------- */

@@ -266,8 +266,7 @@ static bool order_is_sound(creation *c)
     if (status == PF_E_CANCELLED)
         pf_http_reply_error(c->request, &(pf_http_fault){503, "closing", NULL, 5}, "%s",
                             error.message);
-    /* A film that needs more memory than there is will need it tomorrow, too. */
-    else if (status == PF_E_MEMORY && strncmp(error.message, "the film needs", 14) == 0)
+    else if (pf_server_film_is_too_large(&error))
         refuse(c, 400, "too_large", &error, c->order.wrong);
     else if (pf_status_http(status) == 400)
         refuse(c, 400, "invalid", &error, c->order.wrong);

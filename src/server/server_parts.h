@@ -42,6 +42,13 @@ bool pf_server_pause(pf_server *server, double seconds);
 /* Wakes who sleeps there. */
 void pf_server_poke(pf_server *server);
 
+/* What a client is told of a failure.  The whole message is for the log alone: it may name
+ * files of the server. */
+const char *pf_server_outward(const pf_error *error);
+
+/* The film needs more memory than there is, and will tomorrow. */
+bool pf_server_film_is_too_large(const pf_error *error);
+
 /* Less than min_free is left on the disk. */
 bool pf_server_disk_is_full(const pf_server *server);
 
