@@ -115,40 +115,6 @@ void pf_api_cancel(pf_http_request *request)
         pf_http_defer(request, PF_LANE_EDIT, cancel_work);
 }
 
-/* --- the query -------------------------------------------------------------------- */
-
-typedef struct query_check {
-    pf_http_request *request;
-    const char *const *known;           /* ends with NULL */
-    unsigned seen;                      /* a bit each */
-} query_check;
-
-static bool check_argument(void *user, const char *name, const char *value)
-{
-    query_check *c = user;
-    unsigned at = 0;
-    (void)value;
-    while (c->known[at] && strcmp(c->known[at], name) != 0)
-        at++;
-    bool twice = c->seen & 1u << at;
-    c->seen |= 1u << at;
-    if (!c->known[at])
-        pf_http_reply_error(c->request, &(pf_http_fault){400, "unknown", name, 0},
-                            "%.60s is not a parameter of %.80s", name, c->request->path);
-    else if (twice)
-        pf_http_reply_error(c->request, &(pf_http_fault){400, "invalid", name, 0},
-                            "%s is given twice", name);
-    return c->request->reply.status == 0;
-}
-
-/* Every argument is known, and is there once. */
-static bool query_is_sound(pf_http_request *request, const char *const *known)
-{
-    query_check check = {request, known, 0};
-    pf_http_each_query(request, check_argument, &check);
-    return request->reply.status == 0;
-}
-
 /* --- content ---------------------------------------------------------------------- */
 
 typedef struct variant {
@@ -163,10 +129,7 @@ static const variant variants[] = {
 
 static const variant *find_variant(pf_http_request *request)
 {
-    static const char *const known[] = {"variant", NULL};
     const char *wanted = pf_http_query(request, "variant");
-    if (!query_is_sound(request, known))
-        return NULL;
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
         if (strcmp(wanted ? wanted : "video", variants[i].name) == 0)
             return &variants[i];
@@ -301,10 +264,8 @@ static bool read_cursor(pf_http_request *request, const char *name, const char *
 
 static bool read_list_query(pf_http_request *request, pf_page_query *out)
 {
-    static const char *const known[] = {"after", "before", "limit", "order", NULL};
     out->owner = request->owner;
-    return query_is_sound(request, known) && read_limit(request, &out->limit) &&
-           read_order(request, &out->ascending) &&
+    return read_limit(request, &out->limit) && read_order(request, &out->ascending) &&
            read_cursor(request, "after", &out->after) &&
            read_cursor(request, "before", &out->before);
 }
