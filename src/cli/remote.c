@@ -42,6 +42,14 @@ typedef struct session {
 
 static volatile sig_atomic_t interrupted;
 
+/* Seconds by the clock that nobody sets. */
+static time_t seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + 1;              /* 0 is never */
+}
+
 static void on_signal(int number)
 {
     interrupted = number;
@@ -95,8 +103,8 @@ static int stop_early(void *user, curl_off_t to_come, curl_off_t came, curl_off_
     if (!interrupted || !s->asking || sent < to_send)
         return interrupted != 0;
     if (s->interrupted_at == 0)
-        s->interrupted_at = time(NULL);
-    return time(NULL) - s->interrupted_at > ANSWER_SECONDS;
+        s->interrupted_at = seconds_now();
+    return seconds_now() - s->interrupted_at > ANSWER_SECONDS;
 }
 
 /* METHOD on PATH; true when there was an answer, whatever it says. */
@@ -291,7 +299,7 @@ static void wait_a_moment(void)
 static int follow(session *s)
 {
     char path[128];
-    time_t last_answer = time(NULL);
+    time_t last_answer = seconds_now();
     snprintf(path, sizeof path, "/v1/videos/%s", s->id);
     for (;;) {
         if (interrupted)
@@ -300,11 +308,11 @@ static int follow(session *s)
         if (answered && s->status != 200)
             return refuse(s);
         if (answered) {
-            last_answer = time(NULL);
+            last_answer = seconds_now();
             state now = read_state(s);
             if (now != GOING)
                 return now == DONE ? EXIT_DONE : EXIT_FAILED;
-        } else if (!interrupted && time(NULL) - last_answer > PATIENCE_SECONDS) {
+        } else if (!interrupted && seconds_now() - last_answer > PATIENCE_SECONDS) {
             return refuse(s);
         }
         wait_a_moment();
@@ -329,13 +337,13 @@ static bool fetch_once(session *s)
 static int fetch(session *s)
 {
     pf_error error = {0};
-    time_t begun = time(NULL);
+    time_t begun = seconds_now();
     bool whole, again;
     do {
         whole = fetch_once(s);
         again = !whole && !interrupted && s->film_error.status == PF_OK &&
                 (s->status == 0 || s->status >= 500) &&
-                time(NULL) - begun <= PATIENCE_SECONDS;
+                seconds_now() - begun <= PATIENCE_SECONDS;
         if (again)
             wait_a_moment();
     } while (again);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "server/server_parts.h"
 
@@ -396,7 +397,7 @@ static void print_http(FILE *out, pf_server *server)
         fprintf(out, "phonofilm_http_replies_total{class=\"%dxx\"} %lld\n", i,
                 (long long)c.replies[i]);
     add(out, "uptime_seconds", "gauge", "Since the start.");
-    fprintf(out, "phonofilm_uptime_seconds %.0f\n", pf_now() - server->opened);
+    fprintf(out, "phonofilm_uptime_seconds %.0f\n", pf_seconds() - server->began);
 }
 
 void pf_api_metrics(pf_http_request *request)

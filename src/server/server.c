@@ -408,6 +408,7 @@ pf_status pf_server_open(const pf_server_options *options, pf_engine *engine,
     server->options = *options;
     server->engine = engine;
     server->opened = pf_now();
+    server->began = pf_seconds();
     pthread_mutex_init(&server->tick, NULL);
     init_ticked(server);
     curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -19,7 +19,7 @@ struct pf_server {
     size_t webhook_secret_bytes;
     char model_name[128];
     bool loopback;                      /* reachable from this machine alone */
-    double opened;                      /* Unix time */
+    double opened, began;               /* Unix time, and pf_seconds() then */
 
     pf_engine *engine;
     pf_store *store;

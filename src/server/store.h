@@ -24,7 +24,7 @@ typedef struct pf_delivery {
     char id[PF_VIDEO_ID_BYTES];
     char *url, *body;
     int attempts;
-    double next;                        /* Unix time of the next attempt */
+    double next;                        /* Unix time of the next attempt; 0: at once */
 } pf_delivery;
 
 /* Everything that may change, and with it a delivery (or NULL): both or none. */

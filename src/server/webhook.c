@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "server/outbound.h"
 #include "server/server_parts.h"
@@ -12,6 +13,12 @@
 enum { MAX_ATTEMPTS = 9 };
 static const double first_wait = 1.0, wait_growth = 4.0, idle_wait = 30.0,
                     trouble_wait = 2.0;        /* while the store fails */
+
+/* Unix time by a clock that nobody sets while the server lives. */
+static double steady_now(const pf_server *server)
+{
+    return server->opened + pf_seconds() - server->began;
+}
 
 pf_status pf_webhook_announce(const pf_video *video, pf_delivery *out, pf_error *error)
 {
@@ -26,7 +33,7 @@ pf_status pf_webhook_announce(const pf_video *video, pf_delivery *out, pf_error 
                              video->id);
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
-    out->next = pf_now();
+    out->next = 0;                      /* at once */
     out->url = pf_strdup(url);
     out->body = text ? pf_strdup(text) : NULL;
     free(text);
@@ -76,7 +83,7 @@ static pf_status attempt(pf_server *server, pf_delivery *delivery)
     for (int i = 0; i < delivery->attempts; i++)
         wait *= wait_growth;
     delivery->attempts++;
-    delivery->next = pf_now() + wait;
+    delivery->next = steady_now(server) + wait;
     bool over = delivery->attempts >= MAX_ATTEMPTS;
     pf_server_log(server, "webhook %s, attempt %d: %s%s", delivery->id,
                   delivery->attempts, error.message, over ? "; given up" : "");
@@ -93,7 +100,7 @@ void *pf_webhook_run(void *argument)
         wait = trouble_wait;
         if (pf_store_delivery_next(server->store, &delivery, NULL) != PF_OK)
             continue;
-        wait = delivery.url ? delivery.next - pf_now() : idle_wait;
+        wait = delivery.url ? delivery.next - steady_now(server) : idle_wait;
         if (wait <= 0)
             wait = attempt(server, &delivery) == PF_OK ? 0 : trouble_wait;
         pf_delivery_free(&delivery);

@@ -5,13 +5,14 @@ import hashlib
 import hmac
 import http.server
 import json
+import re
 import socket
 import sqlite3
 import threading
 import time
 
 import pytest
-from conftest import QUICK, SLOW, png
+from conftest import BUILD, QUICK, SANITIZED, SLOW, png
 
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
@@ -83,6 +84,18 @@ def test_signed_and_tried_again(hooked, receiver):
         assert event["data"] == {"id": video["id"]}
         assert event["id"] == headers["webhook-id"]
     assert len({h["webhook-id"] for h, _ in seen}) == 1
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+def test_tried_again_whatever_the_calendar_says(hooked, receiver):
+    assert hooked.stop() == 0
+    hooked.environment = {"LD_PRELOAD": str(BUILD / "tests" / "backward_clock.so")}
+    hooked.start()
+    receiver.codes = [500, 500]
+    hooked.create(webhook_url=f"http://127.0.0.1:{receiver.server_port}/hook")
+    wait_for(receiver, 3)               # after a second, and four more
+    metrics = hooked.get("/metrics").body.decode()
+    assert float(re.search(r"^phonofilm_uptime_seconds (\S+)$", metrics, re.M)[1]) >= 5
 
 
 def test_cancelled_is_failed(hooked, receiver):
