@@ -178,6 +178,28 @@ static bool take_id(session *s)
     return sound;
 }
 
+/* A film without a picture is made, here as there, if the model was trained for it. */
+static int check_picture(session *s)
+{
+    enum { OK = 200 };
+    if (!s->request->picture_is_missing)
+        return EXIT_DONE;
+    if (!call(s, "GET", "/v1/models", NULL) || s->status != OK) {
+        if (!interrupted)
+            return refuse(s);
+        complain("cancelled");
+        return EXIT_CANCELLED;
+    }
+    json_t *root = s->reply ? json_loads(s->reply, 0, NULL) : NULL;
+    const json_t *model = json_array_get(json_object_get(root, "data"), 0);
+    bool needless = json_is_true(json_object_get(model, "without_picture"));
+    json_decref(root);
+    if (needless)
+        return EXIT_DONE;
+    complain(s->request->picture_is_missing);
+    return EXIT_WRONG;
+}
+
 static int ask(session *s)
 {
     const remote_request *r = s->request;
@@ -452,8 +474,10 @@ int remote_generate(const remote_request *request)
     int code = open_session(&s);
     if (code == EXIT_DONE) {
         cli_catch_signals(on_signal);
-        code = ask(&s);
+        code = check_picture(&s);
     }
+    if (code == EXIT_DONE)
+        code = ask(&s);
     if (code == EXIT_DONE)
         code = follow(&s);
     cli_end_progress();
