@@ -295,6 +295,7 @@ void pf_routes_choose(pf_http_request *request)
 void pf_routes_done(pf_http_request *request)
 {
     pf_videos *videos = &pf_server_of(request)->videos;
+    pf_api_drop_creation(request);
     if (request->video && request->waiter.alone && request->reply.status == 0)
         pf_videos_abandon(videos, request->video);
     pf_videos_release(videos, request->video);

@@ -82,6 +82,9 @@ void pf_api_models(pf_http_request *request);
 void pf_api_model(pf_http_request *request);
 void pf_api_metrics(pf_http_request *request);
 
+/* Frees what a creation has so far, if the request's ends here. */
+void pf_api_drop_creation(pf_http_request *request);
+
 /* Replies with a video, and when to ask again. */
 void pf_api_reply_video(pf_http_request *request, int status);
 /* Finds the video of the path; false after a 404. */

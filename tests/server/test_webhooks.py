@@ -162,6 +162,63 @@ def test_pictures_by_address(hooked, receiver):
     assert reply.status == 400 and "bytes" in reply.error["message"]
 
 
+def in_threads(*calls):
+    """What each of them replies, all asked at once; join() waits for it."""
+    replies = [None] * len(calls)
+
+    def ask(index, call):
+        replies[index] = call()
+    threads = [threading.Thread(target=ask, args=each) for each in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+
+    def join():
+        for thread in threads:
+            thread.join()
+        return replies
+    return join
+
+
+def test_a_slow_picture_holds_no_other_film_up(start, receiver):
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        host = f"127.0.0.1:{slow.getsockname()[1]}"
+        server = start("--picture-hosts", f"{host},127.0.0.1:{receiver.server_port}",
+                       "--rate", "0")
+        join = in_threads(*[lambda: server.post(
+            "/v1/videos", {**QUICK, "reference_url": f"http://{host}/a.png"})] * 3)
+        slow.settimeout(10)
+        asked = [slow.accept()[0] for _ in range(3)]        # all of them at once
+        server.create()
+        server.create(reference_url=f"http://127.0.0.1:{receiver.server_port}/a.png")
+        picture = png()
+        for connection in asked:        # none has been given up by now
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+                               % len(picture) + picture)
+        assert [reply.status for reply in join()] == [200] * 3
+        for connection in asked:
+            connection.close()
+        assert len(server.get("/v1/videos").json["data"]) == 5
+
+
+def test_one_film_of_two_requests_whose_pictures_come_at_once(start):
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        host = f"127.0.0.1:{slow.getsockname()[1]}"
+        server = start("--picture-hosts", host)
+        join = in_threads(*[lambda: server.post(
+            "/v1/videos", {**QUICK, "reference_url": f"http://{host}/a.png"},
+            headers={"Idempotency-Key": "once"})] * 2)
+        slow.settimeout(10)
+        picture = png()
+        for connection in [slow.accept()[0] for _ in range(2)]:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+                               % len(picture) + picture)
+            connection.close()
+        replies = join()
+        assert [reply.status for reply in replies] == [200, 200]
+        assert replies[0].json["id"] == replies[1].json["id"]
+        assert len(server.get("/v1/videos").json["data"]) == 1
+
+
 def test_a_host_that_is_silent_holds_nothing_up(start, tmp_path):
     """SIGTERM waits for no answer; the delivery is made after the next start."""
     secret = tmp_path / "secret"
