@@ -192,6 +192,8 @@ static pf_status read_original(creation *c, const char *name, pf_picture_source 
     pf_status status = pf_read_file(path, PF_PICTURE_MAX_BYTES, &data, &source->bytes,
                                     error);
     pf_free(path);
+    if (status == PF_E_INPUT)           /* it was small enough when it came */
+        status = error->status = PF_E_IO;
     source->owned = (uint8_t *)data;
     source->data = source->owned;
     return status;

@@ -59,8 +59,8 @@ def test_a_full_disk(small_disk, start):
 
 
 def test_a_client_never_sees_a_path_of_the_server(start):
-    """A picture is damaged on the disk while its film waits, and another folder cannot
-    be made."""
+    """A picture is damaged on the disk while its film waits, one has grown that a remix
+    takes, and a folder cannot be made."""
     server = start("--rate", "0")
     running = server.create(**SLOW)
     video = server.create({"input_reference": ("a.png", png())})
@@ -72,11 +72,13 @@ def test_a_client_never_sees_a_path_of_the_server(start):
     assert "a file of the server" in failed["error"]["message"]
     seen = [server.get(path).body.decode() for path in (
         "/v1/videos", f"/v1/videos/{video['id']}", f"/v1/videos/{video['id']}/events")]
+    os.truncate(folder / video["id"] / "first", 1 << 31)
+    replies = [server.request("POST", f"/v1/videos/{video['id']}/remix", {"prompt": "x"})]
     folder.rename(server.folder / "aside")
     folder.symlink_to("/proc")          # nobody makes a folder there
-    reply = server.post("/v1/videos", QUICK)
-    assert reply.status == 500 and reply.error["message"]
-    for text in [*seen, reply.body.decode()]:
+    replies.append(server.post("/v1/videos", QUICK))
+    assert [reply.status for reply in replies] == [500, 500]
+    for text in [*seen, *(reply.body.decode() for reply in replies)]:
         assert str(server.folder) not in text and "/first" not in text
     assert f"{video['id']}/first" in server.log.read_text()
 
