@@ -574,7 +574,7 @@ static bool goes_to_server(const char *name)
 }
 
 /* Without --server its key has no effect; with it many flags have none. */
-static int check_remote_flags(const generation *g)
+static int check_remote_flags(generation *g)
 {
     if (!g->s.server)
         return g->s.key_file ? complain("--api-key-file has no effect without --server")
