@@ -28,8 +28,10 @@ struct pf_server {
     pf_http *http;
     bool has_videos, has_keys;
 
-    pthread_t worker, housekeeper, postman;
-    bool has_worker, has_housekeeper, has_postman;
+    pthread_t worker, housekeeper, postmen[PF_HANDS];
+    bool has_worker, has_housekeeper, has_postman[PF_HANDS];
+    pthread_mutex_t post;               /* guards what the postmen have in hand */
+    pf_hands in_hand;
     atomic_bool closing;
     pthread_mutex_t tick;               /* with `ticked`: wakes the two below */
     pthread_cond_t ticked;

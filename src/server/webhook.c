@@ -1,5 +1,6 @@
 /* Webhooks: signed as the Standard Webhooks specification has it (and OpenAI's SDK
- * checks), kept in the store until they are delivered or given up.
+ * checks), kept in the store until they are delivered or given up.  Several postmen take
+ * them there: one whose receiver is silent holds up no other.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,18 +92,42 @@ static pf_status attempt(pf_server *server, pf_delivery *delivery)
                 : pf_store_delivery_put(server->store, delivery, NULL);
 }
 
+/* The next delivery; when it is due nobody else takes it until the hand is free again.
+ * Returns the seconds to wait for it, 0 or less: *hand has it. */
+static double take(pf_server *server, pf_delivery *out, char **hand)
+{
+    double wait = trouble_wait;
+    pthread_mutex_lock(&server->post);
+    if (pf_store_delivery_next(server->store, &server->in_hand, out, NULL) == PF_OK)
+        wait = out->url ? out->next - steady_now(server) : idle_wait;
+    for (int i = 0; i < PF_HANDS; i++)  /* there are as many as postmen */
+        if (!server->in_hand[i][0])
+            *hand = server->in_hand[i];
+    if (wait <= 0)
+        memcpy(*hand, out->id, sizeof out->id);
+    pthread_mutex_unlock(&server->post);
+    return wait;
+}
+
+static void free_hand(pf_server *server, char *hand)
+{
+    pthread_mutex_lock(&server->post);
+    hand[0] = '\0';
+    pthread_mutex_unlock(&server->post);
+}
+
 void *pf_webhook_run(void *argument)
 {
     pf_server *server = argument;
     double wait = 0;
     while (!pf_server_pause(server, wait)) {
         pf_delivery delivery;
-        wait = trouble_wait;
-        if (pf_store_delivery_next(server->store, &delivery, NULL) != PF_OK)
-            continue;
-        wait = delivery.url ? delivery.next - steady_now(server) : idle_wait;
-        if (wait <= 0)
+        char *hand = NULL;
+        wait = take(server, &delivery, &hand);
+        if (wait <= 0) {
             wait = attempt(server, &delivery) == PF_OK ? 0 : trouble_wait;
+            free_hand(server, hand);
+        }
         pf_delivery_free(&delivery);
     }
     return NULL;

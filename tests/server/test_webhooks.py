@@ -179,6 +179,25 @@ def in_threads(*calls):
     return join
 
 
+def test_a_silent_receiver_holds_no_other_webhook_up(start, receiver, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("whsec_" + SECRET + "\n")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        server = start("--webhook-hosts", f"{host},127.0.0.1:{receiver.server_port}",
+                       "--webhook-secret-file", secret)
+        server.create(webhook_url=f"http://{host}/hook")
+        silent.settimeout(20)
+        first, _ = silent.accept()      # and says nothing
+        server.create(webhook_url=f"http://127.0.0.1:{receiver.server_port}/hook")
+        wait_for(receiver, 1, 12)
+        # Neither has it been given up for that, nor has another brought it, too.
+        silent.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            silent.accept()
+        first.close()
+
+
 def test_a_slow_picture_holds_no_other_film_up(start, receiver):
     with socket.create_server(("127.0.0.1", 0)) as slow:
         host = f"127.0.0.1:{slow.getsockname()[1]}"
