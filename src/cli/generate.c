@@ -348,12 +348,14 @@ static int check_prompt(generation *g)
                     "it from standard input");
 }
 
+static const char picture_is_missing[] =
+    "--image-path is missing: give the first frame, or --t2va to begin with a white one";
+
 static int check_picture(const generation *g)
 {
     if (g->s.image_path || g->request.text_only || g->s.from_latents)
         return EXIT_DONE;
-    return complain("--image-path is missing: give the first frame, or --t2va to begin "
-                    "with a white one");
+    return complain(picture_is_missing);
 }
 
 /* Flags that mean nothing for this kind of film. */
@@ -572,7 +574,7 @@ static bool goes_to_server(const char *name)
 }
 
 /* Without --server its key has no effect; with it many flags have none. */
-static int check_remote_flags(const generation *g)
+static int check_remote_flags(generation *g)
 {
     if (!g->s.server)
         return g->s.key_file ? complain("--api-key-file has no effect without --server")
@@ -587,7 +589,7 @@ static int check_remote_flags(const generation *g)
     }
     if (g->s.t2va && g->s.image_path)
         return complain("--t2va makes a film without a picture; leave --image-path out");
-    return g->s.prompt ? EXIT_DONE : complain("--prompt is missing");
+    return check_prompt(g);
 }
 
 static void print_value(const generation *g, const cli_option *option, remote_field *out)
@@ -670,6 +672,7 @@ static int generate_remotely(generation *g)
     return remote_generate(&(remote_request){
         .server = g->s.server, .key_file = g->s.key_file, .fields = fields,
         .field_count = fill_fields(g, kind, fields), .film_path = g->film_path,
+        .picture_is_missing = g->s.image_path || g->s.t2va ? NULL : picture_is_missing,
         .quiet = g->s.quiet});
 }
 

@@ -42,6 +42,14 @@ typedef struct session {
 
 static volatile sig_atomic_t interrupted;
 
+/* Seconds by the clock that nobody sets. */
+static time_t seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + 1;              /* 0 is never */
+}
+
 static void on_signal(int number)
 {
     interrupted = number;
@@ -95,8 +103,8 @@ static int stop_early(void *user, curl_off_t to_come, curl_off_t came, curl_off_
     if (!interrupted || !s->asking || sent < to_send)
         return interrupted != 0;
     if (s->interrupted_at == 0)
-        s->interrupted_at = time(NULL);
-    return time(NULL) - s->interrupted_at > ANSWER_SECONDS;
+        s->interrupted_at = seconds_now();
+    return seconds_now() - s->interrupted_at > ANSWER_SECONDS;
 }
 
 /* METHOD on PATH; true when there was an answer, whatever it says. */
@@ -168,6 +176,28 @@ static bool take_id(session *s)
         snprintf(s->id, sizeof s->id, "%s", id);
     json_decref(root);
     return sound;
+}
+
+/* A film without a picture is made, here as there, if the model was trained for it. */
+static int check_picture(session *s)
+{
+    enum { OK = 200 };
+    if (!s->request->picture_is_missing)
+        return EXIT_DONE;
+    if (!call(s, "GET", "/v1/models", NULL) || s->status != OK) {
+        if (!interrupted)
+            return refuse(s);
+        complain("cancelled");
+        return EXIT_CANCELLED;
+    }
+    json_t *root = s->reply ? json_loads(s->reply, 0, NULL) : NULL;
+    const json_t *model = json_array_get(json_object_get(root, "data"), 0);
+    bool needless = json_is_true(json_object_get(model, "without_picture"));
+    json_decref(root);
+    if (needless)
+        return EXIT_DONE;
+    complain(s->request->picture_is_missing);
+    return EXIT_WRONG;
 }
 
 static int ask(session *s)
@@ -291,7 +321,7 @@ static void wait_a_moment(void)
 static int follow(session *s)
 {
     char path[128];
-    time_t last_answer = time(NULL);
+    time_t last_answer = seconds_now();
     snprintf(path, sizeof path, "/v1/videos/%s", s->id);
     for (;;) {
         if (interrupted)
@@ -300,11 +330,11 @@ static int follow(session *s)
         if (answered && s->status != 200)
             return refuse(s);
         if (answered) {
-            last_answer = time(NULL);
+            last_answer = seconds_now();
             state now = read_state(s);
             if (now != GOING)
                 return now == DONE ? EXIT_DONE : EXIT_FAILED;
-        } else if (!interrupted && time(NULL) - last_answer > PATIENCE_SECONDS) {
+        } else if (!interrupted && seconds_now() - last_answer > PATIENCE_SECONDS) {
             return refuse(s);
         }
         wait_a_moment();
@@ -329,13 +359,13 @@ static bool fetch_once(session *s)
 static int fetch(session *s)
 {
     pf_error error = {0};
-    time_t begun = time(NULL);
+    time_t begun = seconds_now();
     bool whole, again;
     do {
         whole = fetch_once(s);
         again = !whole && !interrupted && s->film_error.status == PF_OK &&
                 (s->status == 0 || s->status >= 500) &&
-                time(NULL) - begun <= PATIENCE_SECONDS;
+                seconds_now() - begun <= PATIENCE_SECONDS;
         if (again)
             wait_a_moment();
     } while (again);
@@ -444,8 +474,10 @@ int remote_generate(const remote_request *request)
     int code = open_session(&s);
     if (code == EXIT_DONE) {
         cli_catch_signals(on_signal);
-        code = ask(&s);
+        code = check_picture(&s);
     }
+    if (code == EXIT_DONE)
+        code = ask(&s);
     if (code == EXIT_DONE)
         code = follow(&s);
     cli_end_progress();

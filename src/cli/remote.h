@@ -18,6 +18,9 @@ typedef struct remote_request {
     const remote_field *fields;
     int field_count;
     const char *film_path;
+    /* What to say to a server whose model wants a picture; NULL: there is one, or it is
+     * known that there is none. */
+    const char *picture_is_missing;
     bool quiet;
 } remote_request;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "server/server_parts.h"
 
@@ -56,9 +57,10 @@ void pf_api_reply_failure(pf_http_request *request, const pf_error *error)
     const char *code = error->status == PF_E_NO_SPACE ? "no_space"
                        : error->status == PF_E_MEMORY ? "out_of_memory"
                                                       : "server_error";
+    pf_server_log(pf_server_of(request), "%s fails: %s", request->id, error->message);
     pf_http_reply_error(request, &(pf_http_fault){status < 500 ? 500 : status, code, NULL,
                                                   status == 503 ? 5 : 0},
-                        "%s", error->message);
+                        "%s", pf_server_outward(error));
 }
 
 /* --- one video -------------------------------------------------------------------- */
@@ -114,40 +116,6 @@ void pf_api_cancel(pf_http_request *request)
         pf_http_defer(request, PF_LANE_EDIT, cancel_work);
 }
 
-/* --- the query -------------------------------------------------------------------- */
-
-typedef struct query_check {
-    pf_http_request *request;
-    const char *const *known;           /* ends with NULL */
-    unsigned seen;                      /* a bit each */
-} query_check;
-
-static bool check_argument(void *user, const char *name, const char *value)
-{
-    query_check *c = user;
-    unsigned at = 0;
-    (void)value;
-    while (c->known[at] && strcmp(c->known[at], name) != 0)
-        at++;
-    bool twice = c->seen & 1u << at;
-    c->seen |= 1u << at;
-    if (!c->known[at])
-        pf_http_reply_error(c->request, &(pf_http_fault){400, "unknown", name, 0},
-                            "%.60s is not a parameter of %.80s", name, c->request->path);
-    else if (twice)
-        pf_http_reply_error(c->request, &(pf_http_fault){400, "invalid", name, 0},
-                            "%s is given twice", name);
-    return c->request->reply.status == 0;
-}
-
-/* Every argument is known, and is there once. */
-static bool query_is_sound(pf_http_request *request, const char *const *known)
-{
-    query_check check = {request, known, 0};
-    pf_http_each_query(request, check_argument, &check);
-    return request->reply.status == 0;
-}
-
 /* --- content ---------------------------------------------------------------------- */
 
 typedef struct variant {
@@ -162,10 +130,7 @@ static const variant variants[] = {
 
 static const variant *find_variant(pf_http_request *request)
 {
-    static const char *const known[] = {"variant", NULL};
     const char *wanted = pf_http_query(request, "variant");
-    if (!query_is_sound(request, known))
-        return NULL;
     for (size_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
         if (strcmp(wanted ? wanted : "video", variants[i].name) == 0)
             return &variants[i];
@@ -300,10 +265,8 @@ static bool read_cursor(pf_http_request *request, const char *name, const char *
 
 static bool read_list_query(pf_http_request *request, pf_page_query *out)
 {
-    static const char *const known[] = {"after", "before", "limit", "order", NULL};
     out->owner = request->owner;
-    return query_is_sound(request, known) && read_limit(request, &out->limit) &&
-           read_order(request, &out->ascending) &&
+    return read_limit(request, &out->limit) && read_order(request, &out->ascending) &&
            read_cursor(request, "after", &out->after) &&
            read_cursor(request, "before", &out->before);
 }
@@ -355,11 +318,12 @@ static json_t *model_json(const pf_server *server)
         "{s:i, s:i, s:i, s:f, s:i, s:f}", "width", d.width, "height", d.height,
         "num_frames", d.num_frames, "fps", d.fps, "num_inference_steps",
         d.num_inference_steps, "guidance_scale", d.guidance_scale);
-    return json_pack("{s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:I, s:o}", "id",
+    return json_pack("{s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:b, s:I, s:o}", "id",
                      server->model_name, "object", "model", "created",
                      (json_int_t)server->opened, "owned_by", "phonofilm",
                      "size_multiple", info->size_multiple, "frame_multiple",
                      info->frame_multiple, "sample_rate", info->sample_rate,
+                     "without_picture", info->without_picture,
                      "max_upload_bytes", (json_int_t)server->options.max_upload,
                      "defaults", defaults);
 }
@@ -434,7 +398,7 @@ static void print_http(FILE *out, pf_server *server)
         fprintf(out, "phonofilm_http_replies_total{class=\"%dxx\"} %lld\n", i,
                 (long long)c.replies[i]);
     add(out, "uptime_seconds", "gauge", "Since the start.");
-    fprintf(out, "phonofilm_uptime_seconds %.0f\n", pf_now() - server->opened);
+    fprintf(out, "phonofilm_uptime_seconds %.0f\n", pf_seconds() - server->began);
 }
 
 void pf_api_metrics(pf_http_request *request)

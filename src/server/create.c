@@ -1,8 +1,10 @@
 /* Creating videos: POST /v1/videos, /v1/videos/sync and /v1/videos/{id}/remix.
  *
- * Runs in the create lane: it may wait for the engine's check and for the disk.  The
- * answer comes when the job and its pictures are on disk, so that a client that has
- * it can rely on it.
+ * Runs in the create lane: it may wait for the engine's check and for the disk.  A
+ * picture by address is fetched in a lane of its own, whose threads may wait for other
+ * hosts; after that the create lane, which has one thread, goes on.  The answer comes
+ * when the job and its pictures are on disk, so that a client that has it can rely on
+ * it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@ typedef struct creation {
     pf_video *original;                 /* of a remix */
     char hash[PF_DIGEST_HEX];
     double predicted_seconds;
+    pf_http_handler next;               /* when the film is accepted */
 } creation;
 
 static void refuse(creation *c, int status, const char *code, const pf_error *error,
@@ -189,6 +192,8 @@ static pf_status read_original(creation *c, const char *name, pf_picture_source 
     pf_status status = pf_read_file(path, PF_PICTURE_MAX_BYTES, &data, &source->bytes,
                                     error);
     pf_free(path);
+    if (status == PF_E_INPUT)           /* it was small enough when it came */
+        status = error->status = PF_E_IO;
     source->owned = (uint8_t *)data;
     source->data = source->owned;
     return status;
@@ -248,31 +253,40 @@ static bool webhook_is_allowed(creation *c)
     return false;
 }
 
+static void refuse_order(creation *c, const pf_error *error)
+{
+    if (error->status == PF_E_CANCELLED)
+        pf_http_reply_error(c->request, &(pf_http_fault){503, "closing", NULL, 5}, "%s",
+                            error->message);
+    else if (pf_server_film_is_too_large(error))
+        refuse(c, 400, "too_large", error, c->order.wrong);
+    else if (pf_status_http(error->status) == 400)
+        refuse(c, 400, "invalid", error, c->order.wrong);
+    else
+        pf_api_reply_failure(c->request, error);
+}
+
+/* The pictures by address, of which there may be none. */
+static bool pictures_come(creation *c)
+{
+    pf_error error = {0};
+    pf_picture_source *const sources[] = {&c->order.first, &c->order.last};
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        if (fetch(c, sources[i], &error) == PF_OK)
+            continue;
+        snprintf(c->order.wrong, sizeof c->order.wrong, "%s", sources[i]->field);
+        refuse_order(c, &error);
+        return false;
+    }
+    return true;
+}
+
 static bool order_is_sound(creation *c)
 {
     pf_error error = {0};
-    pf_status status = fetch(c, &c->order.first, &error);
-    if (status != PF_OK)
-        snprintf(c->order.wrong, sizeof c->order.wrong, "%s", c->order.first.field);
-    if (status == PF_OK) {
-        status = fetch(c, &c->order.last, &error);
-        if (status != PF_OK)
-            snprintf(c->order.wrong, sizeof c->order.wrong, "%s", c->order.last.field);
-    }
-    if (status == PF_OK)
-        status = check_with_engine(c, &error);
-    if (status == PF_OK)
+    if (check_with_engine(c, &error) == PF_OK)
         return webhook_is_allowed(c);
-    if (status == PF_E_CANCELLED)
-        pf_http_reply_error(c->request, &(pf_http_fault){503, "closing", NULL, 5}, "%s",
-                            error.message);
-    /* A film that needs more memory than there is will need it tomorrow, too. */
-    else if (status == PF_E_MEMORY && strncmp(error.message, "the film needs", 14) == 0)
-        refuse(c, 400, "too_large", &error, c->order.wrong);
-    else if (pf_status_http(status) == 400)
-        refuse(c, 400, "invalid", &error, c->order.wrong);
-    else
-        pf_api_reply_failure(c->request, &error);
+    refuse_order(c, &error);
     return false;
 }
 
@@ -354,12 +368,20 @@ static void accept_video(creation *c)
 
 static void clean_up(creation *c)
 {
+    pf_videos_release(&c->server->videos, c->original);
     pf_order_free(&c->order);
     pf_fields_free(&c->fields);
     pf_free(c);
 }
 
-static creation *begin(pf_http_request *request)
+void pf_api_drop_creation(pf_http_request *request)
+{
+    if (request->creation)
+        clean_up(request->creation);
+    request->creation = NULL;
+}
+
+static creation *begin(pf_http_request *request, pf_http_handler next)
 {
     creation *c = pf_calloc(1, sizeof *c);
     pf_error error = {0};
@@ -370,7 +392,19 @@ static creation *begin(pf_http_request *request)
     }
     c->request = request;
     c->server = pf_server_of(request);
+    c->next = next;
+    request->creation = c;
     return c;
+}
+
+/* There is a reply, or the accepted video in the request. */
+static void end(creation *c)
+{
+    pf_http_request *request = c->request;
+    pf_http_handler next = c->next;
+    pf_api_drop_creation(request);
+    if (request->reply.status == 0)
+        next(request);
 }
 
 static bool read_order(creation *c)
@@ -387,16 +421,45 @@ static bool read_order(creation *c)
     return false;
 }
 
-/* Leaves a reply, or the accepted video in the request. */
-static void create(pf_http_request *request)
+/* In the create lane again.  Meanwhile others have come. */
+static void go_on_work(pf_http_request *request)
 {
-    creation *c = begin(request);
+    creation *c = request->creation;
+    if (!is_repeated(c) && has_room(c) && order_is_sound(c))
+        accept_video(c);
+    end(c);
+}
+
+static void go_on(pf_http_request *request)
+{
+    pf_http_defer(request, PF_LANE_CREATE, go_on_work);
+}
+
+static void fetch_work(pf_http_request *request)
+{
+    if (pictures_come(request->creation))
+        request->handler = go_on;
+}
+
+static void go_and_fetch(pf_http_request *request)
+{
+    pf_http_defer(request, PF_LANE_FETCH, fetch_work);
+}
+
+static void create(pf_http_request *request, pf_http_handler next)
+{
+    creation *c = begin(request, next);
     if (!c)
         return;
-    if (may_ask(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
-        read_order(c) && order_is_sound(c))
+    bool sound = may_ask(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
+                 read_order(c);
+    if (sound && (c->order.first.url || c->order.last.url)) {
+        request->handler = go_and_fetch;
+        return;
+    }
+    if (sound && order_is_sound(c))
         accept_video(c);
-    clean_up(c);
+    end(c);
 }
 
 /* What was accepted is answered 200, whatever happens: when there is no memory for
@@ -419,9 +482,7 @@ static void reply_accepted(pf_http_request *request)
 
 static void create_work(pf_http_request *request)
 {
-    create(request);
-    if (request->reply.status == 0)
-        reply_accepted(request);
+    create(request, reply_accepted);
 }
 
 void pf_api_create(pf_http_request *request)
@@ -472,11 +533,15 @@ static void wait_for_film(pf_http_request *request)
 
 /* A client that goes away wants no film any longer, unless its Idempotency-Key says
  * that it may come back. */
-static void sync_work(pf_http_request *request)
+static void begin_waiting(pf_http_request *request)
 {
-    create(request);
     request->waiter.alone = !pf_http_header(request, "Idempotency-Key");
     request->handler = wait_for_film;
+}
+
+static void sync_work(pf_http_request *request)
+{
+    create(request, begin_waiting);
 }
 
 void pf_api_sync(pf_http_request *request)
@@ -540,19 +605,15 @@ static bool take_pictures(creation *c)
 
 static void remix_work(pf_http_request *request)
 {
-    creation *c = begin(request);
+    creation *c = begin(request, reply_accepted);
     if (!c)
         return;
-    pf_video *original = request->video;
+    c->original = request->video;
     request->video = NULL;
-    c->original = original;
     if (may_ask(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
         take_remix(c) && take_pictures(c) && order_is_sound(c))
         accept_video(c);
-    clean_up(c);
-    pf_videos_release(&pf_server_of(request)->videos, original);
-    if (request->reply.status == 0)
-        reply_accepted(request);
+    end(c);
 }
 
 void pf_api_remix(pf_http_request *request)

@@ -29,6 +29,7 @@
 
 enum {
     POOL_THREADS = 3,
+    FETCHERS = 8,                       /* the other lanes have one thread each */
     CONNECTION_BYTES = 24 << 10,        /* a request's head, and its reply's */
     IDLE_SECONDS = 60,                  /* without a byte in either direction */
     BODY_RATE = 8 << 10,                /* bytes a second, on average, after a grace */
@@ -55,8 +56,8 @@ typedef struct peer {
 
 typedef struct lane {
     pf_http *http;
-    pthread_t thread;
-    bool started;
+    pthread_t threads[FETCHERS];
+    int started;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     pf_http_request *first, *last;
@@ -669,9 +670,11 @@ static pf_status start_lanes(pf_http *http, pf_error *error)
         l->http = http;
         pthread_mutex_init(&l->lock, NULL);
         pthread_cond_init(&l->changed, NULL);
-        l->started = !pf_fault_hit(PF_FAULT_THREAD) &&
-                     pthread_create(&l->thread, NULL, run_lane, l) == 0;
-        if (!l->started)
+        int wanted = i == PF_LANE_FETCH ? FETCHERS : 1;
+        while (l->started < wanted && !pf_fault_hit(PF_FAULT_THREAD) &&
+               pthread_create(&l->threads[l->started], NULL, run_lane, l) == 0)
+            l->started++;
+        if (l->started < wanted)
             return pf_fail(error, PF_E_MEMORY, "a thread of the server does not start");
     }
     return PF_OK;
@@ -728,13 +731,14 @@ static void close_lanes(pf_http *http)
 {
     for (int i = 0; i < PF_LANES; i++) {
         lane *l = &http->lanes[i];
-        if (!l->started)
+        if (l->started == 0)
             continue;
         pthread_mutex_lock(&l->lock);
         l->closing = true;
-        pthread_cond_signal(&l->changed);
+        pthread_cond_broadcast(&l->changed);
         pthread_mutex_unlock(&l->lock);
-        pthread_join(l->thread, NULL);
+        while (l->started > 0)
+            pthread_join(l->threads[--l->started], NULL);
     }
 }
 

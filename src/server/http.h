@@ -3,8 +3,8 @@
  *
  * A request is read whole (a large body lies in an unnamed file) and then handed to
  * its route's handler, on one of a few threads that must never wait.  A handler ends
- * by replying, by deferring to a lane (a thread that may wait for disks and the
- * engine), or by sleeping until a video changes; in the latter two cases
+ * by replying, by deferring to a lane (threads that may wait, for disks, the engine or
+ * other hosts), or by sleeping until a video changes; in the latter two cases
  * `request->handler` is called again afterwards, unless there is a reply by then.
  */
 #ifndef PF_SERVER_HTTP_H
@@ -26,6 +26,7 @@ enum { PF_HTTP_HEADERS = 8, PF_HTTP_REQUEST_ID_BYTES = 32 };
 
 typedef enum pf_lane {
     PF_LANE_CREATE,                     /* checks with the engine, writes pictures */
+    PF_LANE_FETCH,                      /* pictures from other hosts, several at a time */
     PF_LANE_EDIT,                       /* short writes to the store */
     PF_LANE_READ,                       /* films from the disk */
     PF_LANES
@@ -74,6 +75,7 @@ struct pf_request_http {
     char video_id[PF_VIDEO_ID_BYTES];   /* from the path, or "" */
     pf_video *video;                    /* held until the request ends, or NULL */
     uint64_t seen_version, seen_preview;
+    void *creation;                     /* of create.c, from one lane to the next */
     char *pending;                      /* of a stream; free() */
     size_t pending_bytes, pending_sent;
     bool last;                          /* nothing follows `pending` */

@@ -29,6 +29,7 @@ typedef struct route {
     pf_http_handler handler;
     access_kind access;
     body_kind body;
+    const char *const *query;           /* its parameters, then NULL */
 } route;
 
 static void handle_edit(pf_http_request *request);
@@ -40,33 +41,38 @@ static void handle_sign_in(pf_http_request *request);
 static void handle_sign_out(pf_http_request *request);
 static void handle_session(pf_http_request *request);
 
+static const char *const no_query[] = {NULL};
+static const char *const list_query[] = {"after", "before", "limit", "order", NULL};
+static const char *const content_query[] = {"variant", NULL};
+
+/* Outside /v1 anything may stand there: addresses of pages gather it. */
 static const route routes[] = {
-    {"GET", "/", handle_asset, OPEN, SMALL},
-    {"GET", "/style.css", handle_asset, OPEN, SMALL},
-    {"GET", "/app.js", handle_asset, OPEN, SMALL},
-    {"GET", "/icon.svg", handle_asset, OPEN, SMALL},
-    {"GET", "/openapi.json", handle_asset, OPEN, SMALL},
-    {"GET", "/health", handle_health, OPEN, SMALL},
-    {"GET", "/ready", handle_ready, OPEN, SMALL},
-    {"GET", "/metrics", pf_api_metrics, KEYED, SMALL},
-    {"GET", "/session", handle_session, OPEN, SMALL},
-    {"POST", "/session", handle_sign_in, OPEN, SMALL},
-    {"DELETE", "/session", handle_sign_out, OPEN, SMALL},
-    {"GET", "/v1/models", pf_api_models, KEYED, SMALL},
-    {"GET", "/v1/models/**", pf_api_model, KEYED, SMALL},
-    {"POST", "/v1/videos", pf_api_create, KEYED, FILM},
-    {"GET", "/v1/videos", pf_api_list, KEYED, SMALL},
-    {"POST", "/v1/videos/sync", pf_api_sync, KEYED, FILM},
-    {"POST", "/v1/videos/edits", handle_edit, KEYED, IGNORED},
-    {"POST", "/v1/videos/extensions", handle_edit, KEYED, IGNORED},
-    {"POST", "/v1/videos/characters", handle_character, KEYED, IGNORED},
-    {"GET", "/v1/videos/characters/*", handle_character, KEYED, SMALL},
-    {"GET", "/v1/videos/*", pf_api_retrieve, KEYED, SMALL},
-    {"DELETE", "/v1/videos/*", pf_api_delete, KEYED, SMALL},
-    {"GET", "/v1/videos/*/content", pf_api_content, KEYED, SMALL},
-    {"GET", "/v1/videos/*/events", pf_api_events, KEYED, SMALL},
-    {"POST", "/v1/videos/*/cancel", pf_api_cancel, KEYED, SMALL},
-    {"POST", "/v1/videos/*/remix", pf_api_remix, KEYED, WORDS},
+    {"GET", "/", handle_asset, OPEN, SMALL, NULL},
+    {"GET", "/style.css", handle_asset, OPEN, SMALL, NULL},
+    {"GET", "/app.js", handle_asset, OPEN, SMALL, NULL},
+    {"GET", "/icon.svg", handle_asset, OPEN, SMALL, NULL},
+    {"GET", "/openapi.json", handle_asset, OPEN, SMALL, NULL},
+    {"GET", "/health", handle_health, OPEN, SMALL, NULL},
+    {"GET", "/ready", handle_ready, OPEN, SMALL, NULL},
+    {"GET", "/metrics", pf_api_metrics, KEYED, SMALL, NULL},
+    {"GET", "/session", handle_session, OPEN, SMALL, NULL},
+    {"POST", "/session", handle_sign_in, OPEN, SMALL, NULL},
+    {"DELETE", "/session", handle_sign_out, OPEN, SMALL, NULL},
+    {"GET", "/v1/models", pf_api_models, KEYED, SMALL, no_query},
+    {"GET", "/v1/models/**", pf_api_model, KEYED, SMALL, no_query},
+    {"POST", "/v1/videos", pf_api_create, KEYED, FILM, no_query},
+    {"GET", "/v1/videos", pf_api_list, KEYED, SMALL, list_query},
+    {"POST", "/v1/videos/sync", pf_api_sync, KEYED, FILM, content_query},
+    {"POST", "/v1/videos/edits", handle_edit, KEYED, IGNORED, no_query},
+    {"POST", "/v1/videos/extensions", handle_edit, KEYED, IGNORED, no_query},
+    {"POST", "/v1/videos/characters", handle_character, KEYED, IGNORED, no_query},
+    {"GET", "/v1/videos/characters/*", handle_character, KEYED, SMALL, no_query},
+    {"GET", "/v1/videos/*", pf_api_retrieve, KEYED, SMALL, no_query},
+    {"DELETE", "/v1/videos/*", pf_api_delete, KEYED, SMALL, no_query},
+    {"GET", "/v1/videos/*/content", pf_api_content, KEYED, SMALL, content_query},
+    {"GET", "/v1/videos/*/events", pf_api_events, KEYED, SMALL, no_query},
+    {"POST", "/v1/videos/*/cancel", pf_api_cancel, KEYED, SMALL, no_query},
+    {"POST", "/v1/videos/*/remix", pf_api_remix, KEYED, WORDS, no_query},
 };
 
 /* --- paths ------------------------------------------------------------------------ */
@@ -224,6 +230,44 @@ static void check_origin(pf_http_request *request)
                             "pages of %.100s may not use this server", origin);
 }
 
+/* --- queries ---------------------------------------------------------------------- */
+
+typedef struct query_check {
+    pf_http_request *request;
+    const char *const *known;
+    unsigned seen;                      /* a bit each */
+} query_check;
+
+static bool check_parameter(void *user, const char *name, const char *value)
+{
+    query_check *c = user;
+    unsigned at = 0;
+    (void)value;
+    while (c->known[at] && strcmp(c->known[at], name) != 0)
+        at++;
+    bool twice = c->seen & 1u << at;
+    c->seen |= 1u << at;
+    if (!c->known[at])
+        pf_http_reply_error(c->request, &(pf_http_fault){400, "unknown", name, 0},
+                            "\"%.60s\" is not a parameter of %.80s", name,
+                            c->request->path);
+    else if (twice)
+        pf_http_reply_error(c->request, &(pf_http_fault){400, "invalid", name, 0},
+                            "%s is given twice", name);
+    return c->request->reply.status == 0;
+}
+
+/* Every parameter is known, and is there once; then the request's own handler. */
+static void handle_query(pf_http_request *request)
+{
+    const route *found = find_route(request);
+    query_check check = {request, found->query, 0};
+    pf_http_each_query(request, check_parameter, &check);
+    request->handler = found->handler;
+    if (request->reply.status == 0)
+        request->handler(request);
+}
+
 /* --- choosing --------------------------------------------------------------------- */
 
 /* Two pictures, as Base64 in the worst case, and the other fields. */
@@ -241,7 +285,7 @@ void pf_routes_choose(pf_http_request *request)
     check_origin(request);
     if (request->reply.status == 0 && found->access == KEYED)
         check_key(request);
-    request->handler = found->handler;
+    request->handler = found->query ? handle_query : found->handler;
     request->body_limit = found->body == SMALL   ? SMALL_BODY
                           : found->body == WORDS ? WORDS_BODY
                                                  : film_body(server);
@@ -251,6 +295,7 @@ void pf_routes_choose(pf_http_request *request)
 void pf_routes_done(pf_http_request *request)
 {
     pf_videos *videos = &pf_server_of(request)->videos;
+    pf_api_drop_creation(request);
     if (request->video && request->waiter.alone && request->reply.status == 0)
         pf_videos_abandon(videos, request->video);
     pf_videos_release(videos, request->video);

@@ -38,6 +38,32 @@ void pf_server_log(const pf_server *server, const char *format, ...)
     server->options.log(server->options.log_user, line);
 }
 
+bool pf_server_film_is_too_large(const pf_error *error)
+{
+    static const char words[] = "the film needs";
+    return error->status == PF_E_MEMORY &&
+           strncmp(error->message, words, sizeof words - 1) == 0;
+}
+
+const char *pf_server_outward(const pf_error *error)
+{
+    switch (error->status) {
+    case PF_E_ARGUMENT:
+    case PF_E_INPUT:
+    case PF_E_UNSUPPORTED:
+    case PF_E_CANCELLED: return error->message;     /* of what was asked for */
+    case PF_E_MEMORY:
+        return pf_server_film_is_too_large(error) ? error->message
+                                                  : "the server is out of memory";
+    case PF_E_MODEL: return "the model of the server is damaged";
+    case PF_E_NOT_FOUND: return "a file of the server is missing";
+    case PF_E_IO: return "a file of the server cannot be read or written";
+    case PF_E_NO_SPACE: return "the disk of the server is full";
+    case PF_E_PLATFORM: return "the device of the server fails";
+    default: return "the server fails";
+    }
+}
+
 bool pf_server_pause(pf_server *server, double seconds)
 {
     struct timespec end;
@@ -366,8 +392,8 @@ static pf_status open_parts(pf_server *server, pf_error *error)
     PF_TRY(open_http(server, error));
     PF_TRY(start(&server->housekeeper, &server->has_housekeeper, pf_housekeeping_run,
                  server, error));
-    if (o->webhook_hosts)
-        PF_TRY(start(&server->postman, &server->has_postman, pf_webhook_run, server,
+    for (int i = 0; i < PF_HANDS && o->webhook_hosts; i++)
+        PF_TRY(start(&server->postmen[i], &server->has_postman[i], pf_webhook_run, server,
                      error));
     return start(&server->worker, &server->has_worker, pf_worker_run, server, error);
 }
@@ -382,7 +408,9 @@ pf_status pf_server_open(const pf_server_options *options, pf_engine *engine,
     server->options = *options;
     server->engine = engine;
     server->opened = pf_now();
+    server->began = pf_seconds();
     pthread_mutex_init(&server->tick, NULL);
+    pthread_mutex_init(&server->post, NULL);
     init_ticked(server);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     pf_status status = open_parts(server, error);
@@ -417,6 +445,7 @@ static void free_parts(pf_server *server)
     pf_free(server->picture_hosts);
     pthread_cond_destroy(&server->ticked);
     pthread_mutex_destroy(&server->tick);
+    pthread_mutex_destroy(&server->post);
     pf_free(server);
 }
 
@@ -432,7 +461,8 @@ void pf_server_close(pf_server *server)
     if (server->http)
         pf_http_close(server->http, drain_seconds);
     join(server->worker, server->has_worker);
-    join(server->postman, server->has_postman);
+    for (int i = 0; i < PF_HANDS; i++)
+        join(server->postmen[i], server->has_postman[i]);
     if (server->has_videos)
         pf_videos_save_again(&server->videos);
     curl_global_cleanup();

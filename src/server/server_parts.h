@@ -19,7 +19,7 @@ struct pf_server {
     size_t webhook_secret_bytes;
     char model_name[128];
     bool loopback;                      /* reachable from this machine alone */
-    double opened;                      /* Unix time */
+    double opened, began;               /* Unix time, and pf_seconds() then */
 
     pf_engine *engine;
     pf_store *store;
@@ -28,8 +28,10 @@ struct pf_server {
     pf_http *http;
     bool has_videos, has_keys;
 
-    pthread_t worker, housekeeper, postman;
-    bool has_worker, has_housekeeper, has_postman;
+    pthread_t worker, housekeeper, postmen[PF_HANDS];
+    bool has_worker, has_housekeeper, has_postman[PF_HANDS];
+    pthread_mutex_t post;               /* guards what the postmen have in hand */
+    pf_hands in_hand;
     atomic_bool closing;
     pthread_mutex_t tick;               /* with `ticked`: wakes the two below */
     pthread_cond_t ticked;
@@ -41,6 +43,13 @@ void pf_server_log(const pf_server *server, const char *format, ...) PF_PRINTF(2
 bool pf_server_pause(pf_server *server, double seconds);
 /* Wakes who sleeps there. */
 void pf_server_poke(pf_server *server);
+
+/* What a client is told of a failure.  The whole message is for the log alone: it may name
+ * files of the server. */
+const char *pf_server_outward(const pf_error *error);
+
+/* The film needs more memory than there is, and will tomorrow. */
+bool pf_server_film_is_too_large(const pf_error *error);
 
 /* Less than min_free is left on the disk. */
 bool pf_server_disk_is_full(const pf_server *server);
@@ -74,6 +83,9 @@ void pf_api_events(pf_http_request *request);
 void pf_api_models(pf_http_request *request);
 void pf_api_model(pf_http_request *request);
 void pf_api_metrics(pf_http_request *request);
+
+/* Frees what a creation has so far, if the request's ends here. */
+void pf_api_drop_creation(pf_http_request *request);
 
 /* Replies with a video, and when to ask again. */
 void pf_api_reply_video(pf_http_request *request, int status);

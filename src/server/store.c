@@ -386,10 +386,14 @@ pf_status pf_store_delivery_delete(pf_store *store, const char *id, pf_error *er
     return delete_from(store, "DELETE FROM deliveries WHERE id=?", id, error);
 }
 
-static pf_status next_delivery(pf_store *store, pf_delivery *out, pf_error *error)
+static pf_status next_delivery(pf_store *store, pf_hands *hands, pf_delivery *out,
+                               pf_error *error)
 {
     sqlite3_stmt *row;
-    PF_TRY(prepare(store, "SELECT * FROM deliveries ORDER BY next LIMIT 1", &row, error));
+    PF_TRY(prepare(store, "SELECT * FROM deliveries WHERE id NOT IN (?,?,?,?)"
+                          " ORDER BY next LIMIT 1", &row, error));
+    for (int i = 0; i < PF_HANDS; i++)
+        bind(row, i + 1, (*hands)[i]);
     int code = step(row);
     pf_status status = code == SQLITE_ROW || code == SQLITE_DONE
                            ? PF_OK
@@ -407,11 +411,12 @@ static pf_status next_delivery(pf_store *store, pf_delivery *out, pf_error *erro
     return status;
 }
 
-pf_status pf_store_delivery_next(pf_store *store, pf_delivery *out, pf_error *error)
+pf_status pf_store_delivery_next(pf_store *store, pf_hands *hands, pf_delivery *out,
+                                 pf_error *error)
 {
     *out = (pf_delivery){.url = NULL};
     pthread_mutex_lock(&store->lock);
-    pf_status status = next_delivery(store, out, error);
+    pf_status status = next_delivery(store, hands, out, error);
     pthread_mutex_unlock(&store->lock);
     if (status != PF_OK)
         pf_delivery_free(out);

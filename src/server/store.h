@@ -24,7 +24,7 @@ typedef struct pf_delivery {
     char id[PF_VIDEO_ID_BYTES];
     char *url, *body;
     int attempts;
-    double next;                        /* Unix time of the next attempt */
+    double next;                        /* Unix time of the next attempt; 0: at once */
 } pf_delivery;
 
 /* Everything that may change, and with it a delivery (or NULL): both or none. */
@@ -39,9 +39,12 @@ pf_status pf_store_secret(pf_store *store, uint8_t out[PF_DIGEST_BYTES],
 pf_status pf_store_delivery_put(pf_store *store, const pf_delivery *delivery,
                                 pf_error *error);
 pf_status pf_store_delivery_delete(pf_store *store, const char *id, pf_error *error);
-/* The one that is due first; out->url is NULL when there is none.  Release with
- * pf_delivery_free. */
-pf_status pf_store_delivery_next(pf_store *store, pf_delivery *out, pf_error *error);
+/* The one that is due first, of those whose ids are not in `hands` (""s are none);
+ * out->url is NULL when there is none.  Release with pf_delivery_free. */
+enum { PF_HANDS = 4 };
+typedef char pf_hands[PF_HANDS][PF_VIDEO_ID_BYTES];
+pf_status pf_store_delivery_next(pf_store *store, pf_hands *hands, pf_delivery *out,
+                                 pf_error *error);
 void pf_delivery_free(pf_delivery *delivery);
 
 #endif

@@ -1,10 +1,12 @@
 /* Webhooks: signed as the Standard Webhooks specification has it (and OpenAI's SDK
- * checks), kept in the store until they are delivered or given up.
+ * checks), kept in the store until they are delivered or given up.  Several postmen take
+ * them there: one whose receiver is silent holds up no other.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "server/outbound.h"
 #include "server/server_parts.h"
@@ -12,6 +14,12 @@
 enum { MAX_ATTEMPTS = 9 };
 static const double first_wait = 1.0, wait_growth = 4.0, idle_wait = 30.0,
                     trouble_wait = 2.0;        /* while the store fails */
+
+/* Unix time by a clock that nobody sets while the server lives. */
+static double steady_now(const pf_server *server)
+{
+    return server->opened + pf_seconds() - server->began;
+}
 
 pf_status pf_webhook_announce(const pf_video *video, pf_delivery *out, pf_error *error)
 {
@@ -26,7 +34,7 @@ pf_status pf_webhook_announce(const pf_video *video, pf_delivery *out, pf_error 
                              video->id);
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
-    out->next = pf_now();
+    out->next = 0;                      /* at once */
     out->url = pf_strdup(url);
     out->body = text ? pf_strdup(text) : NULL;
     free(text);
@@ -76,12 +84,36 @@ static pf_status attempt(pf_server *server, pf_delivery *delivery)
     for (int i = 0; i < delivery->attempts; i++)
         wait *= wait_growth;
     delivery->attempts++;
-    delivery->next = pf_now() + wait;
+    delivery->next = steady_now(server) + wait;
     bool over = delivery->attempts >= MAX_ATTEMPTS;
     pf_server_log(server, "webhook %s, attempt %d: %s%s", delivery->id,
                   delivery->attempts, error.message, over ? "; given up" : "");
     return over ? pf_store_delivery_delete(server->store, delivery->id, NULL)
                 : pf_store_delivery_put(server->store, delivery, NULL);
+}
+
+/* The next delivery; when it is due nobody else takes it until the hand is free again.
+ * Returns the seconds to wait for it, 0 or less: *hand has it. */
+static double take(pf_server *server, pf_delivery *out, char **hand)
+{
+    double wait = trouble_wait;
+    pthread_mutex_lock(&server->post);
+    if (pf_store_delivery_next(server->store, &server->in_hand, out, NULL) == PF_OK)
+        wait = out->url ? out->next - steady_now(server) : idle_wait;
+    for (int i = 0; i < PF_HANDS; i++)  /* there are as many as postmen */
+        if (!server->in_hand[i][0])
+            *hand = server->in_hand[i];
+    if (wait <= 0)
+        memcpy(*hand, out->id, sizeof out->id);
+    pthread_mutex_unlock(&server->post);
+    return wait;
+}
+
+static void free_hand(pf_server *server, char *hand)
+{
+    pthread_mutex_lock(&server->post);
+    hand[0] = '\0';
+    pthread_mutex_unlock(&server->post);
 }
 
 void *pf_webhook_run(void *argument)
@@ -90,12 +122,12 @@ void *pf_webhook_run(void *argument)
     double wait = 0;
     while (!pf_server_pause(server, wait)) {
         pf_delivery delivery;
-        wait = trouble_wait;
-        if (pf_store_delivery_next(server->store, &delivery, NULL) != PF_OK)
-            continue;
-        wait = delivery.url ? delivery.next - pf_now() : idle_wait;
-        if (wait <= 0)
+        char *hand = NULL;
+        wait = take(server, &delivery, &hand);
+        if (wait <= 0) {
             wait = attempt(server, &delivery) == PF_OK ? 0 : trouble_wait;
+            free_hand(server, hand);
+        }
         pf_delivery_free(&delivery);
     }
     return NULL;

@@ -230,6 +230,9 @@ static pf_status read_picture(run *r, const char *name, const char *member,
         return pf_fail_memory(error, name, 1);
     pf_status status = pf_picture_read(path, picture, error);
     pf_free(path);
+    /* It was sound when it came: the disk has damaged it. */
+    if (status == PF_E_INPUT || status == PF_E_UNSUPPORTED)
+        status = error->status = PF_E_IO;
     *image = (pf_image){picture->rgb, picture->width, picture->height,
                         3 * picture->width};
     return status;
@@ -484,7 +487,8 @@ static bool is_deleted(run *r)
     return deleted;
 }
 
-static void finish(run *r, const char *code, const char *message)
+/* `error`: why it failed, for the log, or NULL. */
+static void finish(run *r, const char *code, const char *message, const pf_error *error)
 {
     pf_server *server = r->server;
     bool failed = code[0] != '\0';
@@ -493,7 +497,8 @@ static void finish(run *r, const char *code, const char *message)
     pf_video_remove_state(server->output_dir, r->video->id);    /* it is not needed now */
     pf_server_poke(server);
     if (failed)
-        pf_server_log(server, "%s failed: %s", r->video->id, message);
+        pf_server_log(server, "%s failed: %s", r->video->id,
+                      error ? error->message : message);
     else
         pf_server_log(server, "%s completed in %.1f s", r->video->id,
                       pf_seconds() - r->began);
@@ -502,7 +507,7 @@ static void finish(run *r, const char *code, const char *message)
 /* The film goes on when there is room, or the folder, again. */
 static void stand_still(run *r, const char *reason)
 {
-    pf_server_log(r->server, "the queue stands still: %s", reason);
+    pf_server_log(r->server, "the queue stands still: %s: %s", reason, r->error.message);
     pf_videos_pause(&r->server->videos, reason);
     pf_videos_put_back(&r->server->videos, r->video);
 }
@@ -517,13 +522,13 @@ static void conclude(run *r)
     r->video->failures += is_transient(status);
     pthread_mutex_unlock(&server->videos.lock);
     if (status == PF_OK) {
-        finish(r, "", "");
+        finish(r, "", "", NULL);
     } else if (was_cancelled(r)) {
-        finish(r, "cancelled", "cancelled on request");
+        finish(r, "cancelled", "cancelled on request", NULL);
     } else if (status == PF_E_CANCELLED) {
         pf_videos_put_back(&server->videos, r->video);      /* the server stops */
     } else if (status == PF_E_NO_SPACE) {
-        stand_still(r, error->message);
+        stand_still(r, pf_server_outward(error));
     } else if (is_of_files(status) && pf_server_folder_is_gone(server)) {
         stand_still(r, "the folder of the server's films cannot be reached");
     } else if (is_transient(status) && r->video->failures < MAX_FAILURES) {
@@ -531,7 +536,7 @@ static void conclude(run *r)
         pf_server_pause(server, retry_seconds);
         pf_videos_put_back(&server->videos, r->video);
     } else {
-        finish(r, code_of(status), error->message);
+        finish(r, code_of(status), pf_server_outward(error), error);
     }
 }
 
@@ -544,7 +549,7 @@ static void run_video(pf_server *server, pf_video *video)
     r.status = set_paths(&r, &r.error);
     if (pf_videos_is_hopeless(video)) {
         finish(&r, "gave_up",
-               "the server stopped too often while this film was being made");
+               "the server stopped too often while this film was being made", NULL);
     } else {
         if (r.status == PF_OK)
             make_and_tell(&r);

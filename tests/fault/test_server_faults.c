@@ -235,7 +235,9 @@ static int count_deliveries(void)
     int count = 0;
     snprintf(path, sizeof path, "%s/phonofilm.db", folder);
     assert_int_equal(pf_store_open(path, &store, NULL), PF_OK);
-    while (pf_store_delivery_next(store, &delivery, NULL) == PF_OK && delivery.url) {
+    pf_hands none = {{0}};
+    while (pf_store_delivery_next(store, &none, &delivery, NULL) == PF_OK &&
+           delivery.url) {
         assert_int_equal(pf_store_delivery_delete(store, delivery.id, NULL), PF_OK);
         pf_delivery_free(&delivery);
         count++;

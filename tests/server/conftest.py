@@ -25,8 +25,12 @@ from tiny_model import BUILD, PROGRAM, make_tiny_model, model  # noqa: E402, F40
 NO_PACKAGE = os.environ.get("PHONOFILM_NO_PACKAGES",
                             "not installed; ./check does that in build/venv")
 
-# A sanitizer looks for leaks at a proper end only.
-SANITIZED = BUILD.name in ("build-asan", "build-tsan", "build-ubsan")
+# Whether the program watches itself.  One that looks for leaks does so at a proper end only.
+SANITIZED = any(name in PROGRAM.read_bytes()
+                for name in (b"__asan_init", b"__tsan_init", b"__ubsan_handle"))
+
+# Signals by which a test may have ended a server.
+SENT = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # A film that the tiny model makes in a fifth of a second.
 QUICK = {"prompt": "A red ball bounces.", "size": "48x32", "num_frames": 9,
@@ -110,6 +114,7 @@ class Server:
         if not found:
             self.process.wait()
             self.process.stdout.close()
+            self.judge()
             raise AssertionError("no start: " + self.log.read_text())
         self.port = int(found.group(1))
         self.command[self.command.index("--port") + 1] = str(self.port)
@@ -119,9 +124,14 @@ class Server:
             self.process.send_signal(number)
         code = self.process.wait(timeout=30)
         self.process.stdout.close()
-        # What a sanitizer build has to say comes here.
-        assert "Sanitizer" not in self.log.read_text(), self.log.read_text()
+        self.judge()
         return code
+
+    def judge(self):
+        """Fails if the process crashed, or a sanitizer has found something in it."""
+        log, code = self.log.read_text(), self.process.poll()
+        assert not re.search("Sanitizer|runtime error:", log), log
+        assert code is None or code >= 0 or -code in SENT, f"ended by signal {-code}\n{log}"
 
     def die_while_making(self, video, starts):
         """Killed, with what the store holds when that was so for the `starts`th time."""
@@ -233,9 +243,18 @@ def start(model, tmp_path):
         started.append(server)
         return server
     yield begin
+    failures = []
     for server in started:
-        if server.process.poll() is None:
-            server.stop(signal.SIGKILL if not SANITIZED else signal.SIGTERM)
+        try:
+            if server.process.poll() is None:
+                code = server.stop(signal.SIGTERM if SANITIZED else signal.SIGKILL)
+                assert code == 0 or not SANITIZED
+            server.judge()
+        except (AssertionError, subprocess.TimeoutExpired) as failure:
+            server.process.kill()
+            failures.append(failure)
+    if failures:
+        raise failures[0]
 
 
 @pytest.fixture(scope="module")

@@ -227,6 +227,34 @@ def test_content_ranges_and_variants(server):
     assert server.get(path + "?variant=video&variant=video").error["param"] == "variant"
 
 
+def test_a_query_that_nobody_reads_is_refused(server):
+    video = server.create()
+    one = "/v1/videos/" + video["id"]
+    for method, path, body in (
+            ("POST", "/v1/videos", QUICK), ("POST", "/v1/videos/sync", QUICK),
+            ("GET", "/v1/videos", None), ("GET", one, None), ("HEAD", one, None),
+            ("GET", one + "/content", None), ("GET", one + "/events", None),
+            ("POST", one + "/remix", {"prompt": "x"}), ("POST", one + "/cancel", None),
+            ("DELETE", one, None), ("GET", "/v1/models", None),
+            ("GET", "/v1/models/tiny", None), ("POST", "/v1/videos/edits", {}),
+            ("POST", "/v1/videos/characters", {}),
+            ("GET", "/v1/videos/characters/c", None)):
+        for query, param in (("seed=1", "seed"), ("what", "what"), ("=", "")):
+            reply = server.request(method, f"{path}?{query}", body)
+            assert reply.status == 400, (method, path)
+            if method != "HEAD":
+                assert reply.error["param"] == param, (method, path)
+                assert reply.error["code"] == "unknown", (method, path)
+        assert server.get(one).status == 200
+    assert [v["id"] for v in server.get("/v1/videos?limit=1").json["data"]] == [video["id"]]
+    for path in ("/", "/health", "/metrics", "/openapi.json"):
+        assert server.get(path + "?from=elsewhere").status == 200, path
+    big = server.post("/v1/videos?seed=1", QUICK, {"input_reference": ("a", b"x" * (3 << 20))})
+    assert big.status == 400 and big.error["param"] == "seed"
+    sync = server.request("POST", "/v1/videos/sync?variant=thumbnail", QUICK)
+    assert sync.status == 200 and sync.headers["content-type"] == "image/webp"
+
+
 def test_content_before_the_end(server):
     video = server.create(**SLOW)
     reply = server.get(f"/v1/videos/{video['id']}/content")

@@ -1,7 +1,9 @@
 """phonofilm generate --server: the same flags, by a running server."""
 import http.server
+import json
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,12 +11,12 @@ import threading
 import time
 
 import pytest
-from conftest import BUILD, PROGRAM, SANITIZED, png
+from conftest import BUILD, PROGRAM, SANITIZED, Server, png
 
 FLAGS = ["--prompt", "A red ball bounces.", "--width", "48", "--height", "32",
-         "--num-frames", "9", "--num-inference-steps", "2", "--seed", "7"]
+         "--num-frames", "9", "--num-inference-steps", "2", "--t2va", "--seed", "7"]
 SLOW_FLAGS = ["--prompt", "x", "--width", "160", "--height", "96", "--num-frames", "33",
-              "--num-inference-steps", "60"]
+              "--num-inference-steps", "60", "--t2va"]
 
 
 def run(server, *flags, **more):
@@ -28,10 +30,11 @@ def test_the_same_film_as_here(server, model, tmp_path):
     picture = tmp_path / "a.png"
     picture.write_bytes(png())
     here, there = tmp_path / "here.mp4", tmp_path / "there.mp4"
-    code, out, err = run(server, *FLAGS, "--image-path", picture, "-o", there)
+    flags = [flag for flag in FLAGS if flag != "--t2va"]
+    code, out, err = run(server, *flags, "--image-path", picture, "-o", there)
     assert code == 0, err
     assert out.strip() == str(there)
-    subprocess.run([str(PROGRAM), "generate", "--model-path", str(model), *FLAGS,
+    subprocess.run([str(PROGRAM), "generate", "--model-path", str(model), *flags,
                     "--image-path", str(picture), "-o", str(here), "-q"], check=True)
 
     def streams(path):
@@ -56,12 +59,35 @@ def test_webm_and_silence(server, tmp_path):
     (["--model-path", "m"], "--model-path has no effect"),
     (["--threads", "2"], "--threads has no effect"),
     (["--save-latents", "x"], "--save-latents has no effect"),
-    (["--image-path", "nowhere.png"], "nowhere.png"),
+    (["--image-path", "nowhere.png"], "leave --image-path out"),
 ])
 def test_what_is_wrong(server, tmp_path, flags, words):
     code, out, err = run(server, *FLAGS, *flags, cwd=tmp_path)
     assert code == 2 and words in err and out == "", err
     assert not list(tmp_path.iterdir())
+
+
+def test_without_a_picture_it_does_what_it_does_here(server, model, tmp_path):
+    """If the model was trained for it; else it must be said that none is wanted."""
+    flags = [flag for flag in FLAGS if flag != "--t2va"]
+    film = tmp_path / "a.mp4"
+    here = subprocess.run([str(PROGRAM), "generate", "--model-path", model, *flags, "-o", film],
+                          capture_output=True, text=True, timeout=60)
+    code, _, err = run(server, *flags, "-o", film)
+    assert (code, err) == (here.returncode, here.stderr)
+    assert code == 2 and "--image-path is missing" in err
+    code, _, err = run(server, *flags, "--image-path", "nowhere.png", "-o", film)
+    assert code == 2 and "nowhere.png" in err
+    assert not server.get("/v1/models").json["data"][0]["without_picture"]
+    other = tmp_path / "other"
+    shutil.copytree(model, other)
+    path = other / "generation_config.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**known, "text_only": True}))
+    trained = Server(other, tmp_path / "films")
+    code, _, err = run(trained, *flags, "-o", film)
+    assert trained.stop() == 0
+    assert code == 0 and film.exists(), err
 
 
 def test_no_server(tmp_path):
@@ -352,7 +378,7 @@ def test_on_a_terminal_it_asks(start, tmp_path, answer, status):
 def test_the_server_restarts_meanwhile(start, tmp_path):
     server = start()
     flags = ["--prompt", "x", "--width", "96", "--height", "64", "--num-frames", "17",
-             "--num-inference-steps", "40"]
+             "--num-inference-steps", "40", "--t2va"]
     process, video = begin(server, tmp_path, flags, stderr=subprocess.PIPE,
                            stdout=subprocess.DEVNULL)
     server.restart()

@@ -47,12 +47,40 @@ def test_a_full_disk(small_disk, start):
     assert server.video(video["id"])["status"] == "in_progress"
     refused = server.post("/v1/videos", QUICK, {"input_reference": ("a.png", png(900, 900))})
     assert refused.status == 507 and refused.error["code"] == "no_space"
+    for reply in (ready, refused):
+        assert str(small_disk) not in reply.error["message"]
+    assert f"{small_disk}/films/videos/" in server.log.read_text()
     assert server.film(good["id"]) == film
     filler.unlink()
     assert server.wait(video["id"])["status"] == "completed"
     assert server.film(video["id"])[4:8] == b"ftyp"
     assert server.get("/ready").status == 200
     assert not list(small_disk.rglob("*.part"))
+
+
+def test_a_client_never_sees_a_path_of_the_server(start):
+    """A picture is damaged on the disk while its film waits, one has grown that a remix
+    takes, and a folder cannot be made."""
+    server = start("--rate", "0")
+    running = server.create(**SLOW)
+    video = server.create({"input_reference": ("a.png", png())})
+    folder = server.folder / "videos"
+    (folder / video["id"] / "first").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
+    server.request("POST", f"/v1/videos/{running['id']}/cancel")
+    failed = server.wait(video["id"])
+    assert failed["status"] == "failed" and failed["error"]["code"] == "io_error"
+    assert "a file of the server" in failed["error"]["message"]
+    seen = [server.get(path).body.decode() for path in (
+        "/v1/videos", f"/v1/videos/{video['id']}", f"/v1/videos/{video['id']}/events")]
+    os.truncate(folder / video["id"] / "first", 1 << 31)
+    replies = [server.request("POST", f"/v1/videos/{video['id']}/remix", {"prompt": "x"})]
+    folder.rename(server.folder / "aside")
+    folder.symlink_to("/proc")          # nobody makes a folder there
+    replies.append(server.post("/v1/videos", QUICK))
+    assert [reply.status for reply in replies] == [500, 500]
+    for text in [*seen, *(reply.body.decode() for reply in replies)]:
+        assert str(server.folder) not in text and "/first" not in text
+    assert f"{video['id']}/first" in server.log.read_text()
 
 
 def test_too_few_files(model, tmp_path):

@@ -5,13 +5,14 @@ import hashlib
 import hmac
 import http.server
 import json
+import re
 import socket
 import sqlite3
 import threading
 import time
 
 import pytest
-from conftest import QUICK, SLOW, png
+from conftest import BUILD, QUICK, SANITIZED, SLOW, png
 
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 
@@ -85,6 +86,18 @@ def test_signed_and_tried_again(hooked, receiver):
     assert len({h["webhook-id"] for h, _ in seen}) == 1
 
 
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+def test_tried_again_whatever_the_calendar_says(hooked, receiver):
+    assert hooked.stop() == 0
+    hooked.environment = {"LD_PRELOAD": str(BUILD / "tests" / "backward_clock.so")}
+    hooked.start()
+    receiver.codes = [500, 500]
+    hooked.create(webhook_url=f"http://127.0.0.1:{receiver.server_port}/hook")
+    wait_for(receiver, 3)               # after a second, and four more
+    metrics = hooked.get("/metrics").body.decode()
+    assert float(re.search(r"^phonofilm_uptime_seconds (\S+)$", metrics, re.M)[1]) >= 5
+
+
 def test_cancelled_is_failed(hooked, receiver):
     """Whether it was running or still waited; a deleted one is nobody's business."""
     url = f"http://127.0.0.1:{receiver.server_port}/hook"
@@ -147,6 +160,82 @@ def test_pictures_by_address(hooked, receiver):
     receiver.picture = b"x" * (21 << 20)
     reply = hooked.post("/v1/videos", {**QUICK, "reference_url": url})
     assert reply.status == 400 and "bytes" in reply.error["message"]
+
+
+def in_threads(*calls):
+    """What each of them replies, all asked at once; join() waits for it."""
+    replies = [None] * len(calls)
+
+    def ask(index, call):
+        replies[index] = call()
+    threads = [threading.Thread(target=ask, args=each) for each in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+
+    def join():
+        for thread in threads:
+            thread.join()
+        return replies
+    return join
+
+
+def test_a_silent_receiver_holds_no_other_webhook_up(start, receiver, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("whsec_" + SECRET + "\n")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        server = start("--webhook-hosts", f"{host},127.0.0.1:{receiver.server_port}",
+                       "--webhook-secret-file", secret)
+        server.create(webhook_url=f"http://{host}/hook")
+        silent.settimeout(20)
+        first, _ = silent.accept()      # and says nothing
+        server.create(webhook_url=f"http://127.0.0.1:{receiver.server_port}/hook")
+        wait_for(receiver, 1, 12)
+        # Neither has it been given up for that, nor has another brought it, too.
+        silent.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            silent.accept()
+        first.close()
+
+
+def test_a_slow_picture_holds_no_other_film_up(start, receiver):
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        host = f"127.0.0.1:{slow.getsockname()[1]}"
+        server = start("--picture-hosts", f"{host},127.0.0.1:{receiver.server_port}",
+                       "--rate", "0")
+        join = in_threads(*[lambda: server.post(
+            "/v1/videos", {**QUICK, "reference_url": f"http://{host}/a.png"})] * 3)
+        slow.settimeout(10)
+        asked = [slow.accept()[0] for _ in range(3)]        # all of them at once
+        server.create()
+        server.create(reference_url=f"http://127.0.0.1:{receiver.server_port}/a.png")
+        picture = png()
+        for connection in asked:        # none has been given up by now
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+                               % len(picture) + picture)
+        assert [reply.status for reply in join()] == [200] * 3
+        for connection in asked:
+            connection.close()
+        assert len(server.get("/v1/videos").json["data"]) == 5
+
+
+def test_one_film_of_two_requests_whose_pictures_come_at_once(start):
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        host = f"127.0.0.1:{slow.getsockname()[1]}"
+        server = start("--picture-hosts", host)
+        join = in_threads(*[lambda: server.post(
+            "/v1/videos", {**QUICK, "reference_url": f"http://{host}/a.png"},
+            headers={"Idempotency-Key": "once"})] * 2)
+        slow.settimeout(10)
+        picture = png()
+        for connection in [slow.accept()[0] for _ in range(2)]:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+                               % len(picture) + picture)
+            connection.close()
+        replies = join()
+        assert [reply.status for reply in replies] == [200, 200]
+        assert replies[0].json["id"] == replies[1].json["id"]
+        assert len(server.get("/v1/videos").json["data"]) == 1
 
 
 def test_a_host_that_is_silent_holds_nothing_up(start, tmp_path):
