@@ -62,6 +62,21 @@ def test_a_library_that_does_not_load(tmp_path):
     assert "does not load" in reason and str(library) in reason
 
 
+@pytest.mark.parametrize("library", ["libascendcl.so", "libnnopbase.so", "libopapi.so"])
+def test_a_library_that_is_cut_off(tmp_path, library):
+    home = copy_of("8.3", tmp_path / "home")
+    path = tmp_path / "home" / "lib64" / library
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    assert reason_for(ASCEND_HOME_PATH=home).endswith(f"{path}: the file is cut off")
+
+
+def test_a_part_of_the_operators_that_is_missing(tmp_path):
+    home = copy_of("9.0", tmp_path / "home")
+    path = tmp_path / "home" / "lib64" / "libopapi_nn.so"
+    path.unlink()
+    assert str(path) in reason_for(ASCEND_HOME_PATH=home)
+
+
 @pytest.mark.parametrize("library, name", [
     ("libascendcl.so", b"aclrtMallocHost"),
     ("libnnopbase.so", b"aclCreateIntArray"),
