@@ -480,9 +480,9 @@ static void check_overlap(op *o)
         }
 }
 
-static void check_identical(op *o, bool inplace)
+static void check_identical(op *o)
 {
-    for (int i = 0; i < o->outputs && !inplace && o->status == 0; i++)
+    for (int i = 0; i < o->outputs && !o->changes_input && o->status == 0; i++)
         for (int k = 0; k < o->inputs; k++)
             if (op_has(&o->out[i]) && op_has(&o->in[k]) &&
                 memcmp(&o->out[i], &o->in[k], sizeof(view)) == 0 &&
@@ -491,10 +491,48 @@ static void check_identical(op *o, bool inplace)
                                            "%s: output %d is input %d", o->name, i, k);
 }
 
-int op_end(op *o, int (*run)(op *o))
+/* Each axis steps over all that lies inside of it. */
+static bool is_written_once(const view *v)
+{
+    for (int i = 0; i < v->rank; i++) {
+        int64_t inside = 1;
+        for (int k = 0; k < v->rank; k++)
+            if (v->stride[k] < v->stride[i] || (v->stride[k] == v->stride[i] && k > i))
+                inside += (v->shape[k] - 1) * v->stride[k];
+        if (v->shape[i] > 1 && v->stride[i] < inside)
+            return false;
+    }
+    return true;
+}
+
+/* No element is written twice. */
+static void check_outputs(op *o)
+{
+    for (int i = 0; i < o->outputs && o->status == 0; i++) {
+        const view *v = &o->out[i];
+        if (!op_has(v) || view_count(v) == 0)
+            continue;
+        if (!is_written_once(v))
+            o->status = cann_violation(ACLNN_ERR_PARAM_INVALID,
+                                       "%s: output %d overlaps itself", o->name, i);
+        for (int k = 0; k < i && o->status == 0; k++)
+            if (op_has(&o->out[k]) && share_elements(v, &o->out[k]))
+                o->status = cann_violation(ACLNN_ERR_PARAM_INVALID,
+                                           "%s: output %d overlaps output %d", o->name, i,
+                                           k);
+    }
+}
+
+static void check_memory(op *o)
 {
     check_overlap(o);
-    check_identical(o, o->changes_input);
+    check_identical(o);
+    check_outputs(o);
+}
+
+int op_end(op *o, int (*run)(op *o))
+{
+    check_memory(o);
     if (o->status) {
         int status = o->status;
         free(o);
@@ -707,7 +745,7 @@ static int check_workspace(const op *o, const void *workspace, uint64_t bytes)
 static int check_again(op *o)
 {
     int before = o->status;
-    check_overlap(o);
+    check_memory(o);
     int code = o->status;
     o->status = before;
     return code;

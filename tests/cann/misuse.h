@@ -61,6 +61,8 @@ aclnnStatus aclSetAclOpExecutorRepeatable(aclOpExecutor *executor);
 aclnnStatus aclDestroyAclOpExecutor(aclOpExecutor *executor);
 aclnnStatus aclSetInputTensorAddr(aclOpExecutor *executor, const size_t index,
                                   aclTensor *tensor, void *data);
+aclnnStatus aclSetOutputTensorAddr(aclOpExecutor *executor, const size_t index,
+                                   aclTensor *tensor, void *data);
 aclnnStatus aclSetDynamicInputTensorAddr(aclOpExecutor *executor, size_t index,
                                          const size_t relative, aclTensorList *list,
                                          void *data);
@@ -72,6 +74,7 @@ aclnnStatus aclSetDynamicInputTensorAddr(aclOpExecutor *executor, size_t index,
                             aclOpExecutor *executor, aclrtStream stream);
 
 OPERATOR(Silu, const aclTensor *self, aclTensor *out)
+OPERATOR(Muls, const aclTensor *self, const aclScalar *other, aclTensor *out)
 OPERATOR(GeluV2, const aclTensor *self, int64_t approximate, aclTensor *out)
 OPERATOR(Mul, const aclTensor *self, const aclTensor *other, aclTensor *out)
 OPERATOR(Add, const aclTensor *self, const aclTensor *other, const aclScalar *alpha,
@@ -89,6 +92,8 @@ OPERATOR(Amax, const aclTensor *self, const aclIntArray *dim, bool keep, aclTens
 OPERATOR(ReduceSum, const aclTensor *self, const aclIntArray *dims, bool keep,
          aclDataType dtype, aclTensor *out)
 OPERATOR(Mm, const aclTensor *self, const aclTensor *other, aclTensor *out, int8_t cube)
+OPERATOR(Addmm, const aclTensor *self, const aclTensor *mat1, const aclTensor *mat2,
+         const aclScalar *beta, const aclScalar *alpha, aclTensor *out, int8_t cube)
 OPERATOR(BatchMatMul, const aclTensor *self, const aclTensor *other, aclTensor *out,
          int8_t cube)
 OPERATOR(TransMatmulWeight, aclTensor *weight)

@@ -8,6 +8,19 @@
 
 enum { NUMBERS = T_FLOATS | T_F64 | T_I32 | T_I64 | T_I8 | T_U8 };
 
+static bool is_float(aclDataType dtype)
+{
+    return dtype == ACL_FLOAT || dtype == ACL_FLOAT16 || dtype == ACL_BF16 ||
+           dtype == ACL_DOUBLE;
+}
+
+/* Integers and a float scalar make floats, which no integer takes. */
+static void require_scalar(op *o, const aclScalar *scalar)
+{
+    OP_REQUIRE(o, !scalar || !is_float(scalar->dtype) || is_float(o->out[0].dtype),
+               "a float result cannot be cast to the integer out");
+}
+
 /* --- elements ------------------------------------------------------------------- */
 
 static void require_same(op *o)
@@ -94,6 +107,7 @@ PHASE_ONE(Muls, const aclTensor *self, const aclScalar *other, aclTensor *out)
     op_output(o, out, NUMBERS);
     require_same(o);
     o->number[0] = op_scalar(o, other);
+    require_scalar(o, other);
     return op_end(o, run_Muls);
 }
 
@@ -102,6 +116,7 @@ PHASE_ONE(InplaceMuls, aclTensor *selfRef, const aclScalar *other)
     OP_BEGIN(InplaceMuls);
     op_inplace(o, selfRef, NUMBERS);
     o->number[0] = op_scalar(o, other);
+    require_scalar(o, other);
     return op_end(o, run_Muls);
 }
 
@@ -114,6 +129,7 @@ PHASE_ONE(Adds, const aclTensor *self, const aclScalar *other, const aclScalar *
     require_same(o);
     o->number[0] = op_scalar(o, other);
     o->number[1] = op_scalar(o, alpha);
+    require_scalar(o, other);
     return op_end(o, run_Adds);
 }
 
@@ -124,6 +140,7 @@ PHASE_ONE(InplaceAdds, const aclTensor *selfRef, const aclScalar *other,
     op_inplace(o, selfRef, NUMBERS);
     o->number[0] = op_scalar(o, other);
     o->number[1] = op_scalar(o, alpha);
+    require_scalar(o, other);
     return op_end(o, run_Adds);
 }
 
@@ -153,8 +170,7 @@ static void require_broadcast(op *o)
         OP_REQUIRE(o, reached, "out is larger than its operands");
     }
     aclDataType dtype = promoted(&o->in[0], &o->in[1]);
-    OP_REQUIRE(o, !(dtype == ACL_FLOAT && out->dtype > ACL_FLOAT16 &&
-                    out->dtype < ACL_DOUBLE),
+    OP_REQUIRE(o, !is_float(dtype) || is_float(out->dtype),
                "a float result cannot be cast to the integer out");
 }
 

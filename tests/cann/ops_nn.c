@@ -19,6 +19,8 @@ static void require_products_or(op *o, int first, aclDataType wanted, aclDataTyp
 {
     const view *x = &o->in[first], *w = &o->in[first + 1];
     OP_REQUIRE(o, cube >= 0 && cube <= 4, "cubeMathType is %d", cube);
+    OP_REQUIRE(o, cube != USE_FP16 || x->dtype != ACL_FLOAT,
+               "FLOAT multiplied as FLOAT16 is not emulated");
     OP_REQUIRE(o, x->dtype == w->dtype, "a product of dtypes %d and %d", (int)x->dtype,
                (int)w->dtype);
     OP_REQUIRE(o, o->out[0].dtype == wanted || o->out[0].dtype == other,
@@ -146,7 +148,8 @@ static int run_Addmm(op *o)
 /* self and the product promote to the dtype of out; newer versions cast it. */
 static void require_sum(op *o, int8_t cube)
 {
-    OP_REQUIRE(o, view_broadcasts(&o->in[0], &o->out[0]) && o->in[0].rank <= 2,
+    OP_REQUIRE(o, view_broadcasts(&o->in[0], &o->out[0]) && o->in[0].rank >= 1 &&
+                      o->in[0].rank <= 2,
                "self cannot be repeated to the shape of out");
     aclDataType product = o->in[1].dtype, self_dtype = o->in[0].dtype;
     aclDataType promoted = self_dtype == product ? product : ACL_FLOAT;
@@ -276,6 +279,8 @@ static void require_range(op *o, int which, const char *name, int64_t low, int64
 static void require_kernel(op *o, int spatial, bool transposed)
 {
     const view *w = &o->in[1];
+    for (int i = 2; i < w->rank; i++)
+        OP_REQUIRE(o, w->shape[i] >= 1, "a kernel of %lld", (long long)w->shape[i]);
     if (spatial == 3 && !transposed) {
         OP_REQUIRE(o, w->shape[3] <= 511 && w->shape[4] <= 511 &&
                           w->shape[3] * w->shape[4] * 16 <= 65535,
@@ -483,6 +488,8 @@ PHASE_ONE(Convolution, const aclTensor *input, const aclTensor *weight,
     OP_REQUIRE(o, !transposed || spatial == 1, "only 1-d transposed is emulated");
     OP_REQUIRE(o, cubeMathType >= 0 && cubeMathType <= 3, "cubeMathType is %d",
                cubeMathType);
+    OP_REQUIRE(o, cubeMathType != USE_FP16 || o->in[0].dtype != ACL_FLOAT,
+               "FLOAT multiplied as FLOAT16 is not emulated");
     OP_REQUIRE(o, cubeMathType != KEEP_DTYPE || o->in[0].dtype != ACL_FLOAT ||
                       keeps_float(),
                "FLOAT with KEEP_DTYPE is not supported");

@@ -231,11 +231,17 @@ CANN_API const char *aclrtGetSocName(void)
     return name ? name : "Ascend910B1";
 }
 
-CANN_API aclError aclrtGetDeviceCount(uint32_t *count)
+static int device_count(void)
 {
     const char *devices = getenv("CANN_EMULATOR_DEVICES");
+    int count = devices ? atoi(devices) : DEVICES;
+    return count < DEVICES ? count : DEVICES;
+}
+
+CANN_API aclError aclrtGetDeviceCount(uint32_t *count)
+{
     ENTER();
-    *count = devices ? (uint32_t)atoi(devices) : DEVICES;
+    *count = (uint32_t)device_count();
     return 0;
 }
 
@@ -297,9 +303,9 @@ CANN_API aclError aclrtSetDevice(int32_t device)
     static pthread_once_t first = PTHREAD_ONCE_INIT;
     ENTER();
     pthread_once(&first, build);
-    if (device < 0 || device >= DEVICES)
+    if (device < 0 || device >= device_count())
         return cann_fail(ACL_ERROR_RT_INVALID_DEVICEID, "device %d of %d", device,
-                         DEVICES);
+                         device_count());
     pthread_mutex_lock(&emulator.lock);
     context *c = find_default(device);
     if (!c)
@@ -325,7 +331,7 @@ CANN_API aclError aclrtResetDevice(int32_t device)
 CANN_API aclError aclrtCreateContext(aclrtContext *out, int32_t device)
 {
     ENTER();
-    if (!out || device < 0 || device >= DEVICES)
+    if (!out || device < 0 || device >= device_count())
         return cann_fail(ACL_ERROR_INVALID_PARAM, "no context of device %d", device);
     pthread_mutex_lock(&emulator.lock);
     *out = current = add_context(device, false);
@@ -758,7 +764,7 @@ int64_t cann_room_behind(const void *address)
     pthread_mutex_lock(&emulator.lock);
     block *b = find_block(address);
     int64_t room =
-        b ? (int64_t)(b->memory + b->bytes - SLACK - (const char *)address) : -1;
+        b ? (int64_t)(b->memory + b->asked - (const char *)address) : -1;
     pthread_mutex_unlock(&emulator.lock);
     return room;
 }
@@ -777,7 +783,7 @@ void *cann_alias(const void *address)
 }
 
 /* First fit; NULL when no gap is wide enough. */
-static block *place_block(size_t bytes)
+static block *place_block(size_t asked, size_t bytes)
 {
     size_t room = (GUARD + bytes + GUARD + ALIGN - 1) / ALIGN * ALIGN;
     char *at = emulator.region;
@@ -790,7 +796,7 @@ static block *place_block(size_t bytes)
     if ((size_t)(emulator.region + emulator.region_bytes - at) < room)
         return NULL;
     block *b = calloc(1, sizeof *b);
-    *b = (block){*link, at + GUARD, bytes, room};
+    *b = (block){*link, at + GUARD, asked, bytes, room};
     *link = b;
     memset(cann_alias(at), GUARD_BYTE, room);
     memset(cann_alias(b->memory), POISON, bytes);
@@ -806,7 +812,7 @@ CANN_API aclError aclrtMalloc(void **out, size_t size, int policy)
     size_t bytes = (size + 31) / 32 * 32 + SLACK;
     pthread_mutex_lock(&emulator.lock);
     bool fits = emulator.counters.bytes + (int64_t)bytes <= (int64_t)emulator.limit;
-    block *b = fits ? place_block(bytes) : NULL;
+    block *b = fits ? place_block(size, bytes) : NULL;
     if (b) {
         cann_counters *c = &emulator.counters;
         c->live_blocks++;

@@ -11,7 +11,8 @@ enum { DEVICES = 2 };
 typedef struct block {
     struct block *next;                 /* by address */
     char *memory;
-    size_t bytes;                       /* as asked for, rounded up, and slack */
+    size_t asked;
+    size_t bytes;                       /* of that, rounded up, and slack */
     size_t room;                        /* with guards */
 } block;
 

@@ -268,6 +268,42 @@ CASE(stride_zero)
                                      &storage, 1, at(0)), F32(at(1), 8));
 }
 CASE(output_is_input) { return plan_silu(F32(at(0), 8), F32(at(0), 8)); }
+/* What aclrtMalloc takes more than it is asked for is not the caller's. */
+CASE(view_beyond_what_was_asked_for)
+{
+    void *small;
+    aclrtMalloc(&small, 33, 0);
+    int code = plan_silu(F32(small, 9), F32(at(1), 9));
+    aclrtFree(small);
+    return code;
+}
+CASE(copy_beyond_what_was_asked_for)
+{
+    static const char from[40];
+    void *small;
+    aclrtMalloc(&small, 33, 0);
+    int code = aclrtMemcpy(small, 40, from, 40, ACL_MEMCPY_HOST_TO_DEVICE);
+    aclrtFree(small);
+    return code;
+}
+CASE(output_moved_to_input)
+{
+    aclTensor *x = F32(at(0), 8), *y = F32(at(1), 8);
+    plan_silu(x, y);
+    aclSetAclOpExecutorRepeatable(executor);
+    launch_silu();
+    aclSetOutputTensorAddr(executor, 0, y, at(0));
+    int code = launch_silu();
+    aclDestroyAclOpExecutor(executor);
+    return code;
+}
+CASE(device_that_is_not_there)
+{
+    setenv("CANN_EMULATOR_DEVICES", "1", 1);
+    int code = aclrtSetDevice(1);
+    unsetenv("CANN_EMULATOR_DEVICES");
+    return code;
+}
 CASE(output_overlaps_input) { return plan_silu(F32(at(0), 16), F32(at(0) + 32, 16)); }
 CASE(launched_twice)
 {
@@ -558,6 +594,8 @@ static const wrong_use cases[] = {
     USE(161002, memory_too_short), USE(161002, memory_of_slack),
     USE(161001, offset_negative), USE(161002, view_beyond_storage),
     USE(161002, stride_negative), USE(161002, stride_zero), USE(161002, output_is_input),
+    USE(161002, view_beyond_what_was_asked_for), USE(107000, copy_beyond_what_was_asked_for),
+    USE(161002, output_moved_to_input), USE(107001, device_that_is_not_there),
     USE(161002, output_overlaps_input), USE(161002, launched_twice),
     USE(161002, launched_as_another), USE(161002, workspace_missing),
     USE(161002, workspace_unaligned), USE(161002, repeatable_too_late),

@@ -31,6 +31,22 @@ CASE(mul_float_into_integer)
     return aclnnMulGetWorkspaceSize(F32(at(0), 4), F32(at(1), 4), OF(ACL_INT32, at(2), 4),
                                     &workspace, &executor);
 }
+CASE(mul_bf16_into_integer)
+{
+    return aclnnMulGetWorkspaceSize(BF16(at(0), 4), BF16(at(1), 4), OF(ACL_INT32, at(2), 4),
+                                    &workspace, &executor);
+}
+CASE(muls_of_integers_by_float)
+{
+    return aclnnMulsGetWorkspaceSize(OF(ACL_INT32, at(0), 4), number(1.5f),
+                                     OF(ACL_INT32, at(1), 4), &workspace, &executor);
+}
+CASE(silu_into_rows_that_overlap)
+{
+    int64_t shape[2] = {2, 4}, stride[2] = {3, 1}, storage = 7;
+    return plan_silu(F32(at(0), 2, 4), aclCreateTensor(shape, 2, ACL_FLOAT, stride, 0,
+                                                       ACL_FORMAT_ND, &storage, 1, at(1)));
+}
 CASE(addcmul_of_dtypes)
 {
     return aclnnAddcmulGetWorkspaceSize(F32(at(0), 4), BF16(at(1), 4), F32(at(2), 4),
@@ -175,6 +191,17 @@ CASE(mm_of_cube_type)
 {
     return plan_mm(F32(at(0), 2, 3), F32(at(1), 3, 4), F32(at(2), 2, 4), 5);
 }
+CASE(mm_in_f16)
+{
+    return plan_mm(F32(at(0), 2, 3), F32(at(1), 3, 4), F32(at(2), 2, 4), 2);
+}
+CASE(addmm_of_a_number)
+{
+    return aclnnAddmmGetWorkspaceSize(
+        aclCreateTensor(NULL, 0, ACL_FLOAT, NULL, 0, ACL_FORMAT_ND, (int64_t[]){1}, 1, at(3)),
+        F32(at(0), 2, 3), F32(at(1), 3, 4), number(1.0f), number(1.0f), F32(at(2), 2, 4), 0,
+        &workspace, &executor);
+}
 CASE(mm_of_batches)
 {
     return plan_mm(F32(at(0), 1, 2, 3), F32(at(1), 1, 3, 4), F32(at(2), 1, 2, 4), 0);
@@ -256,6 +283,17 @@ CASE(conv_of_cube_type)
 {
     return plan_conv((conv_case){MAP(NCL, at(0), 1, 1, 9), MAP(NCL, at(1), 1, 1, 1),
                                  MAP(NCL, at(2), 1, 1, 9), 1, 0, 1, 4});
+}
+
+CASE(conv_in_f16)
+{
+    return plan_conv((conv_case){MAP(NCL, at(0), 1, 1, 9), MAP(NCL, at(1), 1, 1, 1),
+                                 MAP(NCL, at(2), 1, 1, 9), 1, 0, 1, 2});
+}
+CASE(conv_of_no_kernel)
+{
+    return plan_conv((conv_case){MAP(NCL, at(0), 1, 1, 9), MAP(NCL, at(1), 1, 1, 0),
+                                 MAP(NCL, at(2), 1, 1, 10), 1, 0, 1, 1});
 }
 
 /* In three axes; the kernel is as large as the map, or the stride goes along h. */
@@ -375,6 +413,18 @@ CASE(rms_of_gamma)
 {
     return aclnnRmsNormGetWorkspaceSize(F32(at(0), 2, 8), BF16(at(3), 8), 1e-6,
                                         F32(at(1), 2, 8), F32(at(2), 2, 1), &workspace,
+                                        &executor);
+}
+CASE(rms_of_empty_gamma)
+{
+    return aclnnRmsNormGetWorkspaceSize(F32(at(0), 2, 0), F32(at(3), 0), 1e-6,
+                                        F32(at(1), 2, 0), F32(at(2), 2, 1), &workspace,
+                                        &executor);
+}
+CASE(rms_of_one_output_in_another)
+{
+    return aclnnRmsNormGetWorkspaceSize(F32(at(0), 2, 8), F32(at(3), 8), 1e-6,
+                                        F32(at(1), 2, 8), F32(at(1) + 32, 2, 1), &workspace,
                                         &executor);
 }
 CASE(rms_of_bf16_rstd)
@@ -550,6 +600,8 @@ static const wrong_use cases[] = {
     USE(161002, silu_of_two_shapes), USE(161002, gelu_of_unknown_kind),
     USE(161002, clamp_without_bounds), USE(161002, mul_not_broadcast),
     USE(161002, mul_out_too_large), USE(161002, mul_float_into_integer),
+    USE(161002, mul_bf16_into_integer), USE(161002, muls_of_integers_by_float),
+    USE(161002, silu_into_rows_that_overlap),
     USE(161002, addcmul_of_dtypes), USE(161002, sum_of_another_dtype),
     USE(161002, cast_to_another), USE(161002, copy_not_broadcast),
     USE(161002, pad_of_wrong_shape), USE(161002, pad_of_odd_count),
@@ -567,10 +619,12 @@ static const wrong_use cases[] = {
     USE(161002, blocked_sum_with_wrong_bias),
     USE(161002, mm_of_f16_and_bf16), USE(161002, mm_of_bf16_into_f32),
     USE(161002, mm_of_inner_extents), USE(161002, mm_of_cube_type),
+    USE(161002, mm_in_f16), USE(161002, addmm_of_a_number),
     USE(161002, mm_of_batches), USE(161002, mm_into_strided), USE(161002, batches_differ),
     USE(161002, conv_of_nd), USE(161002, conv_of_wrong_output),
     USE(161002, conv_of_channels), USE(161002, conv_of_dilation),
     USE(161002, conv_too_long), USE(161002, conv_of_dtypes), USE(161002, conv_of_cube_type),
+    USE(161002, conv_in_f16), USE(161002, conv_of_no_kernel),
     USE(161002, conv3d_of_kernel), USE(161002, conv3d_of_kernel_area),
     USE(161002, conv3d_of_stride), USE(161002, transposed_of_kernel),
     USE(161002, transposed_with_too_much_more), USE(161002, conv_of_padding),
@@ -580,6 +634,7 @@ static const wrong_use cases[] = {
     USE(161001, rms_without_rstd), USE(161002, sum_of_dtypes), USE(161002, sum_into_bf16),
     USE(561002, sum_of_shapes), USE(561002, sum_of_short_rstd), USE(161002, sum_in_place),
     USE(161001, sum_without_x), USE(161002, rms_of_gamma), USE(161002, rms_of_bf16_rstd),
+    USE(161002, rms_of_empty_gamma), USE(161002, rms_of_one_output_in_another),
     USE(161002, rms_of_flat_rstd), USE(161002, rope_of_many_batches),
     USE(161002, rope_of_odd_width), USE(161002, rope_of_short_tables),
     USE(161002, rope_into_strided), USE(161002, rms_of_short_rstd),

@@ -62,6 +62,32 @@ def test_a_library_that_does_not_load(tmp_path):
     assert "does not load" in reason and str(library) in reason
 
 
+@pytest.mark.parametrize("code, meaning", [
+    (107000, "an invalid parameter"), (107003, "the stream is not of this context"),
+    (107017, "an invalid handle"), (207000, "not supported here"),
+    (500000, "an internal error"), (507000, "an internal error"),
+    (507015, "an exception on an AI core"), (507035, "an exception on a vector core"),
+])
+def test_a_code_has_its_meaning(code, meaning):
+    reason = reason_for(CANN_EMULATOR_FAIL=f"aclrtSetDevice:1:{code}")
+    assert f"aclrtSetDevice failed with {code} ({meaning})" in reason
+
+
+@pytest.mark.parametrize("library", ["libascendcl.so", "libnnopbase.so", "libopapi.so"])
+def test_a_library_that_is_cut_off(tmp_path, library):
+    home = copy_of("8.3", tmp_path / "home")
+    path = tmp_path / "home" / "lib64" / library
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    assert reason_for(ASCEND_HOME_PATH=home).endswith(f"{path}: the file is cut off")
+
+
+def test_a_part_of_the_operators_that_is_missing(tmp_path):
+    home = copy_of("9.0", tmp_path / "home")
+    path = tmp_path / "home" / "lib64" / "libopapi_nn.so"
+    path.unlink()
+    assert str(path) in reason_for(ASCEND_HOME_PATH=home)
+
+
 @pytest.mark.parametrize("library, name", [
     ("libascendcl.so", b"aclrtMallocHost"),
     ("libnnopbase.so", b"aclCreateIntArray"),

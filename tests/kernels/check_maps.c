@@ -88,6 +88,9 @@ static const conv_shape conv_shapes[] = {
     /* all three axes strided, dilated and padded; nothing at all */
     {5, 7, {7, 8, 9}, {2, 3, 2}, {2, 1, 3}, {2, 1, 2}, {1, 2, 1}, {4, 7, 3}},
     {4, 8, {2, 3, 3}, CUBE, ONES, ONES, {2, 1, 1}, {0, 3, 3}},
+    /* windows that see nothing but padding: some of them, all of them */
+    {3, 5, {2, 3, 4}, ONES, ONES, ONES, {2, 1, 0}, {3, 2, 4}},
+    {3, 5, {2, 3, 4}, {1, 2, 3}, ONES, ONES, {3, 0, 1}, {2, 2, 4}},
     /* bench */
     {96, 96, {3, 88, 160}, CUBE, ONES, ONES, {0, 1, 1}, {1, 88, 160}},
     {384, 384, {3, 44, 80}, CUBE, ONES, ONES, {0, 1, 1}, {1, 44, 80}},

@@ -22,20 +22,20 @@ typedef struct conv_run {
     pf_tensor weight;                   /* [Co, Ci, kt, kh, kw] F32 */
 } conv_run;
 
-/* The padding behind, from the extents of y; inputs that no window reaches are
- * cut off. */
+/* The padding behind, from the extents of y; inputs and padding that no window reaches
+ * are cut off. */
 static void measure(conv_run *r)
 {
     const pf_conv_args *args = r->args;
     for (int i = 0; i < 3; i++) {
         int64_t reach = (args->y.shape[1 + i] - 1) * args->stride[i] +
                         (r->weight.shape[2 + i] - 1) * args->dilation[i] + 1;
-        r->front[i] = args->pad_front[i];
-        r->behind[i] = reach - r->front[i] - r->x.shape[1 + i];
-        if (r->behind[i] < 0) {
-            r->x = pf_tensor_slice(r->x, 1 + i, 0, r->x.shape[1 + i] + r->behind[i]);
-            r->behind[i] = 0;
-        }
+        int64_t front = args->pad_front[i] < reach ? args->pad_front[i] : reach;
+        int64_t read = reach - front, there = r->x.shape[1 + i];
+        r->front[i] = front;
+        r->behind[i] = read > there ? read - there : 0;
+        if (read < there)
+            r->x = pf_tensor_slice(r->x, 1 + i, 0, read);
     }
 }
 
@@ -46,9 +46,12 @@ static pf_status write_padding(conv_run *r)
                         r->x.shape[2] + f[H] + b[H], r->x.shape[3] + f[W] + b[W]};
     pf_tensor padded;
     PF_TRY(ascend_temp(r->a, PF_F32, 4, shape, &padded));
-    PF_TRY(ascend_launch(r->a, &(ascend_call){
-        .op = ASCEND_ConstantPadNd, .in = {r->x}, .out = {padded},
-        .array = {{6, {f[W], b[W], f[H], b[H], f[T], b[T]}}}, .scalars = 1}));
+    if (ascend_is_empty(&r->x))
+        PF_TRY(ascend_set(r->a, padded, 0.0f));
+    else
+        PF_TRY(ascend_launch(r->a, &(ascend_call){
+            .op = ASCEND_ConstantPadNd, .in = {r->x}, .out = {padded},
+            .array = {{6, {f[W], b[W], f[H], b[H], f[T], b[T]}}}, .scalars = 1}));
     r->x = padded;
     for (int i = 0; i < 3; i++)
         r->front[i] = r->behind[i] = 0;
@@ -237,7 +240,7 @@ pf_status ascend_conv(pf_platform *platform, const pf_conv_args *args, pf_error 
     if (added)
         PF_TRY(ascend_like(a, y, &y));
     measure(&r);
-    if (!is_symmetric(&r))
+    if (!is_symmetric(&r) || ascend_is_empty(&r.x))
         PF_TRY(write_padding(&r));
     ascend_conv_shape shape;
     shape_of(&r, &shape);

@@ -2,13 +2,14 @@
 #include "platform/ascend/library.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LIBRARIES = 6, PATH_BYTES = 512, WHY_BYTES = 320, PARTS = 3 };
+enum { LIBRARIES = 6, PATH_BYTES = 512, WHY_BYTES = PATH_BYTES + 64, PARTS = 3 };
 
 /* Libraries that are open, in the order in which symbols are looked for. */
 typedef struct library_set {
@@ -27,28 +28,60 @@ static ascend_api api;
 static bool ready;
 
 /* A library that is there but does not load says more than that it was not found: mostly
- * it needs the driver's. */
-static void keep_reason(library_set *set, const char *path, bool in_folder)
+ * it needs the driver's.  So does one that is missing beside its other `parts`. */
+static void keep_reason(library_set *set, const char *path, bool in_folder, bool parts)
 {
     const char *why = dlerror();
-    bool there = in_folder ? access(path, F_OK) == 0
+    bool there = in_folder ? parts || access(path, F_OK) == 0
                            : why && strncmp(why, path, strlen(path)) != 0;
     if (there && why && !set->broken[0])
         snprintf(set->broken, sizeof set->broken, "%s", why);
 }
 
-static bool open_at(library_set *set, const char *folder, const char *name)
+/* Does the file end before what it says is to be mapped? */
+static bool ends_early(FILE *file)
+{
+    Elf64_Ehdr head;
+    Elf64_Phdr segment;
+    if (fread(&head, sizeof head, 1, file) != 1 ||
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+        head.e_ident[EI_CLASS] != ELFCLASS64 || fseek(file, 0, SEEK_END) != 0)
+        return false;                   /* which the dynamic linker sees itself */
+    uint64_t bytes = (uint64_t)ftell(file);
+    bool early = fseek(file, (long)head.e_phoff, SEEK_SET) != 0;
+    for (int i = 0; i < head.e_phnum && !early; i++)
+        early = fread(&segment, sizeof segment, 1, file) != 1 ||
+                (segment.p_type == PT_LOAD && segment.p_offset + segment.p_filesz > bytes);
+    return early;
+}
+
+/* A file that was cut off: to load it would end the process. */
+static bool is_cut_off(library_set *set, const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return false;
+    bool cut = ends_early(file);
+    fclose(file);
+    if (cut && !set->broken[0])
+        snprintf(set->broken, sizeof set->broken, "%s: the file is cut off", path);
+    return cut;
+}
+
+static bool open_at(library_set *set, const char *folder, const char *name, bool parts)
 {
     char path[PATH_BYTES];
     int length = snprintf(path, sizeof path, "%s%s%s", folder, folder[0] ? "/" : "",
                           name);
     if (length >= PATH_BYTES || set->count == LIBRARIES)
         return false;
+    if (folder[0] && is_cut_off(set, path))
+        return false;
     void *handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
     if (handle)
         set->handle[set->count++] = handle;
     else
-        keep_reason(set, path, folder[0] != '\0');
+        keep_reason(set, path, folder[0] != '\0', parts);
     return handle != NULL;
 }
 
@@ -62,7 +95,7 @@ static bool open_parts(library_set *set, const char *folder, const char *const p
 {
     int before = set->count;
     for (int i = 0; i < PARTS && part[i]; i++)
-        if (!open_at(set, folder, part[i])) {
+        if (!open_at(set, folder, part[i], i > 0)) {
             close_to(set, before);
             return false;
         }
