@@ -15,7 +15,7 @@ demo:
 
 test: all
 	@meson test -C $(BUILD) --print-errorlogs
-	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/cli tests/unit
+	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/cli tests/unit tests/quality
 	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/server
 
 crash: all
