@@ -76,8 +76,8 @@ MODEL ?= $(RUN)/model
 
 train:
 	@nice -n 19 $(PYTHON) -m training all --preset $(PRESET) --hours $(HOURS) \
-	  --seed $(SEED) --folder $(RUN) --export $(MODEL) $(if $(INIT),--init $(INIT) $(if $(FREE),--free-encoder) \
-	  $(if $(TEXT),--$(TEXT)-text))
+	  --seed $(SEED) --folder $(RUN) --export $(MODEL) $(if $(INIT),--init $(INIT)) \
+	  $(if $(FREE),--free-encoder) $(if $(TEXT),--$(TEXT)-text)
 
 quality: all
 	@/usr/bin/python3 tests/quality/quality.py --program $(BUILD)/phonofilm
