@@ -53,14 +53,27 @@ def test_half_written_files_go(tmp_path):
     assert not os.listdir(tmp_path / "latents")
 
 
+def stage(seconds):
+    """A process as the command starts them, which works for some seconds."""
+    code = f"""import time
+from training import parallel
+parallel.end_with_parent()
+time.sleep({seconds})"""
+    return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                            env=parallel.environments(1, "none")[0])
+
+
 def test_stage_ends_with_its_command():
     """However the command went: its end of the pipe is closed."""
-    code = "import time; from training import parallel; parallel.end_with_parent(); time.sleep(200)"
-    stage = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
-                             env=parallel.environments(1, "none")[0])
-    assert stage.poll() is None
-    stage.stdin.close()
-    assert stage.wait(timeout=100) == 1
+    left = stage(200)
+    left.stdin.close()
+    assert left.wait(timeout=100) == 1
+
+
+def test_stage_ends_by_itself():
+    done = stage(0.5)
+    assert done.wait(timeout=100) == 0
+    done.stdin.close()
 
 
 def test_damaged_checkpoint(tmp_path):
