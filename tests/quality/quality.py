@@ -249,21 +249,27 @@ def without_picture(program, scenes):
     films = program.films([(f"t2va{i:03d}", plain(s), i, None) for i, s in enumerate(scenes)])
     wanted = [(s.colour, s.material) for s in scenes]
     return (_named(films, wanted, "t2va"),
-            _named(map(true_film, scenes), wanted, "t2va"))
+            _named([true_film(s) for s in scenes], wanted, "t2va"))
+
+
+def free_requests(seed):
+    """Sentences that people wrote, and scenes that fit them: [(sentence, scene)]."""
+    with open(os.path.join(ROOT, "tests/quality/sentences.json")) as f:
+        sentences = json.load(f)
+    return [(text, world.sample_scene(np.random.default_rng([seed, 2, i]), shape=shape,
+                                      colour=colour, material=material))
+            for i, (text, shape, colour, material) in enumerate(sentences)]
 
 
 def free_wording(program, seed):
-    """Sentences that people wrote; the picture fits them, but for the material."""
-    with open(os.path.join(ROOT, "tests/quality/sentences.json")) as f:
-        sentences = json.load(f)
-    scenes = [world.sample_scene(np.random.default_rng([seed, 2, i]), shape=shape,
-                                 colour=colour, material=material)
-              for i, (_, shape, colour, material) in enumerate(sentences)]
+    """Shares of right colours and materials: (of films, of the true ones).  The picture
+    fits the sentence, but for the material, which it does not show."""
+    asked = free_requests(seed)
     films = program.films([(f"free{i:03d}", text, i, first_of(scene))
-                           for i, ((text, *_), scene) in enumerate(zip(sentences, scenes))])
-    wanted = [(c, m) for _, _, c, m in sentences]
+                           for i, (text, scene) in enumerate(asked)])
+    wanted = [(s.colour, s.material) for _, s in asked]
     return (_named(films, wanted, "free"),
-            _named(map(true_film, scenes), wanted, "free"))
+            _named([true_film(s) for _, s in asked], wanted, "free"))
 
 
 def truth(scenes):

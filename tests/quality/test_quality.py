@@ -96,6 +96,39 @@ def test_json_without_a_name(capsys):
     assert json.loads(capsys.readouterr().out) == dict(films=dict(sound_ms=None, shape=1.0))
 
 
+class Perfect:
+    """In the program's place: makes the true films, at once."""
+
+    def __init__(self, options, _):
+        rng = np.random.default_rng(options.seed)
+        scenes = [world.sample_scene(rng) for _ in range(options.scenes)]
+        following = dict(zip(world.MATERIALS, world.MATERIALS[1:] + world.MATERIALS[:1]))
+        self.scenes = dict(
+            scene=scenes, t2va=scenes, free=[s for _, s in quality.free_requests(options.seed)],
+            other=[replace(s, material=following[s.material]) for s in scenes])
+
+    def films(self, requests):
+        return [quality.true_film(self.scenes[name[:-3]][int(name[-3:])])
+                for name, *_ in requests]
+
+    def seconds(self):
+        return 0.5
+
+
+def test_perfect_program(monkeypatch, capsys):
+    """Reaches all that is wanted, and so do the detectors on the true films."""
+    monkeypatch.setattr(quality, "Program", Perfect)
+    monkeypatch.setattr(sys, "argv", ["quality.py", "--scenes", "3", "--seed", "9", "--json",
+                                      "--program", "/bin/sh", "--", "--precision", "f32"])
+    assert quality.run(quality.read_options(), "")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["scenes"], told["seed"]) == (3, 9) and told["options"] == ["--precision", "f32"]
+    assert set(told["films"]) == set(quality.TARGETS)
+    for key, value in told["films"].items():
+        assert quality.verdict(key, value) in ("wanted", ""), key
+        assert key in ("seconds", "other_material") or told["truth"][key] == value
+
+
 # --- wrong films ------------------------------------------------------------------------
 
 SCENES = [world.sample_scene(np.random.default_rng([5, i])) for i in range(4)]
