@@ -1,4 +1,5 @@
 """Files: safetensors of BF16 weights, JSON, and writes that survive a kill."""
+import io
 import json
 import os
 import pickle
@@ -30,9 +31,13 @@ class Damaged(Exception):
 
 
 def save_checkpoint(path, state):
+    """In memory first: PyTorch does not say why it could not write to a file."""
+    packed = io.BytesIO()
+    torch.save(state, packed)
+
     def write(name):
         with open(name, "wb") as f:
-            torch.save(state, f)
+            f.write(packed.getbuffer())
     replace(path, write)
 
 
