@@ -15,7 +15,7 @@ demo:
 
 test: all
 	@meson test -C $(BUILD) --print-errorlogs
-	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/cli tests/unit
+	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/cli tests/unit tests/quality
 	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/server
 
 crash: all
@@ -76,8 +76,8 @@ MODEL ?= $(RUN)/model
 
 train:
 	@nice -n 19 $(PYTHON) -m training all --preset $(PRESET) --hours $(HOURS) \
-	  --seed $(SEED) --folder $(RUN) --export $(MODEL) $(if $(INIT),--init $(INIT) $(if $(FREE),--free-encoder) \
-	  $(if $(TEXT),--$(TEXT)-text))
+	  --seed $(SEED) --folder $(RUN) --export $(MODEL) $(if $(INIT),--init $(INIT)) \
+	  $(if $(FREE),--free-encoder) $(if $(TEXT),--$(TEXT)-text)
 
 quality: all
 	@/usr/bin/python3 tests/quality/quality.py --program $(BUILD)/phonofilm

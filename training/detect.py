@@ -154,16 +154,26 @@ def timbre(sound, onset):
 
 # --- colours ---------------------------------------------------------------------------------
 
+def _means(film, mask):
+    """Mean colour [n, 3] of the pixels of a mask [F, H, W] in each of the n frames in
+    which it has any."""
+    counts = mask.sum((1, 2))
+    sums = (film * mask[..., None]).sum((1, 2))
+    return sums[counts > 0] / counts[counts > 0, None]
+
+
 def colour_errors(film, scene, lift):
-    """Mean absolute errors of 255: (thing, floor, wall)."""
+    """Mean absolute errors of 255, frame by frame, so that what flickers is an error:
+    (thing, floor, wall).  A thing that is in no frame has the greatest error."""
     film, wanted = film.astype(np.float32), world.draw(scene, lift)
     inside = world.thing_mask(scene, lift, reach=-1.5)
-    thing = np.abs(film[inside].mean(0) - wanted[inside].mean(0)).mean()
+    thing = np.abs(_means(film, inside) - _means(wanted, inside)).mean() \
+        if inside.any() else 255.0
     free = np.ones(world.SIZE, bool)
     free[world.columns(scene)] = False
     rows = np.arange(world.SIZE)
     floor, wall = rows > scene.horizon + 3, rows < scene.horizon - 3
-    parts = [film[:, r][:, :, free].mean((0, 1, 2)) for r in (floor, wall)]
+    parts = [film[:, r][:, :, free].mean((1, 2)) for r in (floor, wall)]
     right = [world.FLOORS[scene.floor], world.WALLS[scene.wall]]
     return (float(thing), *(float(np.abs(p - np.array(c)).mean())
                             for p, c in zip(parts, right)))

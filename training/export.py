@@ -38,13 +38,14 @@ def write_tokenizer(target, init):
 
 def history(folder, init):
     """Seconds and steps of every stage, those of the model it began from included."""
-    past = f"{init}/training.json" if init else ""
-    out = store.load_json(past)["runs"] if os.path.exists(past) else []
+    path = f"{init}/training.json" if init else ""
+    out = store.load_json(path)["runs"] if os.path.exists(path) else []
     run = dict(store.load_json(f"{folder}/run.json"))
     for stage in STAGES:
         state = store.load_checkpoint(f"{folder}/{stage}.checkpoint")
         run[stage] = dict(seconds=round(state["seconds"]), steps=state["step"])
-    return dict(runs=out + [run])
+    # A run that replaces the model it began from may be exported twice.
+    return dict(runs=[past for past in out if past != run] + [run])
 
 
 def export(folder, target):

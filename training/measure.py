@@ -25,12 +25,12 @@ def measure_picture(film, scene):
     truth = world.lifts(scene)
     seen = impact_times(scene)
     errors = detect.colour_errors(film, scene, lift)
-    found = detect.picture_impacts(lift)
+    found, shape = detect.picture_impacts(lift), detect.shape(film, scene)
     return dict(impacts=found,
                 picture=_timing(found, seen[seen < world.FRAMES / world.FPS],
                                 PICTURE_WITHIN),
                 path=float(np.abs(lift - truth).mean()),
-                shape=detect.shape(film, scene) == scene.shape,
+                seen_shape=shape, shape=shape == scene.shape,
                 thing=errors[0], floor=errors[1], wall=errors[2],
                 first=detect.psnr(film[0], world.render(scene, [0])[0]))
 
@@ -39,7 +39,8 @@ def measure_sound(sound, scene):
     onsets = detect.sound_onsets(sound)
     material, size = detect.timbre(sound, onsets[0]) if len(onsets) else (None, None)
     return dict(onsets=onsets, sound=_timing(onsets, impact_times(scene), SOUND_WITHIN),
-                material=material == scene.material, pitch=size == scene.size)
+                heard=(material, size), material=material == scene.material,
+                pitch=size == scene.size)
 
 
 def measure(film, sound, scene):
@@ -79,13 +80,17 @@ def summarize(films):
 
 
 def chance(films, scenes):
-    """Timing figures when each film is held against the next one's physics."""
+    """Figures when each film is held against the next one's scene."""
     moved = []
     for film, scene in zip(films, scenes[1:] + scenes[:1]):
         times = impact_times(scene)
+        material, size = film["heard"]
         moved.append(dict(film, sound=_timing(film["onsets"], times, SOUND_WITHIN),
-                          picture=_timing(film["impacts"], times[times < 49 / 24],
-                                          PICTURE_WITHIN)))
+                          picture=_timing(film["impacts"],
+                                          times[times < world.FRAMES / world.FPS],
+                                          PICTURE_WITHIN),
+                          material=material == scene.material, pitch=size == scene.size,
+                          shape=film["seen_shape"] == scene.shape))
     kept = ("picture_frames", "picture_recall", "picture_extra", "sound_ms",
-            "sound_recall", "sound_extra")
+            "sound_recall", "sound_extra", "material", "pitch", "shape")
     return {k: v for k, v in summarize(moved).items() if k in kept}

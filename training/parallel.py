@@ -5,6 +5,7 @@ On a CPU one process a core is much faster than one process with a thread a core
 processes are told their place by PHONOFILM_RANK and PHONOFILM_PROCESSES; a process on
 its own needs neither."""
 import os
+import threading
 
 import torch
 import torch.distributed
@@ -25,6 +26,16 @@ def environments(count, meeting):
         os.remove(meeting)
     return [dict(os.environ, PHONOFILM_RANK=str(i), PHONOFILM_PROCESSES=str(count),
                  PHONOFILM_MEETING=os.path.abspath(meeting)) for i in range(count)]
+
+
+def end_with_parent():
+    """End this process when the one that started it has gone, however it went: the
+    standard input of a stage's process is a pipe that only its parent has open."""
+    def wait():
+        os.read(0, 1)                   # sys.stdin would keep the interpreter from ending
+        os._exit(1)
+    if "PHONOFILM_RANK" in os.environ:
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def join():

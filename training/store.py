@@ -1,6 +1,8 @@
 """Files: safetensors of BF16 weights, JSON, and writes that survive a kill."""
+import io
 import json
 import os
+import pickle
 import struct
 
 import torch
@@ -13,18 +15,38 @@ def replace(path, write):
     processes that write the same leave the last one's."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     part = f"{path}.{os.getpid()}.part"
-    write(part)
-    with open(part, "rb") as f:
-        os.fsync(f.fileno())
-    os.replace(part, path)
+    try:
+        write(part)
+        with open(part, "rb") as f:
+            os.fsync(f.fileno())
+        os.replace(part, path)
+    except BaseException:
+        if os.path.exists(part):
+            os.remove(part)
+        raise
+
+
+class Damaged(Exception):
+    """A file that cannot be what was written; its text is the path."""
 
 
 def save_checkpoint(path, state):
-    replace(path, lambda name: torch.save(state, name))
+    """In memory first: PyTorch does not say why it could not write to a file."""
+    packed = io.BytesIO()
+    torch.save(state, packed)
+
+    def write(name):
+        with open(name, "wb") as f:
+            f.write(packed.getbuffer())
+    replace(path, write)
 
 
 def load_checkpoint(path):
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with open(path, "rb") as f:
+        try:
+            return torch.load(f, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise Damaged(path) from error
 
 
 def save_json(path, value):

@@ -1,8 +1,9 @@
 """A unigram tokenizer in the layout of tokenizer.json, and its encoding in Python.
 
 The vocabulary holds the words of the templates, small and with a capital letter,
-frequent endings and the letters of Latin scripts: any Latin text has pieces.  Other
-scripts become the unknown token, one for a run of letters."""
+frequent endings, ASCII, and the letters of Latin-1 and Latin Extended-A, which most European
+languages do with.  Other letters, among them those of Romanian and Vietnamese that are
+further up, become the unknown token, one for a run of them."""
 import json
 
 META = "\u2581"             # a word's beginning

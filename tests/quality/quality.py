@@ -6,11 +6,15 @@ picture, sound and how they agree, and prints a table.
 
 Beside the films stand the bias of the detectors (the same figures of the true films),
 the round trip through both autoencoders as it was measured at training, and chance:
-each film held against another one's physics.  Needs numpy, nothing else.
+each film held against another one's scene.  Needs numpy, nothing else.
 """
 import argparse
 import json
+import math
 import os
+import shlex
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,9 +27,9 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 
-from training import detect, measure, pictures, prompts, world  # noqa: E402
+from training import detect, measure, pictures, world  # noqa: E402
 
-SEED = 20000                # of the scenes; training never uses it
+SEED = 20000                # of the scenes; training draws its own from other numbers
 # figure: (what it is, must, wanted, whether less is better)
 TARGETS = {
     "picture_frames": ("picture: impact against physics, median, frames", 1.0, 0.5, True),
@@ -75,11 +79,37 @@ def of_sound(passed):
         name, equals, _ = word.partition("=")
         if skip:
             skip = False
-        elif name in NOT_OF_SOUND:
-            skip = NOT_OF_SOUND[name] and not equals
+        elif option := full_name(name):
+            joined = equals or (word[1] != "-" and len(word) > 2)       # --option=8, -s8
+            skip = NOT_OF_SOUND[option] and not joined
         else:
             out.append(word)
     return out
+
+
+def full_name(word):
+    """The option of NOT_OF_SOUND that a word means, shortened or not; None: none of them."""
+    if not word.startswith("--"):
+        return word[:2] if word[:2] in NOT_OF_SOUND else None
+    if word in NOT_OF_SOUND or word == "--":
+        return word if word in NOT_OF_SOUND else None
+    return next((name for name in NOT_OF_SOUND if name.startswith(word)), None)
+
+
+def platform_of(passed):
+    """The last --platform of the passed options; "cpu" if there is none."""
+    words = " ".join(passed).replace("=", " ").split() + ["cpu"]
+    named = [words[i + 1] for i, word in enumerate(words[:-1]) if word == "--platform"]
+    return named[-1] if named else "cpu"
+
+
+def count_from(least):
+    """The type of an option: a whole number, `least` or more."""
+    def read(text):
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
+        return int(text)
+    return read
 
 
 def read_options():
@@ -90,14 +120,25 @@ def read_options():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default=os.path.join(ROOT, "build/phonofilm"))
     parser.add_argument("--model", default=os.path.join(ROOT, "models/nano"))
-    parser.add_argument("--scenes", type=int, default=32)
+    parser.add_argument("--scenes", type=count_from(2), default=32, metavar="N",
+                        help="how many, 2 or more; chance holds one against another")
+    parser.add_argument("--seed", type=count_from(0), default=SEED, metavar="N",
+                        help=f"of the scenes (default: {SEED})")
     parser.add_argument("--short", action="store_true",
                         help="6 scenes with loose bounds; fails beyond them")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", metavar="FILE", nargs="?", const="-",
+                        help="write the figures there; without a name they are printed in "
+                        "the table's place")
     parser.add_argument("--films", metavar="FOLDER", help="keep pictures and sounds there")
-    parser.add_argument("--jobs", type=int, default=2, help="films at a time")
+    parser.add_argument("--jobs", type=count_from(1), default=2, metavar="N",
+                        help="films at a time")
     options = parser.parse_args(own)
     options.passed = passed
+    options.model = os.path.abspath(options.model)
+    program = shutil.which(options.program)
+    if not program:
+        parser.error(f"--program: {options.program} is no program; build it, or name one")
+    options.program = os.path.abspath(program)
     return options
 
 
@@ -106,18 +147,19 @@ def read_options():
 class Program:
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
-        words = " ".join(options.passed).replace("=", " ").split()
-        named = words[words.index("--platform") + 1] if "--platform" in words else "cpu"
         # Films are made side by side, each on one thread; a device takes no threads.
-        self.threads = ["--threads", "1"] if named in ("cpu", "reference") else []
+        on_cpu = platform_of(options.passed) in ("cpu", "reference")
+        self.threads = ["--threads", "1"] if on_cpu else []
 
     def call(self, *words, passed=None):
         line = [self.options.program, "generate", "--quiet", "--model-path",
                 self.options.model, *words,
                 *(self.options.passed if passed is None else passed)]
-        done = subprocess.run(line, capture_output=True, text=True, cwd=self.folder)
+        done = subprocess.run(line, capture_output=True, text=True)
         if done.returncode:
-            sys.exit(f"{' '.join(line)}\n{done.stderr}")
+            how = f"ended with {done.returncode}" if done.returncode > 0 \
+                else f"was ended by signal {-done.returncode}"
+            sys.exit(f"{shlex.join(line)}\n{done.stderr.rstrip()}\nquality.py: the program {how}")
 
     def film(self, name, prompt, seed, picture):
         """(picture [F, H, W, 3], sound [n]) of one request; picture None: without."""
@@ -145,24 +187,20 @@ class Program:
 
     def seconds(self):
         """Least wall time of three films to MP4, all threads."""
-        scene = world.sample_scene(np.random.default_rng(SEED))
-        pictures.write_png(os.path.join(self.folder, "clock.png"), world.render(scene, [0])[0])
+        scene = world.sample_scene(np.random.default_rng(self.options.seed))
+        at = os.path.join(self.folder, "clock")
+        pictures.write_png(f"{at}.png", first_of(scene))
         times = []
         for i in range(3):
             start = time.monotonic()
-            self.call("--prompt", "A red metal ball falls.", "--image-path", "clock.png",
-                      "-o", f"clock{i}.mp4")
+            self.call("--prompt", "A red metal ball falls.", "--image-path", f"{at}.png",
+                      "-o", f"{at}{i}.mp4")
             times.append(time.monotonic() - start)
         return min(times)
 
 
 def first_of(scene):
     return world.render(scene, [0])[0]
-
-
-def caption(scene, number):
-    """A full sentence that names everything but what the picture shows anyway."""
-    return prompts.describe(np.random.default_rng([SEED, 1, number]), scene, 1.2)
 
 
 # --- figures ----------------------------------------------------------------------------
@@ -202,26 +240,40 @@ def _named(films, wanted, prefix):
             f"{prefix}_material": float(np.mean(materials))}
 
 
+def true_film(scene):
+    return world.render(scene), world.sound(scene)
+
+
 def without_picture(program, scenes):
+    """Shares of right colours and materials: (of films, of the true ones)."""
     films = program.films([(f"t2va{i:03d}", plain(s), i, None) for i, s in enumerate(scenes)])
-    return _named(films, [(s.colour, s.material) for s in scenes], "t2va")
+    wanted = [(s.colour, s.material) for s in scenes]
+    return (_named(films, wanted, "t2va"),
+            _named([true_film(s) for s in scenes], wanted, "t2va"))
 
 
-def free_wording(program):
-    """Sentences that people wrote; the picture fits them, but for the material."""
+def free_requests(seed):
+    """Sentences that people wrote, and scenes that fit them: [(sentence, scene)]."""
     with open(os.path.join(ROOT, "tests/quality/sentences.json")) as f:
         sentences = json.load(f)
-    requests = []
-    for i, (text, shape, colour, _) in enumerate(sentences):
-        rng = np.random.default_rng([SEED, 2, i])
-        scene = world.sample_scene(rng, shape=shape, colour=colour)
-        requests.append((f"free{i:03d}", text, i, first_of(scene)))
-    films = program.films(requests)
-    return _named(films, [(c, m) for _, _, c, m in sentences], "free")
+    return [(text, world.sample_scene(np.random.default_rng([seed, 2, i]), shape=shape,
+                                      colour=colour, material=material))
+            for i, (text, shape, colour, material) in enumerate(sentences)]
+
+
+def free_wording(program, seed):
+    """Shares of right colours and materials: (of films, of the true ones).  The picture
+    fits the sentence, but for the material, which it does not show."""
+    asked = free_requests(seed)
+    films = program.films([(f"free{i:03d}", text, i, first_of(scene))
+                           for i, (text, scene) in enumerate(asked)])
+    wanted = [(s.colour, s.material) for _, s in asked]
+    return (_named(films, wanted, "free"),
+            _named([true_film(s) for _, s in asked], wanted, "free"))
 
 
 def truth(scenes):
-    return [measure.measure(world.render(s), world.sound(s), s) for s in scenes]
+    return [measure.measure(*true_film(s), s) for s in scenes]
 
 
 def round_trip(model):
@@ -262,41 +314,72 @@ def within_loose(figures):
     bad = [k for k, bound in LOOSE.items()
            if not (figures[k] <= bound if TARGETS[k][3] else figures[k] >= bound)]
     for key in bad:
-        print(f"{TARGETS[key][0]}: {cell(figures[key])}, but must reach {LOOSE[key]}")
+        print(f"{TARGETS[key][0]}: {cell(figures[key])}, but must reach {LOOSE[key]}",
+              file=sys.stderr)
     return not bad
+
+
+def write_json(path, contents):
+    """As JSON, to standard output if the path is "-"; what could not be measured is null."""
+    def known(value):
+        if isinstance(value, dict):
+            return {k: known(v) for k, v in value.items()}
+        return None if isinstance(value, float) and math.isnan(value) else value
+    text = json.dumps(known(contents), indent=2, allow_nan=False) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+        return
+    with open(path, "w") as f:
+        f.write(text)
 
 
 def run(options, folder):
     program = Program(options, folder)
     count = 6 if options.short else options.scenes
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(options.seed)
     scenes = [world.sample_scene(rng) for _ in range(count)]
     films = main_figures(program, scenes)
-    figures = measure.summarize(films)
+    figures, bias = measure.summarize(films), measure.summarize(truth(scenes))
     if not options.short:
         figures.update(other_material(program, scenes))
-        figures.update(without_picture(program, scenes))
-        figures.update(free_wording(program))
+        for found, true in (without_picture(program, scenes),
+                            free_wording(program, options.seed)):
+            figures.update(found)
+            bias.update(true)
         figures["seconds"] = program.seconds()
-    columns = {"films": figures, "truth": measure.summarize(truth(scenes)),
-               "round trip": round_trip(options.model),
+    columns = {"films": figures, "truth": bias, "round trip": round_trip(options.model),
                "chance": measure.chance(films, scenes)}
-    print_table(columns)
+    if options.json != "-":
+        print_table(columns)
     if options.json:
-        with open(options.json, "w") as f:
-            json.dump(dict(scenes=count, options=options.passed, **columns), f, indent=2)
+        write_json(options.json, dict(scenes=count, seed=options.seed,
+                                      options=options.passed, **columns))
     return within_loose(figures) if options.short else True
+
+
+def measure_in(options):
+    """Whether all is well; the films are in a folder that goes afterwards, if none is
+    named."""
+    if options.films:
+        os.makedirs(options.films, exist_ok=True)
+        return run(options, os.path.abspath(options.films))
+    with tempfile.TemporaryDirectory() as folder:
+        return run(options, folder)
+
+
+def stop(*_):
+    raise KeyboardInterrupt
 
 
 def main():
     options = read_options()
-    for name in ("program", "model"):
-        setattr(options, name, os.path.abspath(getattr(options, name)))
-    if options.films:
-        os.makedirs(options.films, exist_ok=True)
-        sys.exit(0 if run(options, os.path.abspath(options.films)) else 1)
-    with tempfile.TemporaryDirectory() as folder:
-        sys.exit(0 if run(options, folder) else 1)
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        sys.exit(0 if measure_in(options) else 1)
+    except KeyboardInterrupt:
+        sys.exit("quality.py: stopped")
+    except OSError as error:
+        sys.exit(f"quality.py: {error.filename or 'a file'}: {error.strerror}")
 
 
 if __name__ == "__main__":
