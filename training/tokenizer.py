@@ -1,17 +1,21 @@
 """A unigram tokenizer in the layout of tokenizer.json, and its encoding in Python.
 
 The vocabulary holds the words of the templates, small and with a capital letter,
-frequent endings, ASCII, and the letters of Latin-1 and Latin Extended-A, which most European
-languages do with.  Other letters, among them those of Romanian and Vietnamese that are
-further up, become the unknown token, one for a run of them."""
+frequent endings, ASCII, and the letters, marks and punctuation of Latin scripts: any Latin
+text has pieces.  Other scripts become the unknown token, one for a run of letters."""
 import json
+import unicodedata
 
 META = "\u2581"             # a word's beginning
 SPECIAL = ["<pad>", "</s>", "<s>", "<unk>"]
 END, UNKNOWN = 1, 3
 ENDINGS = ["s", "es", "ed", "ing", "er", "ly", "en", "y", "ish", "e", "n't", "'s", "st",
            "th", "al", "tion", "re", "un", "in", "an", "on", "or", "ar", "ment", "ful"]
-LATIN = [chr(c) for c in range(0xA1, 0x180) if chr(c).isprintable() and c != 0xAD]
+# Latin-1, Extended-A, Extended-B, letters of African and Azerbaijani spelling, Extended
+# Additional, marks that stand behind their letter, punctuation.
+LATIN = [chr(c) for c in [*range(0xA1, 0xAD), *range(0xAE, 0x250), *range(0x1E00, 0x1F00),
+                          *range(0x300, 0x370)]]
+LATIN += "əɓɔɖɗɛɣɩɲʃʊʋʒʔʼʻ‐‑‒–—―‘’‚“”„†‡•…‰′″‹›⁄€№™−"
 
 
 def vocabulary(words):
@@ -28,6 +32,14 @@ def vocabulary(words):
     for c in LATIN:
         pieces.setdefault(c, -11.0)
     return [[piece, score] for piece, score in pieces.items()]
+
+
+def plain(piece):
+    """The small spelling of a word, and of a letter with marks the letter of ASCII."""
+    if piece.startswith(META):
+        return piece.lower()
+    letter = unicodedata.normalize("NFD", piece)[0]
+    return letter if len(piece) == 1 and letter.isascii() else piece
 
 
 def build(words):

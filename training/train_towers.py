@@ -4,10 +4,11 @@ One video expert learns all noise levels first; then a copy of it takes over the
 ones.  What is minimised: tower_losses.py."""
 import os
 
+import numpy as np
 import torch
 from torch import nn
 
-from . import presets, prompts, store, tokenizer
+from . import presets, prompts, store, tokenizer, world
 from .bridge import Bridge, velocity
 from .latents import Clips
 from .optim import Optimizer
@@ -225,6 +226,18 @@ def train(folder, seconds, seed, clips, blanks, batch, device="cpu", init=None, 
               schedule=lambda progress: flat_then_linear(progress, flat=flat))
 
 
+@torch.no_grad()
+def take_for_plain(rows, pieces, sentences=20000):
+    """Give pieces that no sentence of the templates has, and that are therefore as they
+    began, the rows of their plain spelling: capitals within a sentence, letters with marks."""
+    rng = np.random.default_rng(0)
+    read = {number for _ in range(sentences) for number in
+            pieces.encode(prompts.describe(rng, world.sample_scene(rng)))}
+    for piece, number in pieces.ids.items():
+        if number not in read:
+            rows[number] = rows[pieces.ids.get(tokenizer.plain(piece), number)]
+
+
 def load(folder):
     """(averaged model, tokenizer) of a finished or running training."""
     init = store.load_json(os.path.join(folder, "run.json")).get("init")
@@ -234,4 +247,5 @@ def load(folder):
     if "experts split" not in state["marks"]:
         values = {k: values[k.replace("video_dit_2.", "video_dit.")] for k in values}
     model.load_state_dict(values)
+    take_for_plain(model.text_encoder.shared.weight, pieces)
     return model.eval(), pieces
