@@ -13,14 +13,19 @@
 
 enum { KEEP_DTYPE = 0, ALLOW_DOWN = 1, USE_FP16 = 2, USE_HF32 = 3, FP32_ADD = 4 };
 
+static void require_cube(op *o, int8_t cube, int8_t most, aclDataType dtype)
+{
+    OP_REQUIRE(o, cube >= 0 && cube <= most, "cubeMathType is %d", cube);
+    OP_REQUIRE(o, cube != USE_FP16 || dtype != ACL_FLOAT,
+               "FLOAT multiplied as FLOAT16 is not emulated");
+}
+
 /* Of the inputs `first` and the next, into `out`, which has dtype `wanted` or `other`. */
 static void require_products_or(op *o, int first, aclDataType wanted, aclDataType other,
                                 int8_t cube)
 {
     const view *x = &o->in[first], *w = &o->in[first + 1];
-    OP_REQUIRE(o, cube >= 0 && cube <= 4, "cubeMathType is %d", cube);
-    OP_REQUIRE(o, cube != USE_FP16 || x->dtype != ACL_FLOAT,
-               "FLOAT multiplied as FLOAT16 is not emulated");
+    require_cube(o, cube, FP32_ADD, x->dtype);
     OP_REQUIRE(o, x->dtype == w->dtype, "a product of dtypes %d and %d", (int)x->dtype,
                (int)w->dtype);
     OP_REQUIRE(o, o->out[0].dtype == wanted || o->out[0].dtype == other,
@@ -486,10 +491,7 @@ PHASE_ONE(Convolution, const aclTensor *input, const aclTensor *weight,
                    lengths[i], spatial);
     OP_REQUIRE(o, groups == 1, "groups other than 1 are not emulated");
     OP_REQUIRE(o, !transposed || spatial == 1, "only 1-d transposed is emulated");
-    OP_REQUIRE(o, cubeMathType >= 0 && cubeMathType <= 3, "cubeMathType is %d",
-               cubeMathType);
-    OP_REQUIRE(o, cubeMathType != USE_FP16 || o->in[0].dtype != ACL_FLOAT,
-               "FLOAT multiplied as FLOAT16 is not emulated");
+    require_cube(o, cubeMathType, USE_HF32, o->in[0].dtype);
     OP_REQUIRE(o, cubeMathType != KEEP_DTYPE || o->in[0].dtype != ACL_FLOAT ||
                       keeps_float(),
                "FLOAT with KEEP_DTYPE is not supported");
