@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from . import parallel, precision, store, train_audio_vae, train_video_vae, world
 
 SHARD = 40                  # clips
+TOGETHER = 2                # clips that are encoded at a time: PyTorch convolves one alone
+                            # on a path that takes up to three times as long
 SEEN = 4                    # clips on which the effect of a latent channel is measured,
 NUDGE = 0.2                 # its deviations by which it is moved
 WHITE = 255                 # of the picture that stands for "no picture"
@@ -48,35 +50,40 @@ def condition_clip(picture):
 
 @torch.no_grad()
 def encode(vae, clips, device):
+    """Latents [B, z, T, h, w] of clips [B, 3, F, H, W]."""
     with precision.autocast(device):
         return vae.encode(clips.to(device)).float().cpu().half()
 
 
-def encode_condition(vae, picture, device):
-    """Latents [z, T, h, w] of the condition that begins with `picture` [H, W, 3], u8.
+def encode_conditions(vae, pictures, device):
+    """Latents [B, z, T, h, w] of the conditions that begin with `pictures` [H, W, 3], u8.
 
     Where time still has its full length, the layers look back 10 frames at most; all
     later frames are equal there, so 13 are worked out and the last one is repeated."""
-    clip = condition_clip(picture)[:, :, :13].to(device)
+    clips = torch.cat([condition_clip(p)[:, :, :13] for p in pictures]).to(device)
     encoder, still = vae.encoder, 2 * vae.config["num_res_blocks"] + 1
     with torch.no_grad(), precision.autocast(device):
-        x = encoder.conv_in(clip)
+        x = encoder.conv_in(clips)
         for block in encoder.down_blocks[:still]:
             x = block(x)
         x = torch.cat([x, x[:, :, -1:].expand(-1, -1, world.FRAMES - 13, -1, -1)], 2)
         for block in encoder.down_blocks[still:]:
             x = block(x)
         x = encoder.conv_out(F.silu(encoder.norm_out(encoder.mid_block(x))))
-        return vae.quant_conv(x)[0, :vae.config["z_dim"]].cpu().half()
+        return vae.quant_conv(x)[:, :vae.config["z_dim"]].cpu().half()
 
 
-def encode_clip(vae, scene, device, picture=True):
-    """Latents [z, T, h, w] of the clip and, if it has a picture, of its condition."""
-    frames = world.render(scene)
-    out = dict(video=encode(vae, to_video(frames), device)[0])
-    if picture:
-        out["condition"] = encode_condition(vae, frames[0], device)
-    return out
+def encode_clips(vae, scenes, device, pictures=True):
+    """Latents [n, z, T, h, w] of the clips and, if they have pictures, of their
+    conditions."""
+    parts = []
+    for at in range(0, len(scenes), TOGETHER):
+        frames = [world.render(s) for s in scenes[at:at + TOGETHER]]
+        part = dict(video=encode(vae, torch.cat([to_video(f) for f in frames]), device))
+        if pictures:
+            part["condition"] = encode_conditions(vae, [f[0] for f in frames], device)
+        parts.append(part)
+    return {k: torch.cat([p[k] for p in parts]) for k in parts[0]}
 
 
 @torch.no_grad()
@@ -129,9 +136,8 @@ def cache(folder, clips, blanks, seed, device="cpu"):
         path = _path(folder, kind, shard)
         if os.path.exists(path) or not _claim(path):
             continue
-        parts = [encode_clip(vae, scene(seed, shard * SHARD + i), device, not kind)
-                 for i in range(SHARD)]
-        store.save_checkpoint(path, {k: torch.stack([p[k] for p in parts]) for k in parts[0]})
+        scenes = [scene(seed, shard * SHARD + i) for i in range(SHARD)]
+        store.save_checkpoint(path, encode_clips(vae, scenes, device, not kind))
         print("latents:", kind, shard, flush=True)
     if parallel.rank() > 0:
         return
@@ -139,11 +145,12 @@ def cache(folder, clips, blanks, seed, device="cpu"):
                     for name in ("white", "visibility"))
     if not os.path.exists(white):
         picture = np.full((world.SIZE, world.SIZE, 3), WHITE, np.uint8)
-        store.save_checkpoint(white, dict(condition=encode_condition(vae, picture, device)))
+        store.save_checkpoint(white, dict(
+            condition=encode_conditions(vae, [picture], device)[0]))
     if not os.path.exists(shown):
-        some = torch.stack([encode_clip(vae, scene_of(seed, i), device, False)["video"]
-                            for i in range(SEEN)]).float().to(device)
-        store.save_checkpoint(shown, dict(visibility=visibility(vae, some)))
+        some = encode_clips(vae, [scene_of(seed, i) for i in range(SEEN)], device, False)
+        store.save_checkpoint(shown, dict(
+            visibility=visibility(vae, some["video"].float().to(device))))
 
 
 @torch.no_grad()

@@ -113,10 +113,25 @@ def test_rotated_latents_decode_alike():
 
 def test_short_condition_is_exact():
     vae = train_video_vae.build()
-    picture = world.render(world.sample_scene(np.random.default_rng(0)), [0])[0]
-    long = latents.encode(vae, latents.condition_clip(picture), "cpu")[0]
-    short = latents.encode_condition(vae, picture, "cpu")
+    rng = np.random.default_rng(0)
+    pictures = [world.render(world.sample_scene(rng), [0])[0] for _ in range(3)]
+    long = torch.cat([latents.encode(vae, latents.condition_clip(p), "cpu")
+                      for p in pictures])
+    short = latents.encode_conditions(vae, pictures, "cpu")
+    assert long.shape == short.shape
     assert float((long - short).abs().max()) < 0.05 * float(long.abs().max())
+
+
+def test_clips_keep_their_order():
+    vae = train_video_vae.build()
+    scenes = [latents.scene_of(1, i) for i in range(3)]
+    together = latents.encode_clips(vae, scenes, "cpu")
+    for i, scene in enumerate(scenes):
+        alone = latents.encode_clips(vae, [scene], "cpu")
+        for name, value in alone.items():
+            difference = (together[name][i] - value[0]).abs().max()
+            assert float(difference) < 0.01 * float(value.abs().max()), name
+    assert set(latents.encode_clips(vae, scenes[:1], "cpu", pictures=False)) == {"video"}
 
 
 def test_films_without_a_picture():
