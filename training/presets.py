@@ -38,6 +38,6 @@ PRESETS = {"cpu": CPU, "gpu": GPU}
 
 # Of the hours: for a new model, for one that goes on from an exported one, and for
 # one that goes on with its video encoder free; the rest goes to the cached latents.
-SHARES = {"new": dict(video_vae=0.29, audio_vae=0.12, towers=0.5),
+SHARES = {"new": dict(video_vae=0.25, audio_vae=0.075, towers=0.58),
           "init": dict(video_vae=0.02, audio_vae=0.02, towers=0.86),
           "free": dict(video_vae=0.32, audio_vae=0.02, towers=0.64)}

@@ -1,5 +1,4 @@
 """The training itself: resuming, starting from an export, and small helpers."""
-import resource
 import subprocess
 import sys
 import types
@@ -80,17 +79,6 @@ def test_killed_while_writing(tmp_path):
     store.save_checkpoint(path, dict(step=1))
     (tmp_path / "x.checkpoint.part").write_bytes(b"half a file")
     assert store.load_checkpoint(path) == dict(step=1)
-
-
-def test_freed_memory_is_kept():
-    def faults():
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        for size in (1 << 20, 1 << 24):
-            torch.ones(size).mul(2.0)
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-    faults(), faults()
-    assert faults() < 1000               # 34,000 pages are written
 
 
 def test_orthogonalize():
