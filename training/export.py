@@ -49,7 +49,9 @@ def history(folder, init):
 
 
 def export(folder, target):
-    """Write the model of the run in `folder`, as far as it is trained, to `target`."""
+    """Write the model of the run in `folder`, as far as it is trained, to `target`.
+
+    Returns the bytes of everything in `target`, its card included."""
     init = store.load_json(f"{folder}/run.json").get("init")
     log = history(folder, init)
     video_vae, audio_vae = train_video_vae.load(folder), train_audio_vae.load(folder)
@@ -71,3 +73,4 @@ def export(folder, target):
     size = sum(os.path.getsize(os.path.join(root, name))
                for root, _, names in os.walk(target) for name in names)
     print(f"{target}: {size / 1e6:.2f} MB", flush=True)
+    return size

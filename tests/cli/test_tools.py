@@ -97,6 +97,11 @@ def test_model_in_the_box(run, tmp_path):
     assert defaults["text_only"]
 
 
+def test_model_in_the_box_is_small():
+    files = [path for path in (ROOT / "models/nano").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 20e6
+
+
 def test_installed_program_finds_its_model(tmp_path):
     subprocess.run(["meson", "install", "-C", str(BUILD), "--no-rebuild", "--destdir",
                     str(tmp_path)], check=True, capture_output=True)

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from training import export, latents, parallel, presets, prompts, store, tokenizer, \
+from training import export, latents, parallel, prompts, store, tokenizer, \
     tower_losses, train_audio_vae, train_towers, train_video_vae, world  # noqa: E402
 from training.optim import Optimizer, orthogonalize  # noqa: E402
 from training.trainer import Stage, seed_step  # noqa: E402
@@ -208,13 +208,16 @@ def tiny_run(folder, seconds, init=None):
                        **common)
 
 
+CARD = 12e3     # bytes of the model card, which is written by hand
+
+
 @pytest.mark.slow
 def test_export_is_a_start(tmp_path, monkeypatch):
     """Train a moment, export, begin again from the export: the same weights, and on."""
     monkeypatch.setattr(latents, "SHARD", 40)
     first, second, model = (str(tmp_path / n) for n in ("first", "second", "model"))
     tiny_run(first, 2.0)
-    export.export(first, model)
+    assert export.export(first, model) + CARD < 20e6
     began, pieces = train_towers.build(model)
     ended, _ = train_towers.load(first)
     for name, value in ended.state_dict().items():
@@ -227,11 +230,3 @@ def test_export_is_a_start(tmp_path, monkeypatch):
     assert len(log["runs"]) == 2
     assert pieces.encode("a red ball") == tokenizer.Tokenizer(
         tokenizer.build(prompts.words())).encode("a red ball")
-
-
-def test_sizes():
-    """The model of the cpu preset, as BF16, is below 20 MB."""
-    count = sum(p.numel() for part in (train_video_vae.build(), train_audio_vae.build(),
-                                       train_towers.build()[0]) for p in part.parameters())
-    assert 2 * count < 19.75e6
-    assert presets.VIDEO_DIT["dim"] % presets.BRIDGE["head_dim"] == 0
