@@ -1,0 +1,67 @@
+"""Every step of the training leaves no tensor behind on another device.
+
+No GPU is needed: PyTorch's meta device computes nothing, yet refuses operations on tensors
+of two devices, as a GPU does."""
+import contextlib
+import types
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+import torch.fx.experimental._config as fx  # noqa: E402
+from training import optim, precision, tower_losses, train_audio_vae, train_towers, \
+    train_video_vae, world  # noqa: E402
+
+DEVICE = "meta"
+
+
+@pytest.fixture(autouse=True)
+def meta_device(monkeypatch):
+    """What the meta device lacks: autocast, and values."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(precision, "fast", lambda device: torch.bfloat16)
+    monkeypatch.setattr(torch.Tensor, "__float__", lambda tensor: 1.0)
+    with fx.patch(meta_nonzero_assume_all_nonzero=True):
+        yield
+
+
+def learn(model, losses, *progress):
+    """One step each; Muon's part of it, AdamW's is PyTorch's own."""
+    muon = optim.Optimizer(model.named_parameters(), 0.01, 1e-3).parts[0]
+    own, shared = np.random.default_rng(1), np.random.default_rng(2)
+    for at in progress:
+        losses(own, shared, at)["loss"].backward()
+        muon.step()
+    assert all(p.grad is None or p.grad.device.type == DEVICE for p in model.parameters())
+    assert any(p.grad is not None for p in model.parameters())
+
+
+def test_video_vae():
+    vae = train_video_vae.build().to(DEVICE)
+    learn(vae, train_video_vae.Losses(vae, DEVICE), 0.1)
+
+
+
+def test_audio_vae():
+    vae = train_audio_vae.build().to(DEVICE)
+    learn(vae, train_audio_vae.Losses(vae, DEVICE), 0.1, 0.9)
+
+
+def test_towers():
+    model, pieces = train_towers.build()
+    model.to(DEVICE)
+    rng, count, pictures = np.random.default_rng(0), 200, 100
+    clips = types.SimpleNamespace(
+        pictures=pictures, scenes=[world.sample_scene(rng) for _ in range(count)],
+        video=torch.zeros(count, 16, 13, 8, 8).half(), audio=torch.zeros(count, 16, 102).half(),
+        condition=torch.zeros(pictures, 16, 13, 8, 8).half(),
+        white=torch.zeros(16, 13, 8, 8).half(), cells=torch.zeros(count, 13, 8, 8),
+        slots=torch.zeros(count, 102), visibility=torch.ones(16))
+    losses = tower_losses.Losses(model, clips, pieces, 2, DEVICE)
+    learn(model, losses, 0.0, 0.5 * tower_losses.ALONE, 0.3)
+    losses.split = True
+    learn(model, losses, 0.8, 0.8, 0.8)
+    held_out = losses.check(types.SimpleNamespace(step=200))
+    assert {value.device.type for value in held_out.values()} == {DEVICE}
