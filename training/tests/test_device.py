@@ -1,4 +1,4 @@
-"""Every step of the training leaves no tensor behind on another device.
+"""No step of the training leaves a tensor behind on another device.
 
 No GPU is needed: PyTorch's meta device computes nothing, yet refuses operations on tensors
 of two devices, as a GPU does."""
@@ -28,7 +28,7 @@ def meta_device(monkeypatch):
 
 
 def learn(model, losses, *progress):
-    """One step each; Muon's part of it, AdamW's is PyTorch's own."""
+    """A step at each progress; Muon's part of it, AdamW's is PyTorch's own."""
     muon = optim.Optimizer(model.named_parameters(), 0.01, 1e-3).parts[0]
     own, shared = np.random.default_rng(1), np.random.default_rng(2)
     for at in progress:
@@ -43,7 +43,6 @@ def test_video_vae():
     learn(vae, train_video_vae.Losses(vae, DEVICE), 0.1)
 
 
-
 def test_audio_vae():
     vae = train_audio_vae.build().to(DEVICE)
     learn(vae, train_audio_vae.Losses(vae, DEVICE), 0.1, 0.9)
@@ -52,16 +51,18 @@ def test_audio_vae():
 def test_towers():
     model, pieces = train_towers.build()
     model.to(DEVICE)
-    rng, count, pictures = np.random.default_rng(0), 200, 100
+    rng, pictures, count = np.random.default_rng(0), 100, 200
+    video = torch.zeros(count, 16, 13, 8, 8).half()
     clips = types.SimpleNamespace(
         pictures=pictures, scenes=[world.sample_scene(rng) for _ in range(count)],
-        video=torch.zeros(count, 16, 13, 8, 8).half(), audio=torch.zeros(count, 16, 102).half(),
-        condition=torch.zeros(pictures, 16, 13, 8, 8).half(),
-        white=torch.zeros(16, 13, 8, 8).half(), cells=torch.zeros(count, 13, 8, 8),
-        slots=torch.zeros(count, 102), visibility=torch.ones(16))
+        video=video, condition=video[:pictures], white=video[0], cells=video[:, 0],
+        audio=torch.zeros(count, 16, world.SLOTS).half(), slots=torch.zeros(count, world.SLOTS),
+        visibility=torch.ones(16))
     losses = tower_losses.Losses(model, clips, pieces, 2, DEVICE)
     learn(model, losses, 0.0, 0.5 * tower_losses.ALONE, 0.3)
     losses.split = True
     learn(model, losses, 0.8, 0.8, 0.8)
+    for expert in (model.video_dit, model.video_dit_2):
+        assert any(p.grad is not None for p in expert.parameters())
     held_out = losses.check(types.SimpleNamespace(step=200))
     assert {value.device.type for value in held_out.values()} == {DEVICE}
