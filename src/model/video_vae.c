@@ -62,6 +62,15 @@ static void add_slot(binder *b, pf_vae_causal *conv)
         (pf_vae_slot){.channels = conv->in, .keep = conv->keep, .shrink = b->shrink};
 }
 
+/* A slot for what a level of the encoder makes in a step. */
+static void add_held(binder *b, pf_vae_level *level)
+{
+    int frames = (int)level->frames / (level->resamples_time ? 2 : 1);
+    level->held = b->coder->slots++;
+    b->coder->slot[level->held] =
+        (pf_vae_slot){.channels = level->out, .keep = frames, .shrink = b->shrink};
+}
+
 /* 3x3x3. */
 static pf_status bind_causal(binder *b, pf_vae_causal *conv, int64_t out, int64_t in,
                              const char *stem)
@@ -164,11 +173,13 @@ static pf_status bind_down_level(binder *b, pf_vae_level *level, int *next)
     for (int j = 0; j < level->count; j++, in = level->out)
         PF_TRY(bind_residual(b, &level->block[j], in, level->out,
                              stem_of(name, "encoder.down_blocks.%d", (*next)++)));
-    if (!level->resamples)
-        return PF_OK;
-    b->shrink = 2 * level->shrink;      /* space is halved before time */
-    return bind_resample(b, level, level->out, 2,
-                         stem_of(name, "encoder.down_blocks.%d", (*next)++));
+    if (level->resamples) {
+        b->shrink = 2 * level->shrink;  /* space is halved before time */
+        PF_TRY(bind_resample(b, level, level->out, 2,
+                             stem_of(name, "encoder.down_blocks.%d", (*next)++)));
+    }
+    add_held(b, level);
+    return PF_OK;
 }
 
 static pf_status bind_encoder(pf_video_vae *vae, pf_error *error)

@@ -82,6 +82,36 @@ static pf_status conv_in(pf_vae_run *run, const pf_tensor *frames, const pf_tens
     return PF_OK;
 }
 
+/* The output of the levels that are still: as it was held. */
+static pf_status take_held(pf_vae_run *run, const pf_vae_level *level, pf_tensor *x)
+{
+    pf_tensor held = run->cache[level->held];
+    PF_TRY(pf_ops_map(run->ops, held.shape[0], held.shape[1], held.shape[2],
+                      held.shape[3], x));
+    return pf_op_copy(run->ops, &(pf_copy_args){.from = held, .to = *x});
+}
+
+/* frames [3, n, H, W] to x, the output of the last level. */
+static pf_status down_levels(pf_vae_run *run, const pf_tensor *frames, pf_tensor *x)
+{
+    const pf_vae_coder *coder = run->coder;
+    if (run->still > 0) {
+        PF_TRY(take_held(run, &coder->level[run->still - 1], x));
+    } else {
+        PF_TRY(pf_ops_map(run->ops, coder->conv_in.out, frames->shape[1], run->height,
+                          run->width, x));
+        PF_TRY(conv_in(run, frames, x));
+    }
+    for (int i = run->still; i < coder->levels; i++) {
+        const pf_vae_level *level = &coder->level[i];
+        PF_TRY(down_level(run, level, x));
+        if (i + 1 == run->still_next)
+            PF_TRY(pf_op_copy(run->ops, &(pf_copy_args){
+                .from = *x, .to = run->cache[level->held]}));
+    }
+    return PF_OK;
+}
+
 /* x [3, n, H, W] to y [z, 1, h, w]: the mean rows of the posterior. */
 static pf_status encode_step(pf_vae_run *run, const pf_tensor *x, const pf_tensor *y)
 {
@@ -89,11 +119,7 @@ static pf_status encode_step(pf_vae_run *run, const pf_tensor *x, const pf_tenso
     const pf_vae_coder *coder = run->coder;
     int64_t z = y->shape[0];
     pf_tensor map, moments, posterior;
-    PF_TRY(pf_ops_map(ops, coder->conv_in.out, x->shape[1], run->height, run->width,
-                      &map));
-    PF_TRY(conv_in(run, x, &map));
-    for (int i = 0; i < coder->levels; i++)
-        PF_TRY(down_level(run, &coder->level[i], &map));
+    PF_TRY(down_levels(run, x, &map));
     PF_TRY(pf_vae_mid_forward(run, &map));
     PF_TRY(pf_ops_map(ops, 2 * z, 1, y->shape[2], y->shape[3], &moments));
     PF_TRY(pf_vae_normed_conv(run, &coder->norm_out, &coder->conv_out, &map, NULL,
@@ -106,29 +132,56 @@ static pf_status encode_step(pf_vae_run *run, const pf_tensor *x, const pf_tenso
 
 /* --- the film ------------------------------------------------------------------------- */
 
+/* What the first levels of the encoder see of the film. */
+typedef struct view {
+    int64_t reach;              /* frames of the past that an output depends on */
+    int64_t frame;              /* frames of the film for one of an output */
+} view;
+
 /* Each convolution over time looks back (kernel - 1) = 2 of its own input frames. */
-int64_t pf_vae_encoder_reach(const pf_vae_coder *encoder)
+static view view_of_levels(const pf_vae_coder *encoder, int levels)
 {
-    int64_t reach = 2, frame = 1;       /* conv_in; film frames a frame here */
-    for (int i = 0; i < encoder->levels; i++) {
+    view v = {.reach = 2, .frame = 1};  /* conv_in */
+    for (int i = 0; i < levels; i++) {
         const pf_vae_level *level = &encoder->level[i];
-        reach += 2 * 2 * level->count * frame;
+        v.reach += 2 * 2 * level->count * v.frame;
         if (level->resamples_time) {
-            reach += 2 * frame;
-            frame *= 2;
+            v.reach += 2 * v.frame;
+            v.frame *= 2;
         }
     }
-    return reach + (2 * 2 * 2 + 2) * frame;     /* mid block, conv_out */
+    return v;
 }
 
-/* True where latent j sees the same frames as latent j - 1, so that it and all
- * caches are what they were. */
-static bool repeats(const pf_video_vae *vae, const pf_video_encode *args, int64_t j)
+static view view_of_latent(const pf_vae_coder *encoder)
 {
-    int64_t time = vae->info.time;
+    view v = view_of_levels(encoder, encoder->levels);
+    v.reach += (2 * 2 * 2 + 2) * v.frame;       /* mid block, conv_out */
+    return v;
+}
+
+/* True where all that is seen in step j is alike, and was so in step j - 1, so that
+ * outputs and caches are what they were. */
+static bool repeats(const pf_video_encode *args, int64_t time, view v, int64_t j)
+{
     int64_t begin = args->constant_from > 1 ? args->constant_from : 1;
-    int64_t oldest = time * (j - 1) - pf_vae_encoder_reach(&vae->encoder);
-    return j > 1 && oldest >= begin && time * j < args->constant_to;
+    int64_t oldest = time * (j - 2) + v.frame - v.reach;
+    return oldest >= begin && time * j < args->constant_to;
+}
+
+static bool latent_repeats(const pf_video_vae *vae, const pf_video_encode *args, int64_t j)
+{
+    return repeats(args, vae->info.time, view_of_latent(&vae->encoder), j);
+}
+
+/* How many levels repeat in step j; those after them see more of the past. */
+static int still_levels(const pf_video_vae *vae, const pf_video_encode *args, int64_t j)
+{
+    int count = 0;
+    while (count < vae->encoder.levels &&
+           repeats(args, vae->info.time, view_of_levels(&vae->encoder, count + 1), j))
+        count++;
+    return count;
 }
 
 static void repeat_latent(const pf_vae_planes *out)
@@ -150,6 +203,8 @@ static pf_status encode_group(pf_vae_stream *stream, const pf_video_encode *args
     pf_vae_planes in = {.data = frames, .count = 3 * count,
                         .pitch = args->height * args->width,
                         .height = args->height, .width = args->width};
+    stream->still = still_levels(stream->vae, args, j);
+    stream->still_next = still_levels(stream->vae, args, j + 1);
     if (!stream->ops->dry)
         PF_TRY(args->source(args->user, first, count, frames, stream->ops->error));
     return pf_vae_stream_step(stream, &in, count, out, 1);
@@ -167,7 +222,7 @@ static pf_status encode_film(pf_vae_stream *stream, const pf_video_encode *args,
                              .height = height, .width = width};
         if (!stream->ops->dry)
             out.data = args->mean + j * height * width;
-        if (!repeats(stream->vae, args, j))
+        if (!latent_repeats(stream->vae, args, j))
             PF_TRY(encode_group(stream, args, j, frames, &out));
         else if (!stream->ops->dry)
             repeat_latent(&out);

@@ -58,6 +58,7 @@ typedef struct pf_vae_level {
     pf_layer resample;                  /* 3x3 in space */
     bool resamples_time;
     pf_vae_causal time_conv;
+    int held;                           /* encoder: slot of the output of a step */
 } pf_vae_level;
 
 typedef struct pf_vae_slot {
@@ -89,9 +90,6 @@ pf_status pf_vae_config_read(const json_t *config, const char *name,
 /* Original (Wan) to diffusers names; see pf_weights_rename. */
 bool pf_vae_translate_name(const char *from, char *to, size_t to_bytes);
 
-/* Frames of the past on which one output of the encoder depends. */
-int64_t pf_vae_encoder_reach(const pf_vae_coder *encoder);
-
 /* --- blocks (video_vae_blocks.c) --------------------------------------------- */
 
 /* One step of one tile through a coder. */
@@ -101,6 +99,7 @@ typedef struct pf_vae_run {
     const pf_vae_coder *coder;
     pf_tensor *cache;                   /* by slot: [channels, keep, h, w] */
     bool first;                         /* the step of frame 0 */
+    int still, still_next;              /* pf_vae_stream */
     int64_t height, width;              /* of the tile, in pixels */
     pf_tensor latents;                  /* decoder: what it is asked to decode */
 } pf_vae_run;
@@ -154,6 +153,9 @@ typedef struct pf_vae_stream {
     pf_vae_tile *tiles;                 /* [rows * columns] */
     float *staging;                     /* input of one tile; NULL in a dry run */
     bool started;
+    int still;                          /* encoder: levels whose output is that of the
+                                         * step before, and so need no computing */
+    int still_next;                     /* the same of the next step */
 } pf_vae_stream;
 
 typedef struct pf_vae_stream_spec {

@@ -157,6 +157,7 @@ static pf_status step_tile(pf_vae_stream *stream, pf_vae_tile *tile,
     pf_vae_run run = {
         .ops = ops, .vae = stream->vae, .coder = stream->coder, .cache = tile->cache,
         .first = !stream->started, .height = tile->height, .width = tile->width,
+        .still = stream->still, .still_next = stream->still_next,
     };
     int64_t in_shape[4] = {in->count / in_frames, in_frames,
                            tile->height / stream->in_shrink,

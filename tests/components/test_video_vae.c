@@ -733,20 +733,25 @@ static void make_constant(bench *b, int64_t from, int64_t to)
             b->film[i] = 0.0f;
 }
 
-static void check_constant(const model *m, int64_t from, int64_t end, int64_t moved)
+/* `moved` of the `frames` frames are asked for, and at most `work` of the FLOPs of all
+ * are spent. */
+static void check_constant(const model *m, int64_t frames, int64_t from, int64_t end,
+                           int64_t moved, double work)
 {
     bench b;
     bench_open(&b, m, &diffusers, NULL);
     const pf_video_vae_info *info = pf_video_vae_get_info(b.vae);
-    bench_film(&b, 141, 2 * info->space, info->space, 9);
+    bench_film(&b, frames, 2 * info->space, info->space, 9);
     make_constant(&b, from, end);
-    size_t bytes = (size_t)(m->z * (140 / info->time + 1) * 2) * sizeof(float);
+    size_t bytes = (size_t)(m->z * ((frames - 1) / info->time + 1) * 2) * sizeof(float);
     float *all = encode(&b, (pf_video_encode){0});
-    assert_int_equal(b.moved, 141);
+    double flops = b.ops.cost.flops;
+    assert_int_equal(b.moved, frames);
     float *some = encode(&b, (pf_video_encode){.constant_from = from,
                                                .constant_to = end});
     assert_int_equal(b.moved, moved);
     assert_memory_equal(all, some, bytes);
+    assert_true(b.ops.cost.flops <= work * flops);
     pf_free(all);
     pf_free(some);
     bench_close(&b);
@@ -755,12 +760,19 @@ static void check_constant(const model *m, int64_t from, int64_t end, int64_t mo
 static void test_constant_stretch(void **state)
 {
     (void)state;
-    /* The past of 112 frames: latents 0 to 29 and what follows the stretch. */
-    check_constant(&stock, 1, 141, 117);
-    check_constant(&stock, 0, 141, 117);
-    check_constant(&stock, 1, 140, 121);
-    check_constant(&stock, 7, 139, 125);
-    check_constant(&stock, 60, 141, 141);
+    /* The past of 112 frames: latents 0 to 29 and what follows the stretch; the levels
+     * are still after 2, 4 ... of the steps. */
+    check_constant(&stock, 141, 1, 141, 117, 0.21);
+    check_constant(&stock, 141, 0, 141, 117, 0.21);
+    check_constant(&stock, 141, 1, 140, 121, 0.24);
+    check_constant(&stock, 141, 7, 139, 125, 0.27);
+    check_constant(&stock, 141, 60, 141, 141, 0.62);
+    check_constant(&stock, 141, 130, 141, 141, 1.0);
+    for (int64_t from = 1; from <= 4; from++) {
+        check_constant(&stock, 49, from, 49, 49, 0.62);
+        check_constant(&shallow, 49, from, 48, 49, 0.6);
+        check_constant(&deep, 49, from, 49, 49, 0.6);
+    }
 }
 
 /* --- tiles --------------------------------------------------------------------------------- */
