@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from . import parallel, precision, store, train_audio_vae, train_video_vae, world
 
 SHARD = 40                  # clips
-TOGETHER = 2                # clips that are encoded at a time: PyTorch convolves one alone
-                            # on a path that takes up to three times as long
+TOGETHER = {"cpu": 2}       # clips that are encoded at a time (elsewhere a whole shard): on
+                            # a processor PyTorch convolves one alone on a path that takes
+                            # up to three times as long
 SEEN = 4                    # clips on which the effect of a latent channel is measured,
 NUDGE = 0.2                 # its deviations by which it is moved
 WHITE = 255                 # of the picture that stands for "no picture"
@@ -76,9 +77,9 @@ def encode_conditions(vae, pictures, device):
 def encode_clips(vae, scenes, device, pictures=True):
     """Latents [n, z, T, h, w] of the clips and, if they have pictures, of their
     conditions."""
-    parts = []
-    for at in range(0, len(scenes), TOGETHER):
-        frames = [world.render(s) for s in scenes[at:at + TOGETHER]]
+    parts, together = [], TOGETHER.get(device, SHARD)
+    for at in range(0, len(scenes), together):
+        frames = [world.render(s) for s in scenes[at:at + together]]
         part = dict(video=encode(vae, torch.cat([to_video(f) for f in frames]), device))
         if pictures:
             part["condition"] = encode_conditions(vae, [f[0] for f in frames], device)

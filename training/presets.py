@@ -33,7 +33,7 @@ BRIDGE = dict(_class_name="DualTowerConditionalBridge", visual_layers=6, audio_l
 
 # `batch` is that of the towers, of each process.
 CPU = dict(processes=2, threads=1, clips=2000, blanks=600, batch=8, device="cpu")
-GPU = dict(processes=1, threads=8, clips=50000, blanks=15000, batch=256, device="cuda")
+GPU = dict(processes=1, threads=8, clips=12000, blanks=3600, batch=256, device="cuda")
 PRESETS = {"cpu": CPU, "gpu": GPU}
 
 # Of the hours: for a new model, for one that goes on from an exported one, and for

@@ -6,7 +6,9 @@ What a film without a picture looks like is decided by the text where noise is s
 To learn that takes very many sentences, more than there is time for with whole clips.
 So at first only the text encoder learns, by being asked what sentences say (`Reader`);
 then come beginnings of films without a picture, a few latent frames without sound; then
-whole clips beside these.  Towers that listen to the text already begin with the last."""
+whole clips beside these.  Towers that listen to the text already begin with the last, and
+their text encoder is asked no more: the reader, which is in no model, would begin anew
+and lead it astray."""
 import math
 
 import numpy as np
@@ -60,6 +62,7 @@ class Losses:
         self.batch, self.device = batch, device
         self.reading_until, self.alone_until = (0.0, 0.0) if listens \
             else (ONLY_READING, ALONE)
+        self.asks = not listens
         self.split = False
         self.nothing = [pieces.encode(t) for t in ("", "<unk>", prompts.NEGATIVE)]
         self.nothing[1] = [tokenizer.UNKNOWN, tokenizer.END]
@@ -151,8 +154,10 @@ class Losses:
                 weighted_square(audio, hiss - sound, loud))
 
     def __call__(self, own, shared, progress):
-        reading = self.reading(own, progress)
-        values = dict(loss=READING * reading, reading=reading)
+        values = dict(loss=0.0)
+        if self.asks:
+            reading = self.reading(own, progress)
+            values = dict(loss=READING * reading, reading=reading)
         if progress < self.reading_until:
             return values
         beginning = self.beginning(own, progress)

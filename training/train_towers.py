@@ -221,9 +221,10 @@ def train(folder, seconds, seed, clips, blanks, batch, device="cpu", init=None, 
     data = Clips(folder, clips, blanks, seed, device)
     listens = init is not None and not new_text
     losses = Losses(model, data, pieces, batch, device, listens)
-    flat = 0.2 if listens else 0.45     # towers that know their world need no long search
+    # Towers that know their world need no long search, and forget it in large steps.
+    flat, most = (0.2, 0.5) if listens else (0.45, 1.0)
     stage.run(losses, before=split_experts(losses), watch=losses.check,
-              schedule=lambda progress: flat_then_linear(progress, flat=flat))
+              schedule=lambda progress: most * flat_then_linear(progress, flat=flat))
 
 
 @torch.no_grad()

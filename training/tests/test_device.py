@@ -48,17 +48,19 @@ def test_audio_vae():
     learn(vae, train_audio_vae.Losses(vae, DEVICE), 0.1, 0.9)
 
 
-def test_towers():
-    model, pieces = train_towers.build()
-    model.to(DEVICE)
-    rng, pictures, count = np.random.default_rng(0), 100, 200
-    video = torch.zeros(count, 16, 13, 8, 8).half()
-    clips = types.SimpleNamespace(
+def some_clips(pictures=100, count=200):
+    rng, video = np.random.default_rng(0), torch.zeros(count, 16, 13, 8, 8).half()
+    return types.SimpleNamespace(
         pictures=pictures, scenes=[world.sample_scene(rng) for _ in range(count)],
         video=video, condition=video[:pictures], white=video[0], cells=video[:, 0],
         audio=torch.zeros(count, 16, world.SLOTS).half(), slots=torch.zeros(count, world.SLOTS),
         visibility=torch.ones(16))
-    losses = tower_losses.Losses(model, clips, pieces, 2, DEVICE)
+
+
+def test_towers():
+    model, pieces = train_towers.build()
+    model.to(DEVICE)
+    losses = tower_losses.Losses(model, some_clips(), pieces, 2, DEVICE)
     learn(model, losses, 0.0, 0.5 * tower_losses.ALONE, 0.3)
     losses.split = True
     learn(model, losses, 0.8, 0.8, 0.8)
@@ -66,3 +68,13 @@ def test_towers():
         assert any(p.grad is not None for p in expert.parameters())
     held_out = losses.check(types.SimpleNamespace(step=200))
     assert {value.device.type for value in held_out.values()} == {DEVICE}
+
+
+def test_towers_that_listen():
+    """Whole clips at once, and the reader, which no model has, is not asked."""
+    model, pieces = train_towers.build()
+    model.to(DEVICE)
+    losses = tower_losses.Losses(model, some_clips(), pieces, 2, DEVICE, listens=True)
+    learn(model, losses, 0.0)
+    assert all(p.grad is None for p in model.reader.parameters())
+    assert any(p.grad is not None for p in model.audio_dit.parameters())
