@@ -37,7 +37,7 @@ QUICK = {"prompt": "A red ball bounces.", "size": "48x32", "num_frames": 9,
          "num_inference_steps": 2, "seed": 7}
 # One that takes a few seconds, so that something can happen meanwhile.
 SLOW = {"prompt": "A long way to go.", "size": "160x96", "num_frames": 33,
-        "num_inference_steps": 40, "seed": 9}
+        "num_inference_steps": 100, "seed": 9}
 
 
 def png(width=80, height=64):

@@ -393,7 +393,7 @@ def test_sync_is_cancelled_when_its_client_goes_away(server):
     again = server.request("POST", "/v1/videos/sync", QUICK,
                            {"Idempotency-Key": "come-back"})
     assert again.headers["x-video-id"] == kept and again.body == server.film(kept)
-    running = leave(server, json.dumps(SLOW))
+    running = leave(server, json.dumps({**SLOW, "num_inference_steps": 1000}))
     assert server.wait(running)["error"]["code"] == "cancelled"
 
 

@@ -208,7 +208,7 @@ def test_cancel_delete_and_undo(open_page):
 
 def test_reload_and_restart_in_the_middle(open_page):
     page = open_page()
-    video = page.server.create(size="96x64", num_frames=17, num_inference_steps=40)
+    video = page.server.create(size="96x64", num_frames=17, num_inference_steps=200)
     page.browser.refresh()
     page.one(".card .going")
     page.until(lambda: "Step" in page.one(".card .now").text, 20, "a step")
