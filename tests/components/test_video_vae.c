@@ -760,8 +760,8 @@ static void check_constant(const model *m, int64_t frames, int64_t from, int64_t
 static void test_constant_stretch(void **state)
 {
     (void)state;
-    /* The past of 112 frames: latents 0 to 29 and what follows the stretch; the levels
-     * are still after 2, 4 ... of the steps. */
+    /* The past of 112 frames: latents 0 to 29 and what follows the stretch; level 0 is
+     * still from step 5 on, level 1 from step 7 (docs/model/video-vae.md, section 6). */
     check_constant(&stock, 141, 1, 141, 117, 0.21);
     check_constant(&stock, 141, 0, 141, 117, 0.21);
     check_constant(&stock, 141, 1, 140, 121, 0.24);
