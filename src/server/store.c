@@ -12,14 +12,16 @@
 #include "base/json.h"
 #include "base/memory.h"
 
-enum { BUSY_MS = 2000, SCHEMA_VERSION = 1, LEAST_PAGE = 512 };
+enum { BUSY_MS = 2000, SCHEMA_VERSION = 2, LEAST_PAGE = 512 };
 
 struct pf_store {
     sqlite3 *db;
     pthread_mutex_t lock;
 };
 
-static const char schema[] =
+/* From nothing, or from version 1, which has the tables or is about to, to version 2. */
+static const char upgrade[] =
+    "BEGIN IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS videos("
     "  id TEXT PRIMARY KEY, owner TEXT NOT NULL, settings TEXT NOT NULL,"
     "  created REAL NOT NULL, started REAL NOT NULL, completed REAL NOT NULL,"
@@ -31,7 +33,10 @@ static const char schema[] =
     "  id TEXT PRIMARY KEY, url TEXT NOT NULL, body TEXT NOT NULL,"
     "  attempts INTEGER NOT NULL, next REAL NOT NULL) STRICT;"
     "CREATE TABLE IF NOT EXISTS secrets("
-    "  name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;";
+    "  name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;"
+    "ALTER TABLE videos ADD COLUMN fraction REAL NOT NULL DEFAULT 0;"
+    "PRAGMA user_version=2;"
+    "COMMIT;";
 
 /* --- SQLite's ways ---------------------------------------------------------------- */
 
@@ -114,30 +119,31 @@ static pf_status check_size(const char *path, pf_error *error)
                    (long long)bytes, LEAST_PAGE);
 }
 
-static pf_status check_version(pf_store *store, pf_error *error)
+static pf_status read_version(pf_store *store, int *version, pf_error *error)
 {
     sqlite3_stmt *row;
     PF_TRY(prepare(store, "PRAGMA user_version", &row, error));
     int code = step(row);
-    int version = code == SQLITE_ROW ? sqlite3_column_int(row, 0) : -1;
+    *version = code == SQLITE_ROW ? sqlite3_column_int(row, 0) : -1;
     sqlite3_finalize(row);
-    if (version == 0 || version == SCHEMA_VERSION)
-        return PF_OK;
-    if (version < 0)
+    if (code != SQLITE_ROW)
         return fail(store, code, error);
+    if (*version >= 0 && *version <= SCHEMA_VERSION)
+        return PF_OK;
     return pf_fail(error, PF_E_UNSUPPORTED,
                    "the job store is of version %d, but this program knows version %d",
-                   version, SCHEMA_VERSION);
+                   *version, SCHEMA_VERSION);
 }
 
 static pf_status set_up(pf_store *store, pf_error *error)
 {
+    int version;
     sqlite3_busy_timeout(store->db, BUSY_MS);
-    PF_TRY(check_version(store, error));
+    PF_TRY(read_version(store, &version, error));
     PF_TRY(execute(store, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                          "PRAGMA locking_mode=EXCLUSIVE; PRAGMA user_version=1;",
+                          "PRAGMA locking_mode=EXCLUSIVE;",
                    error));
-    return execute(store, schema, error);
+    return version < SCHEMA_VERSION ? execute(store, upgrade, error) : PF_OK;
 }
 
 pf_status pf_store_open(const char *path, pf_store **out, pf_error *error)
@@ -200,6 +206,7 @@ static pf_status read_row(sqlite3_stmt *row, pf_video *video, pf_error *error)
     video->starts = sqlite3_column_int(row, 12);
     copy_column(row, 13, video->idempotency_key, sizeof video->idempotency_key);
     copy_column(row, 14, video->idempotency_hash, sizeof video->idempotency_hash);
+    video->fraction = sqlite3_column_double(row, 15);
     return PF_OK;
 }
 
@@ -238,7 +245,7 @@ static pf_status insert(pf_store *store, const pf_video *v, const char *settings
 {
     sqlite3_stmt *s;
     PF_TRY(prepare(store, "INSERT INTO videos VALUES"
-                          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", &s, error));
+                          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", &s, error));
     bind(s, 1, v->id);
     bind(s, 2, v->owner);
     bind(s, 3, settings);
@@ -254,6 +261,7 @@ static pf_status insert(pf_store *store, const pf_video *v, const char *settings
     sqlite3_bind_int(s, 13, v->starts);
     bind(s, 14, v->idempotency_key);
     bind(s, 15, v->idempotency_hash);
+    sqlite3_bind_double(s, 16, v->fraction);
     return run(store, s, error);
 }
 
@@ -274,7 +282,7 @@ static pf_status update(pf_store *store, const pf_video *v, pf_error *error)
     sqlite3_stmt *s;
     PF_TRY(prepare(store, "UPDATE videos SET started=?, completed=?, status=?,"
                           " error_code=?, error_message=?, bytes=?, run_seconds=?,"
-                          " starts=? WHERE id=?", &s, error));
+                          " starts=?, fraction=? WHERE id=?", &s, error));
     sqlite3_bind_double(s, 1, v->started);
     sqlite3_bind_double(s, 2, v->completed);
     sqlite3_bind_int(s, 3, (int)v->status);
@@ -283,7 +291,8 @@ static pf_status update(pf_store *store, const pf_video *v, pf_error *error)
     sqlite3_bind_int64(s, 6, v->bytes);
     sqlite3_bind_double(s, 7, v->run_seconds);
     sqlite3_bind_int(s, 8, v->starts);
-    bind(s, 9, v->id);
+    sqlite3_bind_double(s, 9, v->fraction);
+    bind(s, 10, v->id);
     return run(store, s, error);
 }
 

@@ -40,6 +40,7 @@ typedef struct pf_video {
     char remixed_from[PF_VIDEO_ID_BYTES];
     int64_t bytes;                      /* of its pictures; at its end, of all its files */
     double run_seconds;                 /* of computing, over all runs */
+    double fraction;                    /* of the film that is done, as told */
     int starts;                         /* runs since a step was last finished; one
                                          * that the server survives is taken back */
     char idempotency_key[PF_IDEMPOTENCY_BYTES];
@@ -58,7 +59,7 @@ typedef struct pf_video {
     double predicted_seconds;
     char stage[24];
     int step, steps;
-    double fraction, seconds_left;      /* seconds_left below 0: unknown */
+    double seconds_left;                /* below 0: unknown */
     char *event;                        /* text of the status event, or NULL; of */
     uint64_t event_version;             /* this version: many readers share it */
     char *preview;                      /* text of the latest one's event, or NULL */

@@ -189,6 +189,14 @@ class Server:
             time.sleep(0.03)
         raise AssertionError(f"still {video}")
 
+    def wait_for_progress(self, video_id, percent):
+        """Until a film that is on its way says so much; what it says."""
+        while (video := self.video(video_id))["progress"] < percent:
+            assert video["status"] in ("queued", "in_progress"), video
+            time.sleep(0.02)
+        assert video["status"] == "in_progress", video
+        return video["progress"]
+
     def film(self, video_id):
         reply = self.get(f"/v1/videos/{video_id}/content")
         assert reply.status == 200, reply.body

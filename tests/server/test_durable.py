@@ -83,8 +83,9 @@ def test_what_is_done_stays_done(start):
     server = start("--rate", "0")
     done, cancelled = server.create(), server.create(**SLOW)
     server.wait(done["id"])
+    server.wait_for_progress(cancelled["id"], 10)
     server.request("POST", f"/v1/videos/{cancelled['id']}/cancel")
-    server.wait(cancelled["id"])
+    assert server.wait(cancelled["id"])["progress"] >= 10
     before = server.get("/v1/videos").json
     film = server.film(done["id"])
     server.restart()
@@ -341,13 +342,38 @@ def saved_step(server, video):
 
 def test_progress_goes_on_where_it_was(start):
     server = start()
-    video = server.create(num_inference_steps=30)
-    while server.video(video["id"])["progress"] < 40:
-        time.sleep(0.02)
+    video = server.create(**SLOW)
+    told = server.wait_for_progress(video["id"], 20)
     server.stop(signal.SIGTERM)
     step = saved_step(server, video)
     server.start()
-    again = server.wait(video["id"], "in_progress", "completed")
-    while again["status"] == "in_progress" and not again["steps"]:
+    again = server.video(video["id"])
+    assert again["status"] == "in_progress" and again["progress"] >= told
+    while not again["steps"]:
         again = server.video(video["id"])
-    assert step > 0 and again["progress"] >= 75 * step / 30
+    assert step > 0 and again["progress"] >= 75 * step / SLOW["num_inference_steps"]
+
+
+def test_a_store_of_the_first_version_is_taken_over(start):
+    server = start()
+    server.wait(server.create()["id"])
+    before = server.get("/v1/videos").json
+    assert server.stop() == 0
+    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as base:
+        base.executescript("ALTER TABLE videos DROP COLUMN fraction; PRAGMA user_version=1;")
+    for _ in range(2):
+        server.start()
+        assert server.get("/v1/videos").json == before
+        assert server.stop() == 0
+
+
+def test_a_store_of_the_first_version_without_tables_is_taken_over(start):
+    """Its program ended between the two steps in which it made one."""
+    server = start()
+    assert server.stop() == 0
+    for name in server.folder.glob("phonofilm.db*"):
+        name.unlink()
+    with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as base:
+        base.executescript("PRAGMA journal_mode=WAL; PRAGMA user_version=1;")
+    server.start()
+    assert server.wait(server.create()["id"])["status"] == "completed"
