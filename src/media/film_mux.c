@@ -197,7 +197,9 @@ static void set_colours(AVCodecContext *encoder, AVFrame *frame)
     encoder->chroma_sample_location = frame->chroma_location = AVCHROMA_LOC_LEFT;
 }
 
-/* CRF 0 would be H.264's lossless mode, which browsers do not play. */
+/* CRF 0 would be H.264's lossless mode, which browsers do not play.  Left alone, x264
+ * lets a frame's bits depend on the processor's kind and on what happens to lie in the
+ * memory that it gets: the same film came out in two versions. */
 static void set_quality(const mux *m, AVDictionary **settings)
 {
     int quality = m->options->quality;
@@ -207,6 +209,8 @@ static void set_quality(const mux *m, AVDictionary **settings)
         av_dict_set(settings, "cpu-used", "4", 0);
         av_dict_set(settings, "row-mt", "1", 0);
         text = quality == 0 ? "1" : NULL;
+    } else {
+        av_dict_set(settings, "x264-params", "cpu-independent=1", 0);
     }
     if (text)
         av_dict_set(settings, "crf", text, 0);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -505,6 +506,58 @@ static void encoding_runs_while_frames_come(void **unused)
     assert_int_equal(count_files(), 0);
 }
 
+/* A film of moving noise and sound; its bytes. */
+static char *noisy_film(const char *name, size_t *bytes)
+{
+    enum { WIDE = 160, HIGH = 96, MANY = 33, RATE = 48000 };
+    static uint8_t rgb[3 * WIDE * HIGH];
+    static float audio[RATE];
+    pf_error error = {0};
+    pf_film *film;
+    char *path = in_folder(name), *data = NULL;
+    pf_film_options options = {.path = path, .video = true, .width = WIDE, .height = HIGH,
+                               .fps = 24, .frames = MANY, .sample_rate = RATE,
+                               .audio_samples = RATE, .quality = -1};
+    uint32_t state = 1;
+    for (int k = 0; k < RATE; k++)
+        audio[k] = 0.1f * (float)sin(0.03 * k);
+    assert_int_equal(pf_film_open(&options, &film, &error), PF_OK);
+    assert_int_equal(pf_film_write_audio(film, audio, RATE, &error), PF_OK);
+    for (int i = 0; i < MANY; i++) {
+        for (size_t k = 0; k < sizeof rgb; k++) {
+            state = state * 1664525 + 1013904223;
+            rgb[k] = (uint8_t)((k / 3 % WIDE + (size_t)i * 3) % 200 + (state >> 27));
+        }
+        assert_int_equal(pf_film_write_frames(film, rgb, 1, &error), PF_OK);
+    }
+    assert_int_equal(pf_film_close(film, &error), PF_OK);
+    assert_int_equal(pf_read_file(path, 1 << 24, &data, bytes, &error), PF_OK);
+    unlink(path);
+    return data;
+}
+
+/* A film is the same whatever lies in the memory that its encoders get. */
+static void films_do_not_depend_on_memory(void **unused)
+{
+    static const char *const names[] = {"f.mp4", "f.webm"};
+    static const int fills[] = {1, 33, 128, 254};
+    (void)unused;
+    for (int i = 0; i < 2; i++) {
+        size_t bytes = 0, wanted_bytes = 0;
+        mallopt(M_PERTURB, 0);
+        char *wanted = noisy_film(names[i], &wanted_bytes);
+        for (size_t k = 0; k < sizeof fills / sizeof fills[0]; k++) {
+            mallopt(M_PERTURB, fills[k]);
+            char *film = noisy_film(names[i], &bytes);
+            assert_int_equal(bytes, wanted_bytes);
+            assert_memory_equal(film, wanted, bytes);
+            pf_free(film);
+        }
+        pf_free(wanted);
+    }
+    mallopt(M_PERTURB, 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -520,6 +573,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(odd_targets_are_refused),
         cmocka_unit_test(films_survive_faults),
         cmocka_unit_test(encoding_runs_while_frames_come),
+        cmocka_unit_test(films_do_not_depend_on_memory),
         cmocka_unit_test(wrong_films_are_refused),
         cmocka_unit_test(too_much_or_nothing_is_refused),
     };
