@@ -178,22 +178,25 @@ class Server:
         assert reply.status == 200, reply.body
         return reply.json
 
-    def wait(self, video_id, *statuses, seconds=120):
-        """Until the status is one of these, or at its end."""
-        statuses = statuses or ("completed", "failed")
+    def wait_until(self, video_id, is_so, seconds=120):
+        """The video, as soon as that is so of it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             video = self.video(video_id)
-            if video["status"] in statuses:
+            if is_so(video):
                 return video
             time.sleep(0.03)
         raise AssertionError(f"still {video}")
 
+    def wait(self, video_id, *statuses, seconds=120):
+        """Until the status is one of these, or at its end."""
+        statuses = statuses or ("completed", "failed")
+        return self.wait_until(video_id, lambda v: v["status"] in statuses, seconds)
+
     def wait_for_progress(self, video_id, percent):
         """Until a film that is on its way says so much; what it says."""
-        while (video := self.video(video_id))["progress"] < percent:
-            assert video["status"] in ("queued", "in_progress"), video
-            time.sleep(0.02)
+        video = self.wait_until(video_id, lambda v: v["progress"] >= percent
+                                or v["status"] in ("completed", "failed"))
         assert video["status"] == "in_progress", video
         return video["progress"]
 
