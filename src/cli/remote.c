@@ -1,12 +1,14 @@
 /* A film by a running server.  See remote.h. */
 #include "cli/remote.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -107,6 +109,30 @@ static int stop_early(void *user, curl_off_t to_come, curl_off_t came, curl_off_
     return seconds_now() - s->interrupted_at > ANSWER_SECONDS;
 }
 
+/* An address of this machine alone: localhost, x.localhost, 127.x.y.z, [::1]. */
+static bool is_here(const char *base)
+{
+    CURLU *parsed = curl_url();
+    char *host = NULL;
+    bool here = false;
+    if (parsed && curl_url_set(parsed, CURLUPART_URL, base, 0) == CURLUE_OK &&
+        curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+        struct in_addr v4;
+        struct in6_addr v6;
+        size_t length = strlen(host);
+        host[length - (length > 0 && host[length - 1] == ']')] = '\0';
+        bool six = host[0] == '[' && inet_pton(AF_INET6, host + 1, &v6) == 1;
+        here = six ? IN6_IS_ADDR_LOOPBACK(&v6)
+               : inet_pton(AF_INET, host, &v4) == 1
+                   ? ntohl(v4.s_addr) >> 24 == 127
+                   : strcasecmp(host, "localhost") == 0 ||
+                         (length > 10 && strcasecmp(host + length - 10, ".localhost") == 0);
+    }
+    curl_free(host);
+    curl_url_cleanup(parsed);
+    return here;
+}
+
 /* METHOD on PATH; true when there was an answer, whatever it says. */
 static bool call(session *s, const char *method, const char *path, curl_mime *body)
 {
@@ -118,6 +144,8 @@ static bool call(session *s, const char *method, const char *path, curl_mime *bo
     s->why[0] = '\0';
     snprintf(url, sizeof url, "%s%s", s->base, path);
     curl_easy_setopt(s->curl, CURLOPT_URL, url);
+    if (is_here(s->base))               /* no proxy of the environment reaches it */
+        curl_easy_setopt(s->curl, CURLOPT_PROXY, "");
     curl_easy_setopt(s->curl, CURLOPT_HTTPGET, 1L);
     if (body)
         curl_easy_setopt(s->curl, CURLOPT_MIMEPOST, body);

@@ -386,3 +386,28 @@ def test_the_server_restarts_meanwhile(start, tmp_path):
     process.stderr.close()
     assert (tmp_path / "slow.mp4").read_bytes() == server.film(video)
     assert server.video(video)["size"] == "96x64"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1.2.3"])
+def test_no_proxy_for_this_machine(server, tmp_path, host):
+    film = tmp_path / "a.mp4"
+    environment = {**os.environ, "http_proxy": "http://127.0.0.1:9",
+                   "ALL_PROXY": "http://127.0.0.1:9", "NO_PROXY": "", "no_proxy": ""}
+    done = subprocess.run(
+        [str(PROGRAM), "generate", "--server", f"http://{host}:{server.port}", *FLAGS,
+         "-o", str(film)], capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == (1 if host == "127.1.2.3" else 0), done.stderr
+    assert "127.0.0.1" not in done.stderr   # where the proxy is; nobody listens on 127.1.2.3
+
+
+@pytest.mark.parametrize("spared", ["", "films.example,other.example"])
+def test_proxies_are_obeyed_elsewhere(pretend, tmp_path, spared):
+    asked = []
+    proxy = pretend({("POST", "/videos"): lambda r: (asked.append(r.path), r.say(400, b"{}"))})
+    environment = {**os.environ, "http_proxy": proxy, "NO_PROXY": spared, "no_proxy": spared}
+    done = subprocess.run(
+        [str(PROGRAM), "generate", "--server", "http://films.example", *FLAGS,
+         "-o", str(tmp_path / "a.mp4")], capture_output=True, text=True, timeout=60,
+        env=environment)
+    assert done.returncode in (1, 2)
+    assert asked == ([] if spared else ["http://films.example/v1/videos"])
