@@ -321,16 +321,20 @@ static void handle_character(pf_http_request *request)
                         "first frame (input_reference of POST /v1/videos)");
 }
 
+/* SHA-256 of the script in the page itself, which adds the slash to "/film": below it the
+ * page's relative addresses would miss. */
+static const char slash_script[] = "b2mapfSqYt22ABhWwB8vD9hYTiJGeVFxd4RoIhsqbUM=";
+
 static void handle_asset(pf_http_request *request)
 {
     const pf_asset *asset = pf_asset_find(request->path);
     pf_http_reply_data(request, 200, asset->type, asset->data, asset->bytes);
     pf_http_set(request, "Cache-Control", "no-cache");
     pf_http_set(request, "Content-Security-Policy",
-                "default-src 'none'; script-src 'self'; style-src 'self'; "
+                "default-src 'none'; script-src 'self' 'sha256-%s'; style-src 'self'; "
                 "img-src 'self' data: blob:; media-src 'self' blob:; "
                 "connect-src 'self'; base-uri 'none'; form-action 'none'; "
-                "frame-ancestors 'none'");
+                "frame-ancestors 'none'", slash_script);
 }
 
 static void handle_health(pf_http_request *request)
@@ -355,11 +359,13 @@ static void handle_ready(pf_http_request *request)
         pf_http_reply_json(request, 200, json_pack("{s:s}", "status", "ready"));
 }
 
+/* Without a Path it is for the folder of /session, as the browser sees that: below the
+ * path of a proxy it does not go to others of the same host. */
 static void set_cookie(pf_http_request *request, const char *value, long seconds)
 {
     bool secure = pf_server_of(request)->options.tls_cert != NULL;
     pf_http_set(request, "Set-Cookie",
-                "phonofilm_session=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%ld%s",
+                "phonofilm_session=%s; HttpOnly; SameSite=Strict; Max-Age=%ld%s",
                 value, seconds, secure ? "; Secure" : "");
 }
 

@@ -1,41 +1,19 @@
 """The site of packaging/nginx.conf in front of the server."""
 import http.client
 import json
-import shutil
+import re
 import socket
 import ssl
-import subprocess
-import time
+import urllib.parse
 
 import pytest
 from conftest import QUICK, SLOW, make_certificate, multipart, png
+from nginx import BELOW, MISSING, NGINX, free_port, nginx
 from tiny_model import ROOT
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(
-    not NGINX, reason="nginx is not installed; Debian has it in nginx-light")
+pytestmark = pytest.mark.skipif(not NGINX, reason=MISSING)
 KEY = "correct-horse-battery"
 NAME = "films.example.com"
-
-AROUND = """
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-{site}
-}}
-"""
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 class Site:
@@ -84,16 +62,8 @@ def site(backend, tmp_path):
             ("http://127.0.0.1:8000", f"http://127.0.0.1:{backend.port}")):
         assert was in text
         text = text.replace(was, becomes)
-    (folder / "nginx.conf").write_text(AROUND.format(folder=folder, site=text))
-    process = subprocess.Popen([NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e",
-                                folder / "error.log", "-g", "daemon off; user root;"])
-    end = time.monotonic() + 20
-    while not (folder / "nginx.pid").exists() and time.monotonic() < end:
-        assert process.poll() is None, (folder / "error.log").read_text()
-        time.sleep(0.05)
-    yield Site(folder, port)
-    process.terminate()
-    assert process.wait(timeout=20) == 0
+    with nginx(folder, text):
+        yield Site(folder, port)
 
 
 def test_create_follow_and_fetch(site):
@@ -153,3 +123,52 @@ def test_the_page_and_its_cookie(site):
     assert status == 200, reply
     evil = {**mine, "Origin": "https://evil.example"}
     assert site.ask("POST", "/v1/videos", body, evil)[0] == 403
+
+
+@pytest.fixture
+def below(backend, tmp_path):
+    """The address of a server below a path."""
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    port = free_port()
+    with nginx(folder, BELOW.format(port=port, backend=backend.port)):
+        yield f"http://127.0.0.1:{port}/film/"
+
+
+def fetch(address, method="GET", body=None, headers=None):
+    """Status, headers and body of what a browser would fetch."""
+    parts = urllib.parse.urlsplit(address)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
+    connection.request(method, parts.path, body, headers or {})
+    reply = connection.getresponse()
+    answer = reply.status, reply.headers, reply.read()
+    connection.close()
+    return answer
+
+
+def test_the_page_below_a_path(below):
+    page = fetch(below)[2].decode()
+    found = re.findall(r'(?:href|src)="([^"#]+)"', page)
+    assert set(found) == {"icon.svg", "style.css", "app.js"}
+    for name in [*found, "openapi.json"]:
+        assert fetch(urllib.parse.urljoin(below, name))[0] == 200, name
+    description = json.loads(fetch(below + "openapi.json")[2])
+    base = urllib.parse.urljoin(below + "openapi.json", description["servers"][0]["url"])
+    assert base == below
+
+
+def test_the_session_below_a_path(below):
+    """Its cookie is for what lies there, and for nothing else of the host."""
+    origin = below[:below.index("/film")]
+    body = json.dumps({"key": KEY})
+    status, headers, _ = fetch(below + "session", "POST", body, {
+        "Content-Type": "application/json", "Origin": origin})
+    assert status == 200 and "path" not in headers["set-cookie"].lower()
+    mine = {"Cookie": headers["set-cookie"].split(";")[0]}
+    assert fetch(below + "v1/videos", headers=mine)[0] == 200
+    form, kind = multipart(QUICK)
+    status, _, reply = fetch(below + "v1/videos", "POST", form,
+                             {**mine, "Origin": origin, "Content-Type": kind})
+    assert status == 200
+    events = below + f"v1/videos/{json.loads(reply)['id']}/events"
+    assert b'"completed"' in fetch(events, headers=mine)[2]

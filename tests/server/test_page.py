@@ -4,6 +4,7 @@ import signal
 
 import pytest
 from conftest import BUILD, QUICK, SLOW, png
+from nginx import BELOW, MISSING, NGINX, free_port, nginx
 
 webdriver = pytest.importorskip("selenium.webdriver",
                                 reason="selenium is not installed (python3-selenium)")
@@ -40,12 +41,12 @@ def browser():
 
 
 class Page:
-    def __init__(self, browser, server):
+    def __init__(self, browser, server, address=None):
         self.browser = browser
         self.server = server
         browser.get_log("browser")
         browser.delete_all_cookies()
-        browser.get(f"http://127.0.0.1:{server.port}/")
+        browser.get(address or f"http://127.0.0.1:{server.port}/")
 
     def all(self, selector):
         """What is seen now; nothing while the page is being replaced."""
@@ -393,3 +394,30 @@ def test_without_an_effect_on_others(open_page):
                         ".map((e) => new URL(e.name).host)")
     assert set(names) == {f"127.0.0.1:{page.server.port}"}
     assert QUICK["prompt"] not in page.browser.page_source
+
+
+@pytest.mark.skipif(not NGINX, reason=MISSING)
+def test_below_a_path(browser, start, tmp_path):
+    """With keys, opened without the slash at its end: signing in, a film, its download."""
+    keys = tmp_path / "keys"
+    keys.write_text(f"alice:{KEY}\n")
+    server = start("--api-key-file", keys, "--rate", "0")
+    port = free_port()
+    with nginx(tmp_path, BELOW.format(port=port, backend=server.port)):
+        page = Page(browser, server, f"http://127.0.0.1:{port}/film")
+        page.until(lambda: browser.current_url.endswith("/film/"))
+        page.one("#key").send_keys(KEY)
+        page.one("#sign-in-form button").click()
+        page.wait_for_text("No films yet.")
+        page.one("#prompt").send_keys("Rain on a roof.")
+        page.one("summary").click()
+        page.set("#steps", 2)
+        page.one("#make").click()
+        page.one(".card video", 40)
+        page.until(lambda: page.script("return document.querySelector('video').readyState") > 0)
+        link = page.one(".card [data-do=download]").get_attribute("href")
+        assert link.startswith(f"http://127.0.0.1:{port}/film/v1/videos/")
+        page.choose("#sign-out")
+        page.one("#key")
+        assert not [line for line in page.complaints() if "app.js" not in line]
+    browser.get("about:blank")

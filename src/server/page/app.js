@@ -1,6 +1,7 @@
 "use strict";
 // The page: a form that makes films, and the films.  It speaks the same /v1/videos
-// interface as everybody else; docs/server.md.
+// interface as everybody else; docs/server.md.  Addresses are relative: a proxy may
+// have the page below any path.
 
 const $ = (id) => document.getElementById(id);
 const PAGE = 24;                        // films of one page of the list
@@ -135,7 +136,7 @@ function facts(video) {
 
 function showFilm(entry) {
   const film = entry.node.querySelector("video");
-  const path = `/v1/videos/${entry.video.id}/content`;
+  const path = `v1/videos/${entry.video.id}/content`;
   film.poster = `${path}?variant=thumbnail`;
   film.src = path;
   film.preload = "metadata";
@@ -263,7 +264,7 @@ function follow() {
   const lives = stream && stream.source.readyState !== EventSource.CLOSED;
   if (!running || (lives && stream.id === running.id)) return;
   closeStream();
-  const source = new EventSource(`/v1/videos/${running.id}/events`);
+  const source = new EventSource(`v1/videos/${running.id}/events`);
   stream = { id: running.id, source };
   source.addEventListener("status", (event) => {
     const video = JSON.parse(event.data);
@@ -286,7 +287,7 @@ async function refresh() {
   clearTimeout(pollTimer);
   let wait = 8000;
   try {
-    const page = await request(`/v1/videos?limit=${PAGE}`);
+    const page = await request(`v1/videos?limit=${PAGE}`);
     merge(page);
     follow();
     const going = [...cards.values()].some((c) => c.video.status === "queued" || c.video.status === "in_progress");
@@ -319,7 +320,7 @@ function merge(page) {
 }
 
 async function showOlder() {
-  const page = await request(`/v1/videos?limit=${PAGE}&after=${oldest}`).catch(() => null);
+  const page = await request(`v1/videos?limit=${PAGE}&after=${oldest}`).catch(() => null);
   if (!page) return;
   for (const video of page.data) {
     const entry = update(video);
@@ -335,7 +336,7 @@ async function act(entry, what, button) {
   const { video } = entry;
   if (what === "cancel") {
     button.disabled = true;
-    await request(`/v1/videos/${video.id}/cancel`, { method: "POST" }).catch(() => null);
+    await request(`v1/videos/${video.id}/cancel`, { method: "POST" }).catch(() => null);
     button.disabled = false;
     refresh();
   } else if (what === "again") {
@@ -355,7 +356,7 @@ async function again(video, button) {
   button.disabled = true;
   try {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0];
-    const made = await request(`/v1/videos/${video.id}/remix`, {
+    const made = await request(`v1/videos/${video.id}/remix`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ prompt: video.prompt, seed }),
@@ -403,7 +404,7 @@ function deleteLater(entry) {
 function deleteNow(id, options = {}) {
   if (!doomed.has(id)) return;
   clearTimeout(doomed.get(id));
-  request(`/v1/videos/${id}`, { method: "DELETE", ...options })
+  request(`v1/videos/${id}`, { method: "DELETE", ...options })
     .catch((error) => {
       if (!(error instanceof Refusal && error.status === 404)) toast("The film could not be deleted.");
     })
@@ -571,7 +572,7 @@ async function make(event) {
   $("make").textContent = "Sending…";
   let wait = 0;
   try {
-    accept(await request("/v1/videos", { method: "POST", body: formFields() }));
+    accept(await request("v1/videos", { method: "POST", body: formFields() }));
     say("The film is in the queue.");
     if (matchMedia("(max-width: 920px)").matches)
       $("films-title").scrollIntoView({ behavior: "smooth", block: "start" });
@@ -598,7 +599,7 @@ async function signIn(event) {
   event.preventDefault();
   const alert = $("sign-in-error");
   alert.hidden = true;
-  const reply = await fetch("/session", {
+  const reply = await fetch("session", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ key: $("key").value }),
@@ -616,7 +617,7 @@ async function signIn(event) {
 }
 
 async function signOut() {
-  await request("/session", { method: "DELETE" }).catch(() => null);
+  await request("session", { method: "DELETE" }).catch(() => null);
   location.reload();
 }
 
@@ -624,14 +625,14 @@ async function signOut() {
 
 async function begin() {
   try {
-    const session = await request("/session");
+    const session = await request("session");
     $("sign-out").hidden = !(session.needs_key && session.signed_in);
     if (session.needs_key && !session.signed_in) {
       askForKey();
       return;
     }
     if (!model) {
-      model = (await request("/v1/models")).data[0];
+      model = (await request("v1/models")).data[0];
       fillForm();
     }
     $("main").hidden = false;
