@@ -13,6 +13,7 @@ typedef struct settings {
     double real;
     uint64_t seed;
     int64_t bytes;
+    cli_list list;
     bool on;
 } settings;
 
@@ -27,6 +28,7 @@ static const cli_option options[] = {
     {CLI_REAL, "real", 0, "X", AT(real), -2, 2, NULL, ""},
     {CLI_SEED, "seed", 0, "N", AT(seed), 0, 0, NULL, ""},
     {CLI_BYTES, "bytes", 0, "SIZE", AT(bytes), 0, 0, NULL, ""},
+    {CLI_LIST, "list", 0, "TEXT", AT(list), 0, 0, NULL, ""},
     {CLI_SWITCH, "on", 0, NULL, AT(on), 0, 0, NULL, ""},
 };
 
@@ -36,10 +38,13 @@ static void check(const cli_parser *parser, const settings *s)
 {
     if (cli_given(parser, "a-text"))
         sink += strlen(s->text);
+    for (int i = 0; i < s->list.count; i++)
+        sink += strlen(s->list.items[i]);
     if ((cli_given(parser, "whole") && (s->whole < 1 || s->whole > 100)) ||
         (cli_given(parser, "choice") && (s->choice < 0 || s->choice > 2)) ||
         (cli_given(parser, "real") && !(s->real >= -2 && s->real <= 2)) ||
-        (cli_given(parser, "bytes") && s->bytes < 1) || cli_given(parser, "on") != s->on)
+        (cli_given(parser, "bytes") && s->bytes < 1) || cli_given(parser, "on") != s->on ||
+        s->list.count > CLI_LIST_MAX)
         abort();
 }
 

@@ -42,8 +42,16 @@ typedef enum cli_kind {
     CLI_SEED,                   /* uint64_t */
     CLI_BYTES,                  /* int64_t: 8G, 500M, 1024; at least `low` */
     CLI_SWITCH,                 /* bool */
-    CLI_CHOICE                  /* int: place in `choices`, "fast|f32|ref" */
+    CLI_CHOICE,                 /* int: place in `choices`, "fast|f32|ref" */
+    CLI_LIST                    /* cli_list: one text each time the flag is given */
 } cli_kind;
+
+enum { CLI_LIST_MAX = 32 };
+
+typedef struct cli_list {
+    const char *items[CLI_LIST_MAX];
+    int count;
+} cli_list;
 
 /* The bound, both ways, of numbers that the library judges: its message is better. */
 #define CLI_UNBOUNDED 1e6

@@ -81,6 +81,10 @@ static void describe(const cli_option *option, char *out, size_t bytes)
     case CLI_CHOICE:
         snprintf(out, bytes, "one of %s", option->choices);
         break;
+    case CLI_LIST:
+        snprintf(out, bytes, "a string, or in a file a list of them, and %d at most",
+                 CLI_LIST_MAX);
+        break;
     default:
         snprintf(out, bytes, "a string");
     }
@@ -108,6 +112,14 @@ static bool store_number_text(const cli_option *option, void *place, const char 
     return store_number(option, place, value);
 }
 
+static bool append(cli_list *list, const char *text)
+{
+    if (list->count == CLI_LIST_MAX)
+        return false;
+    list->items[list->count++] = text;
+    return true;
+}
+
 /* Stores a value given as text; false when it is not acceptable. */
 static bool store(const cli_option *option, void *place, const char *text)
 {
@@ -120,6 +132,8 @@ static bool store(const cli_option *option, void *place, const char *text)
     case CLI_SWITCH:
         *(bool *)place = true;
         return true;
+    case CLI_LIST:
+        return append(place, text);
     case CLI_CHOICE: {
         int index = choice_index(option->choices, text);
         *(int *)place = index;
@@ -214,6 +228,20 @@ static int index_of_key(const cli_parser *parser, const char *key)
     return -1;
 }
 
+static bool store_list(cli_list *list, const json_t *value)
+{
+    size_t index;
+    const json_t *item;
+    list->count = 0;
+    if (json_is_string(value))
+        return append(list, json_string_value(value));
+    json_array_foreach(value, index, item) {
+        if (!json_is_string(item) || !append(list, json_string_value(item)))
+            return false;
+    }
+    return json_is_array(value);
+}
+
 static bool store_json(const cli_option *option, void *place, const json_t *value)
 {
     switch (option->kind) {
@@ -236,6 +264,8 @@ static bool store_json(const cli_option *option, void *place, const json_t *valu
     case CLI_SWITCH:
         *(bool *)place = json_is_true(value);
         return json_is_boolean(value);
+    case CLI_LIST:
+        return store_list(place, value);
     default:
         return json_is_string(value) &&
                store(option, place, json_string_value(value));
@@ -254,6 +284,7 @@ static int take_member(cli_parser *parser, const char *path, const char *key,
     union {
         double real;
         const char *text;
+        cli_list list;
     } unused;                           /* a flag wins, but the file must be right */
     bool given = parser->given[index];
     if (!store_json(option, given ? (void *)&unused : place_of(parser, index), value)) {

@@ -22,6 +22,7 @@ typedef struct settings {
     int port, max_queue, rate, connections;
     double header_timeout;
     int64_t max_upload, retention_bytes, min_free;
+    cli_list allow_origins;
     bool no_auth, quiet;
 } settings;
 
@@ -40,6 +41,8 @@ static const cli_option options[] = {
      "Lines NAME:KEY; each key sees its own films alone"},
     {CLI_SWITCH, "no-auth", 0, NULL, AT(no_auth), 0, 0, NULL,
      "Let everybody in although others than this machine can reach it"},
+    {CLI_LIST, "allow-origin", 0, "ORIGIN", AT(allow_origins), 0, 0, NULL,
+     "Let pages of https://app.example use it from their visitors' browsers; repeatable"},
     {CLI_TEXT, "tls-cert", 0, "FILE.pem", AT(tls_cert), 0, 0, NULL,
      "Certificate; with --tls-key"},
     {CLI_TEXT, "tls-key", 0, "FILE.pem", AT(tls_key), 0, 0, NULL, "Its key"},
@@ -158,6 +161,8 @@ static int serve(const settings *s, const sigset_t *set, pf_engine *engine)
     const pf_server_options server_options = {
         .host = s->host, .port = s->port, .output_dir = s->output_dir,
         .model_name = s->model_name, .key_file = s->key_file, .no_auth = s->no_auth,
+        .allow_origins = s->allow_origins.items,
+        .allow_origin_count = s->allow_origins.count,
         .tls_cert = s->tls_cert, .tls_key = s->tls_key, .max_queue = s->max_queue,
         .max_upload = s->max_upload, .retention = parse_time(s->retention),
         .retention_bytes = s->retention_bytes, .min_free = s->min_free, .rate = s->rate,

@@ -381,7 +381,8 @@ static void add_headers(const pf_http_request *request, struct MHD_Response *res
 {
     const pf_reply *reply = &request->reply;
     bool cached = false;
-    MHD_add_response_header(response, "Content-Type", reply->type);
+    if (reply->type)
+        MHD_add_response_header(response, "Content-Type", reply->type);
     MHD_add_response_header(response, "x-request-id", request->id);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
@@ -398,6 +399,7 @@ static void add_headers(const pf_http_request *request, struct MHD_Response *res
 
 static enum MHD_Result send_reply(pf_http *http, pf_http_request *request)
 {
+    http->options.dress(request);
     struct MHD_Response *response = make_response(request);
     if (!response)
         return MHD_NO;

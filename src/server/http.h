@@ -22,7 +22,7 @@ typedef struct pf_http pf_http;
 typedef struct pf_request_http pf_http_request;
 typedef void (*pf_http_handler)(pf_http_request *request);
 
-enum { PF_HTTP_HEADERS = 8, PF_HTTP_REQUEST_ID_BYTES = 32 };
+enum { PF_HTTP_HEADERS = 14, PF_HTTP_REQUEST_ID_BYTES = 32 };
 
 typedef enum pf_lane {
     PF_LANE_CREATE,                     /* checks with the engine, writes pictures */
@@ -35,7 +35,7 @@ typedef enum pf_lane {
 /* What a handler replies with: text, a part of a file, or a stream. */
 typedef struct pf_reply {
     int status;                         /* 0: there is none yet */
-    const char *type;                   /* Content-Type; static */
+    const char *type;                   /* Content-Type; static, NULL: no content */
     const void *data;                   /* [bytes] */
     char *owned;                        /* memory of `data`, or NULL */
     size_t bytes;
@@ -97,6 +97,8 @@ typedef struct pf_http_options {
     /* Called when the head of a request has come: sets `handler` and `body_limit`, or
      * replies. */
     pf_http_handler route;
+    /* Called when a reply is there and before it is sent: adds headers. */
+    pf_http_handler dress;
     /* Called when a request is over, however it ended. */
     pf_http_handler done;
     void *app;

@@ -109,7 +109,7 @@ static const char *method_of(const pf_http_request *request)
     return strcmp(request->method, "HEAD") == 0 ? "GET" : request->method;
 }
 
-/* NULL after a 404 or 405. */
+/* NULL after a 404, a 405, or the answer to OPTIONS. */
 static const route *find_route(pf_http_request *request)
 {
     char allowed[64] = "", id[PF_VIDEO_ID_BYTES];
@@ -127,7 +127,9 @@ static const route *find_route(pf_http_request *request)
         snprintf(allowed + used, sizeof allowed - used, "%s%s", used ? ", " : "",
                  routes[i].method);
     }
-    if (allowed[0]) {
+    if (allowed[0] && strcmp(request->method, "OPTIONS") == 0) {
+        pf_origins_reply_options(&pf_server_of(request)->origins, request, allowed);
+    } else if (allowed[0]) {
         pf_http_reply_error(request, &(pf_http_fault){405, "method", NULL, 0},
                             "%.20s is not a method of %.200s, which takes %s",
                             request->method, request->path, allowed);
@@ -174,8 +176,9 @@ static const char *identify(const pf_http_request *request)
         return strncasecmp(header, "Bearer ", 7) == 0
                    ? pf_keys_check(&server->keys, header + 7)
                    : NULL;
-    return read_cookie(request, session) ? pf_keys_check_session(&server->keys, session)
-                                         : NULL;
+    return !pf_origins_is_foreign(request) && read_cookie(request, session)
+               ? pf_keys_check_session(&server->keys, session)
+               : NULL;
 }
 
 static void check_key(pf_http_request *request)
@@ -209,9 +212,10 @@ static bool is_local_name(const pf_server *server, const char *host)
     return strlen(server->host) == length && strncmp(server->host, host, length) == 0;
 }
 
-/* A page of somebody else must not use the server through its visitor's browser:
- * neither by a form or a script (Origin), nor by a name of its own that it lets
- * resolve to this machine (Host; with keys that is harmless). */
+/* A page of somebody else must not use the server through its visitor's browser, unless
+ * it is on the list: neither by a form or a script (Origin), nor by a name of its own
+ * that it lets resolve to this machine (Host; with keys that is harmless).  Sessions are
+ * for the server's own page alone. */
 static void check_origin(pf_http_request *request)
 {
     const pf_server *server = pf_server_of(request);
@@ -222,12 +226,14 @@ static void check_origin(pf_http_request *request)
                             "this server is reached as localhost, not as %.100s", host);
         return;
     }
-    if (!origin || strcmp(method_of(request), "GET") == 0)
+    bool listed = pf_origins_allow(&server->origins, request) &&
+                  strcmp(request->path, "/session") != 0;
+    if (!origin || listed || strcmp(method_of(request), "GET") == 0 ||
+        !pf_origins_is_foreign(request))
         return;
-    const char *slashes = strstr(origin, "://");
-    if (!slashes || strcasecmp(slashes + 3, host) != 0)
-        pf_http_reply_error(request, &(pf_http_fault){403, "wrong_origin", NULL, 0},
-                            "pages of %.100s may not use this server", origin);
+    pf_http_reply_error(request, &(pf_http_fault){403, "wrong_origin", NULL, 0},
+                        "pages of %.100s may not use this server; --allow-origin lets "
+                        "them", origin);
 }
 
 /* --- queries ---------------------------------------------------------------------- */
@@ -279,17 +285,22 @@ static size_t film_body(const pf_server *server)
 void pf_routes_choose(pf_http_request *request)
 {
     const pf_server *server = pf_server_of(request);
-    const route *found = find_route(request);
+    check_origin(request);
+    const route *found = request->reply.status == 0 ? find_route(request) : NULL;
     if (!found)
         return;
-    check_origin(request);
-    if (request->reply.status == 0 && found->access == KEYED)
+    if (found->access == KEYED)
         check_key(request);
     request->handler = found->query ? handle_query : found->handler;
     request->body_limit = found->body == SMALL   ? SMALL_BODY
                           : found->body == WORDS ? WORDS_BODY
                                                  : film_body(server);
     request->body_ignored = found->body == IGNORED;
+}
+
+void pf_routes_dress(pf_http_request *request)
+{
+    pf_origins_dress(&pf_server_of(request)->origins, request);
 }
 
 void pf_routes_done(pf_http_request *request)

@@ -358,7 +358,7 @@ static pf_status open_http(pf_server *server, pf_error *error)
                 .host = server->host, .port = o->port, .tls_cert = cert, .tls_key = key,
                 .spool = server->spool, .connections = o->connections,
                 .header_seconds = o->header_seconds, .route = pf_routes_choose,
-                .done = pf_routes_done, .app = server},
+                .dress = pf_routes_dress, .done = pf_routes_done, .app = server},
             &server->http, error);
     if (key)
         explicit_bzero(key, strlen(key));
@@ -380,6 +380,8 @@ static pf_status open_parts(pf_server *server, pf_error *error)
 {
     const pf_server_options *o = &server->options;
     PF_TRY(check_options(server, error));
+    PF_TRY(pf_origins_open(&server->origins, o->allow_origins, o->allow_origin_count,
+                           error));
     PF_TRY(name_model(server, error));
     PF_TRY(copy_text(&server->output_dir, o->output_dir, error));
     PF_TRY(copy_text(&server->host, o->host, error));

@@ -21,6 +21,9 @@ typedef struct pf_server_options {
     const char *model_name;             /* NULL: the name of the model's folder */
     const char *key_file;               /* NAME:KEY lines; NULL: no keys */
     bool no_auth;                       /* without keys beyond loopback, too */
+    const char *const *allow_origins;   /* [allow_origin_count] of other pages that may
+                                         * use it: "https://app.example" */
+    int allow_origin_count;
     const char *tls_cert, *tls_key;     /* PEM files, both or none */
     int max_queue;                      /* films that wait */
     int64_t max_upload;                 /* bytes of a picture */

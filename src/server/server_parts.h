@@ -7,6 +7,7 @@
 
 #include "server/http.h"
 #include "server/keys.h"
+#include "server/origins.h"
 #include "server/server.h"
 #include "server/settings.h"
 
@@ -25,6 +26,7 @@ struct pf_server {
     pf_store *store;
     pf_videos videos;
     pf_keys keys;
+    pf_origins origins;                 /* of other pages that may use it */
     pf_http *http;
     bool has_videos, has_keys;
 
@@ -68,6 +70,7 @@ pf_status pf_webhook_announce(const pf_video *video, pf_delivery *out, pf_error 
 
 /* From the head of a request to its handler (routes.c). */
 void pf_routes_choose(pf_http_request *request);
+void pf_routes_dress(pf_http_request *request);
 void pf_routes_done(pf_http_request *request);
 
 /* Handlers. */
