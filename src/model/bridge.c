@@ -425,12 +425,11 @@ static pf_status pool_frames(const bridge_run *r, const pf_tensor *tokens,
     int64_t kv = tokens->shape[1], frames = pooled->shape[0];
     int heads = r->bridge->info.audio_dim / r->bridge->info.head_dim;
     pf_tensor work, context, probe = pf_tensor_reshape(p->probe, 2, (int64_t[]){1, kv});
-    probe.shape[0] = frames;
-    probe.stride[0] = 0;
     PF_TRY(pf_ops_matrix(r->ops, frames + 2 * tokens->shape[0], kv, &work));
     PF_TRY(pf_ops_matrix(r->ops, frames, kv, &context));
     PF_TRY(pf_op_attend(r->ops, &(pf_attend_args){
-        .x = probe, .condition = *tokens, .q = pf_projection_of(&p->in[0]),
+        .x = pf_tensor_stretch(probe, 0, frames), .condition = *tokens,
+        .q = pf_projection_of(&p->in[0]),
         .k = pf_projection_of(&p->in[1]), .v = pf_projection_of(&p->in[2]),
         .out = pf_projection_of(&p->out), .heads = heads, .groups = (int)frames,
         .scale = 1.0f / sqrtf((float)(kv / heads)), .work = work, .attended = context,

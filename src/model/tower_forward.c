@@ -73,17 +73,14 @@ static pf_status make_factor(pf_ops *ops, pf_tensor scale)
 pf_status pf_tower_modulate(const pf_tower *tower, pf_ops *ops, pf_tower_time *time)
 {
     int64_t shape[3] = {tower->info.layers, PF_MODULATIONS, tower->info.dim};
-    pf_tensor step = pf_tensor_reshape(time->modulation, 3,
-                                       (int64_t[]){1, shape[1], shape[2]});
-    step.shape[0] = shape[0];                   /* the same for every block */
-    step.stride[0] = 0;
+    pf_tensor step = pf_tensor_repeat(time->modulation, 0, tower->info.layers);
     PF_TRY(pf_ops_tensor(ops, 3, shape, &time->blocks));
     PF_TRY(pf_op_binary(ops, &(pf_binary_args){
         .kind = PF_BINARY_ADD, .a = pf_tensor_reshape(tower->modulation, 3, shape),
         .b = step, .y = time->blocks}));
-    pf_tensor scales = pf_tensor_slice(time->blocks, 1, FACTOR_MSA, 2);
-    scales.stride[1] *= FACTOR_MLP - FACTOR_MSA;
-    return make_factor(ops, scales);
+    int64_t behind = PF_MODULATIONS - FACTOR_MSA;
+    pf_tensor scales = pf_tensor_slice(time->blocks, 1, FACTOR_MSA, behind);
+    return make_factor(ops, pf_tensor_every(scales, 1, FACTOR_MLP - FACTOR_MSA));
 }
 
 static pf_status round_time(pf_ops *ops, const pf_tensor *e, const pf_tensor *m)
@@ -134,11 +131,10 @@ static pf_status tap_context(const pf_tower *t, pf_ops *ops,
         .from = *context, .to = pf_tensor_slice(whole, 0, 0, rows)}));
     if (rows < PF_CONTEXT_ROWS) {
         pf_tensor last = pf_tensor_slice(*context, 0, rows - 1, 1);
-        last.shape[0] = PF_CONTEXT_ROWS - rows;
-        last.stride[0] = 0;
+        int64_t missing = PF_CONTEXT_ROWS - rows;
         PF_TRY(pf_op_copy(ops, &(pf_copy_args){
-            .from = last,
-            .to = pf_tensor_slice(whole, 0, rows, PF_CONTEXT_ROWS - rows)}));
+            .from = pf_tensor_stretch(last, 0, missing),
+            .to = pf_tensor_slice(whole, 0, rows, missing)}));
     }
     pf_ops_tap(ops, &whole, "%s.text", tower_name(t));
     pf_ops_rewind(ops, mark);
@@ -412,19 +408,6 @@ static pf_status self_attention(const block_run *r)
         .gate = slot_of(&r->modulation, GATE_MSA), .residual = r->x, .y = r->x});
 }
 
-/* [rows] as [heads, queries, rows]. */
-static pf_tensor bias_of(const pf_tower_text *text, int64_t heads, int64_t queries)
-{
-    pf_tensor bias = text->key_bias;
-    bias.rank = 3;
-    bias.shape[2] = text->rows;
-    bias.stride[2] = 1;
-    bias.shape[0] = heads;
-    bias.shape[1] = queries;
-    bias.stride[0] = bias.stride[1] = 0;
-    return bias;
-}
-
 /* Attention to the text, whose result with `residual` (or null) is y, which may be x.
  * It uses up n and work [groups * n, dim]. */
 static pf_status cross_attention(const block_run *r, pf_tensor n, pf_tensor work,
@@ -439,7 +422,9 @@ static pf_status cross_attention(const block_run *r, pf_tensor n, pf_tensor work
         .kind = PF_NORM_LAYER, .epsilon = (float)info->epsilon, .x = r->x,
         .weight = r->block->norm3_weight, .bias = r->block->norm3_bias, .y = n}));
     if (!pf_tensor_is_null(&text->key_bias))
-        bias = bias_of(text, info->heads, r->x.shape[0] / text->groups);
+        bias = pf_tensor_repeat(
+            pf_tensor_repeat(text->key_bias, 0, r->x.shape[0] / text->groups), 0,
+            info->heads);                       /* [heads, queries, rows] */
     return pf_op_attend(r->ops, &(pf_attend_args){
         .x = n, .kept = kept_of(text, r->index),
         .q = pf_projection_with(&a->q, a->norm_q, not_rotated),
@@ -545,17 +530,11 @@ static pf_status head_modulation(const pf_tower *t, pf_ops *ops,
                                  const pf_tower_time *time, pf_tensor *out)
 {
     int64_t dim = t->info.dim;
-    pf_tensor e = time->embedding;
-    e.rank = 2;                                 /* the same vector for both rows */
-    e.shape[0] = 2;
-    e.shape[1] = dim;
-    e.stride[0] = 0;
-    e.stride[1] = 1;
     PF_TRY(pf_ops_matrix(ops, 2, dim, out));
     PF_TRY(pf_op_binary(ops, &(pf_binary_args){
         .kind = PF_BINARY_ADD,
         .a = pf_tensor_reshape(t->head_modulation, 2, (int64_t[]){2, dim}),
-        .b = e, .y = *out}));
+        .b = pf_tensor_repeat(time->embedding, 0, 2), .y = *out}));
     return make_factor(ops, pf_tensor_slice(*out, 0, 1, 1));
 }
 

@@ -286,14 +286,9 @@ static pf_status spread_bias(const encoding *e, const encoder_block *b)
 static pf_tensor bias_view(const encoding *e)
 {
     int64_t heads = e->config->heads, length = e->length;
-    pf_tensor view = pf_tensor_slice(e->bias_rows, 0, length - 1, 1);
-    view.rank = 3;
-    view.shape[0] = heads;
-    view.shape[1] = view.shape[2] = length;
-    view.stride[0] = 1;
-    view.stride[1] = -heads;
-    view.stride[2] = heads;
-    return view;
+    pf_tensor middle = pf_tensor_slice(e->bias_rows, 0, length - 1, 1);
+    return pf_tensor_as_strided(middle, 3, (int64_t[]){heads, length, length},
+                                (int64_t[]){1, -heads, heads});
 }
 
 static pf_status attend(const encoding *e, const encoder_block *b)

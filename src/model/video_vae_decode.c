@@ -14,9 +14,7 @@ static pf_status level_body(pf_vae_run *run, int i, const pf_tensor *y);
 /* Frames k, k + 2, k + 4 ... */
 static pf_tensor every_second_frame(const pf_tensor *map, int k)
 {
-    pf_tensor half = pf_tensor_slice(*map, 1, k, map->shape[1] / 2);
-    half.stride[1] *= 2;
-    return half;
+    return pf_tensor_every(pf_tensor_slice(*map, 1, k, map->shape[1] - k), 1, 2);
 }
 
 /* y [C, 2n, h, w]: each frame of x makes two, the first from the first half of the

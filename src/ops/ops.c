@@ -217,18 +217,12 @@ static pf_status widen(pf_ops *ops, pf_rope_form form, int64_t each, pf_tensor *
 {
     int64_t rows = table->shape[0], pairs = table->shape[1];
     bool half = form == PF_ROPE_HALF;
-    pf_tensor wide, from = *table;
+    pf_tensor wide, from = pf_tensor_repeat(*table, 1, each);
     PF_TRY(pf_ops_matrix(ops, rows * each, 2 * pairs, &wide));
-    int64_t shape[4] = {rows, each, half ? 2 : pairs, half ? pairs : 2};
-    int64_t stride[4] = {table->stride[0], 0, half ? 0 : 1, half ? 1 : 0};
-    from.rank = 4;
-    for (int i = 0; i < 4; i++) {
-        from.shape[i] = shape[i];
-        from.stride[i] = stride[i];
-    }
+    from = pf_tensor_repeat(from, half ? 2 : 3, 2);
     *table = wide;
     return pf_op_copy(ops, &(pf_copy_args){
-        .from = from, .to = pf_tensor_reshape(wide, 4, shape)});
+        .from = from, .to = pf_tensor_reshape(wide, 4, from.shape)});
 }
 
 pf_status pf_ops_rope_table(pf_ops *ops, pf_rope_form form, pf_rope_table *table)

@@ -98,6 +98,47 @@ pf_tensor pf_tensor_permute(pf_tensor tensor, const int *order)
     return view;
 }
 
+pf_tensor pf_tensor_repeat(pf_tensor tensor, int axis, int64_t count)
+{
+    assert(tensor.rank < PF_MAX_RANK && axis >= 0 && axis <= tensor.rank);
+    for (int i = tensor.rank; i > axis; i--) {
+        tensor.shape[i] = tensor.shape[i - 1];
+        tensor.stride[i] = tensor.stride[i - 1];
+    }
+    tensor.rank++;
+    tensor.shape[axis] = count;
+    tensor.stride[axis] = 0;
+    return tensor;
+}
+
+pf_tensor pf_tensor_stretch(pf_tensor tensor, int axis, int64_t count)
+{
+    assert(axis >= 0 && axis < tensor.rank && tensor.shape[axis] == 1);
+    tensor.shape[axis] = count;
+    tensor.stride[axis] = 0;
+    return tensor;
+}
+
+pf_tensor pf_tensor_every(pf_tensor tensor, int axis, int64_t step)
+{
+    assert(axis >= 0 && axis < tensor.rank && step > 0);
+    tensor.shape[axis] = (tensor.shape[axis] + step - 1) / step;
+    tensor.stride[axis] *= step;
+    return tensor;
+}
+
+pf_tensor pf_tensor_as_strided(pf_tensor tensor, int rank, const int64_t *shape,
+                               const int64_t *stride)
+{
+    assert(rank >= 0 && rank <= PF_MAX_RANK);
+    tensor.rank = rank;
+    for (int i = 0; i < rank; i++) {
+        tensor.shape[i] = shape[i];
+        tensor.stride[i] = stride[i];
+    }
+    return tensor;
+}
+
 pf_tensor pf_tensor_split(pf_tensor tensor, int axis, int64_t outer)
 {
     assert(tensor.rank < PF_MAX_RANK && outer > 0);

@@ -64,6 +64,21 @@ pf_tensor pf_tensor_permute(pf_tensor tensor, const int *order);
  * any stride). */
 pf_tensor pf_tensor_split(pf_tensor tensor, int axis, int64_t outer);
 
+/* Inserts an axis of `count` equal entries (stride 0) in front of `axis`; `axis` may be
+ * the rank, which appends it. */
+pf_tensor pf_tensor_repeat(pf_tensor tensor, int axis, int64_t count);
+
+/* Broadcasts an axis of extent 1 to `count` equal entries (stride 0). */
+pf_tensor pf_tensor_stretch(pf_tensor tensor, int axis, int64_t count);
+
+/* Entries 0, step, 2 * step ... of one axis; step > 0. */
+pf_tensor pf_tensor_every(pf_tensor tensor, int axis, int64_t step);
+
+/* Views memory from the first element on with any shape and strides (in elements, of any
+ * sign).  The caller answers for every address that these reach. */
+pf_tensor pf_tensor_as_strided(pf_tensor tensor, int rank, const int64_t *shape,
+                               const int64_t *stride);
+
 /* "[36, 3, 4, 6]" for messages; out holds at least 128 bytes. */
 void pf_tensor_shape_text(const pf_tensor *tensor, char out[128]);
 

@@ -1,4 +1,4 @@
-/* Errors, memory, faults, files, threads, JSON, element types and tensors. */
+/* Errors, memory, faults, files, threads, JSON and element types. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/thread.h"
-#include "tensor/tensor.h"
+#include "tensor/dtype.h"
 
 /* --- errors ----------------------------------------------------------------- */
 
@@ -300,30 +300,6 @@ static void test_f16_round_trips(void **state)
     assert_int_equal(pf_f32_to_f16(0x1.8p-24f), 0x0002);
 }
 
-static void test_views(void **state)
-{
-    float data[24];
-    char text[128];
-    (void)state;
-    pf_tensor t = pf_tensor_make(data, PF_F32, 3, (int64_t[]){2, 3, 4});
-    assert_int_equal(pf_tensor_count(&t), 24);
-    assert_int_equal(pf_tensor_bytes(&t), 96);
-    pf_tensor row = pf_tensor_slice(t, 1, 2, 1);
-    assert_ptr_equal(row.data, data + 8);
-    assert_false(pf_tensor_is_contiguous(&row));
-    pf_tensor turned = pf_tensor_permute(t, (int[]){2, 0, 1});
-    assert_int_equal(turned.shape[0], 4);
-    assert_int_equal(turned.stride[1], 12);
-    pf_tensor split = pf_tensor_split(t, 2, 2);
-    assert_true(pf_tensor_has_shape(&split, 4, (int64_t[]){2, 3, 2, 2}));
-    assert_int_equal(split.stride[2], 2);
-    assert_true(pf_tensor_is_contiguous(&split));
-    pf_tensor flat = pf_tensor_reshape(t, 1, (int64_t[]){24});
-    assert_int_equal(flat.shape[0], 24);
-    pf_tensor_shape_text(&t, text);
-    assert_string_equal(text, "[2, 3, 4]");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,7 +318,6 @@ int main(void)
         cmocka_unit_test(test_json_members_are_checked),
         cmocka_unit_test(test_bf16_rounds_to_nearest_even),
         cmocka_unit_test(test_f16_round_trips),
-        cmocka_unit_test(test_views),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
