@@ -24,12 +24,4 @@ pf_status pf_fail_memory(pf_error *error, const char *what, unsigned long long b
             return try_status_;                 \
     } while (0)
 
-/* Leaves for a clean-up label when the expression fails; `status` is a local. */
-#define PF_TRY_GOTO(status, label, expression)  \
-    do {                                        \
-        (status) = (expression);                \
-        if ((status) != PF_OK)                  \
-            goto label;                         \
-    } while (0)
-
 #endif

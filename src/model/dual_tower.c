@@ -81,8 +81,7 @@ static pf_status add_scaled(pf_ops *ops, const pf_tensor *x, const pf_tensor *y,
     if (scale != 1.0f)
         PF_TRY(pf_op_unary(ops, &(pf_unary_args){
             .kind = PF_UNARY_AFFINE, .a = scale, .x = *y, .y = *y}));
-    return pf_op_binary(ops, &(pf_binary_args){
-        .kind = PF_BINARY_ADD, .a = *x, .b = *y, .y = *x});
+    return pf_op_add(ops, &(pf_add_args){.a = *x, .b = *y, .y = *x});
 }
 
 /* Both directions read the old tokens. */

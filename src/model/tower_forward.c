@@ -75,9 +75,9 @@ pf_status pf_tower_modulate(const pf_tower *tower, pf_ops *ops, pf_tower_time *t
     int64_t shape[3] = {tower->info.layers, PF_MODULATIONS, tower->info.dim};
     pf_tensor step = pf_tensor_repeat(time->modulation, 0, tower->info.layers);
     PF_TRY(pf_ops_tensor(ops, 3, shape, &time->blocks));
-    PF_TRY(pf_op_binary(ops, &(pf_binary_args){
-        .kind = PF_BINARY_ADD, .a = pf_tensor_reshape(tower->modulation, 3, shape),
-        .b = step, .y = time->blocks}));
+    PF_TRY(pf_op_add(ops, &(pf_add_args){
+        .a = pf_tensor_reshape(tower->modulation, 3, shape), .b = step,
+        .y = time->blocks}));
     int64_t behind = PF_MODULATIONS - FACTOR_MSA;
     pf_tensor scales = pf_tensor_slice(time->blocks, 1, FACTOR_MSA, behind);
     return make_factor(ops, pf_tensor_every(scales, 1, FACTOR_MLP - FACTOR_MSA));
@@ -531,8 +531,7 @@ static pf_status head_modulation(const pf_tower *t, pf_ops *ops,
 {
     int64_t dim = t->info.dim;
     PF_TRY(pf_ops_matrix(ops, 2, dim, out));
-    PF_TRY(pf_op_binary(ops, &(pf_binary_args){
-        .kind = PF_BINARY_ADD,
+    PF_TRY(pf_op_add(ops, &(pf_add_args){
         .a = pf_tensor_reshape(t->head_modulation, 2, (int64_t[]){2, dim}),
         .b = pf_tensor_repeat(time->embedding, 0, 2), .y = *out}));
     return make_factor(ops, pf_tensor_slice(*out, 0, 1, 1));

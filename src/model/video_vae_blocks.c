@@ -105,8 +105,7 @@ static pf_status attend(pf_vae_run *run, const pf_vae_mid *mid, const pf_tensor 
         .x = out, .weight = &mid->proj.weight, .bias = mid->proj.bias,
         .y = projected}));
     pf_tensor added = pf_tokens_as_map(&projected, 1, height, width);
-    return pf_op_binary(ops, &(pf_binary_args){
-        .kind = PF_BINARY_ADD, .a = added, .b = *x, .y = *x});
+    return pf_op_add(ops, &(pf_add_args){.a = added, .b = *x, .y = *x});
 }
 
 pf_status pf_vae_mid_forward(pf_vae_run *run, const pf_tensor *x)

@@ -133,8 +133,7 @@ pf_status pf_op_attention(pf_ops *ops, const pf_attention_args *args)
            {"k", &args->k, false, 2, {lk, d}},
            {"v", &args->v, false, 2, {lk, d}},
            {"out", &args->out, false, 2, {lq, d}},
-           {"bias", &args->bias, true, 3, {heads, lq / groups, lk / groups}},
-           {"log_sum_exp", &args->log_sum_exp, true, 2, {heads, lq}});
+           {"bias", &args->bias, true, 3, {heads, lq / groups, lk / groups}});
     PF_TRY(expect_rows(ops, "attention", "q", &args->q));
     PF_TRY(expect_rows(ops, "attention", "k", &args->k));
     PF_TRY(expect_rows(ops, "attention", "v", &args->v));
@@ -445,12 +444,12 @@ pf_status pf_op_unary(pf_ops *ops, const pf_unary_args *args)
     LAUNCH(ops, unary, pf_unary_args, args);
 }
 
-pf_status pf_op_binary(pf_ops *ops, const pf_binary_args *args)
+pf_status pf_op_add(pf_ops *ops, const pf_add_args *args)
 {
-    PF_TRY(expect_same(ops, "binary", &args->a, &args->y));
-    PF_TRY(expect_same(ops, "binary", &args->b, &args->y));
+    PF_TRY(expect_same(ops, "add", &args->a, &args->y));
+    PF_TRY(expect_same(ops, "add", &args->b, &args->y));
     count(ops, (double)pf_tensor_count(&args->y), 3.0 * tensor_bytes(&args->y));
-    LAUNCH(ops, binary, pf_binary_args, args);
+    LAUNCH(ops, add, pf_add_args, args);
 }
 
 pf_status pf_op_copy(pf_ops *ops, const pf_copy_args *args)

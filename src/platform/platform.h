@@ -92,7 +92,7 @@ typedef enum pf_activation {
     PF_ACTIVATION_SILU              /* x / (1 + exp(-x)) */
 } pf_activation;
 
-/* y = r(residual + r(scale * gate * r(act(r(x W^T + bias)) * mul)))
+/* y = r(residual + r(gate * r(act(r(x W^T + bias)) * mul)))
  * where absent parts are skipped together with their r().
  * x [M, K], y [M, N], mul [M, N], residual [M, N]: rows may be strided, elements
  * of a row are adjacent.  residual may be y itself; mul may be y itself. */
@@ -104,7 +104,6 @@ typedef struct pf_linear_args {
     pf_activation activation;
     pf_tensor mul;                  /* or null */
     pf_tensor gate;                 /* [N], or null */
-    float scale;                    /* 0 or 1: absent */
     pf_tensor residual;             /* or null */
     pf_tensor y;
 } pf_linear_args;
@@ -123,7 +122,6 @@ typedef struct pf_attention_args {
     pf_tensor bias;                 /* [H, Lq, Lk] of every group, any strides (0
                                      * repeats), or null */
     pf_tensor out;
-    pf_tensor log_sum_exp;          /* [H, G*Lq], or null */
 } pf_attention_args;
 
 typedef enum pf_norm_kind {
@@ -259,7 +257,6 @@ typedef struct pf_snake_args {
 typedef enum pf_unary {
     PF_UNARY_SILU,
     PF_UNARY_TANH,
-    PF_UNARY_CLAMP,                 /* to [a, b] */
     PF_UNARY_AFFINE,                /* a * x, then + b (two roundings) */
     PF_UNARY_ROUND_BF16             /* always rounds */
 } pf_unary;
@@ -272,14 +269,11 @@ typedef struct pf_unary_args {
     pf_tensor x, y;
 } pf_unary_args;
 
-typedef enum pf_binary { PF_BINARY_ADD, PF_BINARY_SUBTRACT, PF_BINARY_MULTIPLY } pf_binary;
-
-/* y = r(f(a, b)), same shape, any strides (0 repeats); y may be a or b. */
-typedef struct pf_binary_args {
+/* y = r(a + b), same shape, any strides (0 repeats); y may be a or b. */
+typedef struct pf_add_args {
     pf_numerics numerics;
-    pf_binary kind;
     pf_tensor a, b, y;
-} pf_binary_args;
+} pf_add_args;
 
 /* Classifier-free guidance over the velocities of one modality, every operation
  * rounded to f32 on its own (docs/model/guidance.md):
@@ -348,7 +342,7 @@ enum { PF_TRANSFERS = 3 };
     X(channel_norm, pf_channel_norm_args)               \
     X(snake, pf_snake_args)                             \
     X(unary, pf_unary_args)                             \
-    X(binary, pf_binary_args)                           \
+    X(add, pf_add_args)                                 \
     X(copy, pf_copy_args)                               \
     X(fill, pf_fill_args)                               \
     X(upsample, pf_upsample_args)                       \

@@ -62,7 +62,6 @@ UNARY(Silu, x / (1.0f + expf(-x)))
 UNARY(Tanh, tanhf(x))
 UNARY(Sin, sinf(x))
 UNARY(Exp, expf(x))
-UNARY(Log, logf(x))
 UNARY(Reciprocal, 1.0f / x)
 
 UNARY_RUN(GeluErf, 0.5f * x * (1.0f + erff(x * 0.70710678f)))

@@ -274,8 +274,7 @@ static pf_status golden_tokens(step_case *s, int tower, pf_tensor *x)
         scale = pf_round_bf16(pf_bridge_scale(s->towers.bridge));
     PF_TRY(pf_op_unary(&s->ops, &(pf_unary_args){
         .kind = PF_UNARY_AFFINE, .a = scale, .x = y, .y = y}));
-    return pf_op_binary(&s->ops, &(pf_binary_args){
-        .kind = PF_BINARY_ADD, .a = *x, .b = y, .y = *x});
+    return pf_op_add(&s->ops, &(pf_add_args){.a = *x, .b = y, .y = *x});
 }
 
 /* Block 0 from the golden's own values: a cosine does not see a rounding at the wrong

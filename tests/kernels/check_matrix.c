@@ -27,34 +27,22 @@ typedef struct linear_variant {
     int dtype;                          /* of weight_dtypes */
     bool odd, strided, bias, gate;
     pf_activation activation;
-    float scale;
     int mul, residual;                  /* EXTRA_... */
     bool repeated;                      /* all rows of x are the same memory */
 } linear_variant;
 
 static const linear_variant linear_variants[] = {
-    {0, false, false, false, false, PF_ACTIVATION_NONE, 0.0f,
-     EXTRA_NONE, EXTRA_NONE, false},
-    {1, true, true, true, false, PF_ACTIVATION_NONE, 1.0f,
-     EXTRA_NONE, EXTRA_NONE, false},
-    {2, false, true, true, false, PF_ACTIVATION_GELU_TANH, 0.0f,
-     EXTRA_NONE, EXTRA_NONE, false},
-    {0, true, true, true, true, PF_ACTIVATION_NONE, 0.0f,
-     EXTRA_NONE, EXTRA_Y, false},
-    {1, false, false, true, false, PF_ACTIVATION_SILU, 0.0f,
-     EXTRA_NONE, EXTRA_OWN, false},
-    {0, false, true, false, false, PF_ACTIVATION_GELU_TANH, 0.0f,
-     EXTRA_OWN, EXTRA_NONE, false},
-    {2, true, false, false, false, PF_ACTIVATION_NONE, 0.5f,
-     EXTRA_Y, EXTRA_NONE, false},
-    {1, false, true, true, true, PF_ACTIVATION_GELU_TANH, -1.5f,
-     EXTRA_OWN, EXTRA_OWN, false},
-    {0, true, false, true, false, PF_ACTIVATION_NONE, 0.25f,
-     EXTRA_NONE, EXTRA_Y, false},
-    {2, false, true, false, true, PF_ACTIVATION_SILU, 1.0f,
-     EXTRA_Y, EXTRA_OWN, false},
-    {0, false, false, true, false, PF_ACTIVATION_NONE, 0.0f,
-     EXTRA_NONE, EXTRA_NONE, true},
+    {0, false, false, false, false, PF_ACTIVATION_NONE, EXTRA_NONE, EXTRA_NONE, false},
+    {1, true, true, true, false, PF_ACTIVATION_NONE, EXTRA_NONE, EXTRA_NONE, false},
+    {2, false, true, true, false, PF_ACTIVATION_GELU_TANH, EXTRA_NONE, EXTRA_NONE, false},
+    {0, true, true, true, true, PF_ACTIVATION_NONE, EXTRA_NONE, EXTRA_Y, false},
+    {1, false, false, true, false, PF_ACTIVATION_SILU, EXTRA_NONE, EXTRA_OWN, false},
+    {0, false, true, false, false, PF_ACTIVATION_GELU_TANH, EXTRA_OWN, EXTRA_NONE, false},
+    {2, true, false, false, false, PF_ACTIVATION_NONE, EXTRA_Y, EXTRA_NONE, false},
+    {1, false, true, true, true, PF_ACTIVATION_GELU_TANH, EXTRA_OWN, EXTRA_OWN, false},
+    {0, true, false, true, false, PF_ACTIVATION_NONE, EXTRA_NONE, EXTRA_Y, false},
+    {2, false, true, false, true, PF_ACTIVATION_SILU, EXTRA_Y, EXTRA_OWN, false},
+    {0, false, false, true, false, PF_ACTIVATION_NONE, EXTRA_NONE, EXTRA_NONE, true},
 };
 
 /* Another matrix in the place of mul or residual, or y itself. */
@@ -91,7 +79,6 @@ static void build_linear(trial *t, int shape, int variant)
                                                      : v->strided ? 5 : 0)),
         .weight = trial_weight(t, PF_WEIGHT_LINEAR, source),
         .activation = v->activation,
-        .scale = v->scale,
         .y = inout ? trial_inout(t, "y", y, allowed)
                    : trial_output(t, "y", y, allowed),
     };
@@ -145,21 +132,21 @@ enum {
 
 typedef struct attention_variant {
     int scores, bias;
-    bool strided, log_sum_exp;
+    bool strided;
     int groups;
 } attention_variant;
 
 static const attention_variant attention_variants[] = {
-    {SCORES_PLAIN, BIAS_NONE, false, false, 1},
-    {SCORES_PLAIN, BIAS_FULL, true, true, 2},
-    {SCORES_PLAIN, BIAS_ALL_HEADS, false, true, 1},
-    {SCORES_SMALL, BIAS_ALL_QUERIES, true, false, 1},
-    {SCORES_LARGE, BIAS_NONE, true, true, 1},
-    {SCORES_PLAIN, BIAS_MASK, false, true, 1},
-    {SCORES_PLAIN, BIAS_NONE, true, true, 3},
-    {SCORES_PLAIN, BIAS_ALL_QUERIES, false, false, 2},
-    {SCORES_PLAIN, BIAS_DISTANCE, false, true, 1},
-    {SCORES_SMALL, BIAS_DISTANCE, true, false, 2},
+    {SCORES_PLAIN, BIAS_NONE, false, 1},
+    {SCORES_PLAIN, BIAS_FULL, true, 2},
+    {SCORES_PLAIN, BIAS_ALL_HEADS, false, 1},
+    {SCORES_SMALL, BIAS_ALL_QUERIES, true, 1},
+    {SCORES_LARGE, BIAS_NONE, true, 1},
+    {SCORES_PLAIN, BIAS_MASK, false, 1},
+    {SCORES_PLAIN, BIAS_NONE, true, 3},
+    {SCORES_PLAIN, BIAS_ALL_QUERIES, false, 2},
+    {SCORES_PLAIN, BIAS_DISTANCE, false, 1},
+    {SCORES_SMALL, BIAS_DISTANCE, true, 2},
 };
 
 /* [H, Lq + Lk - 1] numbers, seen as [H, Lq, Lk]: key - query + Lq - 1. */
@@ -268,11 +255,6 @@ static void build_attention(trial *t, int shape, int variant)
     if (v->scores == SCORES_LARGE && s.width >= WIDE)
         copy_keys(t, &t->buffers[0], &t->buffers[1]);
     a->bias = attention_bias(t, v->bias, &s);
-    allowed.floor = 1.0;              /* a logarithm may come near 0 */
-    allowed.cosine = allowed.flips = 0.0;
-    if (v->log_sum_exp)
-        a->log_sum_exp = trial_output(t, "log_sum_exp",
-                                      view_rows(s.heads, queries, gap), allowed);
     t->flops = 4.0 * (double)(queries * s.keys * columns);
 }
 

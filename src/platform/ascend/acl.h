@@ -148,7 +148,6 @@ enum { ACL_OPTIONAL = 0, ACL_NEEDED = 1 };
     ACL_UNARY(X, ACL_NEEDED, Tanh)                                             \
     ACL_UNARY(X, ACL_NEEDED, Sin)                                              \
     ACL_UNARY(X, ACL_NEEDED, Exp)                                              \
-    ACL_UNARY(X, ACL_NEEDED, Log)                                              \
     ACL_UNARY(X, ACL_NEEDED, Reciprocal)                                       \
     ACL_BINARY_ALPHA(X, Add)                                                   \
     ACL_BINARY_ALPHA(X, Sub)                                                   \

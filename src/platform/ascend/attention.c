@@ -80,20 +80,6 @@ static pf_status exponentiate(const attention_run *r, row_block *b)
     return ascend_round_if(r->a, r->args->numerics.round_bf16, p);
 }
 
-static pf_status write_log_sum_exp(const attention_run *r, const row_block *b)
-{
-    const pf_tensor *out = &r->args->log_sum_exp;
-    pf_tensor logarithm;
-    if (pf_tensor_is_null(out))
-        return PF_OK;
-    PF_TRY(ascend_like(r->a, b->sum, &logarithm));
-    PF_TRY(ascend_map(r->a, ASCEND_Log, b->sum, logarithm));
-    pf_tensor to = pf_tensor_slice(*out, 1, query_row(r, b), b->rows);
-    to.rank = 3;
-    to.shape[2] = to.stride[2] = 1;
-    return ascend_combine(r->a, ASCEND_Add, b->most, logarithm, to);
-}
-
 static pf_status weigh(const attention_run *r, const row_block *b)
 {
     const pf_attention_args *args = r->args;
@@ -115,7 +101,6 @@ static pf_status attend_block(const attention_run *r, row_block *b)
     PF_TRY(ascend_temp(r->a, PF_F32, 3, one, &b->sum));
     PF_TRY(score(r, b));
     PF_TRY(exponentiate(r, b));
-    PF_TRY(write_log_sum_exp(r, b));
     return weigh(r, b);
 }
 
@@ -225,31 +210,18 @@ static pf_status write_bias(const attention_run *r, pf_tensor *out)
     return ascend_move(r->a, *bias, pf_tensor_reshape(*out, 3, shape + 1));
 }
 
-static pf_status read_results(const attention_run *r, pf_tensor out, pf_tensor lse)
-{
-    const pf_attention_args *args = r->args;
-    pf_tensor own = pf_tensor_drop_first(pf_tensor_slice(out, 3, 0, r->width));
-    PF_TRY(ascend_move(r->a, own, by_heads(r, args->out)));
-    if (pf_tensor_is_null(&lse))
-        return PF_OK;
-    pf_tensor rows = pf_tensor_reshape(
-        lse, 3, (int64_t[]){r->groups, r->heads, r->queries});
-    return ascend_move(r->a, pf_tensor_permute(rows, (int[]){1, 0, 2}),
-                       pf_tensor_split(args->log_sum_exp, 1, r->groups));
-}
-
-pf_status ascend_fused_attention(ascend *a, const pf_tensor in[4], const pf_tensor out[2],
+pf_status ascend_fused_attention(ascend *a, const pf_tensor in[4], pf_tensor out,
                                  float scale)
 {
     return ascend_launch(a, &(ascend_call){
         .op = ASCEND_FusedInferAttentionScoreV2, .in = {in[0], in[1], in[2], in[3]},
-        .out = {out[0], out[1]}, .number = {in[0].shape[2]}, .real = (double)scale});
+        .out = {out}, .number = {in[0].shape[2]}, .real = (double)scale});
 }
 
 static pf_status attend_fused(const attention_run *r)
 {
     const pf_attention_args *args = r->args;
-    pf_tensor q, k, v, bias, out, lse = {0};
+    pf_tensor q, k, v, bias, out;
     PF_TRY(fused_rows(r, args->q, &q));
     PF_TRY(fused_rows(r, args->k, &k));
     PF_TRY(fused_rows(r, args->v, &v));
@@ -257,13 +229,10 @@ static pf_status attend_fused(const attention_run *r)
     if (is_key_bias(r))
         PF_TRY(add_key_bias(r, q, k));
     PF_TRY(write_bias(r, &bias));
-    if (!pf_tensor_is_null(&args->log_sum_exp))
-        PF_TRY(ascend_temp(r->a, PF_F32, 4,
-                           (int64_t[]){r->groups, r->heads, r->queries, 1}, &lse));
     pf_tensor in[4] = {in_groups(r, q), in_groups(r, k), in_groups(r, v), bias};
-    PF_TRY(ascend_fused_attention(r->a, in, (pf_tensor[]){in_groups(r, out), lse},
-                                  args->scale));
-    return read_results(r, out, lse);
+    PF_TRY(ascend_fused_attention(r->a, in, in_groups(r, out), args->scale));
+    pf_tensor own = pf_tensor_drop_first(pf_tensor_slice(out, 3, 0, r->width));
+    return ascend_move(r->a, own, by_heads(r, args->out));
 }
 
 pf_status ascend_attention(pf_platform *platform, const pf_attention_args *args,

@@ -11,8 +11,6 @@ static pf_status apply(ascend *a, const pf_unary_args *args)
     switch (args->kind) {
     case PF_UNARY_SILU: return ascend_map(a, ASCEND_Silu, args->x, args->y);
     case PF_UNARY_TANH: return ascend_map(a, ASCEND_Tanh, args->x, args->y);
-    case PF_UNARY_CLAMP:
-        return ascend_limit_to(a, args->x, args->a, args->b, args->y);
     case PF_UNARY_AFFINE:
         if (args->a == 1.0f)
             return ascend_shift(a, args->x, args->b, args->y);
@@ -37,14 +35,13 @@ pf_status ascend_unary(pf_platform *platform, const pf_unary_args *args,
     return ascend_round_if(a, args->numerics.round_bf16, args->y);
 }
 
-pf_status ascend_binary(pf_platform *platform, const pf_binary_args *args,
+pf_status ascend_add(pf_platform *platform, const pf_add_args *args,
                         pf_error *error)
 {
-    static const ascend_operator operators[] = {ASCEND_Add, ASCEND_Sub, ASCEND_Mul};
     ASCEND_ENTER(a, platform, error);
     if (ascend_is_empty(&args->y))
         return PF_OK;
-    PF_TRY(ascend_combine(a, operators[args->kind], args->a, args->b, args->y));
+    PF_TRY(ascend_combine(a, ASCEND_Add, args->a, args->b, args->y));
     return ascend_round_if(a, args->numerics.round_bf16, args->y);
 }
 

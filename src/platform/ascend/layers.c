@@ -272,8 +272,7 @@ static pf_status attend(attend_run *r, pf_tensor out)
         PF_TRY(take_kept(r));
     pf_tensor in[4] = {as_bsnd(r, r->narrow[Q]), as_bsnd(r, r->narrow[K]),
                        as_bsnd(r, r->narrow[V])};
-    pf_tensor results[2] = {as_bsnd(r, out)};
-    return ascend_fused_attention(r->a, in, results, r->args->scale);
+    return ascend_fused_attention(r->a, in, as_bsnd(r, out), r->args->scale);
 }
 
 static pf_status attend_fused(attend_run *r)

@@ -9,11 +9,6 @@ typedef struct linear_run {
     pf_tensor value;                    /* [M, N] F32: what there is so far */
 } linear_run;
 
-static bool is_scaled(const pf_linear_args *args)
-{
-    return args->scale != 0.0f && args->scale != 1.0f;
-}
-
 /* May y hold what is on its way to it?  Not if something else is still to be read
  * there, and not if the last operator writes it from another value. */
 static bool y_is_free(const pf_linear_args *args)
@@ -80,26 +75,23 @@ static pf_status activate(linear_run *r)
     return ascend_gelu_tanh(r->a, before, activated);
 }
 
-/* residual + scale * gate * value, with nothing to round between. */
+/* residual + gate * value, with nothing to round between. */
 static pf_status gate_into(linear_run *r)
 {
     const pf_linear_args *args = r->args;
     pf_tensor gate = ascend_along(args->gate, 1, 2);
-    return ascend_multiply_add(r->a, args->residual, (pf_tensor[]){r->value, gate},
-                               is_scaled(args) ? args->scale : 1.0f, args->y);
+    return ascend_multiply_add(r->a, args->residual, (pf_tensor[]){r->value, gate}, 1.0f,
+                               args->y);
 }
 
-static pf_status scale_and_gate(linear_run *r)
+static pf_status multiply_by_gate(linear_run *r)
 {
     const pf_linear_args *args = r->args;
-    bool gate = !pf_tensor_is_null(&args->gate);
-    if (is_scaled(args))
-        PF_TRY(ascend_scale(r->a, r->value, args->scale, r->value));
-    if (gate)
-        PF_TRY(ascend_combine(r->a, ASCEND_Mul, r->value, ascend_along(args->gate, 1, 2),
-                              r->value));
-    return ascend_round_if(r->a, args->numerics.round_bf16 && (gate || is_scaled(args)),
-                           r->value);
+    if (pf_tensor_is_null(&args->gate))
+        return PF_OK;
+    PF_TRY(ascend_combine(r->a, ASCEND_Mul, r->value, ascend_along(args->gate, 1, 2),
+                          r->value));
+    return ascend_round_if(r->a, args->numerics.round_bf16, r->value);
 }
 
 static pf_status finish(linear_run *r)
@@ -115,7 +107,7 @@ static pf_status finish(linear_run *r)
     PF_TRY(ascend_round_if(r->a, round && (mul || args->activation), r->value));
     if (!round && residual && !pf_tensor_is_null(&args->gate))
         return gate_into(r);
-    PF_TRY(scale_and_gate(r));
+    PF_TRY(multiply_by_gate(r));
     if (residual) {
         PF_TRY(ascend_combine(r->a, ASCEND_Add, args->residual, r->value, args->y));
         return ascend_round_if(r->a, round, args->y);

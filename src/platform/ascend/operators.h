@@ -99,9 +99,8 @@ pf_status ascend_rotate(ascend *a, const pf_rope_args *args, pf_tensor y);
 /* Whichever way there is. */
 pf_status ascend_rotate_in_place(ascend *a, const pf_rope_args *args);
 
-/* in: q, k, v [G, L, N, D] BF16 contiguous, and a bias or null; out: like q, and
- * log-sum-exp [G, N, Lq, 1] F32 or null. */
-pf_status ascend_fused_attention(ascend *a, const pf_tensor in[4], const pf_tensor out[2],
+/* in: q, k, v [G, L, N, D] BF16 contiguous, and a bias or null; out: like q. */
+pf_status ascend_fused_attention(ascend *a, const pf_tensor in[4], pf_tensor out,
                                  float scale);
 
 /* The same memory, seen in the same way? */

@@ -412,18 +412,6 @@ static void store_output(const attention *a, const work *w, int64_t head,
     }
 }
 
-static void store_log_sum_exp(const attention *a, const work *w, int64_t head,
-                              int64_t first, int64_t count)
-{
-    const pf_tensor *t = &a->args->log_sum_exp;
-    float *out = t->data;
-    if (!out)
-        return;
-    for (int64_t i = 0; i < count; i++)
-        out[head * t->stride[0] + (first + i) * t->stride[1]] =
-            (float)((double)w->largest[i] * 0.693147180559945 + log((double)w->sum[i]));
-}
-
 /* --- tasks ------------------------------------------------------------------ */
 
 static key_block block_at(const attention *a, int64_t head, int64_t first)
@@ -471,7 +459,6 @@ static void run_task(const attention *a, work *w, int64_t task)
         }
     }
     store_output(a, w, head, first, count);
-    store_log_sum_exp(a, w, head, first, count);
 }
 
 static void run_tasks(void *argument, int64_t begin, int64_t end, int worker)
@@ -534,15 +521,12 @@ pf_status PF_CPU(attention)(pf_platform *platform, const pf_attention_args *args
                             pf_error *error)
 {
     int64_t groups = args->groups > 0 ? args->groups : 1;
-    int64_t queries = args->q.shape[0] / groups;
     for (int64_t i = 0; i < groups; i++) {
         pf_attention_args one = *args;
         one.q = rows_of(&args->q, i, groups);
         one.k = rows_of(&args->k, i, groups);
         one.v = rows_of(&args->v, i, groups);
         one.out = rows_of(&args->out, i, groups);
-        if (!pf_tensor_is_null(&args->log_sum_exp))
-            one.log_sum_exp = pf_tensor_slice(args->log_sum_exp, 1, i * queries, queries);
         PF_TRY(attend_group(platform, &one, error));
     }
     return PF_OK;

@@ -171,7 +171,6 @@ VF_INLINE vf unary_of(const pf_unary_args *a, pf_unary kind, vf x)
     switch (kind) {
     case PF_UNARY_SILU: return vf_silu(x);
     case PF_UNARY_TANH: return vf_tanh(x);
-    case PF_UNARY_CLAMP: return vf_min(vf_set(a->b), vf_max(vf_set(a->a), x));
     case PF_UNARY_AFFINE: return vf_add(vf_mul(vf_set(a->a), x), vf_set(a->b));
     case PF_UNARY_ROUND_BF16: return vf_round_bf16(x);
     }
@@ -198,31 +197,21 @@ pf_status PF_CPU(unary)(pf_platform *platform, const pf_unary_args *args,
     return PF_OK;
 }
 
-VF_INLINE vf binary_of(pf_binary kind, vf a, vf b)
-{
-    switch (kind) {
-    case PF_BINARY_ADD: return vf_add(a, b);
-    case PF_BINARY_SUBTRACT: return vf_sub(a, b);
-    case PF_BINARY_MULTIPLY: return vf_mul(a, b);
-    }
-    return a;
-}
-
-static void binary_piece(const void *args, const float *a, const float *b, float *y,
+static void add_piece(const void *args, const float *a, const float *b, float *y,
                          int64_t n)
 {
-    const pf_binary_args *op = args;
+    const pf_add_args *op = args;
     for (int64_t i = 0; i < n; i += VF_WIDTH) {
-        vf v = binary_of(op->kind, vf_load_part(a + i, n - i), vf_load_part(b + i, n - i));
+        vf v = vf_add(vf_load_part(a + i, n - i), vf_load_part(b + i, n - i));
         vf_store_part(y + i, vf_round_if(v, op->numerics.round_bf16), n - i);
     }
 }
 
-pf_status PF_CPU(binary)(pf_platform *platform, const pf_binary_args *args,
+pf_status PF_CPU(add)(pf_platform *platform, const pf_add_args *args,
                          pf_error *error)
 {
     (void)error;
-    element_job job = {make_walk(&args->y, &args->a, &args->b), binary_piece, args};
+    element_job job = {make_walk(&args->y, &args->a, &args->b), add_piece, args};
     run_elements(platform, &job);
     return PF_OK;
 }

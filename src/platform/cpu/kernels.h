@@ -17,7 +17,7 @@
     X(channel_norm, pf_channel_norm_args)               \
     X(snake, pf_snake_args)                             \
     X(unary, pf_unary_args)                             \
-    X(binary, pf_binary_args)                           \
+    X(add, pf_add_args)                                 \
     X(copy, pf_copy_args)                               \
     X(fill, pf_fill_args)                               \
     X(upsample, pf_upsample_args)

@@ -38,10 +38,8 @@ typedef struct epilogue {
     const float *bias, *gate, *mul, *residual;
     int64_t mul_stride, residual_stride, y_stride;
     float *y;
-    float scale;
     pf_activation activation;
     bool round;
-    bool modulate;                  /* gate or scale is there */
 } epilogue;
 
 static const float *address(const pf_tensor *t)
@@ -51,7 +49,6 @@ static const float *address(const pf_tensor *t)
 
 static epilogue make_epilogue(const pf_linear_args *args)
 {
-    bool scaled = args->scale != 0.0f && args->scale != 1.0f;
     return (epilogue){
         .bias = address(&args->bias),
         .gate = address(&args->gate),
@@ -61,10 +58,8 @@ static epilogue make_epilogue(const pf_linear_args *args)
         .residual_stride = args->residual.stride[0],
         .y_stride = args->y.stride[0],
         .y = args->y.data,
-        .scale = scaled ? args->scale : 1.0f,
         .activation = args->activation,
         .round = args->numerics.round_bf16,
-        .modulate = scaled || !pf_tensor_is_null(&args->gate),
     };
 }
 
@@ -82,12 +77,8 @@ VF_INLINE void finish_vector(const epilogue *e, vf v, int64_t m, int64_t n,
     if (e->mul)
         v = vf_round_if(vf_mul(v, vf_load_part(e->mul + m * e->mul_stride + n, lanes)),
                         e->round);
-    if (e->modulate) {
-        v = vf_mul(v, vf_set(e->scale));
-        if (e->gate)
-            v = vf_mul(v, vf_load_part(e->gate + n, lanes));
-        v = vf_round_if(v, e->round);
-    }
+    if (e->gate)
+        v = vf_round_if(vf_mul(v, vf_load_part(e->gate + n, lanes)), e->round);
     if (e->residual) {
         const float *residual = e->residual + m * e->residual_stride + n;
         v = vf_round_if(vf_add(vf_load_part(residual, lanes), v), e->round);

@@ -54,9 +54,6 @@ static void attend(const attention_row *r)
     }
     for (int64_t i = 0; i < r->width; i++)
         out[i] = round_if(round, out[i] / sum);
-    if (!pf_tensor_is_null(&a->log_sum_exp))
-        row_of(&a->log_sum_exp, r->head)[r->query * a->log_sum_exp.stride[1]] =
-            most + logf(sum);
 }
 
 static void attend_rows(void *argument, int64_t begin, int64_t end, int worker)

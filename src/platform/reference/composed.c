@@ -10,8 +10,8 @@ pf_status reference_sum_first(pf_platform *platform, pf_norm_args *args, pf_erro
         return PF_OK;
     args->x = args->sum;
     args->plus = args->sum = (pf_tensor){0};
-    return platform->table.binary(platform, &(pf_binary_args){
-        .numerics = args->numerics, .kind = PF_BINARY_ADD, .a = x, .b = plus,
+    return platform->table.add(platform, &(pf_add_args){
+        .numerics = args->numerics, .a = x, .b = plus,
         .y = args->x}, error);
 }
 

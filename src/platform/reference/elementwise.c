@@ -72,7 +72,6 @@ static float unary(const pf_unary_args *a, float x)
     switch (a->kind) {
     case PF_UNARY_SILU: return reference_silu(x);
     case PF_UNARY_TANH: return tanhf(x);
-    case PF_UNARY_CLAMP: return x < a->a ? a->a : x > a->b ? a->b : x;
     case PF_UNARY_AFFINE: return a->a * x + a->b;
     case PF_UNARY_ROUND_BF16: return pf_round_bf16(x);
     }
@@ -181,20 +180,10 @@ pf_status reference_snake(pf_platform *platform, const pf_snake_args *args,
 
 /* --- two operands ----------------------------------------------------------- */
 
-static float binary(pf_binary kind, float a, float b)
-{
-    switch (kind) {
-    case PF_BINARY_ADD: return a + b;
-    case PF_BINARY_SUBTRACT: return a - b;
-    case PF_BINARY_MULTIPLY: return a * b;
-    }
-    return a;
-}
-
-static void binary_blocks(void *argument, int64_t begin, int64_t end, int worker)
+static void add_blocks(void *argument, int64_t begin, int64_t end, int worker)
 {
     (void)worker;
-    const pf_binary_args *args = argument;
+    const pf_add_args *args = argument;
     int64_t as = last_stride(&args->a), bs = last_stride(&args->b);
     int64_t ys = last_stride(&args->y);
     for (int64_t i = begin; i < end; i++) {
@@ -202,18 +191,17 @@ static void binary_blocks(void *argument, int64_t begin, int64_t end, int worker
         const float *a = address(&args->a, &at), *b = address(&args->b, &at);
         float *y = address(&args->y, &at);
         for (int64_t j = 0; j < at.count; j++)
-            y[j * ys] = round_if(args->numerics.round_bf16,
-                                 binary(args->kind, a[j * as], b[j * bs]));
+            y[j * ys] = round_if(args->numerics.round_bf16, a[j * as] + b[j * bs]);
     }
 }
 
-pf_status reference_binary(pf_platform *platform, const pf_binary_args *args,
+pf_status reference_add(pf_platform *platform, const pf_add_args *args,
                            pf_error *error)
 {
     (void)error;
-    pf_binary_args copy = *args;
+    pf_add_args copy = *args;
     pf_pool_for(platform->pool, blocks_in(&args->y), grain_of(&args->y),
-                binary_blocks, &copy);
+                add_blocks, &copy);
     return PF_OK;
 }
 

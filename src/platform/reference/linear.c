@@ -46,7 +46,6 @@ static void finish(const pf_linear_args *a, int64_t m, int64_t n, float product)
 {
     bool round = a->numerics.round_bf16;
     bool mul = !pf_tensor_is_null(&a->mul), gate = !pf_tensor_is_null(&a->gate);
-    bool scale = a->scale != 0.0f && a->scale != 1.0f;
     float y = product;
     if (!pf_tensor_is_null(&a->bias))
         y += element_of(&a->bias, n);
@@ -57,12 +56,8 @@ static void finish(const pf_linear_args *a, int64_t m, int64_t n, float product)
         y *= row_of(&a->mul, m)[n];
     if (mul || a->activation != PF_ACTIVATION_NONE)
         y = round_if(round, y);
-    if (scale)
-        y *= a->scale;
     if (gate)
-        y *= element_of(&a->gate, n);
-    if (scale || gate)
-        y = round_if(round, y);
+        y = round_if(round, y * element_of(&a->gate, n));
     if (!pf_tensor_is_null(&a->residual))
         y = round_if(round, row_of(&a->residual, m)[n] + y);
     row_of(&a->y, m)[n] = y;
