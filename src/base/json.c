@@ -8,7 +8,9 @@
 
 #include "base/fault.h"
 #include "base/file.h"
+#include "base/kind.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 static pthread_once_t allocator_once = PTHREAD_ONCE_INIT;
 static _Thread_local bool exhausted;    /* an allocation of this parse failed */
@@ -31,8 +33,11 @@ pf_status pf_json_parse(const char *text, size_t bytes, const char *name,
                         json_t **out, pf_error *error)
 {
     json_error_t detail;
+    size_t mark = pf_text_mark(text, bytes);
     pthread_once(&allocator_once, set_allocator);
     exhausted = false;
+    text += mark;
+    bytes -= mark;
     *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
                       &detail);
     if (exhausted) {                    /* jansson calls that a syntax error, or nothing */
@@ -42,9 +47,20 @@ pf_status pf_json_parse(const char *text, size_t bytes, const char *name,
     }
     if (*out)
         return PF_OK;
+    const char *encoding = pf_text_other_encoding(text, bytes);
+    if (encoding)
+        return pf_fail(error, PF_E_MODEL, "%s is %s, but must be UTF-8", name, encoding);
     return pf_fail(error, PF_E_MODEL,
                    "%s is not valid JSON: %s (line %d, column %d)", name,
                    detail.text, detail.line, detail.column);
+}
+
+/* Not JSON that is wrong somewhere, but another thing. */
+static bool is_another_kind(const char *text, size_t bytes, char kind[PF_KIND_BYTES])
+{
+    size_t begin = pf_text_mark(text, bytes);
+    begin += strspn(text + begin, " \t\r\n");
+    return text[begin] != '{' && text[begin] != '[' && pf_kind_describe(text, bytes, kind);
 }
 
 pf_status pf_json_load(const char *path, size_t max_bytes, json_t **out,
@@ -54,7 +70,10 @@ pf_status pf_json_load(const char *path, size_t max_bytes, json_t **out,
     size_t bytes = 0;
     *out = NULL;
     PF_TRY(pf_read_file(path, max_bytes, &text, &bytes, error));
+    char kind[PF_KIND_BYTES];
     pf_status status = pf_json_parse(text, bytes, path, out, error);
+    if (status == PF_E_MODEL && is_another_kind(text, bytes, kind))
+        pf_fail(error, status, "%s is %s", path, kind);
     pf_free(text);
     return status;
 }

@@ -11,12 +11,13 @@
 
 #include "base/error.h"
 
-/* Parses `bytes` bytes; `name` (a file name) is for the message.  Release with
- * json_decref.  Failures are PF_E_MODEL. */
+/* Parses `bytes` bytes, a byte order mark aside; `name` (a file name) is for the message.
+ * Release with json_decref.  Failures are PF_E_MODEL. */
 pf_status pf_json_parse(const char *text, size_t bytes, const char *name,
                         json_t **out, pf_error *error);
 
-/* Reads and parses a file of at most `max_bytes`. */
+/* Reads and parses a file of at most `max_bytes`; one that is something else is named for
+ * what it is. */
 pf_status pf_json_load(const char *path, size_t max_bytes, json_t **out,
                        pf_error *error);
 

@@ -19,6 +19,7 @@
 #include "cli/targets.h"
 #include "media/film.h"
 #include "media/picture.h"
+#include "media/text_file.h"
 
 enum { MAX_PROMPT_INPUT = 1 << 20 };
 
@@ -181,27 +182,26 @@ static int complain(const char *text)
     return EXIT_WRONG;
 }
 
-static int fail_memory(const char *what)
-{
-    fprintf(stderr, "phonofilm: out of memory: %s\n", what);
-    return EXIT_FAILED;
-}
-
+/* Texts that come from files, in whatever way, may begin with a byte order mark. */
 static int read_prompt(generation *g)
 {
+    g->s.prompt = pf_text_file_begin(g->s.prompt);
+    g->s.negative_prompt = pf_text_file_begin(g->s.negative_prompt);
     if (!g->s.prompt || strcmp(g->s.prompt, "-") != 0)
         return EXIT_DONE;
     if (isatty(STDIN_FILENO) && !g->s.quiet)
         fputs("phonofilm: type the prompt; Ctrl-D on an empty line ends it\n", stderr);
-    g->prompt_text = malloc(MAX_PROMPT_INPUT + 1);
-    if (!g->prompt_text)
-        return fail_memory("prompt");
-    size_t bytes = fread(g->prompt_text, 1, MAX_PROMPT_INPUT, stdin);
-    if (ferror(stdin))
-        return complain("cannot read the prompt from standard input");
+    pf_error error = {0};
+    size_t bytes = 0;
+    pf_status status = pf_text_file_read(NULL, "the prompt on standard input",
+                                         MAX_PROMPT_INPUT, &g->prompt_text, &bytes, &error);
+    if (status != PF_OK) {
+        cli_fail(status, &error);
+        return status == PF_E_MEMORY ? EXIT_FAILED : EXIT_WRONG;
+    }
     if (memchr(g->prompt_text, '\0', bytes))
         return complain("the prompt on standard input holds a NUL byte");
-    while (bytes > 0 && g->prompt_text[bytes - 1] == '\n')
+    while (bytes > 0 && strchr("\r\n", g->prompt_text[bytes - 1]))
         bytes--;
     g->prompt_text[bytes] = '\0';
     g->s.prompt = g->prompt_text;
@@ -713,7 +713,7 @@ static void clean_up(generation *g)
     pf_picture_free(&g->last);
     pf_state_free(&g->resume);
     free(g->film_path);
-    free(g->prompt_text);
+    pf_text_file_free(g->prompt_text);
     cli_parser_close(&g->parser);
 }
 

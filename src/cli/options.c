@@ -2,14 +2,15 @@
 #include <argp.h>
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "media/text_file.h"
 
-enum { FIRST_LONG_KEY = 1000 };
+enum { FIRST_LONG_KEY = 1000, MAX_CONFIG_BYTES = 16 << 20 };
 
 static int choice_index(const char *choices, const char *text)
 {
@@ -304,20 +305,22 @@ static int take_member(cli_parser *parser, const char *path, const char *key,
 int cli_parse_config(cli_parser *parser, const char *path)
 {
     json_error_t detail;
-    struct stat info;
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
-        fprintf(stderr, "phonofilm: --config %s: it is a folder\n", path);
+    pf_error error = {0};
+    char *text = NULL, name[PATH_MAX + 16];
+    size_t bytes = 0;
+    snprintf(name, sizeof name, "--config %s", path);
+    if (pf_text_file_read(path, name, MAX_CONFIG_BYTES, &text, &bytes, &error) != PF_OK) {
+        fprintf(stderr, "phonofilm: %s\n", error.message);
         return EXIT_WRONG;
     }
-    json_t *config = json_load_file(path, JSON_REJECT_DUPLICATES, &detail);
+    json_t *config = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &detail);
+    pf_text_file_free(text);
     json_decref(parser->config);
     parser->config = config;
-    if (!config && detail.line > 0)
-        fprintf(stderr, "phonofilm: --config %s, line %d: %s\n", path, detail.line,
-                detail.text);
+    if (!config)
+        fprintf(stderr, "phonofilm: %s, line %d: %s\n", name, detail.line, detail.text);
     else if (!json_is_object(config))
-        fprintf(stderr, "phonofilm: --config %s: %s\n", path,
-                config ? "not a JSON object" : detail.text);
+        fprintf(stderr, "phonofilm: %s: not a JSON object\n", name);
     if (!json_is_object(config))
         return EXIT_WRONG;
     const char *key;

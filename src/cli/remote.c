@@ -14,10 +14,12 @@
 
 #include "cli/cli.h"
 #include "media/part_file.h"
+#include "media/text_file.h"
 
 enum {
     MAX_REPLY = 4 << 20,
     MAX_KEY = 512,
+    MAX_KEY_FILE = 1 << 20,
     CONNECT_SECONDS = 10,
     PATIENCE_SECONDS = 60,              /* for a server that does not answer */
     ANSWER_SECONDS = 5,                 /* for one, after Ctrl-C */
@@ -411,14 +413,15 @@ static int fetch(session *s)
 
 /* --- beginning -------------------------------------------------------------------- */
 
-/* The first key of a file: a line of its own, or NAME:KEY, as the server's file has
- * them.  Points into `line`; NULL: there is none. */
-static const char *find_key(FILE *file, char *line, int room)
+/* The first key of a text: a line of its own, or NAME:KEY, as the server's file has
+ * them.  Points into the text, which is cut there; NULL: there is none. */
+static const char *find_key(char *text)
 {
     static const char name[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    while (file && fgets(line, room, file)) {
-        line[strcspn(line, "\r\n")] = '\0';
+    char *line;
+    while ((line = strsep(&text, "\n")) != NULL) {
+        line[strcspn(line, "\r")] = '\0';
         size_t length = strspn(line, name);
         if (line[0] != '\0' && line[0] != '#')
             return length > 0 && line[length] == ':' ? line + length + 1 : line;
@@ -426,21 +429,32 @@ static const char *find_key(FILE *file, char *line, int room)
     return NULL;
 }
 
+static int read_key_file(session *s, const char *path)
+{
+    pf_error error = {0};
+    char *text = NULL;
+    size_t bytes = 0;
+    if (pf_text_file_read(path, path, MAX_KEY_FILE, &text, &bytes, &error) != PF_OK) {
+        fprintf(stderr, "phonofilm: --api-key-file: %s\n", error.message);
+        return EXIT_WRONG;
+    }
+    const char *key = strlen(text) == bytes ? find_key(text) : NULL;
+    bool fits = key && strlen(key) < MAX_KEY;
+    if (fits)
+        snprintf(s->key, sizeof s->key, "Authorization: Bearer %s", key);
+    else
+        fprintf(stderr, "phonofilm: --api-key-file: there is no API key in %s\n", path);
+    explicit_bzero(text, bytes);
+    pf_text_file_free(text);
+    return fits ? EXIT_DONE : EXIT_WRONG;
+}
+
 /* From the file, or from the environment; without one there is none. */
 static int read_key(session *s)
 {
-    const char *path = s->request->key_file, *key = getenv("PHONOFILM_API_KEY");
-    char line[MAX_KEY];
-    if (path) {
-        FILE *file = fopen(path, "r");
-        key = find_key(file, line, sizeof line);
-        if (file)
-            fclose(file);
-        if (!key) {
-            fprintf(stderr, "phonofilm: cannot read an API key from %s\n", path);
-            return EXIT_WRONG;
-        }
-    }
+    const char *key = getenv("PHONOFILM_API_KEY");
+    if (s->request->key_file)
+        return read_key_file(s, s->request->key_file);
     if (key && key[0])
         snprintf(s->key, sizeof s->key, "Authorization: Bearer %s", key);
     return EXIT_DONE;

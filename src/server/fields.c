@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 enum { DATA_URI_HEAD = 4096 };
 
@@ -151,6 +152,9 @@ static pf_status add(pf_fields *fields, const pf_field *field, size_t max_file,
                      pf_error *error)
 {
     pf_field added = *field;
+    size_t mark = added.is_file ? 0 : pf_text_mark(added.value, added.bytes);
+    added.value += mark;
+    added.bytes -= mark;
     PF_TRY(check(fields, &added, max_file, error));
     if (!added.is_file) {
         pf_status status = copy_value(&added, error);
@@ -280,8 +284,9 @@ static pf_status add_value(const reader *r, const char *name, json_t *value, int
  * names it. */
 static json_t *parse_with_large_numbers(const char *body, size_t bytes)
 {
-    return json_loadb(body, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL,
-                      NULL);
+    size_t mark = pf_text_mark(body, bytes);
+    return json_loadb(body + mark, bytes - mark,
+                      JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
 }
 
 static pf_status parse_object(const char *text, size_t bytes, const char *name,
@@ -325,9 +330,10 @@ static bool holds_object(const pf_field *field)
         return false;
     if (is_shell(field->name))
         return true;
+    size_t mark = pf_text_mark(field->value, field->bytes);
     for (size_t i = 0; i < sizeof references / sizeof references[0]; i++)
         if (strcmp(field->name, references[i]) == 0)
-            return field->bytes > 0 && field->value[0] == '{';
+            return field->bytes > mark && field->value[mark] == '{';
     return false;
 }
 

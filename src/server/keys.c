@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 
 enum { MAX_FILE = 1 << 20, MIN_KEY = 16, MAX_KEYS = 1000 };
 
@@ -74,7 +74,7 @@ pf_status pf_keys_open(pf_keys *keys, const char *path,
     memcpy(keys->secret, secret, PF_DIGEST_BYTES);
     if (!path)
         return PF_OK;
-    PF_TRY(pf_read_file(path, MAX_FILE, &text, &bytes, error));
+    PF_TRY(pf_read_text(path, MAX_FILE, &text, &bytes, error));
     keys->list = pf_calloc(MAX_KEYS, sizeof *keys->list);
     pf_status status = keys->list ? read_lines(keys, path, text, bytes, error)
                                   : pf_fail_memory(error, path, MAX_FILE);

@@ -19,6 +19,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "server/server_parts.h"
 
 enum { MAX_PEM = 1 << 20, MAX_SECRET = 4096, SPARE_FILES = 256, COMPUTE_NICE = 3 };
@@ -214,7 +215,7 @@ static pf_status read_webhook_secret(pf_server *server, pf_error *error)
     char *text = NULL;
     if (!path)
         return PF_OK;
-    PF_TRY(pf_read_file(path, MAX_SECRET, &text, NULL, error));
+    PF_TRY(pf_read_text(path, MAX_SECRET, &text, NULL, error));
     text[strcspn(text, "\r\n")] = '\0';
     bool encoded = strncmp(text, "whsec_", 6) == 0;
     size_t bytes = strlen(text);
@@ -349,9 +350,9 @@ static pf_status open_http(pf_server *server, pf_error *error)
     char *cert = NULL, *key = NULL;
     pf_status status = PF_OK;
     if (o->tls_cert)
-        status = pf_read_file(o->tls_cert, MAX_PEM, &cert, NULL, error);
+        status = pf_read_text(o->tls_cert, MAX_PEM, &cert, NULL, error);
     if (status == PF_OK && o->tls_key)
-        status = pf_read_file(o->tls_key, MAX_PEM, &key, NULL, error);
+        status = pf_read_text(o->tls_key, MAX_PEM, &key, NULL, error);
     if (status == PF_OK)
         status = pf_http_open(
             &(pf_http_options){

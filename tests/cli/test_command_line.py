@@ -93,6 +93,27 @@ def test_config_values(plan, tmp_path, text, word):
     assert result.code == 2 and word in result.err and "settings.json" in result.err
 
 
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_config_in_another_encoding(plan, tmp_path, codec):
+    (tmp_path / "settings.json").write_bytes('{"height": 32}'.encode(codec))
+    result = plan("--config", "settings.json")
+    assert result.code == 2, result.out
+    assert "settings.json is UTF-" in result.err and "must be UTF-8" in result.err
+
+
+def test_config_as_windows_saves_it(plan, tmp_path):
+    """With a byte order mark and CRLF; strings that came from such a file have a mark, too."""
+    (tmp_path / "settings.json").write_bytes(
+        '\r\n'.join(["\ufeff{", '"height": 48,', '"prompt": "\ufeffA ball."', "}", ""]).encode())
+    result = plan("--config", "settings.json")
+    assert result.code == 0, result.err
+
+
+def test_config_from_a_pipe(plan):
+    result = plan("--config", "/dev/stdin", stdin=b'\xef\xbb\xbf{"height": 32.5}')
+    assert result.code == 2 and "32.5" in result.err
+
+
 def test_config_that_is_fine(plan, tmp_path):
     (tmp_path / "settings.json").write_text(json.dumps({
         "seed": "18446744073709551615", "memory_limit": 1 << 33, "fps": 24,

@@ -141,6 +141,21 @@ def test_configs_that_are_no_object(refused, model_copy, text):
     refused(f"{VIDEO}/config.json")
 
 
+def test_configs_as_windows_saves_them(info, model_copy):
+    for path in model_copy.rglob("*.json"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    result = info()
+    assert result.code == 0, result.err
+
+
+def test_configs_in_utf_16(refused, model_copy):
+    for name in (f"{AUDIO}/config.json", f"{VIDEO}/{SINGLE}.index.json",
+                 "scheduler/scheduler_config.json", "model_index.json"):
+        path = model_copy / name
+        path.write_bytes(path.read_text().encode("utf-16"))
+        refused(name, "UTF-16")
+
+
 @pytest.mark.parametrize("key, value", [
     ("_class_name", "UniPCMultistepScheduler"), ("shift", 0), ("shift", "5"),
     ("num_train_timesteps", 0), ("sigma_max", 2), ("shift_terminal", 1),

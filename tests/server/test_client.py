@@ -152,19 +152,31 @@ def test_a_key(start, tmp_path):
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
-@pytest.mark.parametrize("text", ["ann:KEY\n", "# staff\n\nann:KEY\n"])
+@pytest.mark.parametrize("text", ["ann:KEY\n", "# staff\n\nann:KEY\n",
+                                  "\ufeffann:KEY\r\n", "\ufeff# staff\r\n\r\nann:KEY"])
 def test_files_of_keys(start, tmp_path, text):
     """As the server has them; a key may have colons."""
     keys, mine = tmp_path / "keys", tmp_path / "mine"
     key = "a:key-with-colons:in-it"
-    keys.write_text(f"ann:{key}\n")
-    mine.write_text(text.replace("KEY", key))
+    keys.write_bytes(f"\ufeffann:{key}\r\n".encode())
+    mine.write_bytes(text.replace("KEY", key).encode())
     server = start("--api-key-file", keys, key=key)
     code, _, err = run(server, *FLAGS, "-o", tmp_path / "a.mp4", "--api-key-file", mine)
     assert code == 0, err
     environment = {**os.environ, "PHONOFILM_API_KEY": key}
     code, _, err = run(server, *FLAGS, "-o", tmp_path / "b.mp4", env=environment)
     assert code == 0, err
+
+
+@pytest.mark.parametrize("content, word", [
+    (b"", "no API key"), (b"# none\n", "no API key"), (b"a" * 600, "no API key"),
+    ("ann:a-key-of-a-server".encode("utf-16"), "UTF-16")])
+def test_files_without_a_key(tmp_path, content, word):
+    (tmp_path / "keys").write_bytes(content)
+    done = subprocess.run(
+        [str(PROGRAM), "generate", "--server", "http://127.0.0.1:9", *FLAGS,
+         "--api-key-file", tmp_path / "keys"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and word in done.stderr and "keys" in done.stderr
 
 
 def test_the_address_that_other_clients_have(server, tmp_path):

@@ -37,6 +37,29 @@ def test_json_refuses(server, name, value):
     assert reply.error["param"].split("[")[0] == name, reply.body
 
 
+def test_byte_order_marks(server):
+    """As files have them that Windows saved: before a body, and in the texts of a form."""
+    fields = {**QUICK, "prompt": "\ufeffA red ball.", "negative_prompt": "\ufeffdark"}
+    body = b"\xef\xbb\xbf" + json.dumps(fields).encode()
+    form = {name: f"\ufeff{value}" for name, value in QUICK.items()}
+    videos = [server.request("POST", "/v1/videos", body,
+                             {"Content-Type": "application/json"}),
+              server.post("/v1/videos", {**form, "prompt": "\ufeffA red ball."}),
+              server.post("/v1/videos", {"prompt": "A red ball.",
+                                         "extra_params": "\ufeff" + json.dumps(
+                                             {k: v for k, v in QUICK.items() if k != "prompt"})})]
+    for reply in videos:
+        assert reply.status == 200, reply.body
+        assert reply.json["prompt"] == "A red ball."
+        assert reply.json["settings"]["seed"] == QUICK["seed"]
+    assert videos[0].json["settings"]["negative_prompt"] == "dark"
+    for reply in videos:
+        server.request("DELETE", "/v1/videos/" + reply.json["id"])
+    reply = server.request("POST", "/v1/videos", json.dumps(QUICK).encode("utf-16"),
+                           {"Content-Type": "application/json"})
+    assert reply.status == 400 and "UTF-16" in reply.error["message"], reply.body
+
+
 def test_an_empty_file(server):
     """A form sends one without a name where none was chosen; one with a name was."""
     form = {**QUICK, "seed": 5}

@@ -51,7 +51,7 @@ def receiver():
 @pytest.fixture
 def hooked(start, receiver, tmp_path):
     secret = tmp_path / "secret"
-    secret.write_text("whsec_" + SECRET + "\n")
+    secret.write_bytes(b"\xef\xbb\xbfwhsec_" + SECRET.encode() + b"\r\n")
     return start("--webhook-hosts", f"127.0.0.1:{receiver.server_port}",
                  "--webhook-secret-file", secret, "--rate", "0",
                  "--picture-hosts", "127.0.0.1,localhost")

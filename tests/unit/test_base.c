@@ -16,7 +16,9 @@
 #include "base/fault.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/kind.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "base/thread.h"
 #include "tensor/dtype.h"
 
@@ -232,6 +234,83 @@ static void test_json_refuses_what_it_should(void **state)
     }
 }
 
+static void test_texts_lose_their_mark(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t bytes;
+        const char *kept;                       /* NULL: refused */
+    } texts[] = {
+        {"", 0, ""}, {"a", 1, "a"}, {"\xef\xbb", 2, "\xef\xbb"}, {"\xef\xbb\xbf", 3, ""},
+        {"\xef\xbb\xbf" "key", 6, "key"}, {"\xff\xfe" "a\0", 4, NULL},
+        {"\xfe\xff\0a", 4, NULL}, {"{\0}\0", 4, NULL}, {"\0{\0}", 4, NULL},
+        {"\xff\xfe\0\0{\0\0\0", 8, NULL}, {"\0\0\xfe\xff\0\0\0{", 8, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        char copy[16] = "";
+        pf_error error = {0};
+        size_t bytes = texts[i].bytes;
+        memcpy(copy, texts[i].text, bytes);
+        pf_status status = pf_text_tidy("the text", copy, &bytes, &error);
+        assert_int_equal(status, texts[i].kept ? PF_OK : PF_E_INPUT);
+        if (!texts[i].kept) {
+            assert_non_null(strstr(error.message, "the text is UTF-"));
+            continue;
+        }
+        assert_string_equal(copy, texts[i].kept);
+        assert_int_equal(bytes, strlen(texts[i].kept));
+        for (size_t at = bytes; at < texts[i].bytes; at++)
+            assert_int_equal(copy[at], 0);      /* nothing of it stays behind */
+    }
+}
+
+static void test_json_passes_a_mark_over(void **state)
+{
+    json_t *value;
+    pf_error error = {0};
+    (void)state;
+    assert_int_equal(parse("\xef\xbb\xbf{\"a\":1}\r\n", &value, &error), PF_OK);
+    json_decref(value);
+    assert_int_equal(parse("\xef\xbb\xbf\xef\xbb\xbf{}", &value, &error), PF_E_MODEL);
+    assert_int_equal(pf_json_parse("\xff\xfe{\0}\0", 6, "config.json", &value, &error),
+                     PF_E_MODEL);
+    assert_string_equal(error.message, "config.json is UTF-16 text, but must be UTF-8");
+}
+
+static void test_kinds_are_named(void **state)
+{
+    static const struct {
+        const char *content;
+        size_t bytes;
+        const char *kind;                       /* how the phrase begins; NULL: none */
+    } files[] = {
+        {"", 0, "empty"}, {"\xef\xbb\xbf", 3, "empty"},
+        {"version https://git-lfs.github.com/spec/v1\n", 43, "a Git LFS pointer"},
+        {"\n <!DOCTYPE HTML>", 17, "a web page"}, {"<HTML>", 6, "a web page"},
+        {"\xef\xbb\xbf<html>", 9, "a web page"}, {"<?xml version", 13, "an XML text"},
+        {"{\"error\":1}", 11, "JSON text"}, {"GGUF\3", 5, "GGUF"},
+        {"PK\3\4", 4, "a zip archive"}, {"\x1f\x8b\x08", 3, "compressed with gzip"},
+        {"\x80\2}", 3, "a pickle"}, {"\0\0\0\0\0\0\0\0\0", 9, "full of zeros"},
+        {"\0\0\0\x18" "ftypheic", 12, "a HEIC picture"},
+        {"\0\0\0\x18" "ftypisom", 12, "a film"}, {"\xff\xfe{\0", 4, "UTF-16 text"},
+        {"Entry not found", 15, "text that begins \"Entry not found\""},
+        {"Not Found\r\n", 11, "text that begins \"Not Found\""},
+        {"\x40\0\0\0\0\0\0\0{", 9, NULL}, {"abc", 3, NULL}, {"\x91\xf2\1 text", 8, NULL},
+    };
+    char kind[PF_KIND_BYTES];
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        bool known = pf_kind_describe(files[i].content, files[i].bytes, kind);
+        assert_int_equal(known, files[i].kind != NULL);
+        if (known)
+            assert_memory_equal(kind, files[i].kind, strlen(files[i].kind));
+    }
+    assert_true(pf_kind_is_unfinished_name("model.safetensors.aria2"));
+    assert_false(pf_kind_is_unfinished_name("model.safetensors"));
+    assert_false(pf_kind_is_unfinished_name(".part"));
+}
+
 static void test_json_members_are_checked(void **state)
 {
     json_t *value;
@@ -315,6 +394,9 @@ int main(void)
         cmocka_unit_test(test_every_item_is_visited_once),
         cmocka_unit_test(test_pool_refuses_and_fails_cleanly),
         cmocka_unit_test(test_json_refuses_what_it_should),
+        cmocka_unit_test(test_texts_lose_their_mark),
+        cmocka_unit_test(test_json_passes_a_mark_over),
+        cmocka_unit_test(test_kinds_are_named),
         cmocka_unit_test(test_json_members_are_checked),
         cmocka_unit_test(test_bf16_rounds_to_nearest_even),
         cmocka_unit_test(test_f16_round_trips),

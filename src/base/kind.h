@@ -1,0 +1,18 @@
+/* What a file is that is not what its name says. */
+#ifndef PF_BASE_KIND_H
+#define PF_BASE_KIND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { PF_KIND_BYTES = 192 };
+
+/* Writes what the file with this content is and what to do, to follow "FILE is ":
+ * "a Git LFS pointer, not the file itself: run ...".  False: nothing that is known.
+ * `bytes` may be those of its beginning alone, from 512 on. */
+bool pf_kind_describe(const void *data, size_t bytes, char out[PF_KIND_BYTES]);
+
+/* Does a name end as those of files do whose download goes on, or was given up? */
+bool pf_kind_is_unfinished_name(const char *name);
+
+#endif
