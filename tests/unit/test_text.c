@@ -465,7 +465,7 @@ static void test_files_that_are_no_tokenizer(void **state)
     pf_error error = {0};
     pf_tokenizer *tokenizer = NULL;
     (void)state;
-    assert_unfit("", PF_E_MODEL, "JSON");
+    assert_unfit("", PF_E_MODEL, "is empty");
     assert_unfit("[]", PF_E_MODEL, "object");
     assert_unfit("{}", PF_E_UNSUPPORTED, "model");
     assert_unfit("{\"model\":{\"type\":\"BPE\"}}", PF_E_UNSUPPORTED, "BPE");
