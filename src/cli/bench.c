@@ -133,6 +133,30 @@ static int predict(const settings *s, const char *model)
     return EXIT_DONE;
 }
 
+static int measure(const settings *s, const cli_parser *parser)
+{
+    const cli_machine *m = &s->machine;
+    bool idle = s->op || m->isa || m->threads || cli_given(parser, "device");
+    if (!s->predict != !parser->operand || (s->predict && idle)) {
+        fputs("phonofilm: --predict DEVICE goes with a MODEL folder, --platform and "
+              "--json alone\n", stderr);
+        return EXIT_WRONG;
+    }
+    if (s->predict)
+        return predict(s, parser->operand);
+    pf_error error = {0};
+    pf_bench_report report;
+    pf_bench_options bench = {m->platform, m->isa, m->threads, s->op, m->device};
+    pf_status status = pf_bench(&bench, &report, &error);
+    if (status != PF_OK)
+        return cli_fail(status, &error);
+    if (s->json)
+        print_json(&report);
+    else
+        print_table(&report);
+    return EXIT_DONE;
+}
+
 int cli_bench(int argc, char **argv)
 {
     settings s = {0};
@@ -146,26 +170,8 @@ int cli_bench(int argc, char **argv)
         .settings = &s,
     };
     int code = cli_parse(&parser, argc, argv);
-    if (code != EXIT_DONE)
-        return code;
-    const cli_machine *m = &s.machine;
-    bool idle = s.op || m->isa || m->threads || cli_given(&parser, "device");
-    if (!s.predict != !parser.operand || (s.predict && idle)) {
-        fputs("phonofilm: --predict DEVICE goes with a MODEL folder, --platform and "
-              "--json alone\n", stderr);
-        return EXIT_WRONG;
-    }
-    if (s.predict)
-        return predict(&s, parser.operand);
-    pf_error error = {0};
-    pf_bench_report report;
-    pf_bench_options bench = {m->platform, m->isa, m->threads, s.op, m->device};
-    pf_status status = pf_bench(&bench, &report, &error);
-    if (status != PF_OK)
-        return cli_fail(status, &error);
-    if (s.json)
-        print_json(&report);
-    else
-        print_table(&report);
-    return EXIT_DONE;
+    if (code == EXIT_DONE)
+        code = measure(&s, &parser);
+    cli_parser_close(&parser);
+    return code;
 }

@@ -69,13 +69,24 @@ typedef struct cli_option {
 
 enum { CLI_MAX_OPTIONS = 64 };
 
+/* Words of a command line; those that are new belong to it. */
+typedef struct cli_words {
+    char **words;               /* [count] and a NULL */
+    int count, room;
+    char **owned;               /* [owned_count] */
+    int owned_count, owned_room;
+} cli_words;
+
 typedef struct cli_parser {
     const cli_option *options;
     int count;
+    unsigned commands;          /* whose flags of other programs are known (foreign.h) */
     const char *usage;          /* the arguments after the options, or "" */
     const char *summary;
     void *settings;
     bool given[CLI_MAX_OPTIONS];    /* by flag or config, in the table's order */
+    bool off[CLI_MAX_OPTIONS];  /* switches that a flag switches off: --no-quiet */
+    cli_words words;            /* the command line as it is parsed */
     const char *operand;        /* the one argument, or NULL */
     bool takes_operand;
     struct json_t *config;      /* its strings are those of the settings */
@@ -89,7 +100,7 @@ int cli_parse(cli_parser *parser, int argc, char **argv);
  * given as a flag wins.  Strings live until cli_parser_close. */
 int cli_parse_config(cli_parser *parser, const char *path);
 
-/* Releases what --config holds; needless without it. */
+/* Releases what the settings' strings may point into. */
 void cli_parser_close(cli_parser *parser);
 
 bool cli_given(const cli_parser *parser, const char *name);

@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/default_model.h"
 #include "cli/film_sink.h"
+#include "cli/foreign.h"
 #include "cli/machine.h"
 #include "cli/remote.h"
 #include "cli/report.h"
@@ -156,6 +158,7 @@ typedef struct generation {
     pf_engine *engine;
     pf_job *job;
     pf_request request;
+    char *film_folder;                  /* of an --output-path that is a film's name */
     char *film_path;
     pf_film_kind kind;
     film_sink sink;
@@ -252,6 +255,11 @@ static int load_picture(const char *path, pf_picture *picture, pf_image *image)
     pf_error error = {0};
     if (!path)
         return EXIT_DONE;
+    if (strstr(path, "://")) {
+        fprintf(stderr, "phonofilm: %s is an address, but pictures are files: download it "
+                "first\n", path);
+        return EXIT_WRONG;
+    }
     pf_status status = pf_picture_read(path, picture, &error);
     if (status != PF_OK)
         return cli_fail(status, &error);
@@ -398,11 +406,36 @@ static int check_places(const generation *g)
     return EXIT_DONE;
 }
 
+/* --output-path may be the whole name of the film, as MOVA's own script has it. */
+static int split_output_path(generation *g)
+{
+    settings *s = &g->s;
+    struct stat info;
+    pf_film_kind kind;
+    if (!s->output_path || s->output_file_name ||
+        pf_film_kind_of(s->output_path, &kind, NULL) != PF_OK ||
+        (stat(s->output_path, &info) == 0 && S_ISDIR(info.st_mode)))
+        return EXIT_DONE;
+    g->film_folder = strdup(s->output_path);
+    if (!g->film_folder) {
+        fputs("phonofilm: out of memory: --output-path\n", stderr);
+        return EXIT_FAILED;
+    }
+    char *slash = strrchr(g->film_folder, '/');
+    s->output_file_name = s->output_path + (slash ? slash + 1 - g->film_folder : 0);
+    s->output_path = !slash ? NULL : slash == g->film_folder ? "/" : g->film_folder;
+    if (slash)
+        *slash = '\0';
+    return EXIT_DONE;
+}
+
 /* The kind of file decides what is decoded at all. */
 static int choose_output(generation *g)
 {
     settings *s = &g->s;
     pf_error error = {0};
+    if (split_output_path(g) != EXIT_DONE)
+        return EXIT_FAILED;
     if (s->output && (s->output_path || s->output_file_name))
         return complain("-o and --output-path/--output-file-name both name the "
                         "film; choose one");
@@ -712,6 +745,7 @@ static void clean_up(generation *g)
     pf_picture_free(&g->first);
     pf_picture_free(&g->last);
     pf_state_free(&g->resume);
+    free(g->film_folder);
     free(g->film_path);
     pf_text_file_free(g->prompt_text);
     cli_parser_close(&g->parser);
@@ -724,6 +758,7 @@ int cli_generate(int argc, char **argv)
         .parser = {
             .options = options,
             .count = (int)(sizeof options / sizeof options[0]),
+            .commands = FOREIGN_GENERATE,
             .usage = "",
             .summary = "Makes a film with sound from a prompt and a picture.\v"
                        "Example: phonofilm generate --model-path MOVA-360p --prompt "

@@ -142,6 +142,30 @@ static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
     return EXIT_DONE;
 }
 
+static int tell(const settings *s, const cli_parser *parser)
+{
+    if (s->platforms) {
+        const cli_machine *m = &s->machine;
+        if (parser->operand || m->platform || m->isa || m->threads) {
+            fputs("phonofilm: --platforms goes with --json and --device alone\n", stderr);
+            return EXIT_WRONG;
+        }
+        return show_platforms(s);
+    }
+    const char *model = parser->operand ? parser->operand : cli_default_model();
+    if (!model) {
+        fputs("phonofilm: MODEL is missing: give a model folder\n", stderr);
+        return EXIT_WRONG;
+    }
+    pf_engine *engine = NULL;
+    pf_error error = {0};
+    pf_engine_options engine_options = cli_engine_options(&s->machine, model, false);
+    pf_status status = pf_engine_open(&engine_options, &engine, &error);
+    int code = status == PF_OK ? show(s, parser, engine) : cli_fail(status, &error);
+    pf_engine_close(engine);
+    return code;
+}
+
 int cli_info(int argc, char **argv)
 {
     settings s = {0};
@@ -156,26 +180,8 @@ int cli_info(int argc, char **argv)
         .takes_operand = true,
     };
     int code = cli_parse(&parser, argc, argv);
-    if (code != EXIT_DONE)
-        return code;
-    if (s.platforms) {
-        const cli_machine *m = &s.machine;
-        if (parser.operand || m->platform || m->isa || m->threads) {
-            fputs("phonofilm: --platforms goes with --json and --device alone\n", stderr);
-            return EXIT_WRONG;
-        }
-        return show_platforms(&s);
-    }
-    const char *model = parser.operand ? parser.operand : cli_default_model();
-    if (!model) {
-        fputs("phonofilm: MODEL is missing: give a model folder\n", stderr);
-        return EXIT_WRONG;
-    }
-    pf_engine *engine = NULL;
-    pf_error error = {0};
-    pf_engine_options engine_options = cli_engine_options(&s.machine, model, false);
-    pf_status status = pf_engine_open(&engine_options, &engine, &error);
-    code = status == PF_OK ? show(&s, &parser, engine) : cli_fail(status, &error);
-    pf_engine_close(engine);
+    if (code == EXIT_DONE)
+        code = tell(&s, &parser);
+    cli_parser_close(&parser);
     return code;
 }

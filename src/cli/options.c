@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/rewrite.h"
 #include "media/text_file.h"
 
 enum { FIRST_LONG_KEY = 1000, MAX_CONFIG_BYTES = 16 << 20 };
@@ -191,8 +192,22 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
+/* A switch that was switched off last is as if it were not given, but by a flag. */
+static void switch_off(cli_parser *parser)
+{
+    for (int i = 0; i < parser->count; i++) {
+        if (!parser->off[i])
+            continue;
+        *(bool *)place_of(parser, i) = false;
+        parser->given[i] = false;
+    }
+}
+
 int cli_parse(cli_parser *parser, int argc, char **argv)
 {
+    int code = cli_rewrite(parser, argc, argv);
+    if (code != EXIT_DONE)
+        return code;
     struct argp_option list[CLI_MAX_OPTIONS + 1] = {{0}};
     int group = 0;
     for (int i = 0; i < parser->count; i++) {
@@ -210,8 +225,10 @@ int cli_parse(cli_parser *parser, int argc, char **argv)
     struct argp argp = {list, parse_one, parser->usage, parser->summary, NULL,
                         NULL, NULL};
     argp_err_exit_status = EXIT_WRONG;
-    return argp_parse(&argp, argc, argv, 0, NULL, parser) == 0 ? EXIT_DONE
-                                                                : EXIT_WRONG;
+    if (argp_parse(&argp, parser->words.count, parser->words.words, 0, NULL, parser) != 0)
+        return EXIT_WRONG;
+    switch_off(parser);
+    return EXIT_DONE;
 }
 
 /* --- --config ------------------------------------------------------------------ */
@@ -273,10 +290,51 @@ static bool store_json(const cli_option *option, void *place, const json_t *valu
     }
 }
 
+/* What another program's setting became: "--name=value", or a switch. */
+static int take_word(cli_parser *parser, const char *word)
+{
+    size_t length = strcspn(word, "=");
+    for (int i = 0; i < parser->count; i++) {
+        const cli_option *option = &parser->options[i];
+        if (option->kind == CLI_GROUP || strlen(option->name) != length - 2 ||
+            memcmp(option->name, word + 2, length - 2) != 0)
+            continue;
+        if (parser->given[i] || parser->off[i])
+            return EXIT_DONE;
+        const char *value = word[length] ? word + length + 1 : NULL;
+        parser->given[i] = store(option, place_of(parser, i), value);
+        if (parser->given[i])
+            return EXIT_DONE;
+        char wanted[160];
+        describe(option, wanted, sizeof wanted);
+        fprintf(stderr, "phonofilm: %.*s is '%s', but must be %s\n", (int)length, word,
+                value, wanted);
+    }
+    return EXIT_WRONG;
+}
+
+/* A setting of another program; *known is false when it is none. */
+static int take_foreign(cli_parser *parser, const char *key, const json_t *value,
+                        bool *known)
+{
+    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
+    int before = parser->words.count;
+    const char *shown = text ? text : json_is_string(value) ? json_string_value(value) : "";
+    int code = cli_rewrite_setting(parser, key, shown, known);
+    free(text);
+    for (int i = before; code == EXIT_DONE && i < parser->words.count; i++)
+        code = take_word(parser, parser->words.words[i]);
+    return code;
+}
+
 static int take_member(cli_parser *parser, const char *path, const char *key,
                        const json_t *value)
 {
     int index = index_of_key(parser, key);
+    bool known = false;
+    int code = index < 0 ? take_foreign(parser, key, value, &known) : EXIT_DONE;
+    if (known || code != EXIT_DONE)
+        return code;
     if (index < 0 || strcmp(key, "config") == 0) {
         fprintf(stderr, "phonofilm: %s: there is no setting '%s'\n", path, key);
         return EXIT_WRONG;
@@ -287,7 +345,7 @@ static int take_member(cli_parser *parser, const char *path, const char *key,
         const char *text;
         cli_list list;
     } unused;                           /* a flag wins, but the file must be right */
-    bool given = parser->given[index];
+    bool given = parser->given[index] || parser->off[index];
     if (!store_json(option, given ? (void *)&unused : place_of(parser, index), value)) {
         char wanted[160];
         char *shown = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
@@ -297,8 +355,8 @@ static int take_member(cli_parser *parser, const char *path, const char *key,
         free(shown);
         return EXIT_WRONG;
     }
-    parser->given[index] =
-        given || option->kind != CLI_SWITCH || json_is_true(value);
+    if (!given)
+        parser->given[index] = option->kind != CLI_SWITCH || json_is_true(value);
     return EXIT_DONE;
 }
 
@@ -337,6 +395,7 @@ void cli_parser_close(cli_parser *parser)
 {
     json_decref(parser->config);
     parser->config = NULL;
+    cli_words_free(&parser->words);
 }
 
 bool cli_given(const cli_parser *parser, const char *name)

@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/default_model.h"
+#include "cli/foreign.h"
 #include "cli/machine.h"
 #include "server/server.h"
 
@@ -210,6 +211,7 @@ int cli_serve(int argc, char **argv)
     cli_parser parser = {
         .options = options,
         .count = (int)(sizeof options / sizeof options[0]),
+        .commands = FOREIGN_SERVE,
         .settings = &s,
         .usage = "",
         .summary = "Makes films for others: a page for people and the /v1/videos "
@@ -223,12 +225,13 @@ int cli_serve(int argc, char **argv)
         code = cli_parse_config(&parser, s.config);
     if (code == EXIT_DONE)
         code = check(&s);
-    if (code != EXIT_DONE)
-        return code;
-    block_signals(&set);
-    code = start_engine(&s, &o);
+    if (code == EXIT_DONE) {
+        block_signals(&set);
+        code = start_engine(&s, &o);
+    }
     if (code == EXIT_DONE)
         code = serve(&s, &set, o.engine);
     pf_engine_close(o.engine);
+    cli_parser_close(&parser);
     return code;
 }

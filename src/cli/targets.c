@@ -15,13 +15,13 @@ enum { NAMES_TRIED = 9999 };
 
 /* --- the film's name -------------------------------------------------------------- */
 
-static char *join(const char *folder, const char *name)
+static char *join(const char *left, const char *between, const char *right)
 {
-    size_t bytes = strlen(folder) + strlen(name) + 2;
-    char *path = malloc(bytes);
-    if (path)
-        snprintf(path, bytes, "%s/%s", folder, name);
-    return path;
+    size_t bytes = strlen(left) + strlen(between) + strlen(right) + 1;
+    char *text = malloc(bytes);
+    if (text)
+        snprintf(text, bytes, "%s%s%s", left, between, right);
+    return text;
 }
 
 /* FOLDER/film.mp4, or the first of film-2.mp4 ... that does not exist. */
@@ -29,7 +29,7 @@ static char *free_name(const char *folder)
 {
     char name[32] = "film.mp4";
     for (int i = 2; i <= NAMES_TRIED; i++) {
-        char *path = folder ? join(folder, name) : strdup(name);
+        char *path = folder ? join(folder, "/", name) : strdup(name);
         if (!path || access(path, F_OK) != 0)
             return path;
         free(path);
@@ -47,7 +47,13 @@ char *targets_film_path(const char *output, const char *folder, const char *name
                 "without a folder\n", name);
         return NULL;
     }
-    char *path = !name ? free_name(folder) : folder ? join(folder, name) : strdup(name);
+    const char *ending = name && !strchr(name, '.') ? ".mp4" : "";
+    char *named = name ? join(name, "", ending) : NULL;
+    char *path = !name    ? free_name(folder)
+                 : !named ? NULL
+                 : folder ? join(folder, "/", named)
+                          : strdup(named);
+    free(named);
     if (!path)
         fprintf(stderr, "phonofilm: no free name for the film; give one with -o\n");
     return path;

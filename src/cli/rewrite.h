@@ -1,0 +1,19 @@
+/* A command line in the spellings of other programs, rewritten into ours: '_' for '-',
+ * switches with a value (--flag true, --flag=false, --no-flag), and other programs' flags
+ * (foreign.h). */
+#ifndef PF_CLI_REWRITE_H
+#define PF_CLI_REWRITE_H
+
+#include "cli/cli.h"
+
+/* Fills parser->words and parser->off; what is refused is told, each flag on a line of
+ * its own.  An exit code. */
+int cli_rewrite(cli_parser *parser, int argc, char **argv);
+
+/* Of a member of a --config file: adds our own flags to parser->words, which may be none.
+ * An exit code; EXIT_DONE with *known false when no program has such a setting. */
+int cli_rewrite_setting(cli_parser *parser, const char *key, const char *value, bool *known);
+
+void cli_words_free(cli_words *words);
+
+#endif
