@@ -67,7 +67,7 @@ typedef struct cli_option {
     const char *help;           /* with default and unit */
 } cli_option;
 
-enum { CLI_MAX_OPTIONS = 64 };
+enum { CLI_MAX_OPTIONS = 64, CLI_WRITTEN_BYTES = 48 };
 
 /* Words of a command line; those that are new belong to it. */
 typedef struct cli_words {
@@ -87,6 +87,7 @@ typedef struct cli_parser {
     bool given[CLI_MAX_OPTIONS];    /* by flag or config, in the table's order */
     bool off[CLI_MAX_OPTIONS];  /* switches that a flag switches off: --no-quiet */
     cli_words words;            /* the command line as it is parsed */
+    char written[CLI_MAX_OPTIONS][CLI_WRITTEN_BYTES];   /* how, see cli_flag */
     const char *operand;        /* the one argument, or NULL */
     bool takes_operand;
     struct json_t *config;      /* its strings are those of the settings */
@@ -104,6 +105,10 @@ int cli_parse_config(cli_parser *parser, const char *path);
 void cli_parser_close(cli_parser *parser);
 
 bool cli_given(const cli_parser *parser, const char *name);
+
+/* How the option was written, for messages: "-i", "--image-path", or "image_path in
+ * --config"; "--image-path" when it was not given.  Valid as long as the parser. */
+const char *cli_flag(const cli_parser *parser, const char *name);
 
 /* --- progress ------------------------------------------------------------------ */
 

@@ -211,9 +211,18 @@ static int read_prompt(generation *g)
     return EXIT_DONE;
 }
 
-static int complain_idle(const char *flag, const char *reason)
+static int complain_idle(const generation *g, const char *flag, const char *reason)
 {
-    fprintf(stderr, "phonofilm: --%s has no effect %s; leave it out\n", flag, reason);
+    fprintf(stderr, "phonofilm: %s has no effect %s; leave it out\n",
+            cli_flag(&g->parser, flag), reason);
+    return EXIT_WRONG;
+}
+
+static int complain_both(const generation *g, const char *one, const char *other,
+                         const char *reason)
+{
+    fprintf(stderr, "phonofilm: %s and %s %s\n", cli_flag(&g->parser, one),
+            cli_flag(&g->parser, other), reason);
     return EXIT_WRONG;
 }
 
@@ -234,8 +243,8 @@ static int check_latents_flags(const generation *g)
     size_t count = finished ? sizeof idle / sizeof idle[0] : ALWAYS;
     for (size_t i = 0; i < count; i++)
         if (cli_given(&g->parser, idle[i]))
-            return complain_idle(idle[i], finished ? "on finished latents"
-                                                   : "with --from-latents");
+            return complain_idle(g, idle[i], finished ? "on finished latents"
+                                                      : "with --from-latents");
     return EXIT_DONE;
 }
 
@@ -350,6 +359,10 @@ static void fill_request(generation *g)
 /* In the words of the command line; latents may do without. */
 static int check_prompt(generation *g)
 {
+    if (g->s.t2va && g->s.image_path)
+        return complain_both(g, "t2va", "image-path",
+                             "contradict each other: a film begins with a white frame or "
+                             "with a picture");
     if (g->s.prompt || g->s.from_latents)
         return EXIT_DONE;
     return complain("--prompt is missing: say what is to be seen and heard, or - to read "
@@ -373,18 +386,17 @@ static int check_output_flags(const generation *g)
     bool sound_only = g->kind == PF_FILM_WAV || s->no_video_output;
     bool finished = s->from_latents && g->resume.step >= g->resume.steps;
     if (g->kind == PF_FILM_WAV && s->no_audio_output)
-        return complain("a .wav file holds sound alone; leave out "
-                        "--no-audio-output");
+        return complain_idle(g, "no-audio-output", "on a .wav file, which holds sound alone");
     if (g->kind == PF_FILM_PNG && s->no_video_output)
-        return complain("a .png file holds no sound; leave out --no-video-output");
+        return complain_idle(g, "no-video-output", "on .png files, which hold no sound");
     if (sound_only && s->sheet)
-        return complain_idle("contact-sheet", "on sound alone");
+        return complain_idle(g, "contact-sheet", "on sound alone");
     if ((sound_only || g->kind == PF_FILM_PNG) && cli_given(&g->parser, "quality"))
-        return complain_idle("quality", sound_only ? "on sound alone" : "on .png files");
+        return complain_idle(g, "quality", sound_only ? "on sound alone" : "on .png files");
     if (sound_only && finished && cli_given(&g->parser, "vae-tile"))
-        return complain_idle("vae-tile", "when only sound is decoded");
+        return complain_idle(g, "vae-tile", "when only sound is decoded");
     if (s->adjust_frames && !cli_given(&g->parser, "num-frames"))
-        return complain_idle("adjust-frames", "without --num-frames");
+        return complain_idle(g, "adjust-frames", "without --num-frames");
     return EXIT_DONE;
 }
 
@@ -393,10 +405,11 @@ static int check_places(const generation *g)
     const settings *s = &g->s;
     const named_file files[] = {
         /* The folder of --output-path is made later. */
-        {s->output ? "-o" : "the film", s->output_path ? NULL : g->film_path},
-        {"--contact-sheet", s->sheet},
-        {"--save-latents", s->save_latents},
-        {"--perf-dump-path", s->perf_dump_path},
+        {s->output ? cli_flag(&g->parser, "output") : "the film",
+         s->output_path ? NULL : g->film_path},
+        {cli_flag(&g->parser, "contact-sheet"), s->sheet},
+        {cli_flag(&g->parser, "save-latents"), s->save_latents},
+        {cli_flag(&g->parser, "perf-dump-path"), s->perf_dump_path},
     };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         int code = targets_check_place(&files[i]);
@@ -437,8 +450,9 @@ static int choose_output(generation *g)
     if (split_output_path(g) != EXIT_DONE)
         return EXIT_FAILED;
     if (s->output && (s->output_path || s->output_file_name))
-        return complain("-o and --output-path/--output-file-name both name the "
-                        "film; choose one");
+        return complain_both(g, "output",
+                             s->output_path ? "output-path" : "output-file-name",
+                             "both name the film; choose one");
     g->film_path = targets_film_path(s->output, s->output_path, s->output_file_name);
     if (!g->film_path)
         return EXIT_WRONG;
@@ -455,13 +469,13 @@ static int choose_output(generation *g)
 static int check_distinct(const generation *g)
 {
     const settings *s = &g->s;
-    const named_file outputs[] = {{"--contact-sheet", s->sheet},
-                                  {"--save-latents", s->save_latents},
-                                  {"--perf-dump-path", s->perf_dump_path}};
-    const named_file inputs[] = {{"--image-path", s->image_path},
-                                 {"--last-image-path", s->last_image_path},
-                                 {"--from-latents", s->from_latents},
-                                 {"--config", s->config}};
+    const named_file outputs[] = {{cli_flag(&g->parser, "contact-sheet"), s->sheet},
+                                  {cli_flag(&g->parser, "save-latents"), s->save_latents},
+                                  {cli_flag(&g->parser, "perf-dump-path"), s->perf_dump_path}};
+    const named_file inputs[] = {{cli_flag(&g->parser, "image-path"), s->image_path},
+                                 {cli_flag(&g->parser, "last-image-path"), s->last_image_path},
+                                 {cli_flag(&g->parser, "from-latents"), s->from_latents},
+                                 {cli_flag(&g->parser, "config"), s->config}};
     const run_files files = {
         .film = {"the film", g->film_path},
         .kind = g->kind,
@@ -610,18 +624,14 @@ static bool goes_to_server(const char *name)
 static int check_remote_flags(generation *g)
 {
     if (!g->s.server)
-        return g->s.key_file ? complain("--api-key-file has no effect without --server")
+        return g->s.key_file ? complain_idle(g, "api-key-file", "without --server")
                              : EXIT_DONE;
     for (int i = 0; i < g->parser.count; i++) {
         if (options[i].kind == CLI_GROUP || !g->parser.given[i] ||
             goes_to_server(options[i].name))
             continue;
-        fprintf(stderr, "phonofilm: --%s has no effect with --server; leave it out\n",
-                options[i].name);
-        return EXIT_WRONG;
+        return complain_idle(g, options[i].name, "with --server");
     }
-    if (g->s.t2va && g->s.image_path)
-        return complain("--t2va makes a film without a picture; leave --image-path out");
     return check_prompt(g);
 }
 

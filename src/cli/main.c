@@ -1,11 +1,14 @@
 /* phonofilm: the program.  Sub-commands are in files of their own. */
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli/cli.h"
+#include "cli/suggest.h"
 
 static const char help[] =
     "Usage: phonofilm COMMAND [OPTION...]\n"
@@ -68,6 +71,28 @@ void cli_catch_signals(void (*handle)(int number))
     signal(SIGXFSZ, SIG_IGN);
 }
 
+/* "--prompt" before the command, or a command that is not known. */
+static int refuse_command(const char *word)
+{
+    enum { COUNT = sizeof commands / sizeof commands[0] };
+    const char *names[COUNT];
+    char question[160];
+    for (size_t i = 0; i < COUNT; i++)
+        names[i] = commands[i].name;
+    const char *nearest = suggest_nearest(word, (suggest_list){names, COUNT});
+    const char *more = word + strspn(word, "-");
+    if (!nearest && (strcasecmp(more, "help") == 0 || strcasecmp(more, "version") == 0))
+        nearest = tolower((unsigned char)*more) == 'h' ? "--help" : "--version";
+    if (word[0] == '-' && !nearest)
+        fprintf(stderr, "phonofilm: options come after a command, as in phonofilm generate "
+                "%s; phonofilm --help lists the commands\n", word);
+    else
+        fprintf(stderr, "phonofilm: there is no command '%s'%s\n", word,
+                suggest_question(nearest, "phonofilm --help lists them", question,
+                                 sizeof question));
+    return EXIT_WRONG;
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2) {
@@ -90,9 +115,7 @@ static int run(int argc, char **argv)
         argv[1] = name;
         return commands[i].run(argc - 1, argv + 1);
     }
-    fprintf(stderr, "phonofilm: there is no command '%s'; try phonofilm --help\n",
-            argv[1]);
-    return EXIT_WRONG;
+    return refuse_command(argv[1]);
 }
 
 /* What was printed must have arrived, or the exit code says so. */

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/rewrite.h"
+#include "cli/suggest.h"
 #include "media/text_file.h"
 
 enum { FIRST_LONG_KEY = 1000, MAX_CONFIG_BYTES = 16 << 20 };
@@ -175,7 +177,8 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
         return 0;
     }
     if (key == ARGP_KEY_ARG)
-        argp_error(state, "unexpected argument '%s'", text);
+        argp_error(state, "unexpected argument '%s'; a text of several words needs quotes",
+                   text);
     for (int i = 0; i < parser->count; i++) {
         const cli_option *option = &parser->options[i];
         if (option->kind == CLI_GROUP || key != key_of(parser, i))
@@ -183,8 +186,8 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
         if (!store(option, place_of(parser, i), text)) {
             char wanted[160];
             describe(option, wanted, sizeof wanted);
-            argp_failure(state, EXIT_WRONG, 0, "--%s is '%s', but must be %s",
-                         option->name, text, wanted);
+            argp_failure(state, EXIT_WRONG, 0, "%s is '%s', but must be %s",
+                         parser->written[i], text, wanted);
         }
         parser->given[i] = true;
         return 0;
@@ -205,7 +208,10 @@ static void switch_off(cli_parser *parser)
 
 int cli_parse(cli_parser *parser, int argc, char **argv)
 {
+    arguments_note_names(parser);
     int code = cli_rewrite(parser, argc, argv);
+    if (code == EXIT_DONE)
+        code = arguments_check(parser);
     if (code != EXIT_DONE)
         return code;
     struct argp_option list[CLI_MAX_OPTIONS + 1] = {{0}};
@@ -327,6 +333,26 @@ static int take_foreign(cli_parser *parser, const char *key, const json_t *value
     return code;
 }
 
+/* A setting that is not known, with the one that was meant. */
+static int refuse_key(const cli_parser *parser, const char *path, const char *key)
+{
+    const char *names[CLI_MAX_OPTIONS];
+    char text[120], question[160];
+    arguments_names(parser, names);
+    bool near = strcmp(key, "config") != 0 &&
+                suggest_option(key, (suggest_list){names, CLI_MAX_OPTIONS}, text,
+                               sizeof text);
+    char *at = text;
+    while (near && (at = strstr(at, "--")))         /* as keys are written */
+        memmove(at, at + 2, strlen(at + 2) + 1);
+    for (at = text; near && *at; at++)
+        *at = *at == '-' ? '_' : *at;
+    fprintf(stderr, "phonofilm: %s: there is no setting '%s'%s\n", path, key,
+            suggest_question(near ? text : NULL, "names are those of --help", question,
+                             sizeof question));
+    return EXIT_WRONG;
+}
+
 static int take_member(cli_parser *parser, const char *path, const char *key,
                        const json_t *value)
 {
@@ -335,10 +361,8 @@ static int take_member(cli_parser *parser, const char *path, const char *key,
     int code = index < 0 ? take_foreign(parser, key, value, &known) : EXIT_DONE;
     if (known || code != EXIT_DONE)
         return code;
-    if (index < 0 || strcmp(key, "config") == 0) {
-        fprintf(stderr, "phonofilm: %s: there is no setting '%s'\n", path, key);
-        return EXIT_WRONG;
-    }
+    if (index < 0 || strcmp(key, "config") == 0)
+        return refuse_key(parser, path, key);
     const cli_option *option = &parser->options[index];
     union {
         double real;
@@ -355,8 +379,10 @@ static int take_member(cli_parser *parser, const char *path, const char *key,
         free(shown);
         return EXIT_WRONG;
     }
-    if (!given)
-        parser->given[index] = option->kind != CLI_SWITCH || json_is_true(value);
+    if (given)
+        return EXIT_DONE;
+    snprintf(parser->written[index], CLI_WRITTEN_BYTES, "%s in --config", key);
+    parser->given[index] = option->kind != CLI_SWITCH || json_is_true(value);
     return EXIT_DONE;
 }
 
@@ -398,11 +424,23 @@ void cli_parser_close(cli_parser *parser)
     cli_words_free(&parser->words);
 }
 
-bool cli_given(const cli_parser *parser, const char *name)
+static int index_of_name(const cli_parser *parser, const char *name)
 {
     for (int i = 0; i < parser->count; i++)
         if (parser->options[i].kind != CLI_GROUP &&
             strcmp(parser->options[i].name, name) == 0)
-            return parser->given[i];
-    return false;
+            return i;
+    return -1;
+}
+
+bool cli_given(const cli_parser *parser, const char *name)
+{
+    int index = index_of_name(parser, name);
+    return index >= 0 && parser->given[index];
+}
+
+const char *cli_flag(const cli_parser *parser, const char *name)
+{
+    int index = index_of_name(parser, name);
+    return index >= 0 ? parser->written[index] : name;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/arguments.h"
 #include "cli/foreign.h"
 
 /* A walk over the arguments. */
@@ -165,6 +166,7 @@ static void take_own(walk *w, int index, char *word, const char *equals)
 {
     const cli_option *option = &w->parser->options[index];
     size_t length = strcspn(word, "=");
+    arguments_note(w->parser, index, word, length);
     if (!option->argument) {
         take_switch(w, index, word, equals);
         return;
@@ -179,10 +181,13 @@ static void take_own(walk *w, int index, char *word, const char *equals)
 
 /* --- those of others -------------------------------------------------------------- */
 
-static void become(walk *w, const foreign_flag *flag, const char *value)
+static void become(walk *w, const foreign_flag *flag, const char *written, const char *value)
 {
     for (const char *at = flag->becomes; *at;) {
         size_t length = strcspn(at, " ");
+        int own = find_own(w->parser, at + 2, strcspn(at + 2, "= "), false);
+        if (own >= 0)
+            arguments_note(w->parser, own, written, strlen(written));
         add(w, at, length, value);
         at += length + (at[length] == ' ');
     }
@@ -195,7 +200,7 @@ static void judge(walk *w, const foreign_flag *flag, const char *written, const 
     case FOREIGN_TAKEN:
         break;
     case FOREIGN_BECOMES:
-        become(w, flag, value);
+        become(w, flag, written, value);
         break;
     default:
         foreign_sentence(flag, written, value, text, sizeof text);
@@ -264,6 +269,7 @@ static void take_letters(walk *w, char *word)
         for (int i = 0; i < parser->count; i++) {
             if (parser->options[i].kind == CLI_GROUP || parser->options[i].key != *letter)
                 continue;
+            arguments_note(w->parser, i, (char[]){'-', *letter}, 2);
             if (!parser->options[i].argument) {
                 w->parser->off[i] = false;
                 continue;

@@ -145,7 +145,7 @@ def test_config_that_is_fine(plan, tmp_path):
      "negative_prompt"),
     (["--num-frames", "1", "--last-image-path", "first"], "last_frame"),
     (["--platform", "reference", "--isa", "avx2"], "isa"),
-    (["--t2va"], "text_only"),
+    (["--t2va"], "--t2va"),
     (["-o", "f.mp4", "--output-file-name", "g.mp4"], "choose one"),
     (["-o", "f.mp4", "--output-path", "g"], "choose one"),
 ])

@@ -41,7 +41,7 @@ def check_refused(result, tmp_path, *words):
     (["--rng", "dice"], ["rng", "dice", "own|torch-cpu|torch-cuda"]),
     (["--seed", "-1"], ["seed", "-1"]),
     (["--seed", "18446744073709551616"], ["seed"]),
-    (["--t2va"], ["text_only", "first_frame"]),
+    (["--t2va"], ["--t2va", "--image-path"]),
     (["--no-audio-output", "--no-video-output"], ["nothing"]),
     (["--vae-tile", "100"], ["vae_tile", "100"]),
     (["--threads", "0"], ["threads", "0"]),
