@@ -82,8 +82,8 @@ typedef struct pf_engine_options {
     const char *isa;            /* highest instruction set that may be used:
                                  * "avx512bf16" "avx512" "avx2" "neon" "scalar";
                                  * NULL: whatever the processor has */
-    int threads;                /* 1..256; 0: every processor of the process, which is
-                                 * all that a platform with a device of its own takes */
+    int threads;                /* 1..256; 0: as pf_machine_get says.  Must be 0 where the
+                                 * platform has a device of its own */
     int device;                 /* which of several devices, from 0; docs/ascend.md */
     pf_precision precision;
     pf_bridge_frequencies bridge_frequencies;
@@ -151,6 +151,35 @@ typedef struct pf_platform_info {
 /* Opens each platform (with device number `device`) to see; in order of preference.
  * Fills at most `room` and returns how many. */
 PF_API int pf_platform_list(int device, pf_platform_info *out, int room);
+
+/* ======================================================================= machine
+ * What the surroundings allow this process: the machine itself, the cgroups of a
+ * container with all their parents, affinity and resource limits.
+ */
+
+/* One limit that was found. */
+typedef struct pf_machine_limit {
+    char source[256];           /* "/sys/fs/cgroup/films/memory.max", "affinity" */
+    bool memory;                /* amounts are bytes of memory; else processors */
+    bool binds;                 /* no other of its kind leaves less */
+    double amount;              /* what it leaves now */
+    double whole;               /* with the bytes in use; processors: the same */
+} pf_machine_limit;
+
+typedef struct pf_machine_info {
+    int64_t memory_bytes;       /* available now: the least of all limits of memory.  Clean
+                                 * pages of files count as available */
+    double processors;          /* the least of all limits of processors, above 0; a quota
+                                 * need not be whole */
+    int threads;                /* of an engine whose options leave them at 0: the
+                                 * processors rounded down, 1 to 256 */
+    int limit_count;
+    pf_machine_limit limits[32];
+} pf_machine_info;
+
+/* Reads the limits anew.  What cannot be read limits nothing; there is no failure.
+ * Thread-safe. */
+PF_API void pf_machine_get(pf_machine_info *out);
 
 /* ======================================================================= request
  * A request says what to make.  pf_request_init fills in the model's defaults
@@ -236,7 +265,7 @@ PF_API void pf_request_init(const pf_engine *engine, pf_request *request);
 typedef struct pf_prediction {
     int64_t peak_bytes;         /* resident memory of the process at its highest */
     int64_t device_bytes;       /* memory of the device; 0: it is the process's */
-    double seconds;             /* on this machine, roughly */
+    double seconds;             /* on this machine when it does nothing else, roughly */
     double flops;
     int64_t video_shape[4];     /* latents [C, T, h, w] */
     int64_t audio_shape[2];     /* latents [C, L] */

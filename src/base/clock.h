@@ -5,4 +5,7 @@
 /* Seconds since some fixed moment; differences are what it is for. */
 double pf_seconds(void);
 
+/* Processor time of the calling thread: it stands still while others have the processor. */
+double pf_thread_seconds(void);
+
 #endif

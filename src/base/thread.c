@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "base/fault.h"
+#include "base/machine.h"
 #include "base/memory.h"
 
 enum { SPINS = 4000 };
@@ -47,13 +48,10 @@ struct pf_pool {
 
 int pf_processor_count(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
-        return 1;
-    int count = CPU_COUNT(&set);
-    if (count > PF_POOL_MAX_THREADS)
-        count = PF_POOL_MAX_THREADS;
-    return count > 0 ? count : 1;
+    pf_machine machine;
+    pf_machine_read(NULL, &machine);
+    int count = pf_machine_threads(&machine);
+    return count < PF_POOL_MAX_THREADS ? count : PF_POOL_MAX_THREADS;
 }
 
 static void run_pieces(pf_pool *pool, const loop *job, int index)

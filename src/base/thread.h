@@ -19,8 +19,8 @@ typedef void (*pf_pool_body)(void *argument, int64_t begin, int64_t end,
 
 enum { PF_POOL_MAX_THREADS = 256 };
 
-/* `threads` 1..256 includes the caller; 0 takes as many as the process may use
- * (sched_getaffinity).  Destroy with pf_pool_destroy (NULL is fine). */
+/* `threads` 1..256 includes the caller; 0 takes pf_processor_count().  Destroy with
+ * pf_pool_destroy (NULL is fine). */
 pf_status pf_pool_create(int threads, pf_pool **out, pf_error *error);
 void pf_pool_destroy(pf_pool *pool);
 
@@ -32,7 +32,8 @@ int pf_pool_threads(const pf_pool *pool);
 void pf_pool_for(pf_pool *pool, int64_t count, int64_t grain,
                  pf_pool_body body, void *argument);
 
-/* How many processors this process may run on, at least 1. */
+/* Threads that keep the processors of this process busy (machine.h), 1 to
+ * PF_POOL_MAX_THREADS. */
 int pf_processor_count(void);
 
 #endif

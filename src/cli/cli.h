@@ -112,6 +112,10 @@ const char *cli_flag(const cli_parser *parser, const char *name);
 
 /* --- progress ------------------------------------------------------------------ */
 
+/* "41 s", "3 min 05 s", "2 h 05 min", "16 days 3 h". */
+enum { CLI_DURATION_BYTES = 40 };
+void cli_duration(double seconds, char out[CLI_DURATION_BYTES]);
+
 /* Draws one line on a terminal, nothing elsewhere; user is NULL. */
 void cli_show_progress(void *user, const pf_progress *progress);
 /* Ends the line. */

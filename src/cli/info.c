@@ -32,7 +32,50 @@ static const cli_option options[] = {
     CLI_MACHINE_OPTIONS(AT(machine)),
 };
 
-static void print_json(const pf_model_info *info, const pf_prediction *p)
+static const double gib = 1024.0 * 1024.0 * 1024.0;
+
+/* --- the machine -------------------------------------------------------------- */
+
+static json_t *machine_json(const pf_machine_info *m)
+{
+    json_t *limits = json_array();
+    for (int i = 0; i < m->limit_count; i++) {
+        const pf_machine_limit *l = &m->limits[i];
+        json_array_append_new(limits, json_pack(
+            "{s:s, s:s, s:f, s:f, s:b}", "of", l->memory ? "memory" : "processors",
+            "source", l->source, "available", l->amount, "limit", l->whole, "binds",
+            l->binds));
+    }
+    return json_pack("{s:I, s:f, s:i, s:o}", "memory_bytes", (json_int_t)m->memory_bytes,
+                     "processors", m->processors, "threads", m->threads, "limits", limits);
+}
+
+static void print_limits(const pf_machine_info *m, bool memory)
+{
+    for (int i = 0; i < m->limit_count; i++) {
+        const pf_machine_limit *l = &m->limits[i];
+        if (l->memory != memory)
+            continue;
+        if (memory)
+            printf("limit     %.2f of %.2f GiB of memory", l->amount / gib, l->whole / gib);
+        else
+            printf("limit     %.4g processor%s", l->amount, l->amount == 1 ? "" : "s");
+        printf(": %s%s\n", l->source, l->binds ? " (the least)" : "");
+    }
+}
+
+static void print_machine(const pf_machine_info *m)
+{
+    printf("\nThis process may use %.2f GiB of memory, and %d thread%s by default:\n",
+           (double)m->memory_bytes / gib, m->threads, m->threads == 1 ? "" : "s");
+    print_limits(m, true);
+    print_limits(m, false);
+}
+
+/* --- a model's figures ---------------------------------------------------------- */
+
+static void print_json(const pf_model_info *info, const pf_prediction *p,
+                       const pf_machine_info *machine)
 {
     json_t *components = json_array();
     for (int i = 0; i < info->component_count; i++) {
@@ -44,13 +87,14 @@ static void print_json(const pf_model_info *info, const pf_prediction *p)
                       (json_int_t)c->parameters, "bytes", (json_int_t)c->bytes));
     }
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:o, s:{s:I, s:I, s:f, s:f}}", "model",
+        "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:o, s:{s:I, s:I, s:f, s:f}, s:o}", "model",
         info->path, "platform", info->platform, "isa", info->isa, "device",
         info->device, "sample_rate", info->sample_rate, "size_multiple",
         info->size_multiple, "frame_multiple", info->frame_multiple,
         "boundary_ratio", info->boundary_ratio, "components", components,
         "prediction", "peak_bytes", (json_int_t)p->peak_bytes, "device_bytes",
-        (json_int_t)p->device_bytes, "seconds", p->seconds, "flops", p->flops);
+        (json_int_t)p->device_bytes, "seconds", p->seconds, "flops", p->flops,
+        "machine", machine_json(machine));
     json_dumpf(root, stdout, JSON_INDENT(1));
     putchar('\n');
     json_decref(root);
@@ -72,8 +116,9 @@ static void print_table(const pf_model_info *info, const pf_request *r,
     printf("%-18s %-6s %8s %15s %12.1f\n\n", "together", "", "", "",
            (double)bytes / (1024.0 * 1024.0));
     printf("A film of %dx%d, %d frames at %g a second, %d steps, on %s (%s, %d "
-           "threads):\n", r->width, r->height, r->num_frames, r->fps,
-           r->num_inference_steps, info->platform, info->isa, info->threads);
+           "thread%s):\n", r->width, r->height, r->num_frames, r->fps,
+           r->num_inference_steps, info->platform, info->isa, info->threads,
+           info->threads == 1 ? "" : "s");
     report_prediction(p);
 }
 
@@ -106,8 +151,7 @@ static int show_platforms(const settings *s)
     for (int i = 0; i < count; i++)
         if (list[i].usable)
             printf("%-10s %s, %s, %.1f GiB available\n", list[i].name, list[i].isa,
-                   list[i].device,
-                   (double)list[i].memory_bytes / (1024.0 * 1024.0 * 1024.0));
+                   list[i].device, (double)list[i].memory_bytes / gib);
         else
             printf("%-10s not usable: %s\n", list[i].name, list[i].reason);
     return EXIT_DONE;
@@ -120,6 +164,8 @@ static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
     pf_error error = {0};
     pf_prediction prediction;
     pf_request request;
+    pf_machine_info machine;
+    pf_machine_get(&machine);
     pf_request_init(engine, &request);
     request.text_only = true;
     request.prompt = "";
@@ -134,9 +180,11 @@ static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
     if (status != PF_OK && status != PF_E_MEMORY)
         return cli_fail(status, &error);
     if (s->json)
-        print_json(pf_engine_info(engine), &prediction);
+        print_json(pf_engine_info(engine), &prediction, &machine);
     else
         print_table(pf_engine_info(engine), &request, &prediction);
+    if (!s->json)
+        print_machine(&machine);
     if (status == PF_E_MEMORY)
         fprintf(stderr, "phonofilm: warning: %s\n", error.message);
     return EXIT_DONE;

@@ -25,7 +25,7 @@ typedef struct cli_machine {
     {CLI_TEXT, "isa", 0, "NAME", CLI_AT_MACHINE(at, isa), 0, 0, NULL,                   \
      "Highest instruction set to use: avx512bf16, avx512, avx2, neon or scalar"},       \
     {CLI_INTEGER, "threads", 't', "N", CLI_AT_MACHINE(at, threads), 1, 256, NULL,       \
-     "Threads that compute (default: every processor)"}
+     "Threads that compute (default: one for each processor that the process may use)"}
 
 #define CLI_ENGINE_OPTIONS(at)                                                          \
     {CLI_CHOICE, "precision", 0, "KIND", CLI_AT_MACHINE(at, precision), 0, 0,           \

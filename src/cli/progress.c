@@ -8,17 +8,29 @@ enum { BAR = 24 };
 
 static bool drawn;
 
+void cli_duration(double seconds, char out[CLI_DURATION_BYTES])
+{
+    const double most = 1e12;
+    long s = (long)(seconds < most ? seconds + 0.5 : most);
+    long minutes = (s + 30) / 60, hours = (s + 1800) / 3600;
+    if (s < 60)
+        snprintf(out, CLI_DURATION_BYTES, "%ld s", s);
+    else if (s < 3600)
+        snprintf(out, CLI_DURATION_BYTES, "%ld min %02ld s", s / 60, s % 60);
+    else if (minutes < 24 * 60)
+        snprintf(out, CLI_DURATION_BYTES, "%ld h %02ld min", minutes / 60, minutes % 60);
+    else
+        snprintf(out, CLI_DURATION_BYTES, "%ld day%s %ld h", hours / 24,
+                 hours < 48 ? "" : "s", hours % 24);
+}
+
 static void print_time(double seconds)
 {
+    char text[CLI_DURATION_BYTES];
     if (seconds < 0)
         return;
-    long s = (long)(seconds + 0.5);
-    if (s >= 3600)
-        fprintf(stderr, ", %ld h %02ld min left", s / 3600, s % 3600 / 60);
-    else if (s >= 60)
-        fprintf(stderr, ", %ld min %02ld s left", s / 60, s % 60);
-    else
-        fprintf(stderr, ", %ld s left", s);
+    cli_duration(seconds, text);
+    fprintf(stderr, ", %s left", text);
 }
 
 void cli_show_progress(void *user, const pf_progress *progress)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/cli.h"
+
 static const double mib = 1024.0 * 1024.0;
 
 void report_print(const pf_profile_row *rows, int count)
@@ -99,10 +101,13 @@ pf_status report_write(const char *path, const pf_engine *engine,
 
 void report_prediction(const pf_prediction *p)
 {
+    char time[CLI_DURATION_BYTES];
     printf("memory    %.1f MiB at the highest\n", (double)p->peak_bytes / mib);
     if (p->device_bytes > 0)
         printf("device    %.1f MiB of its memory\n", (double)p->device_bytes / mib);
-    printf("time      about %.0f s on this machine\n", p->seconds);
+    cli_duration(p->seconds, time);
+    printf("time      %s%s on this machine, if it does nothing else\n",
+           p->seconds < 0.5 ? "" : "about ", p->seconds < 0.5 ? "less than 1 s" : time);
     printf("work      %.3g TFLOP\n", p->flops * 1e-12);
     printf("latents   video [%lld, %lld, %lld, %lld], audio [%lld, %lld]\n",
            (long long)p->video_shape[0], (long long)p->video_shape[1],

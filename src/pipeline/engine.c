@@ -43,6 +43,57 @@ int pf_platform_list(int device, pf_platform_info *out, int room)
     return count;
 }
 
+/* --- the machine -------------------------------------------------------------- */
+
+static void add_limit(pf_machine_info *out, const pf_limit *limit)
+{
+    const int room = (int)(sizeof out->limits / sizeof out->limits[0]);
+    bool memory = limit->kind == PF_LIMIT_MEMORY;
+    if (out->limit_count == room)
+        return;
+    pf_machine_limit *to = &out->limits[out->limit_count++];
+    *to = (pf_machine_limit){.memory = memory, .amount = limit->amount,
+                             .whole = limit->whole};
+    to->binds = memory ? (int64_t)limit->amount <= out->memory_bytes
+                       : limit->amount <= out->processors;
+    snprintf(to->source, sizeof to->source, "%s", limit->source);
+}
+
+/* A limit of addresses, which is told among those of memory. */
+static void add_resource(pf_machine_info *out, const char *name, int64_t left)
+{
+    pf_limit limit = {PF_LIMIT_MEMORY, (double)left, (double)left, ""};
+    snprintf(limit.source, sizeof limit.source, "%s", name);
+    if (left < INT64_MAX)
+        add_limit(out, &limit);
+}
+
+void pf_machine_get(pf_machine_info *out)
+{
+    pf_machine machine;
+    pf_machine_read(NULL, &machine);
+    int64_t addresses = machine.address_space < machine.data ? machine.address_space
+                                                             : machine.data;
+    *out = (pf_machine_info){
+        .memory_bytes = machine.memory < addresses ? machine.memory : addresses,
+        .processors = machine.processors,
+        .threads = pf_machine_threads(&machine),
+    };
+    if (out->threads > PF_POOL_MAX_THREADS)
+        out->threads = PF_POOL_MAX_THREADS;
+    add_resource(out, "RLIMIT_AS", machine.address_space);
+    add_resource(out, "RLIMIT_DATA", machine.data);
+    /* Room enough for what binds: it may lie behind all others. */
+    add_limit(out, &machine.memory_by);
+    add_limit(out, &machine.processors_by);
+    for (int i = 0; i < machine.count; i++)
+        if (strcmp(machine.limits[i].source, machine.memory_by.source) != 0 &&
+            strcmp(machine.limits[i].source, machine.processors_by.source) != 0)
+            add_limit(out, &machine.limits[i]);
+}
+
+/* --- the model ------------------------------------------------------------------ */
+
 static void fill_info(pf_engine *engine)
 {
     const pf_video_vae_info *video = pf_video_vae_get_info(engine->video_vae);
@@ -119,7 +170,7 @@ pf_status pf_engine_open_planned(const pf_engine_options *options, const char *p
     if (!engine)
         return pf_fail_memory(error, "engine", sizeof *engine);
     pthread_mutex_init(&engine->busy, NULL);
-    pthread_mutex_init(&engine->speed, NULL);
+    pthread_mutex_init(&engine->figures, NULL);
     pthread_rwlock_init(&engine->residency, NULL);
     engine->precision = options->precision;
     engine->round_bridge_frequencies = wants_rounded_frequencies(options);
@@ -148,7 +199,7 @@ void pf_engine_close(pf_engine *engine)
     pf_components_close(engine);
     pf_platform_close(engine->platform);
     pthread_rwlock_destroy(&engine->residency);
-    pthread_mutex_destroy(&engine->speed);
+    pthread_mutex_destroy(&engine->figures);
     pthread_mutex_destroy(&engine->busy);
     pf_free(engine->model_path);
     pf_free(engine);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "base/log.h"
+#include "base/machine.h"
 #include "model/audio_vae.h"
 #include "model/dual_tower.h"
 #include "model/scheduler.h"
@@ -70,10 +71,10 @@ struct pf_engine {
     pthread_mutex_t busy;               /* one job at a time */
     pthread_rwlock_t residency;         /* written while components come and go, read
                                          * by dry runs beside a running job */
-    _Atomic int64_t idle_bytes;         /* resident when a job was last predicted while
-                                         * none ran */
-    pthread_mutex_t speed;              /* guards the next member alone: predictions
+    pthread_mutex_t figures;            /* guards the next members alone: predictions
                                          * never wait for a running job */
+    pf_process_memory idle;             /* when a job was last predicted while none ran and
+                                         * no component was loaded */
     double flops_per_second;            /* measured when first asked for; 0: not yet */
 };
 
@@ -95,6 +96,8 @@ void pf_residency_evict(pf_engine *engine, pf_component_set set);
 /* Bytes of memory: in the process, and where kernels compute, which may be the same. */
 typedef struct pf_memory {
     int64_t host, device;
+    int64_t mapped;                     /* of `host`: pages of weight files, which have their
+                                         * addresses since the engine was opened */
 } pf_memory;
 
 /* What these components hold while resident.  `text_tokens` is how many rows of the

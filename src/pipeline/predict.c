@@ -1,7 +1,4 @@
 /* Prediction of memory and time: every stage run dry.  DESIGN "Memory". */
-#include <stdio.h>
-#include <unistd.h>
-
 #include "pipeline/job.h"
 
 /* What a kernel launch costs beside its arithmetic, and how much of the ceilings
@@ -9,28 +6,27 @@
 static const double seconds_per_launch = 4e-6;
 static const double share_of_ceiling = 0.6;
 
-/* Resident bytes of this process now. */
-static int64_t resident_bytes(void)
+static bool anything_is_loaded(const pf_engine *engine)
 {
-    long pages = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (!file)
-        return 0;
-    if (fscanf(file, "%ld %ld", &pages, &resident) != 2)
-        resident = 0;
-    fclose(file);
-    return (int64_t)resident * sysconf(_SC_PAGESIZE);
+    for (int c = 0; c < PF_COMPONENTS; c++)
+        if (pf_params_loaded(engine->params[c]))
+            return true;
+    return false;
 }
 
-/* What the process holds when no job runs: the one that runs now will have ended
- * before the next one begins. */
-static int64_t resident_between_jobs(pf_engine *engine)
+/* What the process holds without a film: the one that runs now will have ended before the
+ * next one begins, and components that stay loaded are part of what that one needs. */
+static pf_process_memory memory_without_film(pf_engine *engine)
 {
-    if (pthread_mutex_trylock(&engine->busy) != 0)
-        return atomic_load(&engine->idle_bytes);
-    atomic_store(&engine->idle_bytes, resident_bytes());
-    pthread_mutex_unlock(&engine->busy);
-    return atomic_load(&engine->idle_bytes);
+    pthread_mutex_lock(&engine->figures);
+    if (pthread_mutex_trylock(&engine->busy) == 0) {
+        if (!anything_is_loaded(engine))
+            pf_process_memory_read(&engine->idle);
+        pthread_mutex_unlock(&engine->busy);
+    }
+    pf_process_memory idle = engine->idle;
+    pthread_mutex_unlock(&engine->figures);
+    return idle;
 }
 
 /* Bytes in the process of what the stages leave for each other, and of decoded frames. */
@@ -51,8 +47,14 @@ typedef struct dry_run {
     pf_platform *counter;               /* or NULL */
     pf_component_set resident;
     pf_cost cost;
-    pf_memory most;                     /* the largest need of a stage */
+    pf_memory most;                     /* the largest needs of a stage */
+    int64_t most_taken;                 /* of host memory without pages of weight files */
 } dry_run;
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
 
 /* One stage without its arithmetic; components may not come or go meanwhile. */
 static pf_status run_stage_dry(pf_job *job, int number, pf_ops *ops, dry_run *run)
@@ -74,9 +76,10 @@ static pf_status run_stage_dry(pf_job *job, int number, pf_ops *ops, dry_run *ru
     bytes.device += pf_block_bytes(c, ops->peak);
     bytes.device += tally ? pf_block_bytes(c, tally->own_bytes) + tally->fixed_bytes : 0;
     if (!c->own_memory)
-        bytes = (pf_memory){bytes.host + bytes.device, 0};
-    run->most.host = bytes.host > run->most.host ? bytes.host : run->most.host;
-    run->most.device = bytes.device > run->most.device ? bytes.device : run->most.device;
+        bytes = (pf_memory){bytes.host + bytes.device, 0, bytes.mapped};
+    run->most.host = most(run->most.host, bytes.host);
+    run->most.device = most(run->most.device, bytes.device);
+    run->most_taken = most(run->most_taken, bytes.host - bytes.mapped);
     return status;
 }
 
@@ -111,45 +114,105 @@ static pf_status run_dry(pf_job *job, dry_run *run, pf_error *error)
     return status;
 }
 
+/* The share of its threads that the process has processors for: a quota may pay for
+ * less, and more threads may have been asked for. */
+static double share_of_threads(int threads)
+{
+    pf_machine machine;
+    pf_machine_read(NULL, &machine);
+    return machine.processors < threads ? machine.processors / threads : 1.0;
+}
+
 /* Operations a second that whole stages may be expected to reach here. */
 static pf_status measure_speed(pf_engine *engine, double *out, pf_error *error)
 {
     pf_ceilings ceilings = {0};
-    pthread_mutex_lock(&engine->speed);
+    pthread_mutex_lock(&engine->figures);
     pf_status status = PF_OK;
     if (engine->flops_per_second == 0.0) {
         pf_platform *platform = engine->platform;
+        const pf_capabilities *c = &platform->capabilities;
         status = platform->table.ceilings(platform, 0.005, &ceilings, error);
         double best = ceilings.f32;
         if (engine->precision == PF_PRECISION_FAST && ceilings.bf16 > best)
             best = ceilings.bf16;
-        double slowest = 1.0 * platform->capabilities.threads;
+        double slowest = 1.0 * c->threads;
         engine->flops_per_second =
-            1e9 * (best > slowest ? share_of_ceiling * best : slowest);
+            1e9 * (best > slowest ? share_of_ceiling * best : slowest) *
+            (c->own_memory ? 1.0 : share_of_threads(c->threads));
     }
     *out = engine->flops_per_second;
-    pthread_mutex_unlock(&engine->speed);
+    pthread_mutex_unlock(&engine->figures);
     return status;
 }
 
-/* Where kernels compute: `now` is what of it the process has already. */
-static pf_status check_memory(const pf_engine *engine, const pf_prediction *p, int64_t now,
-                              pf_error *error)
+/* --- is there enough? ----------------------------------------------------------- */
+
+/* Bytes of a film in the process, beside what the process holds without one. */
+typedef struct need {
+    pf_process_memory idle;
+    int64_t all, taken;                 /* with and without pages of weight files */
+} need;
+
+static pf_status refuse_memory(int64_t needed, const char *what, int64_t available,
+                               const char *limit, pf_error *error)
 {
     const double gib = 1024.0 * 1024.0 * 1024.0;
-    bool own = engine->platform->capabilities.own_memory;
-    const char *whose = own ? "the device's memory" : "memory";
-    int64_t limit = engine->memory_limit, peak = own ? p->device_bytes : p->peak_bytes;
-    int64_t available = engine->platform->capabilities.memory_bytes + (own ? 0 : now);
+    return pf_fail(error, PF_E_MEMORY,
+                   "the film needs %.2f GiB of %s, but only %.2f GiB are available%s%s%s",
+                   (double)needed / gib, what, (double)available / gib, limit ? " (" : "",
+                   limit ? limit : "", limit ? ")" : "");
+}
+
+/* A limit of addresses with what a running film will give back; none stays none. */
+static int64_t left_without_film(int64_t left, int64_t now, int64_t idle)
+{
+    int64_t back = most(now - idle, 0);
+    return left < INT64_MAX - back ? left + back : INT64_MAX;
+}
+
+static pf_status check_host_memory(const need *n, pf_error *error)
+{
+    pf_machine machine;
+    pf_process_memory now;
+    pf_machine_read(NULL, &machine);
+    pf_process_memory_read(&now);
+    /* Pages of files are available, those of our weights, too. */
+    int64_t back = most(now.anonymous - n->idle.anonymous, 0);
+    int64_t memory = machine.memory + back;
+    if (n->all > memory)
+        return refuse_memory(n->idle.resident + n->all, "memory",
+                             n->idle.resident + memory, machine.memory_by.source, error);
+    int64_t addresses = left_without_film(machine.address_space, now.address_space,
+                                          n->idle.address_space);
+    if (n->taken > addresses)
+        return refuse_memory(n->taken, "more memory", addresses, "RLIMIT_AS", error);
+    int64_t data = left_without_film(machine.data, now.data, n->idle.data);
+    if (n->taken > data)
+        return refuse_memory(n->taken, "more memory", data, "RLIMIT_DATA", error);
+    return PF_OK;
+}
+
+/* Where kernels compute. */
+static pf_status check_memory(const pf_engine *engine, const pf_prediction *p,
+                              const need *n, pf_error *error)
+{
+    const double gib = 1024.0 * 1024.0 * 1024.0;
+    const pf_capabilities *c = &engine->platform->capabilities;
+    const char *whose = c->own_memory ? "the device's memory" : "memory";
+    int64_t limit = engine->memory_limit;
+    int64_t peak = c->own_memory ? p->device_bytes : p->peak_bytes;
     if (limit > 0 && peak > limit)
         return pf_fail(error, PF_E_MEMORY,
                        "the film needs %.2f GiB of %s, but memory_limit is %.2f GiB",
                        (double)peak / gib, whose, (double)limit / gib);
-    if (limit == 0 && peak > available)
-        return pf_fail(error, PF_E_MEMORY,
-                       "the film needs %.2f GiB of %s, but only %.2f GiB are available",
-                       (double)peak / gib, whose, (double)available / gib);
-    return PF_OK;
+    if (limit > 0)
+        return PF_OK;
+    if (!c->own_memory)
+        return check_host_memory(n, error);
+    return peak > c->memory_bytes
+               ? refuse_memory(peak, whose, c->memory_bytes, NULL, error)
+               : PF_OK;
 }
 
 static void fill_prediction(const pf_job *job, pf_prediction *out)
@@ -174,17 +237,19 @@ pf_status pf_job_predict(pf_job *job, pf_prediction *out, pf_error *error)
 {
     pf_prediction prediction;
     dry_run run;
-    int64_t now = resident_between_jobs(job->engine);
+    need n = {.idle = memory_without_film(job->engine)};
     double speed;
     fill_prediction(job, &prediction);
     PF_TRY(measure_speed(job->engine, &speed, error));
     PF_TRY(run_dry(job, &run, error));
-    prediction.peak_bytes = now + run.most.host + host_bytes(job);
+    n.all = run.most.host + host_bytes(job);
+    n.taken = run.most_taken + host_bytes(job);
+    prediction.peak_bytes = n.idle.resident + n.all;
     prediction.device_bytes = run.most.device;
     prediction.flops = run.cost.flops;
     prediction.seconds = prediction.flops / speed +
                          (double)run.cost.launches * seconds_per_launch;
     if (out)
         *out = prediction;
-    return check_memory(job->engine, &prediction, now, error);
+    return check_memory(job->engine, &prediction, &n, error);
 }

@@ -410,7 +410,8 @@ typedef struct pf_platform_table {
                             pf_math math, const pf_tensor *source);
     void (*weight_release)(pf_platform *platform, pf_weight *weight);
 
-    /* Runs the ceiling loops for about `seconds` each. */
+    /* Runs the ceiling loops for about `seconds` of processor time each.  What else runs on
+     * the machine hardly changes the result. */
     pf_status (*ceilings)(pf_platform *platform, double seconds,
                           pf_ceilings *out, pf_error *error);
 

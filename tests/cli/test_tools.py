@@ -1,6 +1,7 @@
 """info, bench, the example program and the man page."""
 import json
 import os
+import re
 import subprocess
 
 from conftest import BUILD, ROOT
@@ -18,6 +19,30 @@ def test_info_names_every_component(run, model):
     on_disk = sum(p.stat().st_size for p in model.rglob("*.safetensors"))
     told = sum(c["bytes"] for c in value["components"])
     assert 0.9 * on_disk < told <= on_disk
+
+
+def test_long_times_are_days_and_hours(run, model):
+    size = ["--height", "1024", "--width", "1024", "--num-frames", "1021"]
+    value = json.loads(run("info", model, "--json", "--isa", "scalar", *size).out)
+    seconds = value["prediction"]["seconds"]
+    assert seconds > 90000
+    line = [x for x in run("info", model, "--isa", "scalar", *size).out.split("\n")
+            if x.startswith("time")][0]
+    days, hours = re.search(r"about (\d+) days? (\d+) h on", line).groups()
+    assert 0.5 < (24 * int(days) + int(hours)) * 3600 / seconds < 2
+
+
+def test_estimates_do_not_follow_the_load(run, model):
+    def seconds():
+        return json.loads(run("info", model, "--json").out)["prediction"]["seconds"]
+    alone = min(seconds() for _ in range(3))
+    spins = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(8)]
+    try:
+        assert sorted(seconds() for _ in range(3))[1] < 2 * alone
+    finally:
+        for spin in spins:
+            spin.kill()
+            spin.wait()
 
 
 def test_dry_run_predicts_and_makes_nothing(film, tmp_path):

@@ -297,6 +297,46 @@ static void test_prediction_and_limits(void **state)
     pf_engine_close(engine);
 }
 
+/* Components that stay loaded, and pages of their files, are part of what the next film
+ * needs: they are not counted again. */
+static void test_the_next_film_needs_no_more(void **state)
+{
+    (void)state;
+    pf_engine *engine;
+    pf_prediction first, next;
+    pf_error error = {0};
+    pf_engine_options options = {.model_path = job_test_model, .threads = 2,
+                                 .keep_resident = true};
+    assert_int_equal(pf_engine_open(&options, &engine, &error), PF_OK);
+    pf_request request = small_request(engine);
+    assert_int_equal(pf_request_check(engine, &request, &first, &error), PF_OK);
+    for (int films = 0; films < 2; films++) {
+        kept k = {0};
+        assert_int_equal(run_request(engine, &request, &k, &error), PF_OK);
+        kept_free(&k);
+        assert_int_equal(pf_request_check(engine, &request, &next, &error), PF_OK);
+        assert_int_equal(next.peak_bytes, first.peak_bytes);
+    }
+    pf_engine_close(engine);
+}
+
+static void test_the_machine_is_told(void **state)
+{
+    (void)state;
+    pf_machine_info machine;
+    pf_machine_get(&machine);
+    bool memory = false, processors = false;
+    assert_in_range(machine.threads, 1, 256);
+    assert_true(machine.memory_bytes > 0 && machine.processors > 0.0);
+    for (int i = 0; i < machine.limit_count; i++) {
+        const pf_machine_limit *l = &machine.limits[i];
+        assert_true(l->source[0] && l->amount >= 0 && l->whole >= l->amount);
+        memory = memory || (l->memory && l->binds);
+        processors = processors || (!l->memory && l->binds);
+    }
+    assert_true(memory && processors);
+}
+
 /* What a request leaves to the model, and what it says itself. */
 static void test_a_prediction_tells_what_is_used(void **state)
 {
@@ -549,6 +589,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_steps_allocate_nothing),
         cmocka_unit_test(test_dry_run_counts_the_real_work),
         cmocka_unit_test(test_prediction_and_limits),
+        cmocka_unit_test(test_the_next_film_needs_no_more),
+        cmocka_unit_test(test_the_machine_is_told),
         cmocka_unit_test(test_a_prediction_tells_what_is_used),
         cmocka_unit_test(test_a_job_runs_once),
         cmocka_unit_test(test_previews_look_ahead),

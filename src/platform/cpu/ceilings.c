@@ -2,9 +2,10 @@
  * part.  What `phonofilm bench` puts the kernels against.
  *
  * Each worker repeats a chunk of independent multiply-add chains, enough of them
- * to cover the latency, until the time is over; the operations of all are added.
+ * to cover the latency, in short slices.  The fastest slice counts, by the processor
+ * time of the worker, so that other programs on the machine do not show; the rates of
+ * all workers are added.
  */
-#include <stdatomic.h>
 
 #include "base/clock.h"
 #include "platform/cpu/kernels.h"
@@ -15,12 +16,13 @@ enum { CHAINS = 24 };               /* of 32 registers */
 #else
 enum { CHAINS = 12 };               /* of 16 registers */
 #endif
-enum { CHUNK = 2000 };              /* steps between two looks at the clock */
+enum { CHUNK = 2000 };              /* steps of a call */
+enum { SLICE = 16 };                /* calls between two looks at the clock */
 
 typedef struct probe {
     void (*chunk)(float *sink);     /* CHUNK steps of CHAINS instructions */
-    double deadline;
-    atomic_llong chunks;            /* done by all workers */
+    double seconds;                 /* of each worker */
+    double rates[PF_POOL_MAX_THREADS];  /* chunks a second, of each worker */
 } probe;
 
 static void chunk_f32(float *sink)
@@ -84,27 +86,34 @@ static void chunk_int8(float *sink)
 #endif
 
 /* One item for each worker. */
-static void run_chunks(void *argument, int64_t begin, int64_t end, int worker)
+static void run_slices(void *argument, int64_t begin, int64_t end, int worker)
 {
-    (void)begin, (void)end, (void)worker;
+    (void)end, (void)worker;
     probe *p = argument;
     float sink[2 + VF_WIDTH] = {0.5f, 0.25f};
+    double start = pf_thread_seconds(), now = start;
     do {
-        p->chunk(sink);
-        atomic_fetch_add(&p->chunks, 1);
-    } while (pf_seconds() < p->deadline);
+        double before = now;
+        for (int i = 0; i < SLICE; i++)
+            p->chunk(sink);
+        now = pf_thread_seconds();
+        double rate = now > before ? SLICE / (now - before) : 0.0;
+        if (rate > p->rates[begin])
+            p->rates[begin] = rate;
+    } while (now - start < p->seconds);
 }
 
 /* 1e9 operations a second when one instruction is `operations`. */
 static double measure(pf_pool *pool, void (*chunk)(float *), double operations,
                       double seconds)
 {
-    double start = pf_seconds();
-    probe p = {.chunk = chunk, .deadline = start + seconds};
-    pf_pool_for(pool, pf_pool_threads(pool), 1, run_chunks, &p);
-    double elapsed = pf_seconds() - start;
-    double steps = (double)CHUNK * CHAINS * (double)atomic_load(&p.chunks);
-    return steps * operations / elapsed * 1e-9;
+    probe p = {.chunk = chunk, .seconds = seconds};
+    int threads = pf_pool_threads(pool);
+    double chunks = 0.0;
+    pf_pool_for(pool, threads, 1, run_slices, &p);
+    for (int i = 0; i < threads; i++)
+        chunks += p.rates[i];
+    return (double)CHUNK * CHAINS * chunks * operations * 1e-9;
 }
 
 pf_status PF_CPU(ceilings)(pf_platform *platform, double seconds,

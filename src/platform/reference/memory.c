@@ -1,13 +1,9 @@
 /* Reference platform: memory, which is the host's, and weights, which stay where
  * they were loaded.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
-#include "base/fault.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "platform/reference/kernels.h"
 
@@ -104,49 +100,9 @@ void reference_fill_memory(pf_platform_table *table)
 
 /* --- how much there is ------------------------------------------------------ */
 
-/* The number after `label` at the start of a line of a system file; -1 where
- * there is none ("max": a container without a limit). */
-static int64_t read_number(const char *path, const char *label)
-{
-    char line[256];
-    int64_t value = -1;
-    size_t skip = strlen(label);
-    FILE *file = pf_fault_hit(PF_FAULT_READ) ? NULL : fopen(path, "re");
-    if (!file)
-        return -1;
-    while (fgets(line, sizeof line, file)) {
-        if (strncmp(line, label, skip) != 0)
-            continue;
-        char *end;
-        long long found = strtoll(line + skip, &end, 10);
-        value = end > line + skip ? found : -1;
-        break;
-    }
-    fclose(file);
-    return value;
-}
-
 int64_t reference_available_memory(void)
 {
-    static const struct {
-        const char *limit, *used;
-    } groups[] = {
-        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
-        {"/sys/fs/cgroup/memory/memory.limit_in_bytes",
-         "/sys/fs/cgroup/memory/memory.usage_in_bytes"},
-    };
-    int64_t kib = read_number("/proc/meminfo", "MemAvailable:");
-    int64_t available = kib >= 0 ? kib * 1024
-                                 : sysconf(_SC_PHYS_PAGES) *
-                                       (int64_t)sysconf(_SC_PAGESIZE);
-    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
-        int64_t limit = read_number(groups[i].limit, "");
-        int64_t used = read_number(groups[i].used, "");
-        if (limit >= 0 && used >= 0)
-            available = least(available, limit > used ? limit - used : 0);
-    }
-    struct rlimit own;
-    if (getrlimit(RLIMIT_AS, &own) == 0 && own.rlim_cur < (rlim_t)available)
-        available = (int64_t)own.rlim_cur;
-    return available;
+    pf_machine machine;
+    pf_machine_read(NULL, &machine);
+    return least(machine.memory, least(machine.address_space, machine.data));
 }
