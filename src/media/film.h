@@ -6,7 +6,7 @@
  *     pf_film_close(film, &error);                         // or pf_film_abort
  *
  * The name's ending says what the file is:
- *   .mp4   H.264 (libx264) and AAC at 192 kbit/s; playable while it loads
+ *   .mp4   H.264 High (libx264) and AAC at 192 kbit/s; playable while it loads
  *   .webm  VP9 and Opus
  *   .wav   16-bit PCM, the sound alone (title, comment and encoder of the tags)
  *   .png   one picture a frame, without sound: NAME-0001.png, NAME-0002.png ...;

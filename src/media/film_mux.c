@@ -197,25 +197,38 @@ static void set_colours(AVCodecContext *encoder, AVFrame *frame)
     encoder->chroma_sample_location = frame->chroma_location = AVCHROMA_LOC_LEFT;
 }
 
-/* CRF 0 would be H.264's lossless mode, which browsers do not play.  Left alone, x264
- * lets a frame's bits depend on the processor's kind and on what happens to lie in the
- * memory that it gets: the same film came out in two versions. */
-static void set_quality(const mux *m, AVDictionary **settings)
+/* A factor below 1 is H.264's lossless mode, which is another profile: no browser and no
+ * phone plays that, so the best is 1.  VP9's is lossless at 0, too. */
+static int rate_factor(const mux *m)
 {
     int quality = m->options->quality;
-    const char *text = quality == 0 ? "0.5" : NULL;
-    if (m->kind == &webm) {
-        av_dict_set(settings, "deadline", "good", 0);
-        av_dict_set(settings, "cpu-used", "4", 0);
-        av_dict_set(settings, "row-mt", "1", 0);
-        text = quality == 0 ? "1" : NULL;
-    } else {
-        av_dict_set(settings, "x264-params", "cpu-independent=1", 0);
-    }
-    if (text)
-        av_dict_set(settings, "crf", text, 0);
-    else
-        av_dict_set_int(settings, "crf", quality < 0 ? DEFAULT_QUALITY : quality, 0);
+    return quality < 0 ? DEFAULT_QUALITY : quality < 1 ? 1 : quality;
+}
+
+static void set_vp9(AVDictionary **settings)
+{
+    av_dict_set(settings, "deadline", "good", 0);
+    av_dict_set(settings, "cpu-used", "4", 0);
+    av_dict_set(settings, "row-mt", "1", 0);
+}
+
+/* Left alone, x264 lets a frame's bits depend on the processor's kind and on what happens
+ * to lie in the memory that it gets: the same film came out in two versions. */
+static pf_status set_h264(mux *m, AVDictionary **settings, pf_error *error)
+{
+    const pf_film_options *o = m->options;
+    pf_film_level level;
+    if (!pf_film_h264_level(o->width, o->height, o->fps, rate_factor(m), &level))
+        return pf_fail(error, PF_E_UNSUPPORTED,
+                       "H.264 has no level for %dx%d pixels at %g frames a second; give "
+                       "the film a name that ends in .webm or .png", o->width, o->height,
+                       o->fps);
+    m->video.encoder->level = level.number;
+    av_dict_set(settings, "profile", "high", 0);
+    av_dict_set(settings, "x264-params", "cpu-independent=1", 0);
+    m->video.encoder->rc_max_rate = level.most_bits;
+    m->video.encoder->rc_buffer_size = (int)level.most_bits;
+    return PF_OK;
 }
 
 static pf_status open_video(mux *m, pf_error *error)
@@ -232,8 +245,14 @@ static pf_status open_video(mux *m, pf_error *error)
     t->encoder->thread_count = VIDEO_THREADS;
     set_colours(t->encoder, t->frame);
     AVDictionary *settings = NULL;
-    set_quality(m, &settings);
-    pf_status status = open_track(t, &settings, error);
+    av_dict_set_int(&settings, "crf", rate_factor(m), 0);
+    pf_status status = PF_OK;
+    if (m->kind == &mp4)
+        status = set_h264(m, &settings, error);
+    else
+        set_vp9(&settings);
+    if (status == PF_OK)
+        status = open_track(t, &settings, error);
     av_dict_free(&settings);
     return status;
 }
@@ -391,6 +410,9 @@ static pf_status write_header(mux *m, pf_error *error)
     AVDictionary *settings = NULL;
     if (code >= 0 && m->kind == &mp4)
         code = av_dict_set(&settings, "movflags", "+faststart", 0);
+    /* The lengths of tracks in it: by default milliseconds, which cut the sound's end. */
+    if (code >= 0 && m->kind == &mp4 && options->audio_samples > 0)
+        code = av_dict_set_int(&settings, "movie_timescale", options->sample_rate, 0);
     if (code >= 0)
         code = avformat_write_header(m->format, &settings);
     av_dict_free(&settings);

@@ -45,6 +45,17 @@ pf_status pf_sheet_finish(pf_sheet *sheet, const float *audio, int64_t count,
 pf_status pf_sheet_publish(pf_sheet *sheet, pf_error *error);
 void pf_sheet_destroy(pf_sheet *sheet);         /* NULL is fine */
 
+/* What an H.264 stream says that it needs. */
+typedef struct pf_film_level {
+    int number;                 /* ten times the level's name: 40 is 4.0 */
+    int64_t most_bits;          /* a second, to be kept by the encoder; 0: it will be */
+} pf_film_level;
+
+/* The lowest level from 4.0 on that a film of this size, rate and quality (constant rate
+ * factor) is within; false when it is beyond all of them. */
+bool pf_film_h264_level(int width, int height, double fps, int quality,
+                        pf_film_level *out);
+
 /* RGB [height][width][3] to BT.709 Y, Cb, Cr of limited range, 4:2:0, chroma
  * sited on the left.  Sides are even. */
 void pf_yuv_from_rgb(const uint8_t *rgb, int width, int height, uint8_t *planes[3],

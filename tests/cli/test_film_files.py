@@ -124,7 +124,7 @@ def test_quality_runs_from_best_to_worst(write, ending):
         assert message == ""
         assert "yuv420p" == stream(probe(path), "video")["pix_fmt"]
         sizes.append(path.stat().st_size)
-    assert sizes[0] >= sizes[1] > sizes[2]
+    assert 1.02 * sizes[0] > sizes[1] > sizes[2]        # flat frames cost nothing
     _, message = write("x." + ending, quality=52)
     assert "quality" in message and "51" in message
 

@@ -278,6 +278,36 @@ static void colours_are_bt709(void **unused)
     }
 }
 
+/* --- levels ----------------------------------------------------------------------- */
+
+static void levels_hold_size_rate_and_bits(void **unused)
+{
+    const struct {
+        int width, height;
+        double fps;
+        int quality, number;
+        int64_t bits;
+    } cases[] = {
+        {64, 64, 24, 5, 40, 0}, {16, 16, 120, 1, 40, 0}, {640, 352, 24, 20, 40, 0},
+        {640, 352, 24, 1, 42, 0}, {1280, 720, 24, 5, 51, 0}, {1280, 720, 24, 40, 40, 0},
+        {2560, 1440, 24, 40, 51, 0}, {2560, 1440, 24, 1, 52, 300000000},
+        {16, 4096, 24, 51, 40, 0}, {16, 4112, 24, 51, 42, 0},
+        {1920, 1088, 50, 51, 42, 0}, {1920, 1088, 120, 51, 51, 0},
+        {4096, 2304, 24, 51, 51, 0}, {4096, 2304, 120, 51, 61, 0},
+        {8192, 4352, 24, 51, 60, 300000000}, {8192, 4368, 24, 51, 0, 0},
+        {16384, 16384, 1, 5, 0, 0},
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        pf_film_level level = {0};
+        bool found = pf_film_h264_level(cases[i].width, cases[i].height, cases[i].fps,
+                                        cases[i].quality, &level);
+        assert_int_equal(found, cases[i].number > 0);
+        assert_int_equal(level.number, cases[i].number);
+        assert_int_equal(level.most_bits, cases[i].bits);
+    }
+}
+
 /* --- files ------------------------------------------------------------------------ */
 
 static void kinds_by_name(void **unused)
@@ -571,6 +601,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(sound_is_truncated),
         cmocka_unit_test(every_value_can_be_reached),
         cmocka_unit_test(colours_are_bt709),
+        cmocka_unit_test(levels_hold_size_rate_and_bits),
         cmocka_unit_test(kinds_by_name),
         cmocka_unit_test(names_of_frames),
         cmocka_unit_test(parts_are_not_shared),
