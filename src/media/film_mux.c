@@ -22,6 +22,7 @@ enum {
     DEFAULT_QUALITY = 5,
     VIDEO_THREADS = 2,          /* fixed: x264's output depends on it */
     IO_BYTES = 1 << 16,
+    MIN_UNITS = 10000,          /* a second, of a silent film's length */
     MAX_FPS_TERM = 1001000      /* numerators and denominators of a frame rate */
 };
 
@@ -293,6 +294,22 @@ static pf_status open_audio(mux *m, pf_error *error)
 
 /* --- packets --------------------------------------------------------------------- */
 
+/* Opus begins with samples that are not heard.  WebM names them (CodecDelay), and players
+ * take them from the time of every block, which therefore counts from the first sample
+ * that is not heard on; libavformat before 59.30.101 leaves that to us, and all versions
+ * count the delay into the film's length, where only what is heard belongs. */
+static void place_opus(const track *t, AVPacket *packet)
+{
+    int64_t delay = t->encoder->initial_padding;
+    if (avformat_version() < AV_VERSION_INT(59, 30, 101)) {
+        packet->pts += delay;
+        packet->dts += delay;
+    }
+    /* 0 in the file's milliseconds would be taken for "unknown". */
+    int64_t least = t->encoder->sample_rate / 1000;
+    packet->duration -= packet->duration < delay + least ? packet->duration - least : delay;
+}
+
 /* Writes what the encoder has ready. */
 static pf_status drain(mux *m, track *t, pf_error *error)
 {
@@ -304,6 +321,8 @@ static pf_status drain(mux *m, track *t, pf_error *error)
             return fail_muxing(m, code, error);
         if (t == &m->video && m->packet->duration == 0)
             m->packet->duration = 1;
+        if (t == &m->audio && m->kind == &webm)
+            place_opus(t, m->packet);
         m->packet->stream_index = t->stream->index;
         av_packet_rescale_ts(m->packet, t->encoder->time_base, t->stream->time_base);
         code = av_interleaved_write_frame(m->format, m->packet);
@@ -394,10 +413,22 @@ static pf_status open_format(mux *m, pf_error *error)
     m->format->io_open = open_again;
     m->format->io_close2 = close_again;
     m->format->flags |= AVFMT_FLAG_BITEXACT | AVFMT_FLAG_CUSTOM_IO;
-    /* WebM keeps the start of Opus in a field of its own: nothing is to be moved. */
+    /* WebM keeps the start of Opus in a field of its own: the picture stays at 0. */
     m->format->avoid_negative_ts =
         m->kind == &webm ? AVFMT_AVOID_NEG_TS_DISABLED : AVFMT_AVOID_NEG_TS_AUTO;
     return PF_OK;
+}
+
+/* What the lengths of an MP4's tracks are counted in.  By default that is milliseconds,
+ * which cut the end of the sound. */
+static int units_a_second(const mux *m)
+{
+    if (m->audio.stream)
+        return m->options->sample_rate;
+    int units = m->video.encoder->time_base.den;
+    while (units < MIN_UNITS)
+        units *= 2;
+    return units;
 }
 
 static pf_status write_header(mux *m, pf_error *error)
@@ -410,9 +441,8 @@ static pf_status write_header(mux *m, pf_error *error)
     AVDictionary *settings = NULL;
     if (code >= 0 && m->kind == &mp4)
         code = av_dict_set(&settings, "movflags", "+faststart", 0);
-    /* The lengths of tracks in it: by default milliseconds, which cut the sound's end. */
-    if (code >= 0 && m->kind == &mp4 && options->audio_samples > 0)
-        code = av_dict_set_int(&settings, "movie_timescale", options->sample_rate, 0);
+    if (code >= 0 && m->kind == &mp4)
+        code = av_dict_set_int(&settings, "movie_timescale", units_a_second(m), 0);
     if (code >= 0)
         code = avformat_write_header(m->format, &settings);
     av_dict_free(&settings);

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from conftest import BUILD
-from test_films import probe, stream
+from test_films import lasts, probe, stream
 
 pytestmark = pytest.mark.skipif(not shutil.which("ffprobe"),
                                 reason="ffprobe is not installed")
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.skipif(not shutil.which("ffprobe"),
 # ITU-T H.264 table A-1: macroblocks of a frame, of a second, and of all kept frames.
 LEVELS = {40: (8192, 245760, 32768), 42: (8704, 522240, 34816),
           51: (36864, 983040, 184320), 52: (36864, 2073600, 184320)}
-FRAMES = {(2560, 1440): 2, (1920, 1088): 2, (1280, 720): 3}
+FRAMES = {(2560, 1440): 1, (1280, 720): 2}
 SIZES = [(16, 16), (64, 64), (16, 1024), (1024, 16), (640, 352), (352, 640), (1280, 720),
-         (1920, 1088), (2560, 1440)]
+         (2560, 1440)]
 
 
 @pytest.fixture
@@ -91,19 +91,21 @@ def check_mp4(path, size, frames, samples, fps):
 
 @pytest.mark.parametrize("quality", range(52))
 def test_mp4_of_every_quality(write, quality):
-    path, frames, samples = write("mp4", (48, 32), quality)
+    path, frames, samples = write("mp4", (48, 32), quality, frames=5)
     check_mp4(path, (48, 32), frames, samples, 24)
 
 
-@pytest.mark.parametrize("quality", [0, -1, 51])
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("size, quality", [
+    (size, quality) for size in SIZES for quality in (0, 51)
+    if quality == 0 or size[0] * size[1] < 1e6], ids=str)
 def test_mp4_of_every_size(write, size, quality):
     path, frames, samples = write("mp4", size, quality)
     check_mp4(path, size, frames, samples, 24)
 
 
-@pytest.mark.parametrize("fps", [1, 12.5, 23.976, 24000 / 1001, 29.97, 30, 60, 120])
-@pytest.mark.parametrize("sound", [True, False])
+@pytest.mark.parametrize("fps, sound", [
+    (1, True), (12.5, False), (23.976, True), (24000 / 1001, False), (29.97, True),
+    (30, False), (120, True)])
 def test_mp4_of_every_rate(write, fps, sound):
     path, frames, samples = write("mp4", (64, 48), -1, fps, sound)
     check_mp4(path, (64, 48), frames, samples, fps)
@@ -122,7 +124,8 @@ def samples_of(path):
 
 
 @pytest.mark.parametrize("size, quality, fps, frames", [
-    (size, quality, 24, 5) for size in SIZES for quality in (0, -1, 51)] + [
+    (size, 0, 24, 5) for size in SIZES if size[0] * size[1] < 2e6] + [
+    ((48, 32), quality, 24, 5) for quality in (1, 20, 51)] + [
     ((64, 48), -1, fps, 9) for fps in (1, 12.5, 24000 / 1001, 30, 120)] + [
     ((64, 48), -1, 24, frames) for frames in (1, 2, 49)])
 def test_webm(write, size, quality, fps, frames):
@@ -135,9 +138,8 @@ def test_webm(write, size, quality, fps, frames):
     assert int(video["nb_read_frames"]) == frames
     assert float(video["start_time"]) == 0
     assert audio["codec_name"] == "opus" and audio["sample_rate"] == "48000"
-    # Milliseconds are Matroska's unit; a track may end one later.
-    assert abs(float(info["format"]["duration"]) - frames / fps) < 0.0021
-    assert samples_of(path) == samples
+    assert lasts(path, frames / fps, info) and samples_of(path) == samples
+    assert -7 <= 1000 * float(audio["start_time"]) <= -6       # what is not heard
     data = path.read_bytes()
     assert b"webm" in data[:64] and b"\x1c\x53\xbb\x6b" in data     # cues: it can be wound
 
