@@ -4,64 +4,80 @@ BUILD ?= build
 PREFIX ?= /usr/local
 CANN ?= 8.3
 
-all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD)
+DESTDIR ?=
+PYTHON3 = /usr/bin/python3
+TOOLS = set -e; . tools/packages.sh
 
-$(BUILD)/build.ninja:
-	@meson setup $(BUILD) --buildtype=release --prefix=$(PREFIX)
+all:
+	@$(TOOLS); need_meson; need_place $(BUILD); build_first $(BUILD)
 
 demo:
 	@./demo
 
-test: all
-	@meson test -C $(BUILD) --print-errorlogs
-	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/cli tests/unit tests/quality
-	@/usr/bin/python3 -m pytest -q -p no:cacheprovider tests/server
+# Everything is built with the tests from here on.
+tests-built:
+	@$(TOOLS); need_meson; need_place $(BUILD); build_tests $(BUILD)
 
-crash: all
-	@/usr/bin/python3 tests/server/crash.py
+test: tests-built
+	@$(TOOLS); need_module pytest python3-pytest
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+	@$(PYTHON3) -m pytest -q -rs -p no:cacheprovider tests/cli tests/text tests/quality
+	@$(PYTHON3) -m pytest -q -rs -p no:cacheprovider tests/server
+
+crash: tests-built
+	@$(TOOLS); need_module pytest python3-pytest
+	@$(PYTHON3) tests/server/crash.py
 
 load: all
-	@/usr/bin/python3 bench/server/load.py
+	@$(PYTHON3) bench/server/load.py
 
 bench: all
 	@$(BUILD)/phonofilm bench
 
 install: all
-	@meson install -C $(BUILD)
+	@$(TOOLS); . tools/install.sh; install_in $(BUILD) "$(PREFIX)" "$(DESTDIR)"
+
+uninstall:
+	@$(TOOLS); . tools/install.sh; uninstall_from "$(PREFIX)" "$(DESTDIR)"
 
 lint:
 	@tools/lint
 
 fuzz:
-	@CC=clang meson setup build-fuzz --buildtype=debugoptimized -Dfuzz=true \
-	  -Db_sanitize=address,undefined -Db_lundef=false 2>/dev/null || true
-	@ninja -C build-fuzz
-	@meson test -C build-fuzz --suite fuzz
+	@$(TOOLS); need_meson; need_program clang clang; export CC=clang; \
+	  build_in build-fuzz --buildtype=debugoptimized -Dfuzz=true \
+	  -Db_sanitize=address,undefined -Db_lundef=false
+	@meson test -C build-fuzz --no-rebuild --suite fuzz
+
+# VAR=value pairs that put the emulator of CANN in the place of an installed one:
+# env $$(make -s ascend-env) build/phonofilm info --platforms
+# A path with blanks would fall apart there, so it is then relative to this folder.
+ascend-env:
+	@$(TOOLS); [ -d "tests/cann/$(CANN)" ] || \
+	  { say "there is no emulator of CANN $(CANN): 8.1, 8.3, 9.0 or least"; exit 1; }; \
+	  [ -d "$(BUILD)/tests/cann/$(CANN)" ] || \
+	  { need_meson; need_place $(BUILD); build_tests $(BUILD); } >&2; \
+	  home="$(BUILD)/tests/cann/$(CANN)"; \
+	  case $$home in /*) ;; *) home="$$(pwd)/$$home" ;; esac; \
+	  case $$home in *[[:space:]]*) home="$(BUILD)/tests/cann/$(CANN)" ;; esac; \
+	  echo "ASCEND_HOME_PATH=$$home"
 
 # Each builds into a folder of its own and runs the tests that touch memory and
 # threads most.
 SUITES = --suite unit --suite components --suite pipeline --suite fault --suite fuzz
-
-# VAR=value pairs that put the emulator of CANN in the place of an installed one:
-# env $$(make -s ascend-env) build/phonofilm info --platforms
-ascend-env:
-	@echo "ASCEND_HOME_PATH=$(abspath $(BUILD))/tests/cann/$(CANN)"
+# $(call sanitized,FOLDER,KIND)
+sanitized = $(TOOLS); need_meson; need_place $(1); \
+  build_in $(1) --buildtype=debugoptimized -Db_sanitize=$(2) -Db_lundef=false; \
+  meson test -C $(1) --no-rebuild $(SUITES) -t 4
 
 asan:
-	@meson setup build-asan -Db_sanitize=address --buildtype=debugoptimized \
-	  -Db_lundef=false 2>/dev/null || true
-	@ninja -C build-asan && meson test -C build-asan $(SUITES) -t 4
+	@$(call sanitized,build-asan,address)
 
 ubsan:
-	@meson setup build-ubsan -Db_sanitize=undefined --buildtype=debugoptimized \
-	  -Db_lundef=false 2>/dev/null || true
-	@ninja -C build-ubsan && meson test -C build-ubsan $(SUITES) -t 4
+	@$(call sanitized,build-ubsan,undefined)
 
 tsan:
-	@meson setup build-tsan -Db_sanitize=thread --buildtype=debugoptimized \
-	  -Db_lundef=false 2>/dev/null || true
-	@ninja -C build-tsan && meson test -C build-tsan $(SUITES) -t 4
+	@$(call sanitized,build-tsan,thread)
 
 # A model of one's own: PyTorch is needed (training/requirements.txt), nothing else is.
 # Stopped, the same command goes on.  INIT=models/nano starts from an exported model,
@@ -75,15 +91,19 @@ RUN ?= build-training
 MODEL ?= $(RUN)/model
 
 train:
+	@$(PYTHON) -c 'import torch' 2>/dev/null || { echo "phonofilm: $(PYTHON) has no" \
+	  "PyTorch; training/README.md says how to install it" >&2; exit 1; }
 	@nice -n 19 $(PYTHON) -m training all --preset $(PRESET) --hours $(HOURS) \
 	  --seed $(SEED) --folder $(RUN) --export $(MODEL) $(if $(INIT),--init $(INIT)) \
 	  $(if $(FREE),--free-encoder) $(if $(TEXT),--$(TEXT)-text)
 
 quality: all
-	@/usr/bin/python3 tests/quality/quality.py --program $(BUILD)/phonofilm
+	@$(TOOLS); need_module numpy python3-numpy
+	@$(PYTHON3) tests/quality/quality.py --program $(BUILD)/phonofilm
 
+# Films are not built, but made: they stay.
 clean:
-	@rm -rf build build-asan build-ubsan build-tsan build-fuzz films
+	@rm -rf build build-asan build-ubsan build-tsan build-fuzz
 
 help:
 	@echo 'make              build everything into build/'
@@ -94,12 +114,13 @@ help:
 	@echo 'make bench        measure the kernels of this machine'
 	@echo 'make crash        kill a server fifty times and count what is lost'
 	@echo 'make load         a thousand connections to a server'
-	@echo 'make install      install into PREFIX (/usr/local)'
+	@echo 'make install      install into PREFIX (/usr/local), below DESTDIR if that is given'
+	@echo 'make uninstall    take away again what make install put there'
 	@echo 'make -s ascend-env    say how to use the emulator of CANN (CANN=8.1 8.3 9.0 least)'
 	@echo 'make lint         check the rules of the house'
 	@echo 'make fuzz         run the fuzz targets (needs clang)'
 	@echo 'make asan ubsan tsan   test under a sanitizer'
 	@echo 'make clean        remove what was built'
 
-.PHONY: all demo test quality train crash load bench install lint fuzz ascend-env \
-  asan ubsan tsan clean help
+.PHONY: all demo test tests-built quality train crash load bench install uninstall lint \
+  fuzz ascend-env asan ubsan tsan clean help
