@@ -16,13 +16,15 @@ typedef struct settings {
 
 static const cli_option options[] = {
     {CLI_SWITCH, "json", 0, NULL, AT(json), 0, 0, NULL, "Print JSON"},
-    {CLI_TEXT, "predict", 0, "DEVICE", AT(predict), 0, 0, NULL,
+    {CLI_TEXT, "predict", 0, "DEVICE", AT(predict), 0, 0, "910B1|910B2|910B3|910B4|A3",
      "Measure nothing: tell what a denoising step of MODEL gives a device that need "
      "not be here, with --platform ascend: 910B1, 910B2, 910B3, 910B4 or A3"},
-    {CLI_TEXT, "op", 0, "NAME", AT(op), 0, 0, NULL,
+    {CLI_TEXT, "op", 0, "NAME", AT(op), 0, 0, "linear|attention|conv3d",
      "Only this operation: linear, attention or conv3d"},
     CLI_MACHINE_OPTIONS(AT(machine)),
 };
+
+const cli_table cli_bench_table = {options, sizeof options / sizeof options[0]};
 
 static json_t *row_json(const pf_bench_row *row)
 {

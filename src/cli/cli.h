@@ -18,6 +18,7 @@ int cli_generate(int argc, char **argv);
 int cli_info(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_serve(int argc, char **argv);
+int cli_completion(int argc, char **argv);
 
 /* Prints "phonofilm: MESSAGE" and gives the exit code for the status. */
 int cli_fail(pf_status status, const pf_error *error);
@@ -63,7 +64,7 @@ typedef struct cli_option {
     const char *argument;       /* "N" in --help; NULL for switches */
     size_t offset;              /* of the value in the settings */
     double low, high;
-    const char *choices;
+    const char *choices;        /* of CLI_TEXT: words to propose; others are taken, too */
     const char *help;           /* with default and unit */
 } cli_option;
 
@@ -76,6 +77,27 @@ typedef struct cli_words {
     char **owned;               /* [owned_count] */
     int owned_count, owned_room;
 } cli_words;
+
+/* The flags of a command. */
+typedef struct cli_table {
+    const cli_option *options;
+    int count;
+} cli_table;
+
+extern const cli_table cli_generate_table, cli_serve_table, cli_info_table,
+    cli_bench_table, cli_completion_table;
+
+typedef struct cli_command {
+    const char *name;
+    const char *summary;        /* for --help, in lower case */
+    int (*run)(int argc, char **argv);
+    const cli_table *table;
+    const char *operand;        /* "FILE", "FOLDER", the words "a|b" it may be, or NULL */
+} cli_command;
+
+/* Every command, in the order of --help. */
+extern const cli_command cli_commands[];
+extern const int cli_command_count;
 
 typedef struct cli_parser {
     const cli_option *options;

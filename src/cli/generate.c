@@ -148,6 +148,8 @@ static const cli_option options[] = {
      "Print nothing but errors"},
 };
 
+const cli_table cli_generate_table = {options, sizeof options / sizeof options[0]};
+
 /* Everything that is released at the end. */
 typedef struct generation {
     settings s;

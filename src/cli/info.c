@@ -32,6 +32,8 @@ static const cli_option options[] = {
     CLI_MACHINE_OPTIONS(AT(machine)),
 };
 
+const cli_table cli_info_table = {options, sizeof options / sizeof options[0]};
+
 static const double gib = 1024.0 * 1024.0 * 1024.0;
 
 /* --- the machine -------------------------------------------------------------- */

@@ -18,11 +18,13 @@ typedef struct cli_machine {
 
 /* Rows of an option table; `at` is the offset of a cli_machine in the settings. */
 #define CLI_MACHINE_OPTIONS(at)                                                         \
-    {CLI_TEXT, "platform", 0, "NAME", CLI_AT_MACHINE(at, platform), 0, 0, NULL,         \
+    {CLI_TEXT, "platform", 0, "NAME", CLI_AT_MACHINE(at, platform), 0, 0,               \
+     "auto|ascend|cpu|reference",                                                       \
      "auto (default: a device before the processor), ascend, cpu or reference"},        \
     {CLI_INTEGER, "device", 0, "N", CLI_AT_MACHINE(at, device), 0, 1023, NULL,          \
      "Which of several devices (default: 0)"},                                          \
-    {CLI_TEXT, "isa", 0, "NAME", CLI_AT_MACHINE(at, isa), 0, 0, NULL,                   \
+    {CLI_TEXT, "isa", 0, "NAME", CLI_AT_MACHINE(at, isa), 0, 0,                         \
+     "avx512bf16|avx512|avx2|neon|scalar",                                              \
      "Highest instruction set to use: avx512bf16, avx512, avx2, neon or scalar"},       \
     {CLI_INTEGER, "threads", 't', "N", CLI_AT_MACHINE(at, threads), 1, 256, NULL,       \
      "Threads that compute (default: one for each processor that the process may use)"}

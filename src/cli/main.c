@@ -10,30 +10,31 @@
 #include "cli/cli.h"
 #include "cli/suggest.h"
 
-static const char help[] =
-    "Usage: phonofilm COMMAND [OPTION...]\n"
-    "Turns a prompt and a first-frame picture into a film with sound.\n"
-    "\n"
-    "Commands:\n"
-    "  generate   make a film\n"
-    "  serve      make films for others: a page and the /v1/videos interface\n"
-    "  info       tell what a model holds and what a film of it needs\n"
-    "  bench      measure the kernels on this machine\n"
-    "\n"
-    "  --version  print the version\n"
-    "  --help     print this; phonofilm COMMAND --help tells more\n";
-
-typedef struct command {
-    const char *name;
-    int (*run)(int argc, char **argv);
-} command;
-
-static const command commands[] = {
-    {"generate", cli_generate},
-    {"serve", cli_serve},
-    {"info", cli_info},
-    {"bench", cli_bench},
+const cli_command cli_commands[] = {
+    {"generate", "make a film", cli_generate, &cli_generate_table, NULL},
+    {"serve", "make films for others: a page and the /v1/videos interface", cli_serve,
+     &cli_serve_table, NULL},
+    {"info", "tell what a model holds and what a film of it needs", cli_info,
+     &cli_info_table, "FOLDER"},
+    {"bench", "measure the kernels on this machine", cli_bench, &cli_bench_table,
+     "FOLDER"},
+    {"completion", "print a script that completes flags in bash, zsh or fish",
+     cli_completion, &cli_completion_table, "bash|zsh|fish"},
 };
+const int cli_command_count = sizeof cli_commands / sizeof cli_commands[0];
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: phonofilm COMMAND [OPTION...]\n"
+          "Turns a prompt and a first-frame picture into a film with sound.\n"
+          "\n"
+          "Commands:\n", out);
+    for (int i = 0; i < cli_command_count; i++)
+        fprintf(out, "  %-11s%s\n", cli_commands[i].name, cli_commands[i].summary);
+    fputs("\n"
+          "  --version  print the version\n"
+          "  --help     print this; phonofilm COMMAND --help tells more\n", out);
+}
 
 int cli_fail(pf_status status, const pf_error *error)
 {
@@ -74,12 +75,11 @@ void cli_catch_signals(void (*handle)(int number))
 /* "--prompt" before the command, or a command that is not known. */
 static int refuse_command(const char *word)
 {
-    enum { COUNT = sizeof commands / sizeof commands[0] };
-    const char *names[COUNT];
+    const char *names[CLI_MAX_OPTIONS];
     char question[160];
-    for (size_t i = 0; i < COUNT; i++)
-        names[i] = commands[i].name;
-    const char *nearest = suggest_nearest(word, (suggest_list){names, COUNT});
+    for (int i = 0; i < cli_command_count; i++)
+        names[i] = cli_commands[i].name;
+    const char *nearest = suggest_nearest(word, (suggest_list){names, cli_command_count});
     const char *more = word + strspn(word, "-");
     if (!nearest && (strcasecmp(more, "help") == 0 || strcasecmp(more, "version") == 0))
         nearest = tolower((unsigned char)*more) == 'h' ? "--help" : "--version";
@@ -96,24 +96,24 @@ static int refuse_command(const char *word)
 static int run(int argc, char **argv)
 {
     if (argc < 2) {
-        fputs(help, stderr);
+        print_help(stderr);
         return EXIT_WRONG;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        fputs(help, stdout);
+        print_help(stdout);
         return EXIT_DONE;
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("phonofilm %s\n", pf_version());
         return EXIT_DONE;
     }
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0)
+    for (int i = 0; i < cli_command_count; i++) {
+        if (strcmp(argv[1], cli_commands[i].name) != 0)
             continue;
         static char name[64];
-        snprintf(name, sizeof name, "phonofilm %s", commands[i].name);
+        snprintf(name, sizeof name, "phonofilm %s", cli_commands[i].name);
         argv[1] = name;
-        return commands[i].run(argc - 1, argv + 1);
+        return cli_commands[i].run(argc - 1, argv + 1);
     }
     return refuse_command(argv[1]);
 }

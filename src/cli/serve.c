@@ -86,6 +86,8 @@ static const cli_option options[] = {
      "Print nothing but errors"},
 };
 
+const cli_table cli_serve_table = {options, sizeof options / sizeof options[0]};
+
 static void log_line(void *user, const char *line)
 {
     (void)user;
