@@ -14,18 +14,15 @@ all:
 demo:
 	@./demo
 
-# Everything is built with the tests from here on.
-tests-built:
-	@$(TOOLS); need_meson; need_place $(BUILD); build_tests $(BUILD)
-
-test: tests-built
-	@$(TOOLS); need_module pytest python3-pytest
+test:
+	@$(TOOLS); need_parts cmocka pytest; need_meson; need_place $(BUILD); \
+	  build_tests $(BUILD)
 	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
 	@$(PYTHON3) -m pytest -q -rs -p no:cacheprovider tests/cli tests/text tests/quality
 	@$(PYTHON3) -m pytest -q -rs -p no:cacheprovider tests/server
 
-crash: tests-built
-	@$(TOOLS); need_module pytest python3-pytest
+crash: all
+	@$(TOOLS); need_parts pytest
 	@$(PYTHON3) tests/server/crash.py
 
 load: all
@@ -55,8 +52,8 @@ fuzz:
 ascend-env:
 	@$(TOOLS); [ -d "tests/cann/$(CANN)" ] || \
 	  { say "there is no emulator of CANN $(CANN): 8.1, 8.3, 9.0 or least"; exit 1; }; \
-	  [ -d "$(BUILD)/tests/cann/$(CANN)" ] || \
-	  { need_meson; need_place $(BUILD); build_tests $(BUILD); } >&2; \
+	  [ -f "$(BUILD)/tests/cann/$(CANN)/lib64/libascendcl.so" ] || \
+	  { need_parts cmocka; need_meson; need_place $(BUILD); build_tests $(BUILD); } >&2; \
 	  home="$(BUILD)/tests/cann/$(CANN)"; \
 	  case $$home in /*) ;; *) home="$$(pwd)/$$home" ;; esac; \
 	  case $$home in *[[:space:]]*) home="$(BUILD)/tests/cann/$(CANN)" ;; esac; \
@@ -98,7 +95,7 @@ train:
 	  $(if $(FREE),--free-encoder) $(if $(TEXT),--$(TEXT)-text)
 
 quality: all
-	@$(TOOLS); need_module numpy python3-numpy
+	@$(TOOLS); need_parts numpy
 	@$(PYTHON3) tests/quality/quality.py --program $(BUILD)/phonofilm
 
 # Films are not built, but made: they stay.
@@ -122,5 +119,5 @@ help:
 	@echo 'make asan ubsan tsan   test under a sanitizer'
 	@echo 'make clean        remove what was built'
 
-.PHONY: all demo test tests-built quality train crash load bench install uninstall lint \
+.PHONY: all demo test quality train crash load bench install uninstall lint \
   fuzz ascend-env asan ubsan tsan clean help

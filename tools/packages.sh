@@ -154,7 +154,8 @@ setup_in() {
     esac
     if [ -n "$missing" ]; then
         grep 'ERROR' "$log" >&2 || true
-        tell_missing "$missing"
+        # shellcheck disable=SC2086
+        tell_missing $missing
     else
         cat "$log" >&2
     fi
@@ -203,16 +204,25 @@ build_first() {
 
 # build_tests FOLDER: builds it with the tests.
 build_tests() {
-    if [ -d "$1/tests" ]; then
+    if [ -f "$1/tests/golden" ]; then
         build_in "$1"
     else
         build_in "$1" --buildtype=release -Dtests=true
     fi
 }
 
-# need_module MODULE PACKAGE: Debian's Python has it.
-need_module() {
-    /usr/bin/python3 -c "import $1" 2>/dev/null || tell_and_fail "$2"
+# need_parts WHAT...: parts of the tests, "cmocka" or a module of Debian's Python.
+need_parts() {
+    missing=
+    for part in "$@"; do
+        case $part in
+        cmocka) pkg-config --exists cmocka 2>/dev/null || missing="$missing libcmocka-dev" ;;
+        *) /usr/bin/python3 -c "import $part" 2>/dev/null ||
+            missing="$missing python3-$part" ;;
+        esac
+    done
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || tell_and_fail $missing
 }
 
 # need_program NAME PACKAGE

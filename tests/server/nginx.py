@@ -6,7 +6,7 @@ import subprocess
 import time
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-MISSING = "nginx is not installed; Debian has it in nginx-light"
+MISSING = "nginx is not installed; Debian has it in nginx"
 
 AROUND = """
 pid {folder}/nginx.pid;
