@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,18 @@
 
 #include "base/fault.h"
 #include "base/memory.h"
+
+/* Caches and stores of models are full of links; one without its target is missing. */
+static pf_status fail_opening(const char *path, int reason, pf_error *error)
+{
+    char target[PATH_MAX];
+    ssize_t length = reason == ENOENT ? readlink(path, target, sizeof target) : -1;
+    if (length < 0)
+        return pf_fail_errno(error, reason, "cannot open %s", path);
+    return pf_fail(error, PF_E_NOT_FOUND,
+                   "cannot open %s: it is a link to %.*s, which is not there", path,
+                   (int)length, target);
+}
 
 /* Opens a regular file and tells its size.  A pipe without a writer would wait for one,
  * so it is opened without waiting. */
@@ -21,7 +34,7 @@ static pf_status open_regular(const char *path, int *out_fd, size_t *out_bytes,
     int fd = pf_fault_hit(PF_FAULT_READ) ? (errno = EIO, -1)
                                          : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return pf_fail_errno(error, errno, "cannot open %s", path);
+        return fail_opening(path, errno, error);
     if (fstat(fd, &info) != 0) {
         int reason = errno;
         close(fd);
@@ -169,6 +182,12 @@ pf_status pf_path_check_target(const char *path, pf_error *error)
         return pf_fail(error, PF_E_IO,
                        "cannot write %s: it is there and no regular file", path);
     return PF_OK;
+}
+
+bool pf_path_exists(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0;
 }
 
 bool pf_path_is_file(const char *path)

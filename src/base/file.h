@@ -35,6 +35,8 @@ pf_status pf_write_file(const char *path, const void *data, size_t bytes,
 /* Refuses a path that exists and is no regular file: it would be replaced. */
 pf_status pf_path_check_target(const char *path, pf_error *error);
 
+/* Also a link that leads nowhere. */
+bool pf_path_exists(const char *path);
 bool pf_path_is_file(const char *path);
 bool pf_path_is_folder(const char *path);
 

@@ -13,7 +13,7 @@ enum { HEAD_BYTES = 512, TAR_MAGIC_AT = 257, QUOTED_BYTES = 48 };
 static const char again[] = "download it again";
 static const char unpack[] = "unpack it, and give what was in it";
 static const char convert[] = "give safetensors";
-static const char other_picture[] = "save it as PNG, JPEG or WebP";
+static const char other_picture[] = "convert it";
 
 typedef struct signature {
     const char *bytes;
@@ -58,9 +58,9 @@ static const signature signatures[] = {
     {"ftypavif", 8, 4, "an AVIF picture", other_picture},
     {BEGINS("\xff\x0a"), "a JPEG XL picture", other_picture},
     {BEGINS("\0\0\0\x0cJXL "), "a JPEG XL picture", other_picture},
-    {"ftyp", 4, 4, "a film (MP4 or QuickTime)", "save one of its frames as PNG"},
+    {"ftyp", 4, 4, "a film (MP4 or QuickTime)", "save one of its frames"},
     {BEGINS("\x1a\x45\xdf\xa3"), "a film (WebM or Matroska)",
-     "save one of its frames as PNG"},
+     "save one of its frames"},
 };
 
 /* Texts, after white space, in any case. */

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/kind.h"
 #include "media/picture_parts.h"
 
 /* The file, for the functions below. */
@@ -252,6 +253,17 @@ static pf_status check_size(const source *s, const pf_picture_header *header)
     return PF_OK;
 }
 
+static pf_status refuse_kind(const source *s)
+{
+    char kind[PF_KIND_BYTES];
+    if (pf_kind_describe(s->data, s->bytes, kind))
+        return pf_fail(s->error, PF_E_INPUT,
+                       "%s is no picture that is read (PNG, JPEG or WebP), but %s", s->name,
+                       kind);
+    return pf_fail(s->error, PF_E_INPUT,
+                   "%s is no picture that is read: it must be PNG, JPEG or WebP", s->name);
+}
+
 pf_status pf_picture_parse(const uint8_t *data, size_t bytes, const char *name,
                            pf_picture_header *out, pf_error *error)
 {
@@ -265,8 +277,6 @@ pf_status pf_picture_parse(const uint8_t *data, size_t bytes, const char *name,
              memcmp(data + 8, "WEBP", 4) == 0)
         PF_TRY(parse_webp(&s, out));
     else
-        return pf_fail(error, PF_E_INPUT,
-                       "%s is no picture that is read: it must be PNG, JPEG or WebP",
-                       name);
+        return refuse_kind(&s);
     return check_size(&s, out);
 }

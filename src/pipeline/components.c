@@ -37,7 +37,7 @@ static pf_status load_json(const char *folder, const char *name, bool optional,
     if (!path)
         return pf_fail_memory(error, name, strlen(folder));
     pf_status status = PF_OK;
-    if (!optional || pf_path_is_file(path))
+    if (!optional || pf_path_exists(path))
         status = pf_json_load(path, MAX_CONFIG_BYTES, out, error);
     if (status == PF_OK && *out && !json_is_object(*out)) {
         json_decref(*out);
@@ -323,9 +323,7 @@ static pf_status check_fit(pf_engine *engine, pf_error *error)
 pf_status pf_components_open(pf_engine *engine, pf_error *error)
 {
     engine->boundary_ratio = 0.9;
-    if (!pf_path_is_folder(engine->model_path))
-        return pf_fail(error, PF_E_NOT_FOUND, "there is no model folder %s",
-                       engine->model_path);
+    PF_TRY(pf_model_folder_check(engine->model_path, error));
     PF_TRY(read_model_index(engine, error));
     PF_TRY(read_scheduler(engine, error));
     PF_TRY(read_defaults(engine, error));

@@ -110,6 +110,9 @@ pf_memory pf_residency_bytes(pf_engine *engine, pf_component_set set,
 pf_status pf_components_open(pf_engine *engine, pf_error *error);
 void pf_components_close(pf_engine *engine);
 
+/* Refuses a folder without a model, and says which is meant (model_folder.c). */
+pf_status pf_model_folder_check(const char *path, pf_error *error);
+
 /* The map for previews from preview.json (`config`, NULL if there is none), once the
  * components are open (preview.c). */
 pf_status pf_preview_read(pf_engine *engine, const json_t *config, const char *name,

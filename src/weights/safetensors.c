@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/kind.h"
 #include "base/memory.h"
 
 enum { MAX_HEADER_BYTES = 100000000, MAX_RANK = 8, LENGTH_BYTES = 8 };
@@ -179,6 +180,13 @@ static int by_place(const void *a, const void *b)
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
+static pf_status fail_cut(const pf_safetensors *file, uint64_t bytes, pf_error *error)
+{
+    return pf_fail(error, PF_E_MODEL,
+                   "%s is cut: it has %zu of %llu bytes; download it again", file->path,
+                   file->map.bytes, (unsigned long long)bytes);
+}
+
 /* Sorted by place, the tensors must cover the data without hole or overlap. */
 static pf_status place_entries(pf_safetensors *file, placed *list, int64_t count,
                                uint64_t data_start, pf_error *error)
@@ -188,11 +196,7 @@ static pf_status place_entries(pf_safetensors *file, placed *list, int64_t count
     for (int64_t i = 0; i < count; i++) {
         placed *p = &list[i];
         if (p->place.end > bytes)
-            return pf_fail(error, PF_E_MODEL,
-                           "%s: tensor %.200s ends at byte %llu of the data, but the "
-                           "file has only %llu", file->path, p->entry.name,
-                           (unsigned long long)p->place.end,
-                           (unsigned long long)bytes);
+            return fail_cut(file, data_start + list[count - 1].place.end, error);
         if (p->place.begin != expected)
             return bad(file, p->entry.name,
                        p->place.begin < expected
@@ -249,26 +253,37 @@ static pf_status read_header(pf_safetensors *file, const json_t *header,
     return status;
 }
 
+/* The bytes of the header as the file says, if they can be: a length and then an object. */
+static bool find_header(const pf_safetensors *file, uint64_t *length)
+{
+    *length = 0;
+    for (int i = LENGTH_BYTES - 1; i >= 0 && file->map.bytes > LENGTH_BYTES; i--)
+        *length = *length << 8 | file->map.data[i];
+    return *length > 0 && *length <= MAX_HEADER_BYTES && file->map.data[LENGTH_BYTES] == '{';
+}
+
+static pf_status refuse_kind(const pf_safetensors *file, pf_error *error)
+{
+    char kind[PF_KIND_BYTES];
+    if (pf_kind_describe(file->map.data, file->map.bytes, kind))
+        return pf_fail(error, PF_E_MODEL, "%s is %s", file->path, kind);
+    return pf_fail(error, PF_E_MODEL,
+                   "%s does not begin with a safetensors header of at most %d bytes",
+                   file->path, MAX_HEADER_BYTES);
+}
+
 static pf_status parse(pf_safetensors *file, pf_error *error)
 {
-    uint64_t length = 0;
+    uint64_t length;
     json_t *header = NULL;
-    if (file->map.bytes < LENGTH_BYTES)
+    if (!find_header(file, &length))
+        return refuse_kind(file, error);
+    if (length > file->map.bytes - LENGTH_BYTES)
         return pf_fail(error, PF_E_MODEL,
-                       "%s has %zu bytes, too few for a safetensors file",
-                       file->path, file->map.bytes);
-    for (int i = LENGTH_BYTES - 1; i >= 0; i--)
-        length = length << 8 | file->map.data[i];
-    if (length > MAX_HEADER_BYTES || length > file->map.bytes - LENGTH_BYTES)
-        return pf_fail(error, PF_E_MODEL,
-                       "%s says that its header has %llu bytes, but the file has %zu "
-                       "and %d are allowed", file->path,
-                       (unsigned long long)length, file->map.bytes,
-                       MAX_HEADER_BYTES);
+                       "%s is cut: it has %zu bytes, but its header alone ends at %llu; "
+                       "download it again", file->path, file->map.bytes,
+                       (unsigned long long)length + LENGTH_BYTES);
     const char *text = (const char *)file->map.data + LENGTH_BYTES;
-    if (length == 0 || text[0] != '{')
-        return pf_fail(error, PF_E_MODEL,
-                       "%s does not begin with a safetensors header", file->path);
     PF_TRY(pf_json_parse(text, (size_t)length, file->path, &header, error));
     pf_status status = read_header(file, header, LENGTH_BYTES + length, error);
     json_decref(header);

@@ -1,8 +1,6 @@
 /* The tensors of one component.  See weights.h; docs/model/file-formats.md. */
 #include "weights/weights.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +8,9 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "weights/safetensors.h"
+#include "weights/shards.h"
 
-enum { MAX_INDEX_BYTES = 64 << 20, MAX_SHARDS = 1024 };
+enum { MAX_INDEX_BYTES = 64 << 20 };
 
 /* A tensor as the component sees it. */
 typedef struct item {
@@ -123,6 +122,7 @@ static pf_status new_weights(const char *path, int files, pf_weights **out,
 
 static pf_status add_file(pf_weights *w, const char *path, pf_error *error)
 {
+    PF_TRY(pf_shards_check(path, error));
     PF_TRY(pf_safetensors_open(path, &w->files[w->file_count], error));
     w->file_count++;
     return PF_OK;
@@ -134,7 +134,8 @@ static pf_status add_in_folder(pf_weights *w, const char *folder, const char *na
     char *path = pf_path_join(folder, name);
     if (!path)
         return pf_fail_memory(error, name, strlen(name));
-    pf_status status = add_file(w, path, error);
+    pf_status status = pf_path_exists(path) ? add_file(w, path, error)
+                                            : pf_shards_missing(folder, name, error);
     pf_free(path);
     return status;
 }
@@ -156,85 +157,7 @@ pf_status pf_weights_open_file(const char *path, const char *prefix,
     return PF_OK;
 }
 
-/* --- names of files ---------------------------------------------------------------- */
-
-typedef struct name_list {
-    char *names[MAX_SHARDS];
-    int count;
-} name_list;
-
-static void free_names(name_list *list)
-{
-    for (int i = 0; i < list->count; i++)
-        pf_free(list->names[i]);
-    pf_free(list);
-}
-
-static pf_status add_name(name_list *list, const char *name, pf_error *error)
-{
-    for (int i = 0; i < list->count; i++)
-        if (strcmp(list->names[i], name) == 0)
-            return PF_OK;
-    if (list->count == MAX_SHARDS)
-        return pf_fail(error, PF_E_MODEL, "more than %d shards", MAX_SHARDS);
-    list->names[list->count] = pf_strdup(name);
-    if (!list->names[list->count])
-        return pf_fail_memory(error, name, strlen(name));
-    list->count++;
-    return PF_OK;
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* A plain file name: nothing that leads out of the folder. */
-static bool is_plain(const char *name)
-{
-    return *name && !strchr(name, '/') && !strchr(name, '\\') &&
-           !strstr(name, "..");
-}
-
-static pf_status names_from_index(const json_t *map, const char *index_path,
-                                  name_list *list, pf_error *error)
-{
-    const char *tensor;
-    json_t *value;
-    if (!json_is_object(map) || json_object_size(map) == 0)
-        return pf_fail(error, PF_E_MODEL, "%s: weight_map is missing or empty",
-                       index_path);
-    json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
-        const char *name = json_string_value(value);
-        if (!name || !is_plain(name))
-            return pf_fail(error, PF_E_MODEL,
-                           "%s: weight_map of %.200s is not a plain file name",
-                           index_path, tensor);
-        PF_TRY(add_name(list, name, error));
-    }
-    return PF_OK;
-}
-
-static pf_status names_from_folder(const char *folder, name_list *list,
-                                   pf_error *error)
-{
-    static const char ending[] = ".safetensors";
-    DIR *directory = opendir(folder);
-    pf_status status = PF_OK;
-    struct dirent *found;
-    if (!directory)
-        return pf_fail_errno(error, errno, "cannot open %s", folder);
-    while (status == PF_OK && (found = readdir(directory))) {
-        size_t length = strlen(found->d_name), tail = sizeof ending - 1;
-        if (length > tail && strcmp(found->d_name + length - tail, ending) == 0)
-            status = add_name(list, found->d_name, error);
-    }
-    closedir(directory);
-    if (status == PF_OK && list->count == 0)
-        status = pf_fail(error, PF_E_NOT_FOUND, "%s holds no .safetensors file",
-                         folder);
-    return status;
-}
+/* --- a folder ----------------------------------------------------------------------- */
 
 /* Every tensor of the index must have been found in its shard. */
 static pf_status check_map(const pf_weights *w, const json_t *map, pf_error *error)
@@ -249,11 +172,10 @@ static pf_status check_map(const pf_weights *w, const json_t *map, pf_error *err
     return PF_OK;
 }
 
-static pf_status open_names(const char *folder, name_list *list, const json_t *map,
+static pf_status open_names(const char *folder, const pf_shards *list, const json_t *map,
                             pf_weights **out, pf_error *error)
 {
     pf_weights *w = NULL;
-    qsort(list->names, (size_t)list->count, sizeof *list->names, by_text);
     PF_TRY(new_weights(folder, list->count, &w, error));
     pf_status status = PF_OK;
     for (int i = 0; status == PF_OK && i < list->count; i++)
@@ -275,22 +197,23 @@ static pf_status open_folder(const char *folder, const char *index_path,
 {
     json_t *index = NULL;
     const json_t *map = NULL;
-    name_list *list = pf_calloc(1, sizeof *list);
+    pf_shards *list = pf_calloc(1, sizeof *list);
     if (!list)
         return pf_fail_memory(error, folder, sizeof *list);
     pf_status status = PF_OK;
-    if (pf_path_is_file(index_path)) {
+    if (pf_path_exists(index_path)) {
         status = pf_json_load(index_path, MAX_INDEX_BYTES, &index, error);
         map = json_object_get(index, "weight_map");
         if (status == PF_OK)
-            status = names_from_index(map, index_path, list, error);
+            status = pf_shards_from_index(map, index_path, list, error);
     } else {
-        status = names_from_folder(folder, list, error);
+        status = pf_shards_from_folder(folder, list, error);
     }
     if (status == PF_OK)
         status = open_names(folder, list, map, out, error);
     json_decref(index);
-    free_names(list);
+    pf_shards_free(list);
+    pf_free(list);
     return status;
 }
 
@@ -303,7 +226,7 @@ pf_status pf_weights_open(const char *folder, const char *stem, pf_weights **out
     pf_status status;
     if (!single || !index)
         status = pf_fail_memory(error, folder, strlen(folder));
-    else if (pf_path_is_file(single))
+    else if (pf_path_exists(single))
         status = pf_weights_open_file(single, "", out, error);
     else
         status = open_folder(folder, index, out, error);

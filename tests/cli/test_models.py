@@ -6,6 +6,7 @@ import shutil
 import struct
 
 import pytest
+from conftest import ROOT
 
 
 @pytest.fixture
@@ -278,6 +279,97 @@ def test_a_missing_shard(refused, model_copy):
     refused(shard.name)
 
 
+LFS = (b"version https://git-lfs.github.com/spec/v1\n"
+       b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\n"
+       b"size 3752160\n")
+
+
+@pytest.mark.parametrize("content, word", [
+    (LFS, "Git LFS"), (b"", "empty"), (b"<!DOCTYPE html>\n<html>...", "web page"),
+    (b"<?xml version='1.0'?><Error>", "XML"), (b'{"error": "gated"}', "JSON text"),
+    (b"Entry not found", "Entry not found"), (bytes(600), "zeros"),
+    (b"PK\3\4" + bytes(60), "zip"), (b"\x80\2}q\0." + bytes(60), "pickle"),
+    (b"GGUF\3\0\0\0" + bytes(60), "GGUF"), (b"\x1f\x8b\x08" + bytes(60), "gzip"),
+])
+def test_weights_that_are_something_else(refused, model_copy, content, word):
+    path = model_copy / AUDIO / SINGLE
+    path.write_bytes(content)
+    refused(path, word)
+
+
+@pytest.mark.parametrize("name, content, word", [
+    ("tokenizer/tokenizer.json", LFS, "Git LFS"), (f"{AUDIO}/config.json", LFS, "Git LFS"),
+    ("model_index.json", b"<html>", "web page"), ("generation_config.json", b"", "empty"),
+    (f"{VIDEO}/{SINGLE}.index.json", b"Access denied\n", "Access denied"),
+])
+def test_configs_that_are_something_else(refused, model_copy, name, content, word):
+    (model_copy / name).write_bytes(content)
+    refused(name, word)
+
+
+def test_weights_cut_while_they_came(refused, model_copy):
+    path = model_copy / AUDIO / SINGLE
+    data = path.read_bytes()
+    for size in (len(data) - 1, len(data) // 2):
+        path.write_bytes(data[:size])
+        refused(path, f"has {size} of {len(data)} bytes")
+    path.write_bytes(data[:100])
+    refused(path, "has 100 bytes", "header", "download it again")
+    path.write_bytes(data)
+    (model_copy / AUDIO / (SINGLE + ".aria2")).write_bytes(b"\0\1")
+    refused(SINGLE + ".aria2", "not whole")
+
+
+@pytest.mark.parametrize("name, word", [
+    (SINGLE + ".part", "not finished"), (SINGLE + ".crdownload", "not finished"),
+    ("4d7a21.incomplete", "not finished"), ("pytorch_model.bin", "pickle"),
+    ("model.pt", "pickle"), ("model-Q4.gguf", "GGUF"), ("weights.zip", "unpack"),
+    ("._" + SINGLE, "holds no .safetensors file"), ("notes.txt", "holds no .safetensors"),
+])
+def test_something_else_beside_the_config(refused, model_copy, name, word):
+    path = model_copy / AUDIO / SINGLE
+    path.rename(path.with_name(name))
+    refused(AUDIO, name if word[0] != "h" else AUDIO, word)
+
+
+def test_hidden_files_are_no_shards(info, model_copy):
+    """What macOS and downloads leave beside files."""
+    (model_copy / VIDEO / (SINGLE + ".index.json")).unlink()
+    for path in list(model_copy.rglob("*.*")):
+        path.with_name("._" + path.name).write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+        path.with_name(path.name + ".part").write_bytes(b"half")
+    (model_copy / VIDEO / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    result = info()
+    assert result.code == 0 and result.err == "", result.err
+
+
+def test_shards_that_are_not_there(refused, model_copy):
+    index = model_copy / VIDEO / (SINGLE + ".index.json")
+    shard = sorted((model_copy / VIDEO).glob("*-of-*.safetensors"))[2]
+    count = len(list((model_copy / VIDEO).glob("*-of-*.safetensors")))
+    part = shard.with_name(shard.name + ".part")
+    shard.rename(part)
+    refused(shard, "index names", part.name, "not finished")
+    part.unlink()
+    refused(shard, "index names", "download it")
+    index.unlink()
+    refused(VIDEO, f"{count - 1} of the {count} shards")
+
+
+def test_links_that_lead_nowhere(refused, model_copy):
+    """As in a cache of the hub whose blobs were removed."""
+    for name in ("scheduler/scheduler_config.json", f"{AUDIO}/{SINGLE}", f"{LOW}/config.json"):
+        path = model_copy / name
+        path.unlink()
+        path.symlink_to("../../blobs/4d7a21")
+    for name in ("scheduler/scheduler_config.json", f"{LOW}/config.json", f"{AUDIO}/{SINGLE}"):
+        refused(name, "link to ../../blobs/4d7a21", "not there")
+        (model_copy / name).unlink()
+        if name.endswith("config.json"):
+            shutil.copy(model_copy / VIDEO / "config.json" if LOW in name else
+                        ROOT / "models/nano/scheduler/scheduler_config.json", model_copy / name)
+
+
 @pytest.mark.parametrize("name", ["../video_dit_2/x.safetensors", "/etc/passwd", "..",
                                   "", "a/b.safetensors", 3, None])
 def test_paths_in_an_index(refused, model_copy, name):
@@ -317,6 +409,32 @@ def test_a_model_that_is_none(run, tmp_path):
     for name in ("empty", "file", "none"):
         result = run("info", tmp_path / name)
         assert result.code != 0 and name in result.err, result.err
+
+
+def test_the_folder_that_is_meant(run, model_copy, tmp_path):
+    """The one above, below, or in a cache of the hub."""
+    cache = tmp_path / "hub" / "models--OpenMOSS--MOVA-360p"
+    (cache / "blobs").mkdir(parents=True)
+    snapshot = cache / "snapshots" / "0123abc"
+    snapshot.parent.mkdir()
+    snapshot.symlink_to(model_copy)
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "model_index.json.incomplete").write_text("{")
+    (tmp_path / "plain").mkdir()
+    for given, *words in ((model_copy / VIDEO, "folder above", model_copy),
+                          (model_copy / "tokenizer", "folder above", model_copy),
+                          (cache, "cache of the hub", snapshot),
+                          (cache / "blobs", "cache of the hub", "snapshots/0123abc"),
+                          (tmp_path / "unfinished", "not finished"),
+                          (tmp_path / "plain", "model_index.json", "dual_tower_bridge"),
+                          (tmp_path, "no model itself", model_copy),
+                          (model_copy / "model_index.json", "is a file")):
+        result = run("info", given)
+        assert result.code == 2, result.err
+        for word in (given, *words):
+            assert str(word) in result.err, result.err
+    result = run("info", "OpenMOSS/MOVA-360p")
+    assert result.code == 2 and "downloaded first" in result.err
 
 
 # --- the same film all the same -------------------------------------------------------------

@@ -98,6 +98,14 @@ REFUSED = {
     "jpeg of nothing": (b"\xff\xd8\xff\xd9", "holds no picture"),
     "jpeg with 101 scans":
         (jpeg_header()[:-2] + b"\xff\xda\x00\x02" * 101 + b"\xff\xd9", "scans"),
+    "a pointer of git-lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+                             "Git LFS"),
+    "a web page": (b"\n<!doctype html><html>", "web page"),
+    "heic": (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC"),
+    "avif": (b"\0\0\0\x1cftypavif" + bytes(40), "AVIF"),
+    "gif": (b"GIF89a" + bytes(40), "GIF"),
+    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+    "a film": (b"\0\0\0\x18ftypisom" + bytes(40), "film"),
     "webp of nothing": (b"RIFF\0\0\0\0WEBP", "cut short"),
     "webp with an unknown chunk":
         (b"RIFF" + struct.pack("<I", 32) + b"WEBPVP9 " + struct.pack("<I", 20)

@@ -1,0 +1,203 @@
+/* Names of weight files.  See shards.h; docs/model/file-formats.md#weights. */
+#include "weights/shards.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/kind.h"
+#include "base/memory.h"
+
+static const char ending[] = ".safetensors";
+
+static bool ends_with(const char *name, const char *tail)
+{
+    size_t length = strlen(name), bytes = strlen(tail);
+    return length > bytes && strcmp(name + length - bytes, tail) == 0;
+}
+
+static pf_status add_name(pf_shards *list, const char *name, pf_error *error)
+{
+    for (int i = 0; i < list->count; i++)
+        if (strcmp(list->names[i], name) == 0)
+            return PF_OK;
+    if (list->count == PF_MAX_SHARDS)
+        return pf_fail(error, PF_E_MODEL, "more than %d shards", PF_MAX_SHARDS);
+    list->names[list->count] = pf_strdup(name);
+    if (!list->names[list->count])
+        return pf_fail_memory(error, name, strlen(name));
+    list->count++;
+    return PF_OK;
+}
+
+void pf_shards_free(pf_shards *shards)
+{
+    for (int i = 0; i < shards->count; i++)
+        pf_free(shards->names[i]);
+    shards->count = 0;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void sort(pf_shards *list)
+{
+    qsort(list->names, (size_t)list->count, sizeof *list->names, by_text);
+}
+
+/* --- by an index -------------------------------------------------------------------- */
+
+/* A plain file name: nothing that leads out of the folder. */
+static bool is_plain(const char *name)
+{
+    return *name && !strchr(name, '/') && !strchr(name, '\\') &&
+           !strstr(name, "..");
+}
+
+pf_status pf_shards_from_index(const json_t *map, const char *index_path, pf_shards *out,
+                               pf_error *error)
+{
+    const char *tensor;
+    json_t *value;
+    if (!json_is_object(map) || json_object_size(map) == 0)
+        return pf_fail(error, PF_E_MODEL, "%s: weight_map is missing or empty",
+                       index_path);
+    json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
+        const char *name = json_string_value(value);
+        if (!name || !is_plain(name))
+            return pf_fail(error, PF_E_MODEL,
+                           "%s: weight_map of %.200s is not a plain file name",
+                           index_path, tensor);
+        PF_TRY(add_name(out, name, error));
+    }
+    sort(out);
+    return PF_OK;
+}
+
+pf_status pf_shards_missing(const char *folder, const char *name, pf_error *error)
+{
+    DIR *directory = opendir(folder);
+    struct dirent *found = NULL;
+    while (directory && (found = readdir(directory)))
+        if (strncmp(found->d_name, name, strlen(name)) == 0 &&
+            pf_kind_is_unfinished_name(found->d_name))
+            break;
+    if (found)
+        pf_fail(error, PF_E_NOT_FOUND,
+                "%s/%s, which the index names, is not there, but %s is: its download is "
+                "not finished", folder, name, found->d_name);
+    else
+        pf_fail(error, PF_E_NOT_FOUND,
+                "%s/%s, which the index names, is not there: download it", folder, name);
+    if (directory)
+        closedir(directory);
+    return PF_E_NOT_FOUND;
+}
+
+/* --- by the folder ------------------------------------------------------------------ */
+
+/* Other things that weights come as, by their names. */
+static const struct {
+    const char *ending, *what;
+} others[] = {
+    {".bin", "a pickle, which could run programs and is not read: download the safetensors"},
+    {".pt", "a pickle, which could run programs and is not read: download the safetensors"},
+    {".pth", "a pickle, which could run programs and is not read: download the safetensors"},
+    {".ckpt", "a pickle, which could run programs and is not read: download the safetensors"},
+    {".gguf", "GGUF, which is not read: download the safetensors"},
+    {".onnx", "ONNX, which is not read: download the safetensors"},
+    {".msgpack", "Flax, which is not read: download the safetensors"},
+    {".h5", "HDF5, which is not read: download the safetensors"},
+    {".zip", "an archive: unpack it"},
+    {".tar", "an archive: unpack it"},
+    {".gz", "an archive: unpack it"},
+    {".tgz", "an archive: unpack it"},
+    {".xz", "an archive: unpack it"},
+    {".zst", "an archive: unpack it"},
+    {".7z", "an archive: unpack it"},
+    {".index.json", "an index alone: download the shards"},
+};
+
+static const char *other_kind(const char *name)
+{
+    if (pf_kind_is_unfinished_name(name))
+        return "a download that is not finished: go on with it";
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (ends_with(name, others[i].ending))
+            return others[i].what;
+    return NULL;
+}
+
+/* A folder without weights: what it has instead. */
+static pf_status explain(const char *folder, DIR *directory, pf_error *error)
+{
+    struct dirent *found;
+    rewinddir(directory);
+    while ((found = readdir(directory))) {
+        const char *kind = other_kind(found->d_name);
+        if (kind)
+            return pf_fail(error, PF_E_NOT_FOUND,
+                           "%s holds no .safetensors file, but %s, %s", folder,
+                           found->d_name, kind);
+    }
+    return pf_fail(error, PF_E_NOT_FOUND,
+                   "%s holds no .safetensors file: download its weights", folder);
+}
+
+/* Of NAME-00001-of-00007.safetensors there must be seven. */
+static pf_status check_count(const char *folder, const pf_shards *list, pf_error *error)
+{
+    for (int i = 0; i < list->count; i++) {
+        const char *of = strstr(list->names[i], "-of-");
+        int total = of ? (int)strtol(of + 4, NULL, 10) : 0, there = 0;
+        size_t stem = of ? (size_t)(of - list->names[i]) : 0;
+        while (stem > 0 && list->names[i][stem - 1] >= '0' && list->names[i][stem - 1] <= '9')
+            stem--;
+        for (int k = 0; total > 0 && k < list->count; k++)
+            there += strncmp(list->names[k], list->names[i], stem) == 0 &&
+                     strstr(list->names[k], of);
+        if (there < total)
+            return pf_fail(error, PF_E_NOT_FOUND,
+                           "%s holds %d of the %d shards of %.*s: download the others",
+                           folder, there, total, (int)stem, list->names[i]);
+    }
+    return PF_OK;
+}
+
+pf_status pf_shards_from_folder(const char *folder, pf_shards *out, pf_error *error)
+{
+    DIR *directory = opendir(folder);
+    pf_status status = PF_OK;
+    struct dirent *found;
+    if (!directory)
+        return pf_fail_errno(error, errno, "cannot open %s", folder);
+    while (status == PF_OK && (found = readdir(directory)))
+        if (found->d_name[0] != '.' && ends_with(found->d_name, ending))
+            status = add_name(out, found->d_name, error);
+    if (status == PF_OK && out->count == 0)
+        status = explain(folder, directory, error);
+    closedir(directory);
+    sort(out);
+    return status == PF_OK ? check_count(folder, out, error) : status;
+}
+
+/* --- one file ------------------------------------------------------------------------ */
+
+pf_status pf_shards_check(const char *path, pf_error *error)
+{
+    char *control = pf_format("%s.aria2", path);
+    if (!control)
+        return pf_fail_memory(error, path, strlen(path));
+    bool unfinished = pf_path_exists(control);
+    pf_free(control);
+    if (unfinished)                     /* its size is that of the whole file from the start */
+        return pf_fail(error, PF_E_MODEL,
+                       "%s is not whole, as %s.aria2 beside it says: go on with its "
+                       "download", path, path);
+    return PF_OK;
+}

@@ -1,0 +1,32 @@
+/* The names of a component's weight files, and what is there instead of them. */
+#ifndef PF_WEIGHTS_SHARDS_H
+#define PF_WEIGHTS_SHARDS_H
+
+#include <jansson.h>
+
+#include "base/error.h"
+
+enum { PF_MAX_SHARDS = 1024 };
+
+typedef struct pf_shards {
+    char *names[PF_MAX_SHARDS];
+    int count;
+} pf_shards;
+
+/* Those that the weight_map of an index names.  Release with pf_shards_free, also after
+ * a failure. */
+pf_status pf_shards_from_index(const json_t *map, const char *index_path, pf_shards *out,
+                               pf_error *error);
+
+/* Every *.safetensors of a folder but hidden ones, in order of name. */
+pf_status pf_shards_from_folder(const char *folder, pf_shards *out, pf_error *error);
+
+void pf_shards_free(pf_shards *shards);
+
+/* Refuses a file whose download goes on, or was given up, by what lies beside it. */
+pf_status pf_shards_check(const char *path, pf_error *error);
+
+/* PF_E_NOT_FOUND: the index names FOLDER/NAME, which is not there. */
+pf_status pf_shards_missing(const char *folder, const char *name, pf_error *error);
+
+#endif
