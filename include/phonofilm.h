@@ -24,8 +24,9 @@
  *   - Strings are UTF-8.  Structures that you pass are read during the call only;
  *     pf_job_create copies what the job needs.
  *   - Zero-initialise structures; new members will mean "as before" when zero.
- *   - The library never prints, never exits, installs no signal handlers, and
- *     leaves the locale and the floating-point environment alone.
+ *   - The library never prints, never exits, installs no signal handlers unless you
+ *     ask for one (pf_guard_files), and leaves the locale and the floating-point
+ *     environment alone.
  *   - Threads: an engine may be used from several threads; its jobs run one after
  *     another.  One job belongs to one thread, except for pf_job_cancel.
  *   - Results depend on the request, the precision and the instruction set, never
@@ -103,6 +104,23 @@ typedef struct pf_engine_options {
  * *out is NULL on failure. */
 PF_API pf_status pf_engine_open(const pf_engine_options *options, pf_engine **out,
                                 pf_error *error);
+
+/* Weights are mapped: reading a file that is cut while it is in use, or whose disk or
+ * network drive fails, raises SIGBUS, which ends a process that does not handle it.
+ *
+ * After this call such a film fails instead: pf_job_run, and whatever else was reading,
+ * returns PF_E_MODEL (the file is shorter) or PF_E_IO with a message that names the file.
+ * Nothing that was computed with it reaches a sink.  A file that is changed in place fails
+ * the film in this way with or without the call.  The engine stays usable: pf_request_check
+ * and pf_job_create refuse films as long as the file is damaged, and once it is whole again,
+ * with the tensors that it had, films are made again.
+ *
+ * It installs a handler of SIGBUS for the process, once, from any thread, and nothing takes
+ * it away again.  What is not about a file that this library has mapped goes to the handler
+ * that was there before (the default ends the process).  A host that installs one of its
+ * own later must pass on to this one.  No thread that runs jobs may block SIGBUS.  Fails
+ * with PF_E_IO if the system refuses. */
+PF_API pf_status pf_guard_files(pf_error *error);
 
 /* Closes; NULL is fine.  All jobs must have been destroyed. */
 PF_API void pf_engine_close(pf_engine *engine);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/guard.h"
 #include "base/memory.h"
 
 /* Caches and stores of models are full of links; one without its target is missing. */
@@ -49,32 +50,103 @@ static pf_status open_regular(const char *path, int *out_fd, size_t *out_bytes,
     return PF_OK;
 }
 
+static int64_t time_of_change(const struct stat *info)
+{
+    return info->st_mtim.tv_sec * INT64_C(1000000000) + info->st_mtim.tv_nsec;
+}
+
+/* Takes over the descriptor, also when it fails. */
+static pf_status map_file(const char *path, int fd, pf_map *out, pf_error *error)
+{
+    struct stat info;
+    void *data = pf_fault_hit(PF_FAULT_READ) || fstat(fd, &info) != 0
+                     ? (errno = ENOMEM, MAP_FAILED)
+                     : mmap(NULL, out->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) {
+        int reason = errno;
+        close(fd);
+        return pf_fail_errno(error, reason, "cannot map %s", path);
+    }
+    int range = pf_guard_add(data, out->bytes);
+    if (range < 0) {
+        munmap(data, out->bytes);
+        close(fd);
+        return pf_fail(error, PF_E_IO, "cannot map %s: too many files are mapped", path);
+    }
+    *out = (pf_map){data, out->bytes, fd, range, time_of_change(&info)};
+    return PF_OK;
+}
+
 pf_status pf_map_open(const char *path, pf_map *out, pf_error *error)
 {
     int fd = -1;
     *out = (pf_map){0};
     PF_TRY(open_regular(path, &fd, &out->bytes, error));
-    if (out->bytes > 0) {
-        void *data = pf_fault_hit(PF_FAULT_READ)
-                         ? (errno = ENOMEM, MAP_FAILED)
-                         : mmap(NULL, out->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data == MAP_FAILED) {
-            int reason = errno;
-            close(fd);
-            *out = (pf_map){0};
-            return pf_fail_errno(error, reason, "cannot map %s", path);
-        }
-        out->data = data;
+    if (out->bytes == 0) {
+        close(fd);
+        return PF_OK;
     }
-    close(fd);
-    return PF_OK;
+    pf_status status = map_file(path, fd, out, error);
+    if (status != PF_OK)
+        *out = (pf_map){0};
+    return status;
 }
 
 void pf_map_close(pf_map *map)
 {
-    if (map->data)
+    if (map->data) {
+        pf_guard_remove(map->range);
         munmap((void *)(uintptr_t)map->data, map->bytes);
+        close(map->fd);
+    }
     *map = (pf_map){0};
+}
+
+bool pf_map_is_lost(const pf_map *map)
+{
+    return map->data && pf_guard_is_lost(map->range);
+}
+
+pf_status pf_map_check(const pf_map *map, const char *path, pf_error *error)
+{
+    struct stat info;
+    if (!map->data)
+        return PF_OK;
+    if ((pf_fault_hit(PF_FAULT_READ) ? (errno = EIO, -1) : fstat(map->fd, &info)) != 0)
+        return pf_fail_errno(error, errno, "cannot look at %s", path);
+    if ((uint64_t)info.st_size < map->bytes)
+        return pf_fail(error, PF_E_MODEL,
+                       "%s was cut while it was in use: it has %lld of %zu bytes; put the "
+                       "whole file back", path, (long long)info.st_size, map->bytes);
+    if ((uint64_t)info.st_size > map->bytes || time_of_change(&info) != map->changed)
+        return pf_fail(error, PF_E_IO, "%s was changed while it was in use", path);
+    if (pf_map_is_lost(map))
+        return pf_fail(error, PF_E_IO,
+                       "%s could not be read while it was in use: its disk or network "
+                       "drive fails", path);
+    return PF_OK;
+}
+
+pf_status pf_map_replace(pf_map *map, pf_map *fresh, const char *path, pf_error *error)
+{
+    void *place = (void *)(uintptr_t)map->data;
+    void *from = (void *)(uintptr_t)fresh->data;
+    pf_guard_remove(fresh->range);
+    if (mremap(from, fresh->bytes, map->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place) !=
+        place) {
+        int reason = errno;
+        pf_guard_lose(map->range);
+        munmap(from, fresh->bytes);
+        close(fresh->fd);
+        *fresh = (pf_map){0};
+        return pf_fail_errno(error, reason, "cannot map %s again", path);
+    }
+    close(map->fd);
+    map->fd = fresh->fd;
+    map->changed = fresh->changed;
+    pf_guard_renew(map->range);
+    *fresh = (pf_map){0};
+    return PF_OK;
 }
 
 void pf_map_forget(const pf_map *map)

@@ -8,15 +8,30 @@
 
 #include "base/error.h"
 
-/* A file mapped read-only and private; `data` is NULL for an empty file. */
+/* A file mapped read-only and private; `data` is NULL for an empty file, of which nothing
+ * else is known then. */
 typedef struct pf_map {
     const unsigned char *data;
     size_t bytes;
+    int fd;                     /* of the mapped file: its name may be another's by now */
+    int range;                  /* of base/guard.h */
+    int64_t changed;            /* when, before it was mapped: Unix time in nanoseconds */
 } pf_map;
 
 /* Maps a regular file.  Release with pf_map_close. */
 pf_status pf_map_open(const char *path, pf_map *out, pf_error *error);
 void pf_map_close(pf_map *map);
+
+/* Is the content what it was when the file was mapped?  PF_E_MODEL: the file is shorter;
+ * PF_E_IO: it was changed, or could not be read. */
+pf_status pf_map_check(const pf_map *map, const char *path, pf_error *error);
+
+/* Did reading fail, so that zeros were read? */
+bool pf_map_is_lost(const pf_map *map);
+
+/* Puts a map of as many bytes in the place of another, whose pointers stay valid, and
+ * leaves `fresh` empty.  Nobody may read meanwhile.  Should it fail, the map is lost. */
+pf_status pf_map_replace(pf_map *map, pf_map *fresh, const char *path, pf_error *error);
 
 /* Tells the system that these bytes will not be needed soon (the pages leave the
  * process; they can be read again from the file). */

@@ -121,7 +121,9 @@ static int run(int argc, char **argv)
 /* What was printed must have arrived, or the exit code says so. */
 int main(int argc, char **argv)
 {
-    int code = run(argc, argv);
+    pf_error error = {0};
+    pf_status guarded = pf_guard_files(&error);
+    int code = guarded == PF_OK ? run(argc, argv) : cli_fail(guarded, &error);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return code;
     fprintf(stderr, "phonofilm: cannot write standard output: %s\n", strerror(errno));

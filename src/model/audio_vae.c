@@ -166,23 +166,21 @@ static bool fold_row(float *row, int64_t count, double g)
     return squares > 0.0;
 }
 
-/* Folds magnitude g [axis0, 1, 1] and direction v into `weight`, as v is stored. */
-static pf_status fold(const binder *b, const pf_tensor *g, const pf_tensor *v,
-                      const char *stem, float *weight)
+/* Folds magnitude g [axis0, 1, 1] and direction v into one weight, as v is stored. */
+static pf_status fold(const pf_computed *self, pf_error *error)
 {
+    const pf_tensor *g = &self->g, *v = &self->v;
     int64_t row = v->shape[1] * v->shape[2];
     const char *magnitudes = g->data;
-    pf_to_f32(v->data, v->dtype, pf_tensor_count(v), weight);
+    pf_to_f32(v->data, v->dtype, pf_tensor_count(v), self->values);
     for (int64_t i = 0; i < v->shape[0]; i++) {
         float magnitude;
         pf_to_f32(magnitudes + i * (int64_t)pf_dtype_bytes(g->dtype), g->dtype, 1,
                   &magnitude);
-        if (!fold_row(weight + i * row, row, magnitude))
-            return pf_fail(b->error, PF_E_MODEL,
+        if (!fold_row(self->values + i * row, row, magnitude))
+            return pf_fail(error, PF_E_MODEL,
                            "%s: weight norm of %s cannot be folded: row %lld of its "
-                           "direction is zero",
-                           pf_weights_path(pf_params_weights(b->params)), stem,
-                           (long long)i);
+                           "direction is zero", self->path, self->name, (long long)i);
     }
     return PF_OK;
 }
@@ -194,15 +192,11 @@ static pf_status bind_folded(const binder *b, pf_layer *layer, const stored_conv
     const int64_t g_shape[3] = {conv->axis0, 1, 1};
     const int64_t v_shape[3] = {conv->axis0, conv->axis1, conv->kernel};
     const int64_t conv_shape[5] = {conv->axis0, conv->axis1, 1, 1, conv->kernel};
-    pf_tensor g, v;
-    PF_TRY(find(b, stem, g_name, g_shape, &g));
-    PF_TRY(find(b, stem, v_name, v_shape, &v));
-    size_t bytes = (size_t)pf_tensor_count(&v) * sizeof(float);
-    float *weight = pf_alloc(bytes);
-    if (!weight)
-        return pf_fail_memory(b->error, "folded weight", bytes);
-    PF_TRY(pf_params_keep(b->params, weight, b->error));
-    PF_TRY(fold(b, &g, &v, stem, weight));
+    pf_computed folded = {.name = (char *)(uintptr_t)stem, .compute = fold};
+    float *weight;
+    PF_TRY(find(b, stem, g_name, g_shape, &folded.g));
+    PF_TRY(find(b, stem, v_name, v_shape, &folded.v));
+    PF_TRY(pf_params_compute(b->params, &folded, &weight, b->error));
     pf_tensor source = conv->kind == PF_WEIGHT_CONV
                            ? pf_tensor_make(weight, PF_F32, 5, conv_shape)
                            : pf_tensor_make(weight, PF_F32, 3, v_shape);

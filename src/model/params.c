@@ -26,8 +26,9 @@ struct pf_params {
     pf_weights *weights;
     slot *slots;
     int64_t count, room;
-    void **kept;                        /* memory that goes with the params */
-    int64_t kept_count, kept_room;
+    pf_computed *computed;
+    int64_t computed_count, computed_room;
+    bool stale;                         /* files were read anew; what came from them is old */
     pf_platform *platform;              /* while loaded */
     char *vectors;                      /* device memory of all vectors */
     int64_t prepared;                   /* slots whose weight is prepared */
@@ -50,9 +51,11 @@ void pf_params_close(pf_params *params)
     if (!params)
         return;
     pf_params_unload(params);
-    for (int64_t i = 0; i < params->kept_count; i++)
-        pf_free(params->kept[i]);
-    pf_free(params->kept);
+    for (int64_t i = 0; i < params->computed_count; i++) {
+        pf_free(params->computed[i].values);
+        pf_free(params->computed[i].name);
+    }
+    pf_free(params->computed);
     pf_free(params->slots);
     pf_weights_close(params->weights);
     pf_free(params);
@@ -220,20 +223,55 @@ pf_status pf_params_table(pf_params *params, pf_tensor *table, int64_t rows,
     return add_slot(params, (slot){.kind = SLOT_TABLE, .source = *table}, error);
 }
 
-pf_status pf_params_keep(pf_params *params, void *memory, pf_error *error)
+static pf_status add_computed(pf_params *params, const pf_computed *what, pf_error *error)
 {
-    if (params->kept_count == params->kept_room) {
-        int64_t room = params->kept_room ? 2 * params->kept_room : 64;
-        void **grown = pf_realloc(params->kept, (size_t)room * sizeof *grown);
-        if (!grown) {
-            pf_free(memory);
+    if (params->computed_count == params->computed_room) {
+        int64_t room = params->computed_room ? 2 * params->computed_room : 64;
+        pf_computed *grown = pf_realloc(params->computed, (size_t)room * sizeof *grown);
+        if (!grown)
             return pf_fail_memory(error, "parameters",
                                   (unsigned long long)room * sizeof *grown);
-        }
-        params->kept = grown;
-        params->kept_room = room;
+        params->computed = grown;
+        params->computed_room = room;
     }
-    params->kept[params->kept_count++] = memory;
+    pf_computed *added = &params->computed[params->computed_count++];
+    size_t bytes = (size_t)pf_tensor_count(&what->v) * sizeof(float);
+    *added = *what;
+    added->path = pf_weights_path(params->weights);
+    added->name = pf_strdup(what->name);
+    added->values = pf_alloc(bytes);
+    return added->name && added->values ? PF_OK : pf_fail_memory(error, what->name, bytes);
+}
+
+/* Zeros of a file that cannot be read are not what the file has. */
+static pf_status compute(const pf_params *params, const pf_computed *what, pf_error *error)
+{
+    pf_status status = what->compute(what, error);
+    pf_status whole = pf_weights_check(params->weights, true, error);
+    return whole != PF_OK ? whole : status;
+}
+
+pf_status pf_params_compute(pf_params *params, const pf_computed *what, float **values,
+                            pf_error *error)
+{
+    PF_TRY(add_computed(params, what, error));
+    const pf_computed *added = &params->computed[params->computed_count - 1];
+    *values = added->values;
+    return compute(params, added, error);
+}
+
+pf_status pf_params_renew(pf_params *params, pf_error *error)
+{
+    bool changed = false;
+    pf_status status = pf_weights_renew(params->weights, &changed, error);
+    params->stale = params->stale || changed;
+    PF_TRY(status);
+    if (!params->stale)
+        return PF_OK;
+    pf_params_unload(params);
+    for (int64_t i = 0; i < params->computed_count; i++)
+        PF_TRY(compute(params, &params->computed[i], error));
+    params->stale = false;
     return PF_OK;
 }
 

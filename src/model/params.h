@@ -67,15 +67,26 @@ pf_status pf_params_table(pf_params *params, pf_tensor *table, int64_t rows,
                           const char *name, ...)
     __attribute__((format(printf, 6, 7)));
 
-/* Gives `memory` (pf_alloc) to the params, to be freed with them: for weights that
- * are computed when the component opens. */
-pf_status pf_params_keep(pf_params *params, void *memory, pf_error *error);
-/* Uses `source` (kept memory, or a view into a stored tensor) as a layer's weight. */
+/* A weight that is computed from two stored tensors: when the component opens, and again
+ * when its file is read anew. */
+typedef struct pf_computed {
+    pf_tensor g, v;                     /* the stored ones */
+    float *values;                      /* the result, as many as v has; of the params */
+    const char *path;                   /* of the weights, for messages */
+    char *name;                         /* of the layer; of the params */
+    pf_status (*compute)(const struct pf_computed *self, pf_error *error);
+} pf_computed;
+
+/* Takes g, v and compute from `what`, copies the name, and computes; *values stays with
+ * the params. */
+pf_status pf_params_compute(pf_params *params, const pf_computed *what, float **values,
+                            pf_error *error);
+/* Uses `source` (computed, or a view into a stored tensor) as a layer's weight. */
 pf_status pf_params_layer_from(pf_params *params, pf_layer *layer,
                                pf_weight_kind kind, const pf_tensor *source,
                                pf_error *error);
 
-/* The same for a vector: a view into a stored or kept tensor. */
+/* The same for a vector: a view into a stored or computed tensor. */
 pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
                                 const pf_tensor *source, pf_error *error);
 
@@ -85,6 +96,10 @@ void pf_params_round(pf_params *params, bool to_bf16);
 
 /* What weights will be prepared for: dry runs find it in them before they are loaded. */
 void pf_params_expect(pf_params *params, pf_math math);
+
+/* Reads files anew that are not what they were when they were opened, unloads and computes
+ * again what came from them.  Nobody may use the component meanwhile. */
+pf_status pf_params_renew(pf_params *params, pf_error *error);
 
 /* Prepares every weight and uploads every vector; loading twice is fine. */
 pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_math math,

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/guard.h"
+
 enum { ALIGNMENT = 64 };
 
 static const int64_t smallest_block = (int64_t)16 << 20;
@@ -222,7 +224,11 @@ pf_status pf_ops_poll(pf_ops *ops)
 {
     if (!ops->dry && ops->cancel && atomic_load(ops->cancel))
         return pf_fail(ops->error, PF_E_CANCELLED, "cancelled");
-    return PF_OK;
+    unsigned losses = pf_guard_losses();
+    if (ops->dry || !ops->check_files || losses == ops->losses)
+        return PF_OK;
+    ops->losses = losses;
+    return ops->check_files(ops->files_user, ops->error);
 }
 
 void pf_ops_tap(pf_ops *ops, const pf_tensor *value, const char *format, ...)

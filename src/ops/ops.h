@@ -49,6 +49,10 @@ typedef struct pf_ops {
     pf_platform *counter;           /* pf_platform_open_counter, or NULL */
     pf_error *error;                /* where the operations write their messages */
     const atomic_bool *cancel;      /* or NULL */
+    /* Could the mapped weights be read?  Asked when some file could not; or NULL. */
+    pf_status (*check_files)(void *user, pf_error *error);
+    void *files_user;
+    unsigned losses;                /* pf_guard_losses when that was asked last */
     const pf_tap *tap;              /* or NULL */
     pf_cost cost;
     pf_arena_block block[PF_ARENA_BLOCKS];
@@ -120,7 +124,7 @@ pf_status pf_ops_record_end(pf_ops *ops, bool keep);
 pf_status pf_ops_replay(pf_ops *ops, const pf_cost *cost);
 void pf_ops_record_drop(pf_ops *ops);
 
-/* Fails with PF_E_CANCELLED once the flag is set. */
+/* Fails with PF_E_CANCELLED once the flag is set, or as check_files does. */
 pf_status pf_ops_poll(pf_ops *ops);
 
 /* Shows a value to the tap, if one is set; never in a dry run. */

@@ -339,6 +339,7 @@ pf_status pf_components_open(pf_engine *engine, pf_error *error)
     PF_TRY(read_preview(engine, error));
     PF_TRY(open_tokenizer(engine, error));
     PF_TRY(check_fit(engine, error));
+    PF_TRY(pf_residency_check(engine, (1u << PF_COMPONENTS) - 1, false, error));
     /* Now that the model is not refused: a refusal is one sentence. */
     for (int c = 0; c < PF_COMPONENTS; c++)
         pf_weights_warn_unused(pf_params_weights(engine->params[c]), &engine->log);

@@ -413,6 +413,7 @@ static pf_status run_step(denoiser *d, int step)
     d->ops->counter = NULL;             /* all steps ask for what the first asks for */
     if (d->job->dry)
         return PF_OK;
+    PF_TRY(pf_job_check_files(d->job, d->ops->error));
     pf_cost cost = {d->ops->cost.flops - before.flops,
                     d->ops->cost.bytes - before.bytes,
                     d->ops->cost.launches - before.launches};

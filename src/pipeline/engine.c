@@ -4,11 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/guard.h"
 #include "base/memory.h"
 
 const char *pf_version(void)
 {
     return PF_VERSION;
+}
+
+pf_status pf_guard_files(pf_error *error)
+{
+    return pf_guard_install(error);
 }
 
 static void describe_platform(const pf_platform_entry *entry, int device,

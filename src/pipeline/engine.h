@@ -93,6 +93,17 @@ pf_status pf_residency_use(pf_engine *engine, pf_component_set set,
 /* Gives back what all others hold (with keep_resident: nothing). */
 void pf_residency_evict(pf_engine *engine, pf_component_set set);
 
+/* Are the weight files of these components what they were when they were opened?  Names
+ * the first that is not.  `lost_only`: could they be read, that is all. */
+pf_status pf_residency_check(const pf_engine *engine, pf_component_set set, bool lost_only,
+                             pf_error *error);
+
+/* Reads files anew that are not; for whoever holds `busy`. */
+pf_status pf_residency_renew(pf_engine *engine, pf_error *error);
+
+/* Would that work?  Beside a running job, too. */
+pf_status pf_residency_check_renewal(pf_engine *engine, pf_error *error);
+
 /* Bytes of memory: in the process, and where kernels compute, which may be the same. */
 typedef struct pf_memory {
     int64_t host, device;

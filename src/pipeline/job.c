@@ -111,6 +111,21 @@ pf_status pf_job_check_finite(const char *what, const float *values, int64_t cou
     return PF_OK;
 }
 
+/* A platform with memory of its own has what it needs once it is loaded. */
+pf_status pf_job_check_files(const pf_job *job, pf_error *error)
+{
+    const pf_engine *engine = job->engine;
+    return pf_residency_check(engine, pf_stages[job->stage].components(job),
+                              engine->platform->capabilities.own_memory, error);
+}
+
+static pf_status check_lost(void *user, pf_error *error)
+{
+    const pf_job *job = user;
+    return pf_residency_check(job->engine, pf_stages[job->stage].components(job), true,
+                              error);
+}
+
 /* Share of the whole work that is done, by predicted FLOPs. */
 static double fraction_done(const pf_job *job, int step, int steps)
 {
@@ -176,6 +191,7 @@ static pf_status run_in(pf_job *job, const pf_stage *stage, pf_ops *ops)
     PF_TRY(pf_ops_reserve(ops, job->stage_arena[job->stage],
                           job->stage_own[job->stage]));
     PF_TRY(pf_residency_use(job->engine, set, ops->error));
+    PF_TRY(pf_residency_check(job->engine, set, false, ops->error));
     PF_TRY(pf_ops_poll(ops));
     PF_TRY(stage->run(job, ops));
     pf_memory weights = pf_residency_bytes(
@@ -198,10 +214,14 @@ static pf_status run_stage(pf_job *job, const pf_stage *stage, pf_error *error)
     pf_ops_init(&ops, job->engine->platform,
                 pf_engine_numerics(job->engine, stage->numerics), false, error);
     ops.cancel = &job->cancel;
+    ops.check_files = check_lost;
+    ops.files_user = job;
     pf_job_progress(job, 0, 0);
     pf_status status = run_in(job, stage, &ops);
     pf_ops_release(&ops);
-    return status;
+    /* Whatever went wrong, went wrong because of that. */
+    pf_status files = status == PF_E_CANCELLED ? PF_OK : pf_job_check_files(job, error);
+    return files != PF_OK ? files : status;
 }
 
 static pf_status run_stages(pf_job *job, pf_error *error)
@@ -223,7 +243,10 @@ pf_status pf_job_run(pf_job *job, pf_error *error)
     pthread_mutex_lock(&engine->busy);
     job->ran = true;
     job->started = pf_seconds();
-    pf_status status = run_stages(job, error ? error : &own);
+    error = error ? error : &own;
+    pf_status status = pf_residency_renew(engine, error);
+    if (status == PF_OK)
+        status = run_stages(job, error);
     if (!engine->keep_resident)
         pf_residency_use(engine, 0, NULL);
     pthread_mutex_unlock(&engine->busy);
@@ -340,6 +363,7 @@ static pf_status check_job(pf_job *job, pf_prediction *prediction,
     PF_TRY(pf_request_plan(job->engine, r, &job->plan, error));
     PF_TRY(pf_scheduler_open(&job->engine->scheduler, &job->scheduler, error));
     PF_TRY(pf_request_schedule(r, &job->scheduler, error));
+    PF_TRY(pf_residency_check_renewal(job->engine, error));
     return pf_job_predict(job, prediction, error);
 }
 

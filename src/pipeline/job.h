@@ -81,6 +81,9 @@ void pf_job_progress(pf_job *job, int step, int steps);
 /* Adds a profile row for a denoising step. */
 void pf_job_profile_step(pf_job *job, int step, double seconds, const pf_cost *cost);
 void pf_job_see(pf_job *job, const char *name, const float *values, int64_t count);
+/* Refuses to go on with weights that could not be read, or that are not those which the
+ * film began with. */
+pf_status pf_job_check_files(const pf_job *job, pf_error *error);
 /* Refuses values that are not finite: weights may hold what they like, results not. */
 pf_status pf_job_check_finite(const char *what, const float *values, int64_t count,
                               pf_error *error);

@@ -55,6 +55,35 @@ pf_status pf_residency_use(pf_engine *engine, pf_component_set set,
     return status;
 }
 
+pf_status pf_residency_check(const pf_engine *engine, pf_component_set set, bool lost_only,
+                             pf_error *error)
+{
+    for (int c = 0; c < PF_COMPONENTS; c++)
+        if (set >> c & 1u)
+            PF_TRY(pf_weights_check(pf_params_weights(engine->params[c]), lost_only, error));
+    return PF_OK;
+}
+
+pf_status pf_residency_renew(pf_engine *engine, pf_error *error)
+{
+    pf_status status = PF_OK;
+    pthread_rwlock_wrlock(&engine->residency);
+    for (int c = 0; status == PF_OK && c < PF_COMPONENTS; c++)
+        status = pf_params_renew(engine->params[c], error);
+    pthread_rwlock_unlock(&engine->residency);
+    return status;
+}
+
+pf_status pf_residency_check_renewal(pf_engine *engine, pf_error *error)
+{
+    pf_status status = PF_OK;
+    pthread_rwlock_rdlock(&engine->residency);
+    for (int c = 0; status == PF_OK && c < PF_COMPONENTS; c++)
+        status = pf_weights_check_renewal(pf_params_weights(engine->params[c]), error);
+    pthread_rwlock_unlock(&engine->residency);
+    return status;
+}
+
 pf_memory pf_residency_bytes(pf_engine *engine, pf_component_set set,
                              int64_t text_tokens)
 {

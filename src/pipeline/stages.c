@@ -227,6 +227,8 @@ pf_status pf_stage_decode_audio(pf_job *job, pf_ops *ops)
         return pf_fail_memory(ops->error, "sound", count * sizeof *samples);
     pf_status status = pf_audio_vae_decode(vae, ops, job->audio, length, samples);
     if (status == PF_OK)
+        status = pf_job_check_files(job, ops->error);
+    if (status == PF_OK)
         status = pf_job_check_finite("sound", samples, (int64_t)count, ops->error);
     if (status == PF_OK)
         status = deliver_audio(job, samples, ops->error);
@@ -266,6 +268,7 @@ static pf_status take_frames(void *user, int64_t first, int64_t count,
     pf_job *job = user;
     int64_t plane = (int64_t)job->plan.height * job->plan.width;
     pf_status status = PF_OK;
+    PF_TRY(pf_job_check_files(job, error));
     PF_TRY(pf_job_check_finite("film", frames, 3 * count * plane, error));
     pf_job_see(job, "video", frames, 3 * count * plane);
     if (job->sinks.frames) {

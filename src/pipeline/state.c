@@ -80,6 +80,8 @@ pf_status pf_state_read(const char *path, pf_state *out, pf_error *error)
     *out = (pf_state){0};
     PF_TRY(pf_weights_open_file(path, "", &file, error));
     pf_status status = read_all(file, out, error);
+    if (status == PF_OK)
+        status = pf_weights_check(file, false, error);
     pf_weights_close(file);
     if (status != PF_OK)
         pf_state_free(out);

@@ -56,11 +56,13 @@ void pf_api_reply_failure(pf_http_request *request, const pf_error *error)
     int status = pf_status_http(error->status);
     const char *code = error->status == PF_E_NO_SPACE ? "no_space"
                        : error->status == PF_E_MEMORY ? "out_of_memory"
+                       : error->status == PF_E_MODEL  ? "model_error"
                                                       : "server_error";
+    char room[sizeof error->message];
     pf_server_log(pf_server_of(request), "%s fails: %s", request->id, error->message);
     pf_http_reply_error(request, &(pf_http_fault){status < 500 ? 500 : status, code, NULL,
                                                   status == 503 ? 5 : 0},
-                        "%s", pf_server_outward(error));
+                        "%s", pf_server_explain(pf_server_of(request), error, room));
 }
 
 /* --- one video -------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/guard.h"
 #include "base/memory.h"
 
 static int open_spool(const char *folder)
@@ -108,16 +109,28 @@ static void reply_body_error(pf_http_request *request)
                             strerrordesc_np(request->body_error));
 }
 
+/* On a disk that fails it reads as zeros, of which no request is made. */
+static bool map_body(pf_http_request *request)
+{
+    void *map = mmap(NULL, request->body_bytes, PROT_READ, MAP_PRIVATE, request->body_fd, 0);
+    if (map == MAP_FAILED)
+        return false;
+    request->body_range = pf_guard_add(map, request->body_bytes);
+    if (request->body_range < 0) {
+        munmap(map, request->body_bytes);
+        errno = ENOMEM;
+        return false;
+    }
+    request->body = map;
+    return true;
+}
+
 void pf_body_finish(pf_http_request *request)
 {
     if (request->body_error == 0 && request->body_fd >= 0) {
-        void *map = mmap(NULL, request->body_bytes, PROT_READ, MAP_PRIVATE,
-                         request->body_fd, 0);
-        if (map == MAP_FAILED)
+        request->body_mapped = map_body(request);
+        if (!request->body_mapped)
             request->body_error = errno;
-        else
-            request->body = map;
-        request->body_mapped = map != MAP_FAILED;
     }
     if (request->body_error != 0)
         reply_body_error(request);
@@ -125,10 +138,12 @@ void pf_body_finish(pf_http_request *request)
 
 void pf_body_free(pf_http_request *request)
 {
-    if (request->body_mapped)
+    if (request->body_mapped) {
+        pf_guard_remove(request->body_range);
         munmap(request->body, request->body_bytes);
-    else
+    } else {
         pf_free(request->body);
+    }
     if (request->body_fd >= 0)
         close(request->body_fd);
 }

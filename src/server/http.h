@@ -67,6 +67,7 @@ struct pf_request_http {
     int body_fd;                        /* -1, or where the body lies */
     size_t body_room;
     bool body_mapped;
+    int body_range;             /* of base/guard.h, while it is mapped */
     int body_error;                     /* errno of writing it, EFBIG: too large */
     bool body_ignored;                  /* it is read, but not kept */
 

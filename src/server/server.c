@@ -65,6 +65,20 @@ const char *pf_server_outward(const pf_error *error)
     }
 }
 
+const char *pf_server_explain(const pf_server *server, const pf_error *error,
+                              char room[sizeof ((pf_error *)0)->message])
+{
+    const char *folder = pf_engine_info(server->engine)->path, *told = pf_server_outward(error);
+    const char *rest = error->message + strlen(folder);
+    bool of_model = (error->status == PF_E_MODEL || error->status == PF_E_IO) &&
+                    strncmp(error->message, folder, strlen(folder)) == 0 && *rest == '/' &&
+                    !strstr(rest, folder);
+    if (!of_model)
+        return told;
+    snprintf(room, sizeof error->message, "%s: %s", told, rest + 1);
+    return room;
+}
+
 bool pf_server_pause(pf_server *server, double seconds)
 {
     struct timespec end;

@@ -50,6 +50,11 @@ void pf_server_poke(pf_server *server);
  * files of the server. */
 const char *pf_server_outward(const pf_error *error);
 
+/* The same with the message, where it is about a file of the model: that one is named
+ * within its folder.  `room` may be what is returned. */
+const char *pf_server_explain(const pf_server *server, const pf_error *error,
+                              char room[sizeof ((pf_error *)0)->message]);
+
 /* The film needs more memory than there is, and will tomorrow. */
 bool pf_server_film_is_too_large(const pf_error *error);
 

@@ -536,7 +536,8 @@ static void conclude(run *r)
         pf_server_pause(server, retry_seconds);
         pf_videos_put_back(&server->videos, r->video);
     } else {
-        finish(r, code_of(status), pf_server_outward(error), error);
+        char room[sizeof error->message];
+        finish(r, code_of(status), pf_server_explain(server, error, room), error);
     }
 }
 

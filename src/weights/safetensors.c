@@ -299,9 +299,53 @@ pf_status pf_safetensors_open(const char *path, pf_safetensors *out,
     pf_status status = pf_map_open(path, &out->map, error);
     if (status == PF_OK)
         status = parse(out, error);
+    if (pf_map_is_lost(&out->map))      /* what was parsed were zeros */
+        status = pf_map_check(&out->map, path, error);
     if (status != PF_OK)
         pf_safetensors_close(out);
     return status;
+}
+
+static bool same_entry(const pf_safetensors *a, const pf_safetensors *b, int64_t i)
+{
+    const pf_entry *x = &a->entries[i], *y = &b->entries[i];
+    return strcmp(x->name, y->name) == 0 && strcmp(x->dtype_name, y->dtype_name) == 0 &&
+           pf_tensor_has_shape(&x->tensor, y->tensor.rank, y->tensor.shape) &&
+           (const unsigned char *)x->tensor.data - a->map.data ==
+               (const unsigned char *)y->tensor.data - b->map.data;
+}
+
+/* Opens the file as it is now, if its tensors lie where they lay. */
+static pf_status open_again(const pf_safetensors *file, pf_safetensors *fresh,
+                            pf_error *error)
+{
+    PF_TRY(pf_safetensors_open(file->path, fresh, error));
+    bool same = fresh->map.bytes == file->map.bytes && fresh->count == file->count;
+    for (int64_t i = 0; same && i < file->count; i++)
+        same = same_entry(file, fresh, i);
+    if (same)
+        return PF_OK;
+    pf_safetensors_close(fresh);
+    return pf_fail(error, PF_E_MODEL,
+                   "%s holds other tensors than when the model was opened: open the model "
+                   "again", file->path);
+}
+
+pf_status pf_safetensors_renew(pf_safetensors *file, pf_error *error)
+{
+    pf_safetensors fresh;
+    PF_TRY(open_again(file, &fresh, error));
+    pf_status status = pf_map_replace(&file->map, &fresh.map, file->path, error);
+    pf_safetensors_close(&fresh);
+    return status;
+}
+
+pf_status pf_safetensors_check_renewal(const pf_safetensors *file, pf_error *error)
+{
+    pf_safetensors fresh;
+    PF_TRY(open_again(file, &fresh, error));
+    pf_safetensors_close(&fresh);
+    return PF_OK;
 }
 
 void pf_safetensors_close(pf_safetensors *file)

@@ -27,6 +27,13 @@ typedef struct pf_safetensors {
 /* Maps and checks a file; every refusal names file and tensor. */
 pf_status pf_safetensors_open(const char *path, pf_safetensors *out,
                               pf_error *error);
+/* Reads the file of that name anew, into the same place: tensors stay where they are.
+ * Refused when it holds other tensors than before.  Nobody may read meanwhile. */
+pf_status pf_safetensors_renew(pf_safetensors *file, pf_error *error);
+
+/* Could it be read anew?  Changes nothing. */
+pf_status pf_safetensors_check_renewal(const pf_safetensors *file, pf_error *error);
+
 void pf_safetensors_close(pf_safetensors *file);
 
 #endif

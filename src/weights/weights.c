@@ -386,3 +386,46 @@ void pf_weights_forget(const pf_weights *weights)
     for (int i = 0; i < weights->file_count; i++)
         pf_map_forget(&weights->files[i].map);
 }
+
+/* --- files that change ----------------------------------------------------------------- */
+
+static bool is_sound(const pf_safetensors *file)
+{
+    return pf_map_check(&file->map, file->path, NULL) == PF_OK;
+}
+
+pf_status pf_weights_check(const pf_weights *weights, bool lost_only, pf_error *error)
+{
+    for (int i = 0; i < weights->file_count; i++) {
+        const pf_safetensors *file = &weights->files[i];
+        if (!lost_only || pf_map_is_lost(&file->map))
+            PF_TRY(pf_map_check(&file->map, file->path, error));
+    }
+    return PF_OK;
+}
+
+pf_status pf_weights_renew(pf_weights *weights, bool *changed, pf_error *error)
+{
+    *changed = false;
+    for (int i = 0; i < weights->file_count; i++) {
+        pf_safetensors *file = &weights->files[i];
+        if (is_sound(file))
+            continue;
+        *changed = true;
+        PF_TRY(pf_shards_check(file->path, error));
+        PF_TRY(pf_safetensors_renew(file, error));
+    }
+    return PF_OK;
+}
+
+pf_status pf_weights_check_renewal(const pf_weights *weights, pf_error *error)
+{
+    for (int i = 0; i < weights->file_count; i++) {
+        const pf_safetensors *file = &weights->files[i];
+        if (is_sound(file))
+            continue;
+        PF_TRY(pf_shards_check(file->path, error));
+        PF_TRY(pf_safetensors_check_renewal(file, error));
+    }
+    return PF_OK;
+}

@@ -61,6 +61,17 @@ const char *pf_weights_path(const pf_weights *weights); /* folder or file */
 int64_t pf_weights_bytes(const pf_weights *weights);
 const char *pf_weights_dtype(const pf_weights *weights);
 
+/* Are the files what they were when they were opened?  PF_E_MODEL or PF_E_IO names the
+ * first that is not (pf_map_check).  `lost_only`: could they be read, that is all. */
+pf_status pf_weights_check(const pf_weights *weights, bool lost_only, pf_error *error);
+
+/* Reads those anew that are not, into the same place; *changed tells whether any was.
+ * Nobody may read tensors meanwhile. */
+pf_status pf_weights_renew(pf_weights *weights, bool *changed, pf_error *error);
+
+/* Would that work? */
+pf_status pf_weights_check_renewal(const pf_weights *weights, pf_error *error);
+
 /* Lets the pages of the maps leave the process until they are touched again. */
 void pf_weights_forget(const pf_weights *weights);
 

@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../pipeline/job_test.h"
@@ -17,7 +20,8 @@ const char *job_test_model;
 /* One call of the entry under test. */
 typedef pf_status (*entry)(pf_error *error);
 
-static pf_engine *shared_engine;
+static pf_engine *shared_engine, *renewed_engine;
+static char copied_model[] = "/tmp/pf-faults-XXXXXX";
 
 /* Fails the 1st, 2nd ... event of a kind (with growing steps, so that long calls stay
  * short) until the call gets through without meeting its fault. */
@@ -60,6 +64,29 @@ static pf_status open_engine(pf_error *error)
     pf_status status = pf_engine_open(&options, &engine, error);
     assert_true((status == PF_OK) == (engine != NULL));
     pf_engine_close(engine);
+    return status;
+}
+
+static pf_status guard_files(pf_error *error)
+{
+    return pf_guard_files(error);
+}
+
+/* A film of weights that were written again since the last one, and are read anew. */
+static pf_status run_renewed_film(pf_error *error)
+{
+    static const struct timespec old[2];        /* another time each other call */
+    static int calls;
+    char path[128];
+    kept k = {0};
+    snprintf(path, sizeof path, "%s/audio_vae/diffusion_pytorch_model.safetensors",
+             copied_model);
+    assert_int_equal(utimensat(AT_FDCWD, path, calls++ % 2 ? NULL : old, 0), 0);
+    pf_request request = small_request(renewed_engine);
+    request.num_inference_steps = 1;
+    request.num_frames = 1;
+    pf_status status = run_request(renewed_engine, &request, &k, error);
+    kept_free(&k);
     return status;
 }
 
@@ -165,6 +192,37 @@ static void test_job(void **state)
     fail_all_kinds(run_film);
 }
 
+static void run_program(const char *name, const char *flags, const char *from, const char *to)
+{
+    int status = 1;
+    pid_t child = fork();
+    if (child == 0) {
+        execlp(name, name, flags, from, to, NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void test_renewed_job(void **state)
+{
+    pf_engine_options options = {.model_path = copied_model, .threads = 2,
+                                 .keep_resident = true};
+    (void)state;
+    assert_non_null(mkdtemp(copied_model));
+    run_program("cp", "-rT", job_test_model, copied_model);
+    assert_int_equal(pf_engine_open(&options, &renewed_engine, NULL), PF_OK);
+    fail_all_kinds(run_renewed_film);
+    pf_engine_close(renewed_engine);
+    run_program("rm", "-r", copied_model, NULL);
+}
+
+static void test_guard_files(void **state)
+{
+    (void)state;
+    fail_all_kinds(guard_files);
+}
+
 static void test_other_job(void **state)
 {
     (void)state;
@@ -200,6 +258,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_request_check),
         cmocka_unit_test(test_job),
         cmocka_unit_test(test_other_job),
+        cmocka_unit_test(test_renewed_job),
+        cmocka_unit_test(test_guard_files),
         cmocka_unit_test(test_bench),
         cmocka_unit_test(test_state),
     };

@@ -1,0 +1,34 @@
+/* Mapped files that cannot be read any more: cut while they are mapped, or on a disk or
+ * network drive that fails.  Touching them raises SIGBUS, in the middle of a kernel.
+ *
+ * A range that is registered here outlives that: the handler puts zeros in its place and
+ * notes it.  Whoever computes goes on with zeros, asks afterwards, and throws the result
+ * away.  Nothing has to be unwound, so that it works in any thread of any pool.
+ */
+#ifndef PF_BASE_GUARD_H
+#define PF_BASE_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Installs the handler of SIGBUS, for the process and once.  What is not about a
+ * registered range goes to the handler that was there before. */
+pf_status pf_guard_install(pf_error *error);
+
+/* Registers `bytes` mapped bytes, and gives their number; -1: there is no room. */
+int pf_guard_add(const void *begin, size_t bytes);
+void pf_guard_remove(int number);
+
+/* Has a page of the range been missing since it was added, or renewed? */
+bool pf_guard_is_lost(int number);
+/* The range is mapped anew; or is not there any more. */
+void pf_guard_renew(int number);
+void pf_guard_lose(int number);
+
+/* How often pages of any range were missing: whether to ask for one. */
+unsigned pf_guard_losses(void);
+
+#endif
