@@ -384,7 +384,8 @@ PF_API void pf_job_destroy(pf_job *job);        /* NULL is fine */
 PF_API pf_status pf_state_write(const char *path, const pf_state *state,
                                 pf_error *error);
 
-/* The arrays of *out belong to the caller: pf_state_free. */
+/* The arrays of *out belong to the caller: pf_state_free.  PF_E_INPUT: the file is damaged,
+ * or another thing; PF_E_NOT_FOUND and PF_E_IO: it cannot be read. */
 PF_API pf_status pf_state_read(const char *path, pf_state *out, pf_error *error);
 PF_API void pf_state_free(pf_state *state);
 

@@ -452,11 +452,12 @@ static int read_key_file(session *s, const char *path)
 /* From the file, or from the environment; without one there is none. */
 static int read_key(session *s)
 {
-    const char *key = getenv("PHONOFILM_API_KEY");
+    const char *key = pf_text_file_begin(getenv("PHONOFILM_API_KEY"));
     if (s->request->key_file)
         return read_key_file(s, s->request->key_file);
     if (key && key[0])
-        snprintf(s->key, sizeof s->key, "Authorization: Bearer %s", key);
+        snprintf(s->key, sizeof s->key, "Authorization: Bearer %.*s",
+                 (int)strcspn(key, "\r\n"), key);
     return EXIT_DONE;
 }
 

@@ -11,12 +11,17 @@
 
 static const char index_name[] = "model_index.json";
 
-static bool has_index(const char *folder)
+static bool holds(const char *folder, const char *name)
 {
-    char *path = pf_path_join(folder, index_name);
+    char *path = pf_path_join(folder, name);
     bool there = path && pf_path_exists(path);
     pf_free(path);
     return there;
+}
+
+static bool has_index(const char *folder)
+{
+    return holds(folder, index_name);
 }
 
 /* How many folders of FOLDER hold a model, and the name of the first (pf_free). */
@@ -83,6 +88,10 @@ static pf_status explain(const char *folder, pf_error *error)
     if (is_below(folder, "", error) || is_below(folder, "snapshots", error) ||
         is_below(folder, "../snapshots", error))
         return PF_E_NOT_FOUND;
+    if (holds(folder, "video_dit") || holds(folder, "text_encoder"))
+        return pf_fail(error, PF_E_NOT_FOUND,
+                       "%s has parts of a model, but no %s: download the whole model", folder,
+                       index_name);
     if (is_unfinished(folder))
         return pf_fail(error, PF_E_NOT_FOUND,
                        "%s has no %s: the download of this model is not finished", folder,

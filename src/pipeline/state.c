@@ -74,18 +74,28 @@ static pf_status read_all(pf_weights *file, pf_state *out, pf_error *error)
                         error);
 }
 
-pf_status pf_state_read(const char *path, pf_state *out, pf_error *error)
+static pf_status read_file(const char *path, pf_state *out, pf_error *error)
 {
     pf_weights *file = NULL;
-    *out = (pf_state){0};
     PF_TRY(pf_weights_open_file(path, "", &file, error));
     pf_status status = read_all(file, out, error);
     if (status == PF_OK)
         status = pf_weights_check(file, false, error);
     pf_weights_close(file);
+    return status;
+}
+
+pf_status pf_state_read(const char *path, pf_state *out, pf_error *error)
+{
+    *out = (pf_state){0};
+    pf_status status = read_file(path, out, error);
     if (status != PF_OK)
         pf_state_free(out);
-    return status;
+    if (status != PF_E_MODEL)
+        return status;
+    if (error)                          /* such a file is no model's, but the request's */
+        error->status = PF_E_INPUT;
+    return PF_E_INPUT;
 }
 
 void pf_state_free(pf_state *state)

@@ -128,6 +128,11 @@ static pf_status check(pf_fields *fields, const pf_field *field, size_t max_file
         return pf_fail(error, PF_E_ARGUMENT,
                        "%s has %zu bytes, but must have at most %zu", field->name,
                        field->bytes, most);
+    const char *encoding =
+        field->is_file ? NULL : pf_text_other_encoding(field->value, field->bytes);
+    if (encoding)
+        return pf_fail(error, PF_E_ARGUMENT, "%s is %s, but must be UTF-8", field->name,
+                       encoding);
     if (!field->is_file && !pf_utf8_is_valid(field->value, field->bytes))
         return pf_fail(error, PF_E_ARGUMENT, "%s is not valid UTF-8", field->name);
     if (!field->is_file && !is_text(field->value, field->bytes))

@@ -99,4 +99,7 @@ def test_latents_that_are_cut(run, film_during, tmp_path):
     size = latents.stat().st_size
     os.truncate(latents, size - 100)
     result = run("generate", "--from-latents", latents, "-o", tmp_path / "x.mp4")
-    assert result.code == 1 and f"has {size - 100} of {size} bytes" in result.err
+    assert result.code == 2 and f"has {size - 100} of {size} bytes" in result.err
+    latents.write_bytes(b"<html><title>Sign in</title>")
+    result = run("generate", "--from-latents", latents, "-o", tmp_path / "x.mp4")
+    assert result.code == 2 and "web page" in result.err

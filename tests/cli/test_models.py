@@ -433,6 +433,9 @@ def test_the_folder_that_is_meant(run, model_copy, tmp_path):
         assert result.code == 2, result.err
         for word in (given, *words):
             assert str(word) in result.err, result.err
+    (model_copy / "model_index.json").unlink()
+    result = run("info", model_copy)
+    assert result.code == 2 and "parts of a model, but no model_index.json" in result.err
     result = run("info", "OpenMOSS/MOVA-360p")
     assert result.code == 2 and "downloaded first" in result.err
 

@@ -163,7 +163,7 @@ def test_files_of_keys(start, tmp_path, text):
     server = start("--api-key-file", keys, key=key)
     code, _, err = run(server, *FLAGS, "-o", tmp_path / "a.mp4", "--api-key-file", mine)
     assert code == 0, err
-    environment = {**os.environ, "PHONOFILM_API_KEY": key}
+    environment = {**os.environ, "PHONOFILM_API_KEY": "\ufeff" + key + "\r"}
     code, _, err = run(server, *FLAGS, "-o", tmp_path / "b.mp4", env=environment)
     assert code == 0, err
 

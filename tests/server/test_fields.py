@@ -55,6 +55,12 @@ def test_byte_order_marks(server):
     assert videos[0].json["settings"]["negative_prompt"] == "dark"
     for reply in videos:
         server.request("DELETE", "/v1/videos/" + reply.json["id"])
+    body, kind = multipart(QUICK)
+    for codec in ("utf-16", "utf-16-le"):
+        reply = server.request("POST", "/v1/videos", body.replace(
+            QUICK["prompt"].encode(), QUICK["prompt"].encode(codec)), {"Content-Type": kind})
+        assert reply.status == 400 and reply.error["param"] == "prompt", reply.body
+        assert "prompt is UTF-16 text" in reply.error["message"], reply.body
     reply = server.request("POST", "/v1/videos", json.dumps(QUICK).encode("utf-16"),
                            {"Content-Type": "application/json"})
     assert reply.status == 400 and "UTF-16" in reply.error["message"], reply.body
