@@ -14,6 +14,7 @@ static const char again[] = "download it again";
 static const char unpack[] = "unpack it, and give what was in it";
 static const char convert[] = "give safetensors";
 static const char other_picture[] = "convert it";
+static const char a_frame[] = "save one of its frames";
 
 typedef struct signature {
     const char *bytes;
@@ -48,19 +49,33 @@ static const signature signatures[] = {
     {BEGINS("\xff\xd8\xff"), "a JPEG picture", again},
     {BEGINS("GIF8"), "a GIF picture", other_picture},
     {BEGINS("BM"), "a BMP picture", other_picture},
-    {BEGINS("II*\0"), "a TIFF picture", other_picture},
-    {BEGINS("MM\0*"), "a TIFF picture", other_picture},
-    {BEGINS("8BPS"), "a Photoshop file", other_picture},
-    {BEGINS("%PDF"), "a PDF document", other_picture},
-    {"ftypheic", 8, 4, "a HEIC picture", other_picture},
-    {"ftypheix", 8, 4, "a HEIC picture", other_picture},
-    {"ftypmif1", 8, 4, "a HEIF picture", other_picture},
-    {"ftypavif", 8, 4, "an AVIF picture", other_picture},
+    {BEGINS("II*\0\x10\0\0\0CR"), "a raw picture of a camera (CR2)", other_picture},
+    {BEGINS("II*\0"), "a TIFF, or a raw picture of a camera", other_picture},
+    {BEGINS("MM\0*"), "a TIFF, or a raw picture of a camera", other_picture},
+    {BEGINS("II+\0"), "a TIFF picture", other_picture},
+    {BEGINS("MM\0+"), "a TIFF picture", other_picture},
+    {BEGINS("IIRO"), "a raw picture of a camera (ORF)", other_picture},
+    {BEGINS("IIU\0"), "a raw picture of a camera (RW2)", other_picture},
+    {BEGINS("FUJIFILMCCD-RAW"), "a raw picture of a camera (RAF)", other_picture},
+    {BEGINS("\0MRM"), "a raw picture of a camera (MRW)", other_picture},
+    {BEGINS("FOVb"), "a raw picture of a camera (X3F)", other_picture},
     {BEGINS("\xff\x0a"), "a JPEG XL picture", other_picture},
     {BEGINS("\0\0\0\x0cJXL "), "a JPEG XL picture", other_picture},
-    {"ftyp", 4, 4, "a film (MP4 or QuickTime)", "save one of its frames"},
-    {BEGINS("\x1a\x45\xdf\xa3"), "a film (WebM or Matroska)",
-     "save one of its frames"},
+    {BEGINS("\0\0\0\x0cjP  "), "a JPEG 2000 picture", other_picture},
+    {BEGINS("\xff\x4f\xff\x51"), "a JPEG 2000 picture", other_picture},
+    {BEGINS("8BPS"), "a Photoshop file", other_picture},
+    {BEGINS("gimp xcf"), "a GIMP file", other_picture},
+    {BEGINS("\0\0\1\0"), "an icon", other_picture},
+    {BEGINS("DDS "), "a DDS texture", other_picture},
+    {BEGINS("qoif"), "a QOI picture", other_picture},
+    {BEGINS("v/1\1"), "an OpenEXR picture", other_picture},
+    {BEGINS("#?RADIANCE"), "a Radiance HDR picture", other_picture},
+    {BEGINS("\x8bJNG"), "a JNG picture", other_picture},
+    {BEGINS("%PDF"), "a PDF document", other_picture},
+    {BEGINS("%!PS"), "a PostScript file", other_picture},
+    {BEGINS("\x1a\x45\xdf\xa3"), "a film (WebM or Matroska)", a_frame},
+    {"AVI ", 4, 8, "a film (AVI)", a_frame},
+    {"WAVE", 4, 8, "a sound (WAV)", NULL},
 };
 
 /* Texts, after white space, in any case. */
@@ -75,10 +90,35 @@ static const signature markups[] = {
     {BEGINS("{"), "JSON text, perhaps the error of a download", again},
 };
 
+/* Brands in the first box of ISO media, special ones first; each begins so. */
+static const signature brands[] = {
+    {BEGINS("avi"), "an AVIF picture", other_picture},
+    {BEGINS("crx"), "a raw picture of a camera (CR3)", other_picture},
+    {BEGINS("hei"), "a HEIC picture (HEIF, of a phone)", other_picture},
+    {BEGINS("hev"), "a HEIC picture (HEIF, of a phone)", other_picture},
+    {BEGINS("mif1"), "a HEIC picture (HEIF, of a phone)", other_picture},
+    {BEGINS("msf1"), "a HEIC picture (HEIF, of a phone)", other_picture},
+};
+static const signature other_brand = {BEGINS("ftyp"), "a film (MP4 or QuickTime)", a_frame};
+
 static bool write_kind(const signature *s, char out[PF_KIND_BYTES])
 {
-    snprintf(out, PF_KIND_BYTES, "%s: %s", s->what, s->advice);
+    snprintf(out, PF_KIND_BYTES, "%s%s%s", s->what, s->advice ? ": " : "",
+             s->advice ? s->advice : "");
     return true;
+}
+
+/* The kind of a box "ftyp", which lists the brands that the file obeys. */
+static const signature *kind_of_boxes(const char *data, size_t bytes)
+{
+    const unsigned char *size = (const unsigned char *)data;
+    size_t end = (size_t)size[2] << 8 | size[3];
+    end = end < bytes ? end : bytes;
+    for (size_t i = 0; i < sizeof brands / sizeof brands[0]; i++)
+        for (size_t at = 8; at + 4 <= end; at += 4)
+            if (memcmp(data + at, brands[i].bytes, brands[i].count) == 0)
+                return &brands[i];
+    return &other_brand;
 }
 
 static bool is_zero(const char *data, size_t bytes)
@@ -116,6 +156,8 @@ bool pf_kind_describe(const void *content, size_t bytes, char out[PF_KIND_BYTES]
         if (bytes >= s->at + s->count && memcmp(data + s->at, s->bytes, s->count) == 0)
             return write_kind(s, out);
     }
+    if (bytes >= 12 && memcmp(data + 4, "ftyp", 4) == 0)
+        return write_kind(kind_of_boxes(data, bytes), out);
     const char *encoding = pf_text_other_encoding(data, bytes);
     if (encoding) {
         snprintf(out, PF_KIND_BYTES, "%s: save it as UTF-8", encoding);

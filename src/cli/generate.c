@@ -274,6 +274,8 @@ static int load_picture(const char *path, pf_picture *picture, pf_image *image)
     pf_status status = pf_picture_read(path, picture, &error);
     if (status != PF_OK)
         return cli_fail(status, &error);
+    if (picture->note[0])
+        cli_warn(NULL, picture->note);
     *image = (pf_image){picture->rgb, picture->width, picture->height,
                         3 * picture->width};
     return EXIT_DONE;

@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <libavcodec/avcodec.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "media/libav.h"
+#include "media/picture_exif.h"
 #include "media/picture_parts.h"
 
 static pf_status fail_decoding(pf_error *error, int code, const char *name)
@@ -44,16 +46,18 @@ static pf_status open_decoder(pf_picture_kind kind, AVCodecContext **out,
     return PF_OK;
 }
 
-/* One packet in, one frame out. */
-static int decode_packet(AVCodecContext *decoder, const uint8_t *data, size_t bytes,
+/* One packet in, one frame out.  The packet owns the bytes, also on failure. */
+static int decode_packet(AVCodecContext *decoder, const pf_picture_bytes *picture,
                          AVFrame *frame)
 {
+    uint8_t *data = (uint8_t *)(uintptr_t)picture->data;
     AVPacket *packet = av_packet_alloc();
-    int code = packet ? av_new_packet(packet, (int)bytes) : AVERROR(ENOMEM);
-    if (code == 0) {
-        memcpy(packet->data, data, bytes);
+    int code = packet ? av_packet_from_data(packet, data, (int)picture->bytes)
+                      : AVERROR(ENOMEM);
+    if (code < 0)
+        av_free(data);
+    if (code == 0)
         code = avcodec_send_packet(decoder, packet);
-    }
     if (code == 0)
         code = avcodec_send_packet(decoder, NULL);
     if (code == 0)
@@ -66,9 +70,13 @@ static pf_status decode_frame(const uint8_t *data, const pf_picture_header *head
                               const char *name, AVFrame *frame, pf_error *error)
 {
     AVCodecContext *decoder = NULL;
+    pf_picture_bytes picture;
     PF_TRY(open_decoder(header->kind, &decoder, error));
-    int code = decode_packet(decoder, data, header->bytes, frame);
+    pf_status status = pf_picture_strip(data, header, name, &picture, error);
+    int code = status == PF_OK ? decode_packet(decoder, &picture, frame) : 0;
     avcodec_free_context(&decoder);
+    if (status != PF_OK)
+        return status;
     if (code < 0)
         return fail_decoding(error, code, name);
     bool whole = !(frame->flags & AV_FRAME_FLAG_CORRUPT) &&
@@ -94,6 +102,39 @@ static pf_status decode_others(const uint8_t *data, const pf_picture_header *hea
     return status;
 }
 
+/* Gives the picture the shape that it is shown in. */
+static pf_status turn(pf_picture *picture, int orientation, const char *name,
+                      pf_error *error)
+{
+    if (orientation == 1)
+        return PF_OK;
+    int64_t width = picture->width, height = picture->height;
+    size_t size = 3 * (size_t)width * (size_t)height;
+    uint8_t *rgb = pf_alloc(size);
+    if (!rgb)
+        return pf_fail_memory(error, name, size);
+    pf_picture_turn(picture->rgb, width, height, orientation, rgb);
+    pf_free(picture->rgb);
+    picture->rgb = rgb;
+    if (orientation > 4) {
+        picture->width = height;
+        picture->height = width;
+    }
+    return PF_OK;
+}
+
+static pf_status decode_pixels(const uint8_t *data, const pf_picture_header *header,
+                               const char *name, pf_picture *out, pf_error *error)
+{
+    uint8_t *rgb = out->rgb;
+    if (header->kind == PF_PICTURE_JPEG)
+        PF_TRY(pf_picture_decode_jpeg(data, header, name, rgb, error));
+    else
+        PF_TRY(decode_others(data, header, name, rgb, error));
+    PF_TRY(pf_picture_to_srgb(header, name, rgb, out->note, error));
+    return turn(out, header->orientation, name, error);
+}
+
 pf_status pf_picture_decode(const uint8_t *data, size_t bytes, const char *name,
                             pf_picture *out, pf_error *error)
 {
@@ -105,18 +146,29 @@ pf_status pf_picture_decode(const uint8_t *data, size_t bytes, const char *name,
                        PF_PICTURE_MAX_BYTES);
     PF_TRY(pf_picture_parse(data, bytes, name, &header, error));
     size_t size = 3 * (size_t)header.width * (size_t)header.height;
-    uint8_t *rgb = pf_alloc(size);
-    if (!rgb)
+    *out = (pf_picture){.rgb = pf_alloc(size), .width = header.width,
+                        .height = header.height};
+    if (!out->rgb)
         return pf_fail_memory(error, name, size);
-    pf_status status = header.kind == PF_PICTURE_JPEG
-                           ? pf_picture_decode_jpeg(data, &header, name, rgb, error)
-                           : decode_others(data, &header, name, rgb, error);
-    if (status != PF_OK) {
-        pf_free(rgb);
-        return status;
-    }
-    *out = (pf_picture){rgb, header.width, header.height};
-    return PF_OK;
+    pf_status status = decode_pixels(data, &header, name, out, error);
+    if (status != PF_OK)
+        pf_picture_free(out);
+    return status;
+}
+
+/* A folder or a pipe is the caller's mistake, not the disk's. */
+static pf_status check_regular(const char *path, pf_error *error)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
+        return PF_OK;                   /* what is not there, reading tells */
+    const char *what = S_ISDIR(info.st_mode)    ? "a folder"
+                       : S_ISFIFO(info.st_mode) ? "a pipe"
+                       : S_ISSOCK(info.st_mode) ? "a socket"
+                                                : "a device";
+    return pf_fail(error, PF_E_INPUT,
+                   "%s is %s and no regular file: it must be a PNG, JPEG or WebP file",
+                   path, what);
 }
 
 pf_status pf_picture_read(const char *path, pf_picture *out, pf_error *error)
@@ -124,6 +176,7 @@ pf_status pf_picture_read(const char *path, pf_picture *out, pf_error *error)
     char *data = NULL;
     size_t bytes = 0;
     *out = (pf_picture){0};
+    PF_TRY(check_regular(path, error));
     PF_TRY(pf_read_file(path, PF_PICTURE_MAX_BYTES, &data, &bytes, error));
     pf_status status =
         pf_picture_decode((const uint8_t *)data, bytes, path, out, error);

@@ -1,12 +1,15 @@
 /* The structure of picture files, read before decoding.
  * docs/model/image.md#decoding.
  *
- * Only what decides whether to go on: kind, size, completeness, and features that
- * are refused.  Checksums and coded data are the decoder's.
+ * What decides whether to go on: kind, size, completeness, checksums of PNG, and features
+ * that are refused; and where what is said about turning and colours lies.  Coded data is
+ * the decoder's.
  */
 #include <string.h>
+#include <zlib.h>
 
 #include "base/kind.h"
+#include "media/picture_exif.h"
 #include "media/picture_parts.h"
 
 /* The file, for the functions below. */
@@ -55,14 +58,58 @@ static pf_status fail_unsupported(const source *s, const char *what,
                    s->name, what, advice);
 }
 
+/* --- turning and colours ---------------------------------------------------------- */
+
+static void keep_first(pf_picture_bytes *slot, const uint8_t *data, size_t bytes)
+{
+    if (!slot->data)
+        *slot = (pf_picture_bytes){data, bytes};
+}
+
+static void keep_profile(pf_picture_colours *c, const uint8_t *data, size_t bytes)
+{
+    c->profile_parts = 1;
+    c->profile_given += !c->profile[0].data;
+    keep_first(&c->profile[0], data, bytes);
+}
+
+/* The first EXIF block that tells counts. */
+static void take_exif(pf_picture_header *out, const uint8_t *data, size_t bytes)
+{
+    if (out->orientation == 1)
+        out->orientation = pf_exif_orientation(data, bytes);
+}
+
 /* --- PNG ------------------------------------------------------------------------- */
 
 static const char png_signature[] = "\x89PNG\r\n\x1a\n";
 
+/* A chunk that no pixel depends on.  Colours are said before the picture. */
+static void take_png_chunk(pf_picture_header *out, const uint8_t *type, size_t length,
+                           bool begun)
+{
+    pf_picture_colours *c = &out->colours;
+    const uint8_t *body = type + 4;
+    if (memcmp(type, "eXIf", 4) == 0)
+        take_exif(out, body, length);
+    if (begun)
+        return;
+    if (memcmp(type, "iCCP", 4) == 0)
+        keep_profile(c, body, length);
+    else if (memcmp(type, "cICP", 4) == 0 && length == 4)
+        keep_first(&c->cicp, body, length);
+    else if (memcmp(type, "sRGB", 4) == 0 && length == 1)
+        keep_first(&c->srgb, body, length);
+    else if (memcmp(type, "cHRM", 4) == 0 && length == 32)
+        keep_first(&c->chrm, body, length);
+    else if (memcmp(type, "gAMA", 4) == 0 && length == 4)
+        keep_first(&c->gama, body, length);
+}
+
 static pf_status parse_png(const source *s, pf_picture_header *out)
 {
     size_t at = 8;
-    bool first = true;
+    bool first = true, begun = false;
     out->kind = PF_PICTURE_PNG;
     while (s->bytes - at >= 12) {
         uint32_t length = big32(s->data + at);
@@ -71,12 +118,17 @@ static pf_status parse_png(const source *s, pf_picture_header *out)
             return fail_short(s);
         if (first && (memcmp(type, "IHDR", 4) != 0 || length != 13))
             return fail_damaged(s, "it does not begin with its header");
+        if (crc32(0, type, 4 + length) != big32(type + 4 + length))
+            return fail_damaged(s, "the checksum of a chunk is wrong");
         if (first) {
             out->width = big32(type + 4);
             out->height = big32(type + 8);
+            out->colours.grey = (type[13] & 3) == 0;
         }
         if (memcmp(type, "acTL", 4) == 0)
             return fail_unsupported(s, "an animated PNG", "give a still picture");
+        begun |= memcmp(type, "IDAT", 4) == 0;
+        take_png_chunk(out, type, length, begun);
         first = false;
         at += 12 + (size_t)length;
         if (memcmp(type, "IEND", 4) == 0) {
@@ -93,8 +145,13 @@ enum {
     JPEG_SOF0 = 0xC0, JPEG_SOF2 = 0xC2, JPEG_DHT = 0xC4, JPEG_JPG = 0xC8,
     JPEG_DAC = 0xCC, JPEG_SOF15 = 0xCF, JPEG_RST0 = 0xD0, JPEG_RST7 = 0xD7,
     JPEG_SOI = 0xD8, JPEG_EOI = 0xD9, JPEG_SOS = 0xDA, JPEG_TEM = 0x01,
+    JPEG_APP1 = 0xE1, JPEG_APP2 = 0xE2,
+    JPEG_MAX_SEGMENTS = 8192,   /* those of all the bytes that a file may have */
     JPEG_MAX_SCANS = 100        /* each takes as long as a picture; 10 are usual */
 };
+
+/* Scans times pixels: 20 scans of the largest picture. */
+#define JPEG_MAX_WORK ((int64_t)20 * PF_PICTURE_MAX_PIXELS)
 
 static bool is_frame_marker(int marker)
 {
@@ -117,12 +174,56 @@ static pf_status parse_jpeg_frame(const source *s, int marker, const uint8_t *bo
                                 "save it with 8");
     out->height = big16(body + 1);
     out->width = big16(body + 3);
+    out->colours.grey = body[5] == 1;
     if (body[5] == 4)
         return fail_unsupported(s, "a CMYK JPEG", "convert it to RGB");
     if (body[5] != 1 && body[5] != 3)
         return fail_unsupported(s, "neither a grey nor a colour JPEG",
                                 "convert it to RGB");
     return out->width > 0 ? PF_OK : fail_damaged(s, "its width is 0");
+}
+
+/* "ICC_PROFILE\0", number from 1 on, count, data. */
+static void take_jpeg_profile(pf_picture_colours *c, const uint8_t *body, size_t length)
+{
+    if (length < 14 || memcmp(body, "ICC_PROFILE", 12) != 0)
+        return;
+    int number = body[12], count = body[13];
+    if (c->profile_parts == 0)
+        c->profile_parts = count;
+    if (number < 1 || number > count || count != c->profile_parts)
+        return;
+    c->profile_given += !c->profile[number - 1].data;
+    keep_first(&c->profile[number - 1], body + 14, length - 14);
+}
+
+static void take_jpeg_segment(pf_picture_header *out, int marker, const uint8_t *body,
+                              size_t length)
+{
+    if (marker == JPEG_APP1 && length > 6 && memcmp(body, "Exif\0", 5) == 0)
+        take_exif(out, body, length);
+    else if (marker == JPEG_APP2)
+        take_jpeg_profile(&out->colours, body, length);
+}
+
+/* A segment, whose length is that of `body` and of its own two bytes. */
+static pf_status parse_jpeg_segment(const source *s, int marker, const uint8_t *body,
+                                    size_t length, pf_picture_header *out)
+{
+    if (is_frame_marker(marker))
+        return parse_jpeg_frame(s, marker, body, length, out);
+    take_jpeg_segment(out, marker, body, length);
+    return PF_OK;
+}
+
+static pf_status check_jpeg_scans(const source *s, int scans,
+                                  const pf_picture_header *header)
+{
+    if (scans > JPEG_MAX_SCANS)
+        return fail_damaged(s, "it has more than 100 scans");
+    if (scans > 1 && scans * header->width * header->height > JPEG_MAX_WORK)
+        return fail_damaged(s, "it has too many scans for its size");
+    return PF_OK;
 }
 
 static bool has_no_body(int marker)
@@ -148,7 +249,7 @@ static int next_marker(const source *s, size_t *at)
 static pf_status parse_jpeg(const source *s, pf_picture_header *out)
 {
     size_t at = 2;
-    int marker, scans = 0;
+    int marker, scans = 0, segments = 0;
     out->kind = PF_PICTURE_JPEG;
     while ((marker = next_marker(s, &at)) >= 0) {
         if (marker == JPEG_EOI) {
@@ -161,10 +262,14 @@ static pf_status parse_jpeg(const source *s, pf_picture_header *out)
         size_t length = big16(s->data + at);
         if (length < 2)
             return fail_damaged(s, "a segment has no length");
-        if (marker == JPEG_SOS && ++scans > JPEG_MAX_SCANS)
-            return fail_damaged(s, "it has more than 100 scans");
-        if (is_frame_marker(marker))
-            PF_TRY(parse_jpeg_frame(s, marker, s->data + at + 2, length - 2, out));
+        if (++segments > JPEG_MAX_SEGMENTS)
+            return fail_damaged(s, "it has more than 8192 segments");
+        if (marker == JPEG_SOS)
+            PF_TRY(check_jpeg_scans(s, ++scans, out));
+        else if (scans == 0)
+            PF_TRY(parse_jpeg_segment(s, marker, s->data + at + 2, length - 2, out));
+        else if (is_frame_marker(marker))
+            return fail_damaged(s, "a frame header comes after the picture");
         at += length;
     }
     return fail_short(s);
@@ -225,8 +330,13 @@ static pf_status parse_webp(const source *s, pf_picture_header *out)
             return fail_damaged(s, "its first chunk is too small");
         if (at == 12)
             PF_TRY(parse_webp_first(s, s->data + at, length, out));
+        const uint8_t *body = s->data + at + 8;
         if (memcmp(s->data + at, "ANMF", 4) == 0)
             return fail_unsupported(s, "an animated WebP", "give a still picture");
+        if (memcmp(s->data + at, "EXIF", 4) == 0)
+            take_exif(out, body, length);
+        if (memcmp(s->data + at, "ICCP", 4) == 0)
+            keep_profile(&out->colours, body, length);
         at += 8 + length + (length & 1);
         if (at > end)
             break;
@@ -268,7 +378,7 @@ pf_status pf_picture_parse(const uint8_t *data, size_t bytes, const char *name,
                            pf_picture_header *out, pf_error *error)
 {
     source s = {data, bytes, name, error};
-    *out = (pf_picture_header){0};
+    *out = (pf_picture_header){.orientation = 1};
     if (bytes >= 8 && memcmp(data, png_signature, 8) == 0)
         PF_TRY(parse_png(&s, out));
     else if (bytes >= 3 && memcmp(data, "\xFF\xD8\xFF", 3) == 0)

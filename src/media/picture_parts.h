@@ -14,11 +14,34 @@ typedef enum pf_picture_kind {
     PF_PICTURE_WEBP
 } pf_picture_kind;
 
+enum {
+    PF_PICTURE_PROFILE_PARTS = 255,         /* of a JPEG */
+    PF_PICTURE_PROFILE_BYTES = 4 << 20      /* of all of them; a larger one is ignored */
+};
+
+/* A part of the file; NULL: there is none. */
+typedef struct pf_picture_bytes {
+    const uint8_t *data;
+    size_t bytes;
+} pf_picture_bytes;
+
+/* What a file says of its colours: chunks of PNG, segments of JPEG, chunks of WebP, of
+ * each the first that counts. */
+typedef struct pf_picture_colours {
+    bool grey;                              /* one sample a pixel, or one and alpha */
+    pf_picture_bytes cicp, srgb, chrm, gama;    /* PNG alone */
+    pf_picture_bytes profile[PF_PICTURE_PROFILE_PARTS];     /* in order; PNG: iCCP */
+    int profile_parts;                      /* how many there are to be */
+    int profile_given;
+} pf_picture_colours;
+
 /* What a file says of itself before anything is decoded. */
 typedef struct pf_picture_header {
     pf_picture_kind kind;
-    int64_t width, height;
-    size_t bytes;               /* of the picture; what follows is ignored */
+    int64_t width, height;                  /* as they are stored */
+    int orientation;                        /* of EXIF, 1 to 8 */
+    pf_picture_colours colours;
+    size_t bytes;                           /* of the picture; what follows is ignored */
 } pf_picture_header;
 
 /* Walks the file's structure: the kind, the size, that the end is there, and that
@@ -33,6 +56,17 @@ pf_status pf_picture_check_png(const uint8_t *data, const pf_picture_header *hea
 /* The whole way of a JPEG, to rgb [height][width][3]. */
 pf_status pf_picture_decode_jpeg(const uint8_t *data, const pf_picture_header *header,
                                  const char *name, uint8_t *rgb, pf_error *error);
+
+/* The file without all that a decoder need not see, which could make it work or fill
+ * memory for nothing: of a PNG the chunks IHDR, PLTE, tRNS, IDAT and IEND, of a WebP the
+ * one that is the picture.  *out is padded for libavcodec; release with av_free. */
+pf_status pf_picture_strip(const uint8_t *data, const pf_picture_header *header,
+                           const char *name, pf_picture_bytes *out, pf_error *error);
+
+/* Colours to sRGB, in place, where the file says that they are something else; `note`
+ * [PF_PICTURE_NOTE_BYTES] gets a sentence when what it says cannot be followed. */
+pf_status pf_picture_to_srgb(const pf_picture_header *header, const char *name,
+                             uint8_t *rgb, char *note, pf_error *error);
 
 /* A frame that libavcodec decoded to rgb [height][width][3]. */
 pf_status pf_picture_convert(const AVFrame *frame, const char *name, uint8_t *rgb,

@@ -159,10 +159,6 @@ def test_jpeg_with_a_hole_is_refused(tmp_path):
         assert "damaged" in decode(path)
 
 
-def test_orientation_is_not_applied():
-    assert decode(FIXTURES / "turned.jpg")[:2] == (35, 19)
-
-
 # --- against Pillow -------------------------------------------------------------------
 
 

@@ -3,7 +3,8 @@
  *     decode_picture FILE                  RGB of the whole picture on standard output
  *     decode_picture FILE WIDTH HEIGHT     the same, cut and scaled to a film's shape
  *
- * The first line is "WIDTH HEIGHT".  A refusal is one line on standard error, exit 1.
+ * The first line is "WIDTH HEIGHT".  A refusal is one line on standard error, exit 1; so
+ * is a note about the picture, exit 0.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +48,8 @@ int main(int argc, char **argv)
         return 2;
     if (pf_picture_read(argv[1], &picture, &error) != PF_OK)
         return refuse(&error);
+    if (picture.note[0])
+        fprintf(stderr, "%s\n", picture.note);
     int code = argc == 2 ? print(picture.rgb, picture.width, picture.height)
                          : print_fitted(&picture, atol(argv[2]), atol(argv[3]));
     pf_picture_free(&picture);
