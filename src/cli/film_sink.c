@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/cli.h"
+
 enum { TITLE_BYTES = 200 };
 
 /* --- metadata ------------------------------------------------------------------- */
@@ -117,6 +119,9 @@ pf_status film_sink_open(film_sink *sink, const pf_engine *engine,
             .contact_sheet = sheet,
             .tags = tags,
             .tag_count = (int)(sizeof tags / sizeof tags[0]),
+            .kept = sink->kept,
+            .kept_count = sink->kept_count,
+            .say = cli_warn,
         },
         &sink->film, error);
     free(parameters);

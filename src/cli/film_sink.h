@@ -9,6 +9,8 @@ typedef struct film_sink {
     pf_film *film;
     const char *save_latents;           /* or NULL; set before opening, as is */
     const char *precision;              /* its name, for the metadata */
+    const char *const *kept;            /* [kept_count] of pf_film_options */
+    int kept_count;
 } film_sink;
 
 /* `quality` below 0 and `sheet` NULL are "not given".  Abort after any failure. */

@@ -510,6 +510,9 @@ static pf_status make_film(generation *g, pf_error *error)
     static const char *const precisions[] = {"fast", "f32", "ref"};
     g->sink.save_latents = g->s.save_latents;
     g->sink.precision = precisions[g->s.machine.precision];
+    const char *const kept[] = {g->s.image_path, g->s.last_image_path, g->s.sheet};
+    g->sink.kept = kept;
+    g->sink.kept_count = (int)(sizeof kept / sizeof kept[0]);
     running = g->job;
     cli_catch_signals(on_signal);
     pf_status status = film_sink_open(&g->sink, g->engine, &g->request, g->film_path,

@@ -406,11 +406,11 @@ static void stop(pf_film *film, bool aborted)
 static pf_status publish(pf_film *film, pf_error *error)
 {
     PF_TRY(film->writer->publish(film->file, error));
-    if (!film->sheet)
-        return PF_OK;
-    pf_status status = pf_sheet_publish(film->sheet, error);
+    pf_status status = film->sheet ? pf_sheet_publish(film->sheet, error) : PF_OK;
     if (status != PF_OK)
         film->writer->withdraw(film->file);
+    else if (film->writer->settle)
+        film->writer->settle(film->file);
     return status;
 }
 

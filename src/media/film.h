@@ -15,8 +15,9 @@
  * A thread of the film encodes while the caller makes the next frames; its failures
  * come back from the next call.  Everything is written under a temporary name
  * (PATH.part, or PATH.part2 ... if that is taken) and renamed by pf_film_close: until
- * then PATH is untouched, and after a failure or pf_film_abort nothing is left.  Sound
- * is cut to the length of the picture.  A film is used from one thread at a time.
+ * then PATH is untouched, and after a failure or pf_film_abort nothing is left.  Numbered
+ * pictures take the place of a film of theirs: its further frames are removed, too, if
+ * its first one was ours and they follow without a gap.  Sound is cut to the length of the picture.  A film is used from one thread at a time.
  */
 #ifndef PF_MEDIA_FILM_H
 #define PF_MEDIA_FILM_H
@@ -61,6 +62,12 @@ typedef struct pf_film_options {
     const char *contact_sheet;          /* .png of frames and waveform, or NULL */
     const pf_film_tag *tags;
     int tag_count;
+    /* For .png; both lists and `user` must outlive the film. */
+    const char *const *kept;            /* [kept_count] files, or NULLs, that are never
+                                         * removed as frames of an older film */
+    int kept_count;
+    void (*say)(void *user, const char *line);  /* what was removed; NULL: nothing */
+    void *user;
 } pf_film_options;
 
 /* Opens the file and its encoders.  Copies what it needs of the options. */

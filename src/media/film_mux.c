@@ -510,8 +510,8 @@ static void withdraw(void *self)
 }
 
 const pf_film_writer pf_film_mp4_writer = {
-    open_mp4, write_frame, write_audio, finish, publish, withdraw, destroy,
+    open_mp4, write_frame, write_audio, finish, publish, NULL, withdraw, destroy,
 };
 const pf_film_writer pf_film_webm_writer = {
-    open_webm, write_frame, write_audio, finish, publish, withdraw, destroy,
+    open_webm, write_frame, write_audio, finish, publish, NULL, withdraw, destroy,
 };

@@ -21,11 +21,24 @@ typedef struct pf_film_writer {
     pf_status (*finish)(void *self, pf_error *error);
     /* Gives it its name. */
     pf_status (*publish)(void *self, pf_error *error);
+    /* After the film and its contact sheet have their names; NULL: there is nothing to
+     * do. */
+    void (*settle)(void *self);
     /* Removes it again, after `publish` was good: the contact sheet failed. */
     void (*withdraw)(void *self);
     /* Frees; removes what is not published. */
     void (*destroy)(void *self);
 } pf_film_writer;
+
+/* The frame whose file is called `name`, if `path` leads to that; film_png.c. */
+bool pf_film_frame_number(const char *path, const char *name, int64_t *number);
+
+/* Whether the file is the first frame of a film of ours. */
+bool pf_film_is_ours(const char *first_frame);
+
+/* Removes what an older film has behind frame `frames`, if its first frame was `ours`,
+ * and says so; says what else could be taken for frames. */
+void pf_film_clear_older(const pf_film_options *options, int64_t frames, bool ours);
 
 extern const pf_film_writer pf_film_mp4_writer;
 extern const pf_film_writer pf_film_webm_writer;

@@ -1,10 +1,13 @@
 /* A film as numbered PNG files.
  *
  * Every frame is written as NAME-0001.png.part; all are renamed at the end.  The
- * first one carries the metadata.  Files of an earlier, longer film stay.
+ * first one carries the metadata.
  */
 #include <ctype.h>
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -15,6 +18,7 @@ typedef struct png_film {
     const pf_film_options *options;
     pf_part_file *files;                /* [capacity], `count` in use */
     int64_t count, capacity;
+    bool replaces_ours;                 /* a film of ours had the name */
 } png_film;
 
 /* --- names ----------------------------------------------------------------------- */
@@ -58,6 +62,26 @@ bool pf_film_frame_path(const char *path, int64_t number, char *out, size_t byte
 {
     int length = print_path(path, number, out, bytes);
     return length >= 0 && (size_t)length < bytes;
+}
+
+bool pf_film_frame_number(const char *path, const char *name, int64_t *number)
+{
+    char printed[NAME_MAX + 2];
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    const char *begin, *end;
+    int digits;
+    size_t at;
+    if (find_number(base, &begin, &end, &digits))
+        at = (size_t)(begin - base);
+    else
+        at = (size_t)(strrchr(base, '.') - base) + 1;
+    if (strlen(name) <= at || !isdigit((unsigned char)name[at]))
+        return false;
+    errno = 0;
+    *number = strtoll(name + at, NULL, 10);
+    /* Any other name that begins so is not that of a frame. */
+    return errno == 0 && pf_film_frame_path(base, *number, printed, sizeof printed) &&
+           strcmp(name, printed) == 0;
 }
 
 /* --- frames ---------------------------------------------------------------------- */
@@ -144,6 +168,7 @@ static void withdraw_first(png_film *film, int64_t count)
 static pf_status publish(void *self, pf_error *error)
 {
     png_film *film = self;
+    film->replaces_ours = film->count > 0 && pf_film_is_ours(film->files[0].path);
     for (int64_t i = 0; i < film->count; i++) {
         pf_status status = pf_part_publish(&film->files[i], error);
         if (status == PF_OK)
@@ -152,6 +177,12 @@ static pf_status publish(void *self, pf_error *error)
         return status;
     }
     return PF_OK;
+}
+
+static void settle(void *self)
+{
+    png_film *film = self;
+    pf_film_clear_older(film->options, film->count, film->replaces_ours);
 }
 
 static void withdraw(void *self)
@@ -164,6 +195,7 @@ const pf_film_writer pf_film_png_writer = {
     .frame = write_frame,
     .finish = finish,
     .publish = publish,
+    .settle = settle,
     .withdraw = withdraw,
     .destroy = destroy,
 };

@@ -171,3 +171,105 @@ def test_same_film_same_bytes(write):
         first, second = (write(f"{n}.{ending}", samples=18000)[0].read_bytes()
                          for n in "ab")
         assert first == second
+
+
+# --- numbered pictures over older ones ------------------------------------------------
+
+
+def names_in(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def numbered(*numbers):
+    return [f"f-{n:04}.png" for n in numbers]
+
+
+@pytest.mark.parametrize("name, form", [("f.png", "f-{:04}.png"), ("f%d.png", "f{}.png"),
+                                        ("f%02dx.png", "f{:02}x.png")])
+def test_a_shorter_film_removes_what_is_left_of_the_older(write, tmp_path, name, form):
+    write(name, frames=12)
+    _, message = write(name, frames=5)
+    assert names_in(tmp_path) == sorted(form.format(n) for n in range(1, 6))
+    first, last = (tmp_path / form.format(n) for n in (6, 12))
+    assert message == f"{first} to {last}, frames of an older film, were removed\n"
+    _, message = write(name, frames=4)
+    assert message == (f"{tmp_path / form.format(5)}, a frame of an older film, was "
+                       "removed\n")
+    assert write(name, frames=4)[1] == "" and write(name, frames=9)[1] == ""
+
+
+def test_other_names_are_never_removed(write, tmp_path):
+    write("f.png", frames=6)
+    others = ["f-00007.png", "f-7.png", "f-007.png", "g-0006.png", "f-0005.PNG", "f-0005.jpg",
+              "f-0006.png.bak", "xf-0006.png", "f-.png", "f-0x06.png", "f--006.png",
+              "f-+006.png", "f- 006.png", "f-99999999999999999999.png"]
+    for other in others:
+        shutil.copy(tmp_path / "f-0005.png", tmp_path / other)
+    _, message = write("f.png", frames=2)
+    assert names_in(tmp_path) == sorted(others + numbered(1, 2))
+    assert message.count("\n") == 1
+
+
+def test_what_comes_after_a_gap_is_left_and_named(write, tmp_path):
+    write("f.png", frames=8)
+    (tmp_path / "f-0006.png").unlink()
+    shutil.copy(tmp_path / "f-0008.png", tmp_path / "f-2024.png")
+    _, message = write("f.png", frames=4)
+    assert names_in(tmp_path) == numbered(1, 2, 3, 4, 7, 8, 2024)
+    assert "3 more" in message and str(tmp_path / "f-0007.png") in message
+
+
+@pytest.mark.parametrize("kind", ["text", "folder", "link", "grey"])
+def test_what_is_no_frame_is_left_and_named(write, tmp_path, kind):
+    write("f.png", frames=8)
+    odd = tmp_path / "f-0006.png"
+    odd.unlink()
+    if kind == "text":
+        odd.write_text("mine")
+    elif kind == "folder":
+        odd.mkdir()
+    elif kind == "link":
+        odd.symlink_to("f-0002.png")
+    else:
+        data = bytearray((tmp_path / "f-0001.png").read_bytes())
+        data[25] = 0
+        odd.write_bytes(data)
+    _, message = write("f.png", frames=4)
+    assert names_in(tmp_path) == numbered(1, 2, 3, 4, 6, 7, 8)
+    assert "f-0005.png, a frame" in message and str(odd) in message
+
+
+def test_pictures_of_others_are_left_and_named(write, tmp_path):
+    """The first one is not of this program: nor are those that follow."""
+    write("f.png", frames=8)
+    shutil.copy(tmp_path / "f-0008.png", tmp_path / "f-0001.png")   # without its texts
+    _, message = write("f.png", frames=4)
+    assert names_in(tmp_path) == numbered(*range(1, 9))
+    assert "4 more" in message and str(tmp_path / "f-0005.png") in message
+
+
+def test_a_film_that_fails_removes_nothing(write, tmp_path):
+    write("f.png", frames=8)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    sheet = tmp_path / "sheet.png"
+    sheet.mkdir()
+    _, message = write("f.png", frames=4, sheet="sheet.png")
+    assert "no regular file" in message
+    sheet.rmdir()
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_the_program_says_what_it_removed(film, tmp_path):
+    """And keeps the picture that a film began with: the last one of the film before."""
+    flags = ("--num-inference-steps", "1")
+    assert film(tmp_path / "f.png", *flags).code == 0
+    done = film("f.png", *flags, "--num-frames", "5", cwd=tmp_path)
+    assert done.code == 0 and names_in(tmp_path) == numbered(*range(1, 6))
+    assert done.err == ("phonofilm: warning: f-0006.png to f-0009.png, frames of an older "
+                        "film, were removed\n")
+    last = (tmp_path / "f-0005.png").read_bytes()
+    done = film("f.png", *flags, "--num-frames", "1", "--image-path", "f-0005.png",
+                image=False, cwd=tmp_path)
+    assert done.code == 0 and names_in(tmp_path) == numbered(1, 5)
+    assert (tmp_path / "f-0005.png").read_bytes() == last
+    assert "f-0002.png to f-0004.png" in done.err and "f-0005.png" in done.err

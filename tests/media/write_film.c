@@ -5,7 +5,7 @@
  * Frame i is flat, of colour i of the list below, beginning again at its end; without
  * frames it is sound alone, without samples a silent film.  The sound is a sine of
  * 440 Hz at half of full scale, 48,000 samples a second.  QUALITY -1 is the default.
- * A refusal is one line on standard error, exit 1.
+ * A refusal is one line on standard error, exit 1; what an older film left is one, too.
  */
 #include <math.h>
 #include <stdio.h>
@@ -18,6 +18,12 @@ static const uint8_t colours[][3] = {
     {255, 0, 0}, {0, 255, 0}, {0, 0, 255}, {255, 255, 255}, {0, 0, 0},
     {128, 128, 128}, {200, 120, 40}, {30, 90, 160},
 };
+
+static void say(void *user, const char *line)
+{
+    (void)user;
+    fprintf(stderr, "%s\n", line);
+}
 
 static pf_status write_frames(pf_film *film, const pf_film_options *o, pf_error *error)
 {
@@ -80,6 +86,7 @@ int main(int argc, char **argv)
         .contact_sheet = argc == 9 ? argv[8] : NULL,
         .tags = tags,
         .tag_count = 3,
+        .say = say,
     };
     pf_error error = {0};
     if (write_all(&options, &error) == PF_OK)
