@@ -16,8 +16,9 @@
  * come back from the next call.  Everything is written under a temporary name
  * (PATH.part, or PATH.part2 ... if that is taken) and renamed by pf_film_close: until
  * then PATH is untouched, and after a failure or pf_film_abort nothing is left.  Numbered
- * pictures take the place of a film of theirs: its further frames are removed, too, if
- * its first one was ours and they follow without a gap.  Sound is cut to the length of the picture.  A film is used from one thread at a time.
+ * pictures take the place of an older film: its further frames are removed, too, if its
+ * first one was ours and they follow without a gap.  Sound is cut to the length of the
+ * picture.  A film is used from one thread at a time.
  */
 #ifndef PF_MEDIA_FILM_H
 #define PF_MEDIA_FILM_H

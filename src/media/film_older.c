@@ -9,11 +9,11 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "media/film_parts.h"
 
 enum { HEAD_BYTES = 64 << 10 };         /* of a first frame, where its texts are */
@@ -46,10 +46,10 @@ static bool is_frame(const uint8_t *head, size_t bytes)
 bool pf_film_is_ours(const char *first_frame)
 {
     static const char mark[] = "iTXtEncoder\0\0\0\0\0phonofilm";
-    uint8_t *head = malloc(HEAD_BYTES);
+    uint8_t *head = pf_alloc(HEAD_BYTES);
     size_t bytes = head ? read_head(first_frame, head, HEAD_BYTES) : 0;
     bool ours = is_frame(head, bytes) && memmem(head, bytes, mark, sizeof mark - 1);
-    free(head);
+    pf_free(head);
     return ours;
 }
 

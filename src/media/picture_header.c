@@ -80,6 +80,24 @@ static void take_exif(pf_picture_header *out, const uint8_t *data, size_t bytes)
         out->orientation = pf_exif_orientation(data, bytes);
 }
 
+/* --- size ------------------------------------------------------------------------ */
+
+static pf_status check_size(const source *s, const pf_picture_header *header)
+{
+    long long width = header->width, height = header->height;
+    if (width < PF_PICTURE_MIN_SIDE || width > PF_PICTURE_MAX_SIDE ||
+        height < PF_PICTURE_MIN_SIDE || height > PF_PICTURE_MAX_SIDE)
+        return pf_fail(s->error, PF_E_INPUT,
+                       "%s has %lldx%lld pixels, but each side must have %d to %d",
+                       s->name, width, height, PF_PICTURE_MIN_SIDE,
+                       PF_PICTURE_MAX_SIDE);
+    if (width * height > PF_PICTURE_MAX_PIXELS)
+        return pf_fail(s->error, PF_E_INPUT,
+                       "%s has %lldx%lld pixels, more than the limit of %d million",
+                       s->name, width, height, PF_PICTURE_MAX_PIXELS / 1000000);
+    return PF_OK;
+}
+
 /* --- PNG ------------------------------------------------------------------------- */
 
 static const char png_signature[] = "\x89PNG\r\n\x1a\n";
@@ -118,13 +136,14 @@ static pf_status parse_png(const source *s, pf_picture_header *out)
             return fail_short(s);
         if (first && (memcmp(type, "IHDR", 4) != 0 || length != 13))
             return fail_damaged(s, "it does not begin with its header");
-        if (crc32(0, type, 4 + length) != big32(type + 4 + length))
-            return fail_damaged(s, "the checksum of a chunk is wrong");
         if (first) {
             out->width = big32(type + 4);
             out->height = big32(type + 8);
             out->colours.grey = (type[13] & 3) == 0;
+            PF_TRY(check_size(s, out));
         }
+        if (crc32(0, type, 4 + length) != big32(type + 4 + length))
+            return fail_damaged(s, "the checksum of a chunk is wrong");
         if (memcmp(type, "acTL", 4) == 0)
             return fail_unsupported(s, "an animated PNG", "give a still picture");
         begun |= memcmp(type, "IDAT", 4) == 0;
@@ -346,22 +365,6 @@ static pf_status parse_webp(const source *s, pf_picture_header *out)
 }
 
 /* --- all ------------------------------------------------------------------------- */
-
-static pf_status check_size(const source *s, const pf_picture_header *header)
-{
-    long long width = header->width, height = header->height;
-    if (width < PF_PICTURE_MIN_SIDE || width > PF_PICTURE_MAX_SIDE ||
-        height < PF_PICTURE_MIN_SIDE || height > PF_PICTURE_MAX_SIDE)
-        return pf_fail(s->error, PF_E_INPUT,
-                       "%s has %lldx%lld pixels, but each side must have %d to %d",
-                       s->name, width, height, PF_PICTURE_MIN_SIDE,
-                       PF_PICTURE_MAX_SIDE);
-    if (width * height > PF_PICTURE_MAX_PIXELS)
-        return pf_fail(s->error, PF_E_INPUT,
-                       "%s has %lldx%lld pixels, more than the limit of %d million",
-                       s->name, width, height, PF_PICTURE_MAX_PIXELS / 1000000);
-    return PF_OK;
-}
 
 static pf_status refuse_kind(const source *s)
 {
