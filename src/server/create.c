@@ -2,7 +2,8 @@
  *
  * Runs in the create lane: it may wait for the engine's check and for the disk.  A
  * picture by address is fetched in a lane of its own, whose threads may wait for other
- * hosts; after that the create lane, which has one thread, goes on.  The answer comes
+ * hosts, and pictures are decoded in a third, which may take seconds of the processor;
+ * after that the create lane, which has one thread, goes on.  The answer comes
  * when the job and its pictures are on disk, so that a client that has it can rely on
  * it.
  */
@@ -27,6 +28,7 @@ typedef struct creation {
     pf_order order;
     pf_video *original;                 /* of a remix */
     char hash[PF_DIGEST_HEX];
+    pf_image first, last;               /* sizes of the pictures; their pixels are gone */
     double predicted_seconds;
     pf_http_handler next;               /* when the film is accepted */
 } creation;
@@ -199,16 +201,18 @@ static pf_status read_original(creation *c, const char *name, pf_picture_source 
     return status;
 }
 
-static pf_status decode(const pf_picture_source *source, pf_picture *picture,
-                        pf_image *image, pf_error *error)
+/* That it is a picture, and its size, which is all that is checked before the film is
+ * made: pixels, of which there may be 192 MB, are not kept. */
+static pf_status decode(const pf_picture_source *source, pf_image *image, pf_error *error)
 {
+    pf_picture picture = {0};
     if (!source->data)
         return PF_OK;
     PF_TRY(pf_picture_decode(source->data, source->bytes,
-                             source->field ? source->field : "the picture", picture,
+                             source->field ? source->field : "the picture", &picture,
                              error));
-    *image = (pf_image){picture->rgb, picture->width, picture->height,
-                        3 * picture->width};
+    *image = (pf_image){source->data, picture.width, picture.height, 3 * picture.width};
+    pf_picture_free(&picture);
     return PF_OK;
 }
 
@@ -218,28 +222,16 @@ static pf_status check_with_engine(creation *c, pf_error *error)
 {
     pf_request request;
     pf_prediction prediction;
-    pf_picture first = {0}, last = {0};
     pf_settings_request(c->order.settings, c->server->engine, &request);
-    pf_status status = decode(&c->order.first, &first, &request.first_frame, error);
-    if (status != PF_OK && c->order.first.field)
-        snprintf(c->order.wrong, sizeof c->order.wrong, "%s", c->order.first.field);
-    if (status == PF_OK) {
-        status = decode(&c->order.last, &last, &request.last_frame, error);
-        if (status != PF_OK && c->order.last.field)
-            snprintf(c->order.wrong, sizeof c->order.wrong, "%s", c->order.last.field);
+    request.first_frame = c->first;
+    request.last_frame = c->last;
+    pf_status status = pf_request_check(c->server->engine, &request, &prediction, error);
+    if (status != PF_OK) {
+        pf_settings_blame(&c->fields, error->message, c->order.wrong);
+        return status;
     }
-    if (status == PF_OK) {
-        status = pf_request_check(c->server->engine, &request, &prediction, error);
-        if (status != PF_OK)
-            pf_settings_blame(&c->fields, error->message, c->order.wrong);
-    }
-    if (status == PF_OK) {
-        c->predicted_seconds = prediction.seconds;
-        status = pf_settings_complete(c->order.settings, &prediction, error);
-    }
-    pf_picture_free(&first);
-    pf_picture_free(&last);
-    return status;
+    c->predicted_seconds = prediction.seconds;
+    return pf_settings_complete(c->order.settings, &prediction, error);
 }
 
 static bool webhook_is_allowed(creation *c)
@@ -279,6 +271,23 @@ static bool pictures_come(creation *c)
         return false;
     }
     return true;
+}
+
+static bool pictures_are_sound(creation *c)
+{
+    pf_error error = {0};
+    const pf_picture_source *wrong = &c->order.first;
+    pf_status status = decode(wrong, &c->first, &error);
+    if (status == PF_OK) {
+        wrong = &c->order.last;
+        status = decode(wrong, &c->last, &error);
+    }
+    if (status == PF_OK)
+        return true;
+    if (wrong->field)
+        snprintf(c->order.wrong, sizeof c->order.wrong, "%s", wrong->field);
+    refuse_order(c, &error);
+    return false;
 }
 
 static bool order_is_sound(creation *c)
@@ -435,10 +444,21 @@ static void go_on(pf_http_request *request)
     pf_http_defer(request, PF_LANE_CREATE, go_on_work);
 }
 
+static void decode_work(pf_http_request *request)
+{
+    if (pictures_are_sound(request->creation))
+        request->handler = go_on;
+}
+
+static void go_and_decode(pf_http_request *request)
+{
+    pf_http_defer(request, PF_LANE_DECODE, decode_work);
+}
+
 static void fetch_work(pf_http_request *request)
 {
     if (pictures_come(request->creation))
-        request->handler = go_on;
+        request->handler = go_and_decode;
 }
 
 static void go_and_fetch(pf_http_request *request)
@@ -446,20 +466,29 @@ static void go_and_fetch(pf_http_request *request)
     pf_http_defer(request, PF_LANE_FETCH, fetch_work);
 }
 
-static void create(pf_http_request *request, pf_http_handler next)
+/* On to the lanes that its pictures need, or to its end. */
+static void proceed(creation *c, bool sound)
 {
-    creation *c = begin(request, next);
-    if (!c)
+    const pf_order *order = &c->order;
+    if (sound && (order->first.url || order->last.url)) {
+        c->request->handler = go_and_fetch;
         return;
-    bool sound = may_ask(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
-                 read_order(c);
-    if (sound && (c->order.first.url || c->order.last.url)) {
-        request->handler = go_and_fetch;
+    }
+    if (sound && (order->first.data || order->last.data)) {
+        c->request->handler = go_and_decode;
         return;
     }
     if (sound && order_is_sound(c))
         accept_video(c);
     end(c);
+}
+
+static void create(pf_http_request *request, pf_http_handler next)
+{
+    creation *c = begin(request, next);
+    if (c)
+        proceed(c, may_ask(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
+                       read_order(c));
 }
 
 /* What was accepted is answered 200, whatever happens: when there is no memory for
@@ -610,10 +639,8 @@ static void remix_work(pf_http_request *request)
         return;
     c->original = request->video;
     request->video = NULL;
-    if (may_ask(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
-        take_remix(c) && take_pictures(c) && order_is_sound(c))
-        accept_video(c);
-    end(c);
+    proceed(c, may_ask(c) && read_fields(c) && !is_repeated(c) && has_room(c) &&
+                   take_remix(c) && take_pictures(c));
 }
 
 void pf_api_remix(pf_http_request *request)

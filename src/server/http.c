@@ -29,7 +29,8 @@
 
 enum {
     POOL_THREADS = 3,
-    FETCHERS = 8,                       /* the other lanes have one thread each */
+    FETCHERS = PF_TURNS_MOST,
+    DECODERS = 2,                       /* the other lanes have one thread each */
     CONNECTION_BYTES = 24 << 10,        /* a request's head, and its reply's */
     IDLE_SECONDS = 60,                  /* without a byte in either direction */
     BODY_RATE = 8 << 10,                /* bytes a second, on average, after a grace */
@@ -60,7 +61,7 @@ typedef struct lane {
     int started;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    pf_http_request *first, *last;
+    pf_turns turns;
     bool closing;
 } lane;
 
@@ -478,18 +479,20 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
 
 /* --- lanes ------------------------------------------------------------------------ */
 
+static pf_http_request *request_of_turn(pf_turn *turn)
+{
+    return (pf_http_request *)((char *)turn - offsetof(pf_http_request, turn));
+}
+
+/* The next one that may go, or NULL when the server ends and none waits. */
 static pf_http_request *next_in_lane(lane *l)
 {
+    pf_turn *turn;
     pthread_mutex_lock(&l->lock);
-    while (!l->first && !l->closing)
+    while (!(turn = pf_turns_take(&l->turns)) && !(l->closing && !l->turns.first))
         pthread_cond_wait(&l->changed, &l->lock);
-    pf_http_request *request = l->first;
-    if (request)
-        l->first = request->next;
-    if (!l->first)
-        l->last = NULL;
     pthread_mutex_unlock(&l->lock);
-    return request;
+    return turn ? request_of_turn(turn) : NULL;
 }
 
 static void *run_lane(void *argument)
@@ -497,8 +500,14 @@ static void *run_lane(void *argument)
     lane *l = argument;
     pf_http_request *request;
     while ((request = next_in_lane(l)) != NULL) {
+        char owner[PF_OWNER_BYTES];
+        memcpy(owner, request->owner, sizeof owner);
         request->deferred(request);
         MHD_resume_connection(request->connection);
+        pthread_mutex_lock(&l->lock);
+        pf_turns_done(&l->turns, owner);
+        pthread_cond_broadcast(&l->changed);
+        pthread_mutex_unlock(&l->lock);
     }
     return NULL;
 }
@@ -507,7 +516,7 @@ void pf_http_defer(pf_http_request *request, pf_lane which, pf_http_handler work
 {
     lane *l = &request->http->lanes[which];
     request->deferred = work;
-    request->next = NULL;
+    request->turn.owner = request->owner;
     pthread_mutex_lock(&l->lock);
     if (l->closing) {
         pthread_mutex_unlock(&l->lock);
@@ -517,11 +526,7 @@ void pf_http_defer(pf_http_request *request, pf_lane which, pf_http_handler work
     }
     request->parked = true;
     MHD_suspend_connection(request->connection);
-    if (l->last)
-        l->last->next = request;
-    else
-        l->first = request;
-    l->last = request;
+    pf_turns_put(&l->turns, &request->turn);
     pthread_cond_signal(&l->changed);
     pthread_mutex_unlock(&l->lock);
 }
@@ -672,7 +677,8 @@ static pf_status start_lanes(pf_http *http, pf_error *error)
         l->http = http;
         pthread_mutex_init(&l->lock, NULL);
         pthread_cond_init(&l->changed, NULL);
-        int wanted = i == PF_LANE_FETCH ? FETCHERS : 1;
+        int wanted = i == PF_LANE_FETCH ? FETCHERS : i == PF_LANE_DECODE ? DECODERS : 1;
+        l->turns.threads = wanted;
         while (l->started < wanted && !pf_fault_hit(PF_FAULT_THREAD) &&
                pthread_create(&l->threads[l->started], NULL, run_lane, l) == 0)
             l->started++;

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "server/fields.h"
+#include "server/turns.h"
 #include "server/videos.h"
 
 typedef struct pf_http pf_http;
@@ -26,6 +27,7 @@ enum { PF_HTTP_HEADERS = 14, PF_HTTP_REQUEST_ID_BYTES = 32 };
 
 typedef enum pf_lane {
     PF_LANE_CREATE,                     /* checks with the engine, writes pictures */
+    PF_LANE_DECODE,                     /* looks at pictures */
     PF_LANE_FETCH,                      /* pictures from other hosts, several at a time */
     PF_LANE_EDIT,                       /* short writes to the store */
     PF_LANE_READ,                       /* films from the disk */
@@ -85,7 +87,7 @@ struct pf_request_http {
     bool handed;
     bool parked;                        /* in a lane, whose thread has all the rest */
     pf_http_handler deferred;
-    pf_http_request *next;              /* in a lane */
+    pf_turn turn;                       /* in a lane */
 };
 
 typedef struct pf_http_options {
@@ -156,7 +158,8 @@ typedef struct pf_http_fault {
 void pf_http_reply_error(pf_http_request *request, const pf_http_fault *fault,
                          const char *format, ...) PF_PRINTF(3, 4);
 
-/* Goes on in a lane; `request->handler` is called afterwards, unless `work` replies. */
+/* Goes on in a lane, where owners take turns; `request->handler` is called afterwards,
+ * unless `work` replies. */
 void pf_http_defer(pf_http_request *request, pf_lane lane, pf_http_handler work);
 /* Sleeps until request->video has another version than request->seen_version;
  * false when it has now. */
