@@ -1,57 +1,24 @@
 """How pictures are turned and what becomes of their colours: as viewers have it, and to
 the bit as Pillow and Little CMS do."""
 import io
-import struct
 import subprocess
 import zlib
 
 import pytest
 
-from conftest import BUILD
-from test_pictures import chunk, decode, difference, noisy, pillow, png  # noqa: F401
+from picture_files import (LINEAR, P3, chunk, decode, difference, encoded, exif, give_profile,
+                           icc, number, parts, png, profile, with_chunks, with_segments)
+from test_pictures import noisy, pillow  # noqa: F401
+from tiny_model import BUILD
 
 SIDE = {1: (40, 24), 2: (40, 24), 3: (40, 24), 4: (40, 24), 5: (24, 40), 6: (24, 40),
         7: (24, 40), 8: (24, 40)}
-
-
-def exif(value, big=True, kind=3, count=1, prefix=b"Exif\0\0", before=b"", entries=1):
-    """An EXIF block whose first directory has one entry, the orientation."""
-    e = ">" if big else "<"
-    shown = {1: "B3x", 3: "H2x", 4: "I"}.get(kind, "H2x")
-    return (prefix + (b"MM\0*" if big else b"II*\0") + struct.pack(e + "I", 8 + len(before))
-            + before + struct.pack(e + "HHHI" + shown, entries, 0x0112, kind, count, value)
-            + bytes(4))
-
-
-def with_segments(jpeg, *segments):
-    """A JPEG with segments, (marker, body), right behind its start."""
-    return jpeg[:2] + b"".join(
-        bytes([0xFF, marker]) + struct.pack(">H", 2 + len(body)) + body
-        for marker, body in segments) + jpeg[2:]
-
-
-def with_chunks(webp, *chunks, width=None, height=None):
-    """A WebP with further chunks, (name, body)."""
-    body = webp[12:]
-    if not body.startswith(b"VP8X"):
-        head = struct.pack("<I", 0x2C) + struct.pack("<I", width - 1)[:3] + struct.pack(
-            "<I", height - 1)[:3]
-        body = b"VP8X" + struct.pack("<I", 10) + head + body
-    for name, data in chunks:
-        body += name + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
-    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
 
 
 def read(tmp_path, data):
     path = tmp_path / "picture"
     path.write_bytes(data)
     return decode(path)
-
-
-def encoded(image, kind, **settings):
-    out = io.BytesIO()
-    image.save(out, kind, **settings)
-    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -139,71 +106,6 @@ def cms(pillow):  # noqa: F811
     return pytest.importorskip("PIL.ImageCms", reason="Pillow has no Little CMS")
 
 
-def s15(value):
-    return struct.pack(">i", round(value * 65536))
-
-
-def profile(gamma=2.2, points=((0.6400, 0.3300), (0.2100, 0.7100), (0.1500, 0.0600)),
-            grey=False):
-    """An ICC profile of version 2: a matrix and a gamma; Adobe RGB unless told."""
-    curve = b"curv\0\0\0\0\0\0\0\1" + struct.pack(">H", round(256 * gamma)) + b"\0\0"
-    white = b"XYZ \0\0\0\0" + s15(0.9642) + s15(1) + s15(0.8249)
-    text = b"desc\0\0\0\0\0\0\0\2x\0" + bytes(78)
-    tags = [(b"desc", text), (b"wtpt", white), (b"cprt", b"text\0\0\0\0x\0\0\0")]
-    if grey:
-        tags.append((b"kTRC", curve))
-    else:
-        tags += [(name, b"XYZ \0\0\0\0" + b"".join(map(s15, column))) for name, column in
-                 zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns(points))]
-        tags += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")]
-    at, table, body = 132 + 12 * len(tags), b"", b""
-    for name, data in tags:
-        data += bytes(-len(data) % 4)
-        table += name + struct.pack(">II", at + len(body), len(data))
-        body += data
-    size = at + len(body)
-    head = struct.pack(">I4sI4s4s4s12s4s", size, b"lcms", 0x02400000, b"mntr",
-                       b"GRAY" if grey else b"RGB ", b"XYZ ", bytes(12), b"acsp")
-    head += bytes(28) + s15(0.9642) + s15(1) + s15(0.8249)
-    return head + bytes(128 - len(head)) + struct.pack(">I", len(tags)) + table + body
-
-
-def columns(points):
-    """XYZ of the primaries under D50, by Bradford from D65."""
-    import numpy
-    xyz = numpy.array([[x / y, 1, (1 - x - y) / y] for x, y in points]).T
-    white = numpy.array([0.3127 / 0.3290, 1, (1 - 0.3127 - 0.3290) / 0.3290])
-    xyz = xyz * numpy.linalg.solve(xyz, white)
-    bradford = numpy.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367],
-                            [0.0389, -0.0685, 1.0296]])
-    scale = bradford @ [0.9642, 1, 0.8249] / (bradford @ white)
-    return (numpy.linalg.inv(bradford) @ numpy.diag(scale) @ bradford @ xyz).T
-
-
-P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
-
-
-def icc(data):
-    """The chunk of a PNG."""
-    return chunk(b"iCCP", b"x\0\0" + zlib.compress(data))
-
-
-def parts(data, size=200):
-    """The segments of a JPEG."""
-    pieces = [data[i:i + size] for i in range(0, len(data), size)]
-    return [(0xE2, b"ICC_PROFILE\0" + bytes([i + 1, len(pieces)]) + piece)
-            for i, piece in enumerate(pieces)]
-
-
-def give_profile(files, kind, data):
-    plain = files[kind][0]
-    if kind == "jpeg":
-        return with_segments(plain, *reversed(parts(data)))
-    if kind == "png":
-        return plain[:33] + icc(data) + plain[33:]
-    return with_chunks(plain, (b"ICCP", data), width=40, height=24)
-
-
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
 @pytest.mark.parametrize("points", [P3, None])
 def test_profiles_are_converted(tmp_path, pillow, cms, files, kind, points):  # noqa: F811
@@ -239,13 +141,8 @@ def test_grey_profiles(tmp_path, pillow, cms):  # noqa: F811
     assert colour == read(tmp_path, png(40, 24))
 
 
-def number(*values):
-    return struct.pack(f">{len(values)}I", *values)
-
-
 SRGB = number(31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 WIDE = number(31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
-LINEAR = chunk(b"gAMA", number(100000))
 ADOBE = icc(profile())
 SHADES = b"".join(b"\0" + bytes(3 * x + k for x in range(20) for k in range(3))
                   for _ in range(18))

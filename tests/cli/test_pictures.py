@@ -13,40 +13,12 @@ import zlib
 
 import pytest
 
-from conftest import BUILD, ROOT
+from picture_files import chunk, decode, difference, png
+from tiny_model import BUILD, ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures" / "pictures"
 needs_ffmpeg = pytest.mark.skipif(not shutil.which("ffmpeg"),
                                   reason="ffmpeg is not installed")
-
-
-def decode(path, *size):
-    """(width, height, RGB bytes), or the message of the refusal."""
-    done = subprocess.run([str(BUILD / "tests" / "decode_picture"), str(path),
-                           *map(str, size)], capture_output=True, timeout=20)
-    if done.returncode == 1:
-        return done.stderr.decode().strip()
-    assert done.returncode == 0, done
-    line, pixels = done.stdout.split(b"\n", 1)
-    width, height = map(int, line.split())
-    return width, height, pixels
-
-
-def chunk(kind, body):
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(
-        ">I", zlib.crc32(kind + body))
-
-
-def png(width=20, height=18, depth=8, colour=2, rows=None, data=None, before=b"",
-        form=b"\0\0\0"):
-    """A PNG, black unless told otherwise."""
-    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 1)
-    if data is None:
-        rows = rows or (b"\0" + bytes((width * bits + 7) // 8)) * height
-        data = zlib.compress(rows)
-    header = struct.pack(">IIBB", width, height, depth, colour) + form
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before
-            + chunk(b"IDAT", data) + chunk(b"IEND", b""))
 
 
 def jpeg_header(kind=0xC0, width=64, height=64, components=3, bits=8):
@@ -298,10 +270,6 @@ def noisy(pillow, width, height, seed):
     small = pillow.frombytes("RGB", (width // 3 + 1, height // 3 + 1), rng.randbytes(
         3 * (width // 3 + 1) * (height // 3 + 1)))
     return small.resize((width, height))
-
-
-def difference(a, b):
-    return max(abs(x - y) for x, y in zip(a, b))
 
 
 @needs_ffmpeg

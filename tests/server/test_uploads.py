@@ -8,11 +8,7 @@ import zlib
 
 import pytest
 from conftest import QUICK, SANITIZED, png
-
-
-def chunk(kind, body):
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(
-        ">I", zlib.crc32(kind + body))
+from picture_files import chunk
 
 
 def with_chunks(picture, *chunks):
