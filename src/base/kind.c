@@ -171,6 +171,9 @@ bool pf_kind_describe(const void *content, size_t bytes, char out[PF_KIND_BYTES]
     }
     while (space < head && isspace((unsigned char)data[space]))
         space++;
+    if (head - space > 5 && memcmp(data + space, "<?xml", 5) == 0 &&
+        memmem(data + space, head - space, "<svg", 4))
+        space = (size_t)((const char *)memmem(data, head, "<svg", 4) - data);
     for (size_t i = 0; i < sizeof markups / sizeof markups[0]; i++)
         if (bytes - space >= markups[i].count &&
             strncasecmp(data + space, markups[i].bytes, markups[i].count) == 0)

@@ -370,9 +370,8 @@ static pf_status refuse_kind(const source *s)
 {
     char kind[PF_KIND_BYTES];
     if (pf_kind_describe(s->data, s->bytes, kind))
-        return pf_fail(s->error, PF_E_INPUT,
-                       "%s is no picture that is read (PNG, JPEG or WebP), but %s", s->name,
-                       kind);
+        return pf_fail(s->error, PF_E_INPUT, "%s is %s; it must be PNG, JPEG or WebP",
+                       s->name, kind);
     return pf_fail(s->error, PF_E_INPUT,
                    "%s is no picture that is read: it must be PNG, JPEG or WebP", s->name);
 }
