@@ -265,7 +265,11 @@ typedef struct pf_request {
                                  * faint seams: 256 and 192 are the usual values */
 
     const pf_state *resume;     /* go on from here: latents and step are taken,
-                                 * seed and rng are not used */
+                                 * seed and rng are not used; members without effect
+                                 * are judged by the whole film, not by what remains */
+    bool accepted;              /* pf_request_check passed it once, perhaps with other
+                                 * defaults and limits: members without effect and
+                                 * memory_limit are not judged again */
 } pf_request;
 
 enum { PF_DEFAULT_SEED = 42 };

@@ -193,16 +193,17 @@ static pf_status check_host_memory(const need *n, pf_error *error)
     return PF_OK;
 }
 
-/* Where kernels compute. */
-static pf_status check_memory(const pf_engine *engine, const pf_prediction *p,
-                              const need *n, pf_error *error)
+/* Where kernels compute.  memory_limit judges no film that was accepted. */
+static pf_status check_memory(const pf_job *job, const pf_prediction *p, const need *n,
+                              pf_error *error)
 {
+    const pf_engine *engine = job->engine;
     const double gib = 1024.0 * 1024.0 * 1024.0;
     const pf_capabilities *c = &engine->platform->capabilities;
     const char *whose = c->own_memory ? "the device's memory" : "memory";
     int64_t limit = engine->memory_limit;
     int64_t peak = c->own_memory ? p->device_bytes : p->peak_bytes;
-    if (limit > 0 && peak > limit)
+    if (limit > 0 && peak > limit && !job->request.accepted)
         return pf_fail(error, PF_E_MEMORY,
                        "the film needs %.2f GiB of %s, but memory_limit is %.2f GiB",
                        (double)peak / gib, whose, (double)limit / gib);
@@ -251,5 +252,5 @@ pf_status pf_job_predict(pf_job *job, pf_prediction *out, pf_error *error)
                          (double)run.cost.launches * seconds_per_launch;
     if (out)
         *out = prediction;
-    return check_memory(job->engine, &prediction, &n, error);
+    return check_memory(job, &prediction, &n, error);
 }

@@ -208,10 +208,11 @@ pf_status pf_request_schedule(const pf_request *r, pf_scheduler *scheduler,
 {
     double shifts[2] = {r->visual_shift, r->audio_shift};
     bool given = pf_is_set(r->visual_shift);
-    if (given && scheduler->config.exponential_shift)
+    if (given && scheduler->config.exponential_shift && !r->accepted)
         return pf_fail(error, PF_E_ARGUMENT,
                        "visual_shift has no effect with this model: its scheduler "
                        "uses exponential_shift; leave it out");
+    given = given && !scheduler->config.exponential_shift;
     return pf_scheduler_set_steps(scheduler, r->num_inference_steps,
                                   given ? shifts : NULL, error);
 }
@@ -230,35 +231,50 @@ static pf_status plan_steps(const pf_engine *engine, const pf_request *r,
     return status;
 }
 
-/* Which branches the remaining steps need, and which members have no effect. */
-static pf_status plan_branches(const pf_engine *engine, const pf_request *r,
-                               pf_plan *plan, pf_error *error)
+/* Does a step from `first` on compare with the negative prompt? */
+static bool uses_negative(const pf_request *r, const pf_plan *plan, int first)
+{
+    if (plan->three_branches)
+        return first < plan->steps;
+    for (int i = first; i < plan->steps; i++)
+        if (pf_request_scale(r, plan, i) != 1.0)
+            return true;
+    return false;
+}
+
+/* Which members have no effect: judged by the whole film.  A film that goes on from
+ * latents is the one that was asked for, whatever its remaining steps use. */
+static pf_status check_effects(const pf_engine *engine, const pf_request *r,
+                               const pf_plan *plan, pf_error *error)
 {
     bool own_second = pf_is_set(r->guidance_scale_2) &&
                       r->guidance_scale_2 != engine->defaults.guidance_scale_2;
-    bool remaining = plan->first_step < plan->steps;
-    plan->three_branches =
-        pf_is_set(r->bridge_guidance_scale) && r->bridge_guidance_scale != 1.0;
-    plan->needs_negative = plan->three_branches && remaining;
-    for (int i = plan->first_step; i < plan->steps; i++)
-        if (pf_request_scale(r, plan, i) != 1.0)
-            plan->needs_negative = true;
-    if (!remaining)
-        return PF_OK;
+    bool negative = uses_negative(r, plan, 0);
     if (own_second && plan->switch_step >= plan->steps)
         return pf_fail(error, PF_E_ARGUMENT,
                        "guidance_scale_2 is %g, but has no effect: none of the %d "
                        "steps reaches the low-noise expert", r->guidance_scale_2,
                        plan->steps);
-    if (!plan->needs_negative && r->guidance_rescale > 0.0)
+    if (!negative && r->guidance_rescale > 0.0)
         return pf_fail(error, PF_E_ARGUMENT,
                        "guidance_rescale is %g, but has no effect with "
                        "guidance_scale 1", r->guidance_rescale);
-    if (!plan->needs_negative && r->negative_prompt && *r->negative_prompt)
+    if (!negative && r->negative_prompt && *r->negative_prompt)
         return pf_fail(error, PF_E_ARGUMENT,
                        "negative_prompt has no effect with guidance_scale 1; leave "
                        "it out or raise the scale");
     return PF_OK;
+}
+
+/* Which branches the remaining steps need. */
+static pf_status plan_branches(const pf_engine *engine, const pf_request *r,
+                               pf_plan *plan, pf_error *error)
+{
+    plan->three_branches =
+        pf_is_set(r->bridge_guidance_scale) && r->bridge_guidance_scale != 1.0;
+    plan->needs_negative = uses_negative(r, plan, plan->first_step);
+    bool judged = !r->accepted && plan->first_step < plan->steps;
+    return judged ? check_effects(engine, r, plan, error) : PF_OK;
 }
 
 static pf_status check_noise(const pf_request *r, pf_error *error)

@@ -262,6 +262,7 @@ static pf_status make_request(run *r, pf_error *error)
                             error));
     }
     r->request.resume = r->resumed ? &r->resume : NULL;
+    r->request.accepted = true;
     return PF_OK;
 }
 

@@ -187,6 +187,29 @@ def test_what_finished_latents_take(plan, latents):
     assert result.code == 2 and "--vae-tile" in result.err
 
 
+def after_step(latents, step, steps, path):
+    """These latents, as if they were those of a film that has got so far."""
+    data = latents.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] |= {"step": str(step), "steps": str(steps)}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[end:])
+    return path
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_unfinished_latents_take_the_flags_of_the_whole_film(plan, latents, tmp_path, step):
+    path = after_step(latents, step, 4, tmp_path / "x.safetensors")
+    whole = ("--guidance-scale", "3", "--guidance-scale-2", "1", "--negative-prompt", "blur",
+             "--guidance-rescale", "0.5")
+    result = plan("--from-latents", path, *whole)
+    assert result.code == 0, result.err
+    result = plan("--from-latents", path, "--guidance-scale", "1", *whole[2:])
+    assert result.code == 2 and "no effect" in result.err
+
+
 # --- names ---------------------------------------------------------------------------
 
 

@@ -149,26 +149,30 @@ static pf_status copy_state(void *user, const pf_state *state, pf_error *error)
     return status;
 }
 
-static void test_resuming_gives_the_same_film(void **state)
+/* Saves the latents after a step of the request's film. */
+static void save_after(pf_engine *engine, const pf_request *request, snapshot *s)
 {
-    (void)state;
+    pf_job *job;
+    pf_error error = {0};
+    pf_sinks sinks = {.user = s, .state = copy_state};
+    assert_int_equal(pf_job_create(engine, request, &sinks, &job, &error), PF_OK);
+    assert_int_equal(pf_job_run(job, &error), PF_OK);
+    pf_job_destroy(job);
+}
+
+/* Goes on with the request's film after each of its steps. */
+static void resume_everywhere(pf_engine *engine, const pf_request *request)
+{
     kept whole = {0};
-    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
-    pf_request request = small_request(engine);
-    run_ok(engine, &request, &whole);
-    for (int step = 1; step <= 4; step++) {
+    run_ok(engine, request, &whole);
+    for (int step = 1; step <= request->num_inference_steps; step++) {
         snapshot s = {.wanted = step};
         kept rest = {0};
-        pf_job *job;
-        pf_error error = {0};
-        pf_sinks sinks = {.user = &s, .state = copy_state};
-        assert_int_equal(pf_job_create(engine, &request, &sinks, &job, &error), PF_OK);
-        assert_int_equal(pf_job_run(job, &error), PF_OK);
-        pf_job_destroy(job);
-        pf_request again = request;
+        save_after(engine, request, &s);
+        pf_request again = *request;
         again.resume = &s.state;
-        if (step == 4) {
-            again.prompt = NULL;
+        if (step == request->num_inference_steps) {
+            again.prompt = again.negative_prompt = NULL;
             again.text_only = false;
         }
         run_ok(engine, &again, &rest);
@@ -177,6 +181,86 @@ static void test_resuming_gives_the_same_film(void **state)
         pf_state_free(&s.state);
     }
     kept_free(&whole);
+}
+
+static void test_resuming_gives_the_same_film(void **state)
+{
+    (void)state;
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    pf_request request = small_request(engine);
+    resume_everywhere(engine, &request);
+    pf_engine_close(engine);
+}
+
+/* Steps that remain may use less of the request than the film does. */
+static void test_resuming_judges_the_whole_film(void **state)
+{
+    static const struct {
+        double first, second, bridge, rescale;
+    } scales[] = {
+        {3, 1, PF_UNSET, 0}, {3, 1, PF_UNSET, 0.5}, {1, 3, PF_UNSET, 0.5},
+        {1, 1, 2, 0.5}, {3, 1, 1, 0},
+    };
+    (void)state;
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++) {
+        pf_request request = small_request(engine);
+        request.guidance_scale = scales[i].first;
+        request.guidance_scale_2 = scales[i].second;
+        request.bridge_guidance_scale = scales[i].bridge;
+        request.guidance_rescale = scales[i].rescale;
+        request.negative_prompt = "blur";
+        resume_everywhere(engine, &request);
+    }
+    pf_engine_close(engine);
+}
+
+/* Members without effect are refused for a film that goes on, too. */
+static void test_resuming_excuses_nothing(void **state)
+{
+    (void)state;
+    pf_error error = {0};
+    pf_engine *engine = open_with(2, PF_PRECISION_FAST);
+    pf_request request = small_request(engine);
+    snapshot s = {.wanted = 2};
+    save_after(engine, &request, &s);
+    request.resume = &s.state;
+    request.guidance_scale = 1;
+    request.negative_prompt = "blur";
+    assert_int_equal(pf_request_check(engine, &request, NULL, &error), PF_E_ARGUMENT);
+    assert_non_null(strstr(error.message, "negative_prompt has no effect"));
+    request.accepted = true;
+    assert_int_equal(pf_request_check(engine, &request, NULL, &error), PF_OK);
+    pf_state_free(&s.state);
+    pf_engine_close(engine);
+}
+
+/* Defaults and limits may have changed since. */
+static void test_what_was_accepted_is_not_judged_again(void **state)
+{
+    (void)state;
+    kept k = {0};
+    pf_error error = {0};
+    pf_engine *engine;
+    pf_engine_options options = {.model_path = job_test_model, .threads = 2,
+                                 .memory_limit = 1 << 10};
+    assert_int_equal(pf_engine_open(&options, &engine, &error), PF_OK);
+    pf_request request = small_request(engine);
+    assert_int_equal(pf_request_check(engine, &request, NULL, &error), PF_E_MEMORY);
+    request.accepted = true;
+    request.num_inference_steps = 1;
+    request.guidance_scale = 1;
+    request.guidance_scale_2 = 5;       /* the second expert has no step */
+    request.guidance_rescale = 0.5;
+    request.negative_prompt = "blur";
+    run_ok(engine, &request, &k);
+    assert_int_equal(k.frame_count, 9);
+    kept_free(&k);
+    request.accepted = false;
+    assert_int_equal(pf_request_check(engine, &request, NULL, &error), PF_E_ARGUMENT);
+    request.accepted = true;
+    request.width = 50;                 /* of this there is no film */
+    assert_int_equal(pf_request_check(engine, &request, NULL, &error), PF_E_ARGUMENT);
     pf_engine_close(engine);
 }
 
@@ -584,6 +668,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_fast_is_close_to_f32),
         cmocka_unit_test(test_every_guidance_steps),
         cmocka_unit_test(test_resuming_gives_the_same_film),
+        cmocka_unit_test(test_resuming_judges_the_whole_film),
+        cmocka_unit_test(test_resuming_excuses_nothing),
+        cmocka_unit_test(test_what_was_accepted_is_not_judged_again),
         cmocka_unit_test(test_cancel_stops_and_the_engine_goes_on),
         cmocka_unit_test(test_a_failing_sink_ends_the_job),
         cmocka_unit_test(test_steps_allocate_nothing),
