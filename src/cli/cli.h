@@ -19,6 +19,7 @@ int cli_info(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_serve(int argc, char **argv);
 int cli_completion(int argc, char **argv);
+int cli_jobs(int argc, char **argv);
 
 /* Prints "phonofilm: MESSAGE" and gives the exit code for the status. */
 int cli_fail(pf_status status, const pf_error *error);
@@ -85,7 +86,7 @@ typedef struct cli_table {
 } cli_table;
 
 extern const cli_table cli_generate_table, cli_serve_table, cli_info_table,
-    cli_bench_table, cli_completion_table;
+    cli_jobs_table, cli_bench_table, cli_completion_table;
 
 typedef struct cli_command {
     const char *name;
@@ -112,6 +113,9 @@ typedef struct cli_parser {
     char written[CLI_MAX_OPTIONS][CLI_WRITTEN_BYTES];   /* how, see cli_flag */
     const char *operand;        /* the one argument, or NULL */
     bool takes_operand;
+    char **operands;            /* [operand_count], if it takes any number of them */
+    int operand_count;
+    bool takes_operands;
     struct json_t *config;      /* its strings are those of the settings */
 } cli_parser;
 

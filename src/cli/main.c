@@ -14,6 +14,8 @@ const cli_command cli_commands[] = {
     {"generate", "make a film", cli_generate, &cli_generate_table, NULL},
     {"serve", "make films for others: a page and the /v1/videos interface", cli_serve,
      &cli_serve_table, NULL},
+    {"jobs", "tell what a server's job store holds, take lost films in again", cli_jobs,
+     &cli_jobs_table, "list|adopt"},
     {"info", "tell what a model holds and what a film of it needs", cli_info,
      &cli_info_table, "FOLDER"},
     {"bench", "measure the kernels on this machine", cli_bench, &cli_bench_table,

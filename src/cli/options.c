@@ -172,6 +172,13 @@ static int key_of(const cli_parser *parser, int index)
 static error_t parse_one(int key, char *text, struct argp_state *state)
 {
     cli_parser *parser = state->input;
+    if (key == ARGP_KEY_ARG && parser->takes_operands)
+        return ARGP_ERR_UNKNOWN;        /* all of them come at once, below */
+    if (key == ARGP_KEY_ARGS) {
+        parser->operands = state->argv + state->next;
+        parser->operand_count = state->argc - state->next;
+        return 0;
+    }
     if (key == ARGP_KEY_ARG && parser->takes_operand && !parser->operand) {
         parser->operand = text;
         return 0;

@@ -115,7 +115,8 @@ static bool switch_value(walk *w, const char *equals, bool *on)
 {
     if (equals)
         return foreign_boolean(equals + 1, on);
-    bool follows = !w->parser->takes_operand && w->at + 1 < w->argc &&
+    bool operands = w->parser->takes_operand || w->parser->takes_operands;
+    bool follows = !operands && w->at + 1 < w->argc &&
                    foreign_boolean(w->argv[w->at + 1], on);
     w->at += follows;
     *on = *on || !follows;

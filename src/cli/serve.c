@@ -20,7 +20,7 @@ typedef struct settings {
     cli_machine machine;
     const char *host, *output_dir, *key_file, *tls_cert, *tls_key, *retention;
     const char *webhook_hosts, *webhook_secret_file, *picture_hosts;
-    int port, max_queue, rate, connections;
+    int port, max_queue, max_queue_per_key, rate, connections;
     double header_timeout;
     int64_t max_upload, retention_bytes, min_free;
     cli_list allow_origins;
@@ -50,6 +50,8 @@ static const cli_option options[] = {
     {CLI_GROUP, "Limits", 0, NULL, 0, 0, 0, NULL, NULL},
     {CLI_INTEGER, "max-queue", 0, "N", AT(max_queue), 1, 1000, NULL,
      "Films that may wait; more are answered 429 (default: 32)"},
+    {CLI_INTEGER, "max-queue-per-key", 0, "N", AT(max_queue_per_key), 1, 1000, NULL,
+     "Of one key (default: half of --max-queue, where there are several keys)"},
     {CLI_BYTES, "max-upload", 0, "SIZE", AT(max_upload), 1, 0, NULL,
      "Of a picture (default: 20M)"},
     {CLI_INTEGER, "rate", 0, "N", AT(rate), 0, 100000, NULL,
@@ -59,9 +61,11 @@ static const cli_option options[] = {
     {CLI_REAL, "header-timeout", 0, "SECONDS", AT(header_timeout), 0.1, 600, NULL,
      "Within which the head of a request must come (default: 15)"},
     {CLI_TEXT, "retention", 0, "TIME", AT(retention), 0, 0, NULL,
-     "Finished films are deleted after 90s, 12h, 7d ...; 0 keeps them (default: 7d)"},
+     "Finished films are deleted after 90s, 12h, 7d ..., unless they are starred; 0 keeps "
+     "them (default: 0 without keys on loopback, else 7d)"},
     {CLI_BYTES, "retention-bytes", 0, "SIZE", AT(retention_bytes), 0, 0, NULL,
-     "The oldest films are deleted beyond this, 0 for no limit (default: 0)"},
+     "The oldest films that are not starred are deleted beyond this, 0 for no limit "
+     "(default: 0)"},
     {CLI_BYTES, "min-free", 0, "SIZE", AT(min_free), 0, 0, NULL,
      "No films are taken with less disk than this (default: 256M)"},
     {CLI_GROUP, "Other hosts (none, unless they are listed)", 0, NULL, 0, 0, 0, NULL,
@@ -167,7 +171,8 @@ static int serve(const settings *s, const sigset_t *set, pf_engine *engine)
         .allow_origins = s->allow_origins.items,
         .allow_origin_count = s->allow_origins.count,
         .tls_cert = s->tls_cert, .tls_key = s->tls_key, .max_queue = s->max_queue,
-        .max_upload = s->max_upload, .retention = parse_time(s->retention),
+        .max_queue_per_key = s->max_queue_per_key, .max_upload = s->max_upload,
+        .retention = s->retention ? parse_time(s->retention) : -1,
         .retention_bytes = s->retention_bytes, .min_free = s->min_free, .rate = s->rate,
         .connections = s->connections, .header_seconds = s->header_timeout,
         .webhook_hosts = s->webhook_hosts, .webhook_secret_file = s->webhook_secret_file,
@@ -194,7 +199,7 @@ static int check(settings *s)
         fprintf(stderr, "phonofilm: --model-path is missing: give a model folder\n");
         return EXIT_WRONG;
     }
-    if (parse_time(s->retention) < 0) {
+    if (s->retention && parse_time(s->retention) < 0) {
         fprintf(stderr, "phonofilm: --retention is %s, but must be a time such as 90s, "
                 "30m, 12h or 7d\n", s->retention);
         return EXIT_WRONG;
@@ -207,8 +212,7 @@ int cli_serve(int argc, char **argv)
     settings s = {
         .host = "127.0.0.1", .port = DEFAULT_PORT, .output_dir = "films",
         .max_queue = DEFAULT_QUEUE, .max_upload = 20 << 20, .rate = 60,
-        .connections = 2048, .header_timeout = 15, .retention = "7d",
-        .min_free = 256 << 20,
+        .connections = 2048, .header_timeout = 15, .min_free = 256 << 20,
     };
     cli_parser parser = {
         .options = options,

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "server/server_parts.h"
 
@@ -51,8 +52,24 @@ bool pf_api_find(pf_http_request *request)
     return false;
 }
 
+/* A failure of files may be the disk's: then the queue stands still, too. */
+static bool reply_trouble(pf_http_request *request, const pf_error *error)
+{
+    pf_server *server = pf_server_of(request);
+    if (error->status != PF_E_IO && error->status != PF_E_NOT_FOUND)
+        return false;
+    const pf_trouble *trouble = pf_films_examine(&server->films, server->store);
+    if (!trouble)
+        return false;
+    pf_server_stand_still(server, trouble, error->message);
+    pf_http_reply_error(request, &trouble->fault, "%s", trouble->message);
+    return true;
+}
+
 void pf_api_reply_failure(pf_http_request *request, const pf_error *error)
 {
+    if (reply_trouble(request, error))
+        return;
     int status = pf_status_http(error->status);
     const char *code = error->status == PF_E_NO_SPACE ? "no_space"
                        : error->status == PF_E_MEMORY ? "out_of_memory"
@@ -75,15 +92,11 @@ void pf_api_retrieve(pf_http_request *request)
 
 static void delete_work(pf_http_request *request)
 {
-    pf_server *server = pf_server_of(request);
     pf_error error = {0};
-    bool running = false;
-    if (pf_videos_remove(&server->videos, request->video, &running, &error) != PF_OK) {
+    if (pf_server_discard(pf_server_of(request), request->video, &error) != PF_OK) {
         pf_api_reply_failure(request, &error);
         return;
     }
-    if (!running)
-        pf_video_remove_files(server->output_dir, request->video->id);
     pf_http_reply_json(request, 200,
                        json_pack("{s:s, s:s, s:b}", "id", request->video->id, "object",
                                  "video.deleted", "deleted", 1));
@@ -93,6 +106,42 @@ void pf_api_delete(pf_http_request *request)
 {
     if (pf_api_find(request))
         pf_http_defer(request, PF_LANE_EDIT, delete_work);
+}
+
+/* {"starred": true}; false after a 400. */
+static bool read_star(pf_http_request *request, bool *starred)
+{
+    json_t *body = NULL;
+    pf_json_parse(request->body ? request->body : "", request->body_bytes, "the body",
+                  &body, NULL);
+    const json_t *value = json_object_get(body, "starred");
+    bool sound = json_object_size(body) == 1 && json_is_boolean(value);
+    *starred = json_is_true(value);
+    json_decref(body);
+    if (!sound)
+        pf_http_reply_error(request, &(pf_http_fault){400, "invalid", "starred", 0},
+                            "the body must be {\"starred\": true} or {\"starred\": false}: "
+                            "nothing else of a video can be changed");
+    return sound;
+}
+
+static void change_work(pf_http_request *request)
+{
+    pf_error error = {0};
+    bool starred;
+    if (!read_star(request, &starred))
+        return;
+    if (pf_videos_star(&pf_server_of(request)->videos, request->video, starred, &error) !=
+        PF_OK)
+        pf_api_reply_failure(request, &error);
+    else
+        pf_api_reply_video(request, 200);
+}
+
+void pf_api_change(pf_http_request *request)
+{
+    if (pf_api_find(request))
+        pf_http_defer(request, PF_LANE_EDIT, change_work);
 }
 
 static void cancel_work(pf_http_request *request)

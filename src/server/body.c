@@ -27,7 +27,42 @@ static int open_spool(const char *folder)
     return fd;
 }
 
-static bool write_body(pf_http_request *request, const char *data, size_t bytes)
+/* --- space ------------------------------------------------------------------------ */
+
+/* What was set aside for bytes that are written now is theirs. */
+static void redeem(pf_http_request *request, const pf_http_options *options, int64_t bytes)
+{
+    if (bytes > request->body_promised)
+        bytes = request->body_promised;
+    request->body_promised -= bytes;
+    if (bytes > 0)
+        options->redeem(options->app, bytes);
+}
+
+static bool promise(pf_http_request *request, const pf_http_options *options, int64_t bytes)
+{
+    if (bytes <= request->body_promised)
+        return true;
+    int64_t more = bytes - request->body_promised;
+    if (!options->promise(options->app, more)) {
+        errno = ENOSPC;
+        return false;
+    }
+    request->body_promised = bytes;
+    return true;
+}
+
+void pf_body_expect(pf_http_request *request, const pf_http_options *options,
+                    uint64_t bytes)
+{
+    if (bytes > PF_BODY_SPILL && !request->body_ignored &&
+        !promise(request, options, (int64_t)bytes))
+        request->body_error = errno;
+}
+
+/* --- keeping ---------------------------------------------------------------------- */
+
+static bool write_all(pf_http_request *request, const char *data, size_t bytes)
 {
     while (bytes > 0) {
         ssize_t put = pf_fault_hit(PF_FAULT_WRITE) ? (errno = ENOSPC, -1)
@@ -42,10 +77,24 @@ static bool write_body(pf_http_request *request, const char *data, size_t bytes)
     return true;
 }
 
-static bool spill(pf_http_request *request, const char *spool)
+/* Bytes of a body without a length are set aside as they come. */
+static bool write_body(pf_http_request *request, const pf_http_options *options,
+                       const char *data, size_t bytes)
 {
-    request->body_fd = open_spool(spool);
-    if (request->body_fd < 0 || !write_body(request, request->body, request->body_bytes))
+    bool written = promise(request, options, (int64_t)bytes) &&
+                   write_all(request, data, bytes);
+    int reason = errno;
+    if (written)
+        redeem(request, options, (int64_t)bytes);
+    errno = reason;
+    return written;
+}
+
+static bool spill(pf_http_request *request, const pf_http_options *options)
+{
+    request->body_fd = open_spool(options->spool);
+    if (request->body_fd < 0 ||
+        !write_body(request, options, request->body, request->body_bytes))
         return false;
     pf_free(request->body);
     request->body = NULL;
@@ -69,8 +118,17 @@ static bool grow_body(pf_http_request *request, size_t bytes)
     return true;
 }
 
-void pf_body_take(pf_http_request *request, const char *spool, const char *data,
-                  size_t bytes)
+/* Nobody will read it: neither its file nor its promise is kept any longer. */
+static void drop_body(pf_http_request *request, const pf_http_options *options)
+{
+    redeem(request, options, request->body_promised);
+    if (request->body_fd >= 0)
+        close(request->body_fd);
+    request->body_fd = -1;
+}
+
+void pf_body_take(pf_http_request *request, const pf_http_options *options,
+                  const char *data, size_t bytes)
 {
     size_t total = request->body_bytes + bytes;
     if (total > request->body_limit)
@@ -80,16 +138,18 @@ void pf_body_take(pf_http_request *request, const char *spool, const char *data,
         return;
     }
     if (request->body_error == 0 && request->body_fd < 0 && total > PF_BODY_SPILL &&
-        !spill(request, spool))
+        !spill(request, options))
         request->body_error = errno;
     if (request->body_error == 0) {
-        bool kept = request->body_fd >= 0 ? write_body(request, data, bytes)
+        bool kept = request->body_fd >= 0 ? write_body(request, options, data, bytes)
                                           : grow_body(request, total);
         if (!kept)
             request->body_error = errno;
         else if (request->body_fd < 0)
             memcpy(request->body + request->body_bytes, data, bytes);
     }
+    if (request->body_error != 0)
+        drop_body(request, options);
     request->body_bytes = total;
 }
 
@@ -102,7 +162,7 @@ static void reply_body_error(pf_http_request *request)
                             "takes", request->body_limit);
     else if (request->body_error == ENOSPC || request->body_error == EDQUOT)
         pf_http_reply_error(request, &(pf_http_fault){507, "no_space", NULL, 0},
-                            "the disk of the server is full");
+                            "the disk of the server has no room for this body");
     else
         pf_http_reply_error(request, &(pf_http_fault){503, "busy", NULL, 2},
                             "the body cannot be kept: %s",
@@ -136,8 +196,9 @@ void pf_body_finish(pf_http_request *request)
         reply_body_error(request);
 }
 
-void pf_body_free(pf_http_request *request)
+void pf_body_free(pf_http_request *request, const pf_http_options *options)
 {
+    redeem(request, options, request->body_promised);
     if (request->body_mapped) {
         pf_guard_remove(request->body_range);
         munmap(request->body, request->body_bytes);

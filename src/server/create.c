@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "media/picture.h"
+#include "server/job_file.h"
 #include "server/outbound.h"
 #include "server/server_parts.h"
 
@@ -58,6 +59,17 @@ static bool may_ask(creation *c)
     return true;
 }
 
+/* With room for all films that were accepted, and `bytes` more. */
+static bool disk_is_fine(creation *c, int64_t bytes)
+{
+    pf_server *server = c->server;
+    bytes += pf_videos_expected_bytes(&server->videos);
+    const pf_trouble *trouble = pf_films_look(&server->films, server->store, bytes);
+    if (trouble)
+        pf_http_reply_error(c->request, &trouble->fault, "%s", trouble->message);
+    return !trouble;
+}
+
 /* What was accepted before is told, however little room there is by now. */
 static bool has_room(creation *c)
 {
@@ -69,19 +81,9 @@ static bool has_room(creation *c)
                             "the server is stopping");
         return false;
     }
-    if (pf_server_folder_is_gone(server)) {
-        pf_http_reply_error(c->request, &(pf_http_fault){503, "no_folder", NULL, 30},
-                            "the folder of the server's films cannot be reached; films are "
-                            "taken again when it is back");
+    if (!disk_is_fine(c, 0))
         return false;
-    }
-    if (pf_server_disk_is_full(server)) {
-        pf_http_reply_error(c->request, &(pf_http_fault){507, "no_space", NULL, 0},
-                            "the disk of the server is nearly full; films are taken "
-                            "again when there is room");
-        return false;
-    }
-    if (pf_videos_check_room(&server->videos, &retry, &error) == PF_OK)
+    if (pf_videos_check_room(&server->videos, c->request->owner, &retry, &error) == PF_OK)
         return true;
     pf_http_reply_error(c->request, &(pf_http_fault){429, "queue_full", NULL, retry},
                         "%s", error.message);
@@ -314,18 +316,24 @@ static pf_status write_picture(creation *c, const char *id, const char *name,
     return status;
 }
 
-static pf_status write_files(creation *c, const char *id, pf_error *error)
+/* `name` is the folder's until the store knows the video. */
+static pf_status write_files(creation *c, const char *name, const pf_video *video,
+                             pf_error *error)
 {
-    char *folder = pf_video_folder(c->server->output_dir, id);
+    char *folder = pf_video_folder(c->server->output_dir, name);
     if (!folder)
         return pf_fail_memory(error, "folder", 1);
     pf_status status = PF_OK;
     if (mkdir(folder, 0700) != 0)
         status = pf_fail_errno(error, errno, "cannot make the folder of the video");
+    if (status == PF_OK)
+        status = write_picture(c, name, "first", &c->order.first, error);
+    if (status == PF_OK)
+        status = write_picture(c, name, "last", &c->order.last, error);
+    if (status == PF_OK)
+        status = pf_job_file_write(folder, video, error);
     pf_free(folder);
-    PF_TRY(status);
-    PF_TRY(write_picture(c, id, "first", &c->order.first, error));
-    return write_picture(c, id, "last", &c->order.last, error);
+    return status;
 }
 
 static pf_video *make_video(creation *c)
@@ -351,23 +359,28 @@ static pf_video *make_video(creation *c)
 static void accept_video(creation *c)
 {
     pf_error error = {0};
+    const json_t *settings = c->order.settings;
+    int64_t pictures = (int64_t)(c->order.first.bytes + c->order.last.bytes);
+    if (!disk_is_fine(c, pictures + pf_video_expected_bytes(settings) +
+                             pf_video_expected_latents(settings)))
+        return;
     pf_video *video = make_video(c);
     if (!video) {
         pf_fail_memory(&error, "video", sizeof *video);
         pf_api_reply_failure(c->request, &error);
         return;
     }
-    char id[PF_VIDEO_ID_BYTES];
-    memcpy(id, video->id, sizeof id);
+    char fresh[PF_VIDEO_FRESH_BYTES];
+    pf_video_fresh_name(video->id, fresh);
     video->references++;                /* the request's, and the table's */
-    pf_status status = write_files(c, id, &error);
+    pf_status status = write_files(c, fresh, video, &error);
     if (status == PF_OK)
         status = pf_videos_add(&c->server->videos, video, &error);
     if (status == PF_OK) {
         c->request->video = video;
         return;
     }
-    pf_video_remove_files(c->server->output_dir, id);
+    pf_video_remove_files(c->server->output_dir, fresh);
     json_decref(video->settings);
     pf_free(video);
     pf_api_reply_failure(c->request, &error);
@@ -503,7 +516,7 @@ static void reply_accepted(pf_http_request *request)
         request->spare, sizeof request->spare,
         "{\"id\":\"%s\",\"object\":\"video\",\"model\":\"%s\",\"status\":\"queued\","
         "\"progress\":0,\"created_at\":%lld,\"completed_at\":null,\"expires_at\":null,"
-        "\"seconds\":\"\",\"size\":\"\",\"prompt\":null,"
+        "\"starred\":false,\"seconds\":\"\",\"size\":\"\",\"prompt\":null,"
         "\"remixed_from_video_id\":null,\"error\":null,\"settings\":{}}",
         v->id, pf_server_of(request)->model_name, (long long)v->created);
     pf_http_reply_data(request, 200, "application/json", request->spare, (size_t)bytes);

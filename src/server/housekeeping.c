@@ -1,21 +1,45 @@
 /* Housekeeping, every second: slow connections, old films, films that nobody waits for,
  * a full disk, and a sign of life for those who read events. */
+#include <math.h>
+
 #include "base/clock.h"
 #include "base/memory.h"
 #include "server/server_parts.h"
 
 enum { EVERY_RETENTION = 5, EVERY_SIGN = 15 };
-static const double expiry_seconds = 0.5;
+static const double expiry_seconds = 0.5, describing_seconds = 0.1,
+                    jump_seconds = 60, distrust_seconds = 3600;
 
 /* --- retention -------------------------------------------------------------------- */
+
+/* When films may expire.  A clock that is wrong for a while must not cost anybody a film:
+ * after a start, and when the calendar runs ahead of the time that passes, nothing
+ * expires for a while. */
+typedef struct calendar {
+    double ahead;                       /* of the clock that nobody sets, in seconds */
+    double trusted;                     /* from then on, by that clock */
+} calendar;
+
+static void look_at_calendar(const pf_server *server, calendar *c)
+{
+    double ahead = pf_now() - pf_seconds(), retention = server->options.retention;
+    bool jumped = ahead - c->ahead > jump_seconds;
+    if (jumped && c->ahead > 0)
+        pf_server_log(server, "the clock has jumped forward by %.0f s: nothing expires for a "
+                      "while", ahead - c->ahead);
+    if (jumped)
+        c->trusted = pf_seconds() + fmin(retention, distrust_seconds);
+    c->ahead = ahead;
+}
 
 static bool is_done(const pf_video *v)
 {
     return v->status >= PF_VIDEO_COMPLETED;
 }
 
-/* The oldest one that is beyond its age, or that goes to make room; NULL: none. */
-static pf_video *find_expired(pf_server *server)
+/* The oldest one that is beyond its age (if that counts now), or that goes to make room;
+ * NULL: none. */
+static pf_video *find_expired(pf_server *server, bool aged)
 {
     const pf_server_options *o = &server->options;
     pf_videos *videos = &server->videos;
@@ -25,12 +49,12 @@ static pf_video *find_expired(pf_server *server)
     pthread_mutex_lock(&videos->lock);
     for (int i = 0; i < videos->count; i++) {
         pf_video *v = videos->list[i];
-        if (!is_done(v))
+        if (!is_done(v) || v->starred)
             continue;
         bytes += v->bytes;
         if (!oldest && v->bytes > 0)
             oldest = v;
-        if (!expired && o->retention > 0 && v->completed + o->retention <= now)
+        if (!expired && aged && o->retention > 0 && v->completed + o->retention <= now)
             expired = v;
     }
     if (!expired && o->retention_bytes > 0 && bytes > o->retention_bytes)
@@ -43,17 +67,15 @@ static pf_video *find_expired(pf_server *server)
 
 /* Deletes what has expired, but not for long: there is other work.  True when there
  * may be more. */
-static bool expire(pf_server *server)
+static bool expire(pf_server *server, const calendar *c)
 {
     pf_video *video;
+    bool aged = pf_seconds() >= c->trusted;
     double end = pf_seconds() + expiry_seconds;
-    while ((video = find_expired(server)) != NULL) {
-        bool running = false;
-        pf_status status = pf_videos_remove(&server->videos, video, &running, NULL);
-        if (status == PF_OK) {
-            pf_video_remove_files(server->output_dir, video->id);
+    while ((video = find_expired(server, aged)) != NULL) {
+        pf_status status = pf_server_discard(server, video, NULL);
+        if (status == PF_OK)
             pf_server_log(server, "%s expired", video->id);
-        }
         pf_videos_release(&server->videos, video);
         if (status != PF_OK)
             return false;
@@ -79,17 +101,28 @@ static void cancel_abandoned(pf_server *server)
     }
 }
 
-/* --- space ------------------------------------------------------------------------ */
+/* --- the disk --------------------------------------------------------------------- */
 
-static void look_for_space(pf_server *server)
+/* Stores what could not be stored.  The queue goes on when the disk takes everything, and
+ * stands still when the folder or the store is no longer where it was. */
+static void look_after_disk(pf_server *server)
 {
-    pthread_mutex_lock(&server->videos.lock);
-    bool paused = server->videos.paused[0] != '\0';
-    pthread_mutex_unlock(&server->videos.lock);
-    if (!paused || pf_server_folder_is_gone(server) || pf_server_disk_is_full(server))
+    pf_error error = {0};
+    pf_films *films = &server->films;
+    bool stands = films->standing != NULL;
+    if (stands && pf_films_examine(films, server->store))
         return;
-    pf_server_log(server, "the queue goes on");
-    pf_videos_pause(&server->videos, "");
+    pf_status status = pf_videos_save_again(&server->videos, &error);
+    if (status == PF_OK && pf_films_are_away(films))
+        status = pf_fail(&error, PF_E_IO, "another folder lies at %s, or none",
+                         films->videos_dir);
+    if (status == PF_OK)
+        status = pf_store_check_place(server->store, &error);
+    if (status == PF_E_IO || status == PF_E_NO_SPACE)
+        pf_server_stand_still(server, pf_films_explain(films, server->store, status),
+                              error.message);
+    else if (stands)
+        pf_server_go_on(server);
 }
 
 /* Readers of events hear that the server is there; ones that are gone are noticed. */
@@ -107,13 +140,15 @@ void *pf_housekeeping_run(void *argument)
 {
     pf_server *server = argument;
     bool more = false;
+    calendar c = {0, 0};
     for (unsigned second = 0; !atomic_load(&server->closing); second++) {
         pf_http_watch(server->http);
+        look_at_calendar(server, &c);
         if (more || second % EVERY_RETENTION == 0)
-            more = expire(server);
+            more = expire(server, &c);
         cancel_abandoned(server);
-        pf_videos_save_again(&server->videos);
-        look_for_space(server);
+        look_after_disk(server);
+        pf_videos_describe(&server->videos, describing_seconds);
         if (second % EVERY_SIGN == EVERY_SIGN - 1)
             give_sign(server);
         pf_server_pause(server, 1.0);

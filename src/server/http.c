@@ -239,7 +239,7 @@ static pf_http_request *new_request(pf_http *http, struct MHD_Connection *connec
 
 static void free_request(pf_http_request *request)
 {
-    pf_body_free(request);
+    pf_body_free(request, &request->http->options);
     if (request->reply.fd >= 0)
         close(request->reply.fd);
     free(request->reply.owned);
@@ -310,8 +310,10 @@ static bool length_is_sound(pf_http_request *request)
 {
     const char *text = pf_http_header(request, "Content-Length");
     unsigned long long length = text ? strtoull(text, NULL, 10) : 0;
-    if (length <= request->body_limit)
+    if (length <= request->body_limit) {
+        pf_body_expect(request, &request->http->options, length);
         return true;
+    }
     pf_http_reply_error(request, &(pf_http_fault){413, "too_large", NULL, 0},
                         "the body has %llu bytes, but this request takes at most %zu",
                         length, request->body_limit);
@@ -468,7 +470,7 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
     }
     if (*bytes > 0) {
         count_body(http, connection, *bytes);
-        pf_body_take(request, http->options.spool, data, *bytes);
+        pf_body_take(request, &http->options, data, *bytes);
         *bytes = 0;
         /* One that keeps sending what is not wanted is cut off. */
         return request->body_bytes > 2 * request->body_limit + PF_BODY_SPILL ? MHD_NO

@@ -70,6 +70,7 @@ struct pf_request_http {
     size_t body_room;
     bool body_mapped;
     int body_range;             /* of base/guard.h, while it is mapped */
+    int64_t body_promised;              /* bytes of disk set aside for what is to come */
     int body_error;                     /* errno of writing it, EFBIG: too large */
     bool body_ignored;                  /* it is read, but not kept */
 
@@ -102,6 +103,10 @@ typedef struct pf_http_options {
     pf_http_handler route;
     /* Called when a reply is there and before it is sent: adds headers. */
     pf_http_handler dress;
+    /* Sets bytes of the spool's disk aside for a body, and gives them back when they are
+     * written or will not come; false: there are not as many.  Any thread. */
+    bool (*promise)(void *app, int64_t bytes);
+    void (*redeem)(void *app, int64_t bytes);
     /* Called when a request is over, however it ended. */
     pf_http_handler done;
     void *app;

@@ -89,6 +89,18 @@ void pf_keys_close(pf_keys *keys)
     pthread_mutex_destroy(&keys->lock);
 }
 
+int pf_keys_names(const pf_keys *keys)
+{
+    int names = 0;
+    for (int i = 0; i < keys->count; i++) {
+        int first = 0;
+        while (strcmp(keys->list[first].name, keys->list[i].name) != 0)
+            first++;
+        names += first == i;
+    }
+    return names;
+}
+
 /* --- checking --------------------------------------------------------------------- */
 
 const char *pf_keys_check(const pf_keys *keys, const char *key)

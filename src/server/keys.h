@@ -29,6 +29,9 @@ pf_status pf_keys_open(pf_keys *keys, const char *path,
                        const uint8_t secret[PF_DIGEST_BYTES], pf_error *error);
 void pf_keys_close(pf_keys *keys);
 
+/* Different names, of which each has its share of the queue. */
+int pf_keys_names(const pf_keys *keys);
+
 /* The name that belongs to a key, or NULL; in the same time for all keys. */
 const char *pf_keys_check(const pf_keys *keys, const char *key);
 

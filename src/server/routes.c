@@ -68,6 +68,7 @@ static const route routes[] = {
     {"POST", "/v1/videos/characters", handle_character, KEYED, IGNORED, no_query},
     {"GET", "/v1/videos/characters/*", handle_character, KEYED, SMALL, no_query},
     {"GET", "/v1/videos/*", pf_api_retrieve, KEYED, SMALL, no_query},
+    {"POST", "/v1/videos/*", pf_api_change, KEYED, SMALL, no_query},
     {"DELETE", "/v1/videos/*", pf_api_delete, KEYED, SMALL, no_query},
     {"GET", "/v1/videos/*/content", pf_api_content, KEYED, SMALL, content_query},
     {"GET", "/v1/videos/*/events", pf_api_events, KEYED, SMALL, no_query},
@@ -354,6 +355,21 @@ static void handle_health(pf_http_request *request)
                                                pf_version()));
 }
 
+/* With the folders that the store did not know at the start, the first hundred. */
+static json_t *ready_json(const pf_films *films)
+{
+    enum { SHOWN = 100 };
+    json_t *ready = json_pack("{s:s}", "status", "ready"), *names = json_array();
+    for (int i = 0; i < films->unknown_count && i < SHOWN; i++)
+        json_array_append_new(names, json_string(films->unknown[i]));
+    if (films->unknown_count > 0)
+        json_object_set_new(ready, "unknown_folders",
+                            json_pack("{s:i, s:O}", "count", films->unknown_count,
+                                      "folders", names));
+    json_decref(names);
+    return ready;
+}
+
 static void handle_ready(pf_http_request *request)
 {
     pf_server *server = pf_server_of(request);
@@ -367,7 +383,7 @@ static void handle_ready(pf_http_request *request)
                             &(pf_http_fault){503, closing ? "closing" : "paused", NULL, 5},
                             "%s", closing ? "the server is stopping" : why);
     else
-        pf_http_reply_json(request, 200, json_pack("{s:s}", "status", "ready"));
+        pf_http_reply_json(request, 200, ready_json(&server->films));
 }
 
 /* Without a Path it is for the folder of /session, as the browser sees that: below the

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdarg.h>
@@ -11,7 +10,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,8 +20,9 @@
 #include "base/text.h"
 #include "server/server_parts.h"
 
-enum { MAX_PEM = 1 << 20, MAX_SECRET = 4096, SPARE_FILES = 256, COMPUTE_NICE = 3 };
-static const double drain_seconds = 5.0;
+enum { MAX_PEM = 1 << 20, MAX_SECRET = 4096, SPARE_FILES = 256, COMPUTE_NICE = 3,
+       TOLD_FOLDERS = 20 };
+static const double drain_seconds = 5.0, usual_retention = 7 * 86400.0;
 
 /* --- small things ----------------------------------------------------------------- */
 
@@ -109,21 +108,31 @@ void pf_server_poke(pf_server *server)
     pthread_mutex_unlock(&server->tick);
 }
 
-bool pf_server_disk_is_full(const pf_server *server)
+void pf_server_stand_still(pf_server *server, const pf_trouble *trouble, const char *detail)
 {
-    struct statvfs disk;
-    if (statvfs(server->output_dir, &disk) != 0)
-        return true;
-    double free_bytes = (double)disk.f_bavail * (double)disk.f_frsize;
-    return free_bytes < (double)server->options.min_free;
+    const pf_trouble *before = atomic_exchange(&server->films.standing, trouble);
+    if (before != trouble)
+        pf_server_log(server, "the queue stands still: %s: %s", trouble->message, detail);
+    pf_videos_pause(&server->videos, trouble->message);
 }
 
-bool pf_server_folder_is_gone(const pf_server *server)
+void pf_server_go_on(pf_server *server)
 {
-    char *videos = pf_path_join(server->output_dir, "videos");
-    bool gone = videos && !pf_path_is_folder(videos);
-    pf_free(videos);
-    return gone;
+    if (atomic_exchange(&server->films.standing, NULL))
+        pf_server_log(server, "the queue goes on");
+    pf_videos_pause(&server->videos, "");
+}
+
+pf_status pf_server_discard(pf_server *server, pf_video *video, pf_error *error)
+{
+    bool running = false;
+    pf_video_mark_deleted(server->output_dir, video->id, true);
+    pf_status status = pf_videos_remove(&server->videos, video, &running, error);
+    if (status != PF_OK)
+        pf_video_mark_deleted(server->output_dir, video->id, false);
+    else if (!running)
+        pf_video_remove_files(server->output_dir, video->id);
+    return status;
 }
 
 /* A little nicer: enough that whoever answers goes first, and not so much that other
@@ -183,6 +192,18 @@ static pf_status check_options(pf_server *server, pf_error *error)
     if (o->port < 0 || o->port > 65535)
         return pf_fail(error, PF_E_ARGUMENT, "port is %d, but must be 0 to 65535",
                        o->port);
+    if (o->max_queue_per_key > o->max_queue)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "max_queue_per_key is %d, but must be at most max_queue, %d",
+                       o->max_queue_per_key, o->max_queue);
+    if (o->max_queue_per_key > 0 && !o->key_file)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "max_queue_per_key is %d, but has no effect without a file of API "
+                       "keys", o->max_queue_per_key);
+    /* One's own films on one's own machine stay. */
+    if (o->retention < 0)
+        server->options.retention =
+            server->loopback && !o->key_file ? 0 : usual_retention;
     return PF_OK;
 }
 
@@ -251,75 +272,54 @@ static pf_status read_webhook_secret(pf_server *server, pf_error *error)
                    path);
 }
 
-/* --- folders ---------------------------------------------------------------------- */
+/* --- folders and store -------------------------------------------------------------- */
 
-static pf_status make_folder(const char *path, pf_error *error)
+static pf_status open_folders(pf_server *server, pf_error *error)
 {
-    int reason = mkdir(path, 0750) == 0 ? 0 : errno;
-    if (reason == 0 || pf_path_is_folder(path))
-        return PF_OK;
-    if (reason == EEXIST)
-        return pf_fail(error, PF_E_IO, "%s is there, but is no folder", path);
-    return pf_fail_errno(error, reason, "cannot make the folder %s", path);
-}
-
-static pf_status make_folders(pf_server *server, pf_error *error)
-{
-    char *videos = pf_path_join(server->output_dir, "videos");
+    const pf_server_options *o = &server->options;
+    PF_TRY(pf_films_open(&server->films, server->output_dir, o->min_free, error));
     server->spool = pf_path_join(server->output_dir, "spool");
-    pf_status status = videos && server->spool ? PF_OK
-                                               : pf_fail_memory(error, "paths", 1);
-    if (status == PF_OK)
-        status = make_folder(server->output_dir, error);
-    if (status == PF_OK)
-        status = make_folder(videos, error);
-    if (status == PF_OK)
-        status = make_folder(server->spool, error);
-    pf_free(videos);
-    return status;
+    if (!server->spool)
+        return pf_fail_memory(error, "paths", 1);
+    if (mkdir(server->spool, 0750) != 0 && !pf_path_is_folder(server->spool))
+        return pf_fail_errno(error, errno, "cannot make the folder %s", server->spool);
+    return PF_OK;
 }
 
-/* Files of videos that were never accepted, or were deleted, when the process ended
- * in between. */
-static void sweep(pf_server *server)
-{
-    char *path = pf_path_join(server->output_dir, "videos");
-    DIR *folder = path ? opendir(path) : NULL;
-    struct dirent *entry;
-    while (folder && (entry = readdir(folder)) != NULL)
-        if (pf_video_id_is_sound(entry->d_name) &&
-            !pf_videos_knows(&server->videos, entry->d_name))
-            pf_video_remove_files(server->output_dir, entry->d_name);
-    if (folder)
-        closedir(folder);
-    pf_free(path);
-}
-
-static bool has_videos(const pf_server *server)
-{
-    char *path = pf_path_join(server->output_dir, "videos");
-    DIR *folder = path ? opendir(path) : NULL;
-    struct dirent *entry = NULL;
-    while (folder && (entry = readdir(folder)) != NULL &&
-           !pf_video_id_is_sound(entry->d_name))
-        continue;
-    if (folder)
-        closedir(folder);
-    pf_free(path);
-    return entry != NULL;
-}
-
-/* Films without a store are not those of a new server, and not to be swept. */
+/* Films without a store are not those of a new server. */
 static pf_status check_presence(const pf_server *server, const char *path,
                                 pf_error *error)
 {
     struct stat info;
     bool present = stat(path, &info) == 0 && info.st_size > 0;
-    if (present || !has_videos(server))
+    if (present || !pf_films_exist(&server->films))
         return PF_OK;
     return pf_fail(error, PF_E_IO,
-                   "%s is missing or empty, but there are films in %s/videos; put it "
-                   "back, or move them away", path, server->output_dir);
+                   "%s is missing or empty, but there are films in %s/videos; put it back, "
+                   "move them away, or run \"phonofilm jobs adopt\", which takes them in",
+                   path, server->output_dir);
+}
+
+static void tell_unknown(const pf_server *server)
+{
+    const pf_films *films = &server->films;
+    for (int i = 0; i < films->unknown_count && i < TOLD_FOLDERS; i++)
+        pf_server_log(server, "%s/%s is unknown to the job store, and kept",
+                      films->videos_dir, films->unknown[i]);
+    if (films->unknown_count > 0)
+        pf_server_log(server, "%d folders are unknown to the job store: stop the server "
+                      "and run \"phonofilm jobs adopt -o %s\" to take them in",
+                      films->unknown_count, server->output_dir);
+}
+
+static void tell_retention(const pf_server *server)
+{
+    double days = server->options.retention / 86400;
+    if (days > 0)
+        pf_server_log(server, "finished films are deleted after %.3g day%s, unless they are "
+                      "starred (--retention)", days, days == 1 ? "" : "s");
+    else
+        pf_server_log(server, "finished films are kept (--retention)");
 }
 
 static pf_status open_store(pf_server *server, pf_error *error)
@@ -336,12 +336,17 @@ static pf_status open_store(pf_server *server, pf_error *error)
     PF_TRY(pf_store_secret(server->store, secret, error));
     server->has_keys = true;
     PF_TRY(pf_keys_open(&server->keys, server->options.key_file, secret, error));
-    PF_TRY(pf_videos_open(&server->videos, server->store, server->options.max_queue,
-                          error));
+    PF_TRY(pf_videos_open(
+        &server->videos, server->store, server->output_dir,
+        (pf_queue_limits){server->options.max_queue, server->options.max_queue_per_key,
+                          pf_keys_names(&server->keys)},
+        error));
     server->has_videos = true;
     if (server->options.webhook_hosts)
         server->videos.announce = pf_webhook_announce;
-    sweep(server);
+    PF_TRY(pf_films_sort(&server->films, &server->videos, error));
+    tell_unknown(server);
+    tell_retention(server);
     return PF_OK;
 }
 
@@ -356,6 +361,16 @@ static void raise_file_limit(int connections)
         return;
     limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static bool promise(void *server, int64_t bytes)
+{
+    return pf_films_promise(&((pf_server *)server)->films, bytes);
+}
+
+static void redeem(void *server, int64_t bytes)
+{
+    pf_films_redeem(&((pf_server *)server)->films, bytes);
 }
 
 static pf_status open_http(pf_server *server, pf_error *error)
@@ -373,7 +388,8 @@ static pf_status open_http(pf_server *server, pf_error *error)
                 .host = server->host, .port = o->port, .tls_cert = cert, .tls_key = key,
                 .spool = server->spool, .connections = o->connections,
                 .header_seconds = o->header_seconds, .route = pf_routes_choose,
-                .dress = pf_routes_dress, .done = pf_routes_done, .app = server},
+                .dress = pf_routes_dress, .done = pf_routes_done, .promise = promise,
+                .redeem = redeem, .app = server},
             &server->http, error);
     if (key)
         explicit_bzero(key, strlen(key));
@@ -403,7 +419,7 @@ static pf_status open_parts(pf_server *server, pf_error *error)
     PF_TRY(copy_text(&server->webhook_hosts, o->webhook_hosts, error));
     PF_TRY(copy_text(&server->picture_hosts, o->picture_hosts, error));
     PF_TRY(read_webhook_secret(server, error));
-    PF_TRY(make_folders(server, error));
+    PF_TRY(open_folders(server, error));
     PF_TRY(open_store(server, error));
     raise_file_limit(o->connections);
     PF_TRY(open_http(server, error));
@@ -455,6 +471,7 @@ static void free_parts(pf_server *server)
     if (server->webhook_secret)
         explicit_bzero(server->webhook_secret, server->webhook_secret_bytes);
     pf_free(server->webhook_secret);
+    pf_films_close(&server->films);
     pf_free(server->output_dir);
     pf_free(server->host);
     pf_free(server->spool);
@@ -481,7 +498,7 @@ void pf_server_close(pf_server *server)
     for (int i = 0; i < PF_HANDS; i++)
         join(server->postmen[i], server->has_postman[i]);
     if (server->has_videos)
-        pf_videos_save_again(&server->videos);
+        pf_videos_save_again(&server->videos, NULL);
     curl_global_cleanup();
     free_parts(server);
 }

@@ -26,9 +26,13 @@ typedef struct pf_server_options {
     int allow_origin_count;
     const char *tls_cert, *tls_key;     /* PEM files, both or none */
     int max_queue;                      /* films that wait */
+    int max_queue_per_key;              /* of one key; 0: half of them, of several keys */
     int64_t max_upload;                 /* bytes of a picture */
-    double retention;                   /* seconds a finished film is kept; 0: always */
-    int64_t retention_bytes;            /* of all finished films; 0: no limit */
+    double retention;                   /* seconds a finished film is kept; 0: always;
+                                         * below 0: always without keys on loopback,
+                                         * else 7 days */
+    int64_t retention_bytes;            /* of all finished films that are not starred; 0:
+                                         * no limit */
     int64_t min_free;                   /* bytes of disk that stay free */
     int rate;                           /* films a minute and key; 0: no limit */
     int connections;                    /* open at a time */

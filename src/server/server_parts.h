@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "server/films.h"
 #include "server/http.h"
 #include "server/keys.h"
 #include "server/origins.h"
@@ -23,6 +24,7 @@ struct pf_server {
     double opened, began;               /* Unix time, and pf_seconds() then */
 
     pf_engine *engine;
+    pf_films films;
     pf_store *store;
     pf_videos videos;
     pf_keys keys;
@@ -58,11 +60,14 @@ const char *pf_server_explain(const pf_server *server, const pf_error *error,
 /* The film needs more memory than there is, and will tomorrow. */
 bool pf_server_film_is_too_large(const pf_error *error);
 
-/* Less than min_free is left on the disk. */
-bool pf_server_disk_is_full(const pf_server *server);
+/* Stands the queue still for trouble of the disk; `detail` is for the log. */
+void pf_server_stand_still(pf_server *server, const pf_trouble *trouble,
+                           const char *detail);
+/* The trouble is over. */
+void pf_server_go_on(pf_server *server);
 
-/* The folder of the films cannot be reached: it was moved, or its disk is gone. */
-bool pf_server_folder_is_gone(const pf_server *server);
+/* Deletes a video and its files; those of one that runs, the worker removes. */
+pf_status pf_server_discard(pf_server *server, pf_video *video, pf_error *error);
 
 /* The threads (worker.c, housekeeping.c, webhook.c). */
 void *pf_worker_run(void *server);
@@ -85,6 +90,7 @@ void pf_api_remix(pf_http_request *request);
 void pf_api_list(pf_http_request *request);
 void pf_api_retrieve(pf_http_request *request);
 void pf_api_delete(pf_http_request *request);
+void pf_api_change(pf_http_request *request);
 void pf_api_cancel(pf_http_request *request);
 void pf_api_content(pf_http_request *request);
 void pf_api_events(pf_http_request *request);

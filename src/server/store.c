@@ -11,16 +11,26 @@
 #include "base/fault.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "server/wal.h"
 
-enum { BUSY_MS = 2000, SCHEMA_VERSION = 2, LEAST_PAGE = 512 };
+enum { BUSY_MS = 2000, SCHEMA_VERSION = 3, LEAST_PAGE = 512 };
+
+/* A file, by what it is and not by its name. */
+typedef struct identity {
+    bool known;
+    dev_t device;
+    ino_t inode;
+} identity;
 
 struct pf_store {
     sqlite3 *db;
     pthread_mutex_t lock;
+    char *path, *log_path;
+    identity file, log;
 };
 
 /* From nothing, or from version 1, which has the tables or is about to, to version 2. */
-static const char upgrade[] =
+static const char upgrade_to_2[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS videos("
     "  id TEXT PRIMARY KEY, owner TEXT NOT NULL, settings TEXT NOT NULL,"
@@ -38,6 +48,22 @@ static const char upgrade[] =
     "PRAGMA user_version=2;"
     "COMMIT;";
 
+static const char upgrade_to_3[] =
+    "BEGIN IMMEDIATE;"
+    "ALTER TABLE videos ADD COLUMN starred INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version=3;"
+    "COMMIT;";
+
+static const struct {
+    int version;                        /* that it leads to */
+    const char *sql;
+} upgrades[] = {{2, upgrade_to_2}, {3, upgrade_to_3}};
+
+/* What to do about a store that nobody can use as it is. */
+#define ADVICE                                                                            \
+    "put back a copy of phonofilm.db and phonofilm.db-wal, or move both away and run "    \
+    "\"phonofilm jobs adopt\", which takes the films in again"
+
 /* --- SQLite's ways ---------------------------------------------------------------- */
 
 static pf_status fail(pf_store *store, int code, pf_error *error)
@@ -47,6 +73,9 @@ static pf_status fail(pf_store *store, int code, pf_error *error)
                        "the job store is in use by another server; give each its folder");
     if (code == SQLITE_NOMEM)
         return pf_fail_memory(error, "job store", 1);
+    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+        return pf_fail(error, PF_E_IO, "the job store is damaged: %s; " ADVICE,
+                       sqlite3_errmsg(store->db));
     return pf_fail(error, code == SQLITE_FULL ? PF_E_NO_SPACE : PF_E_IO,
                    "the job store fails: %s", sqlite3_errmsg(store->db));
 }
@@ -115,8 +144,56 @@ static pf_status check_size(const char *path, pf_error *error)
     if (!cut || journal > 0)
         return PF_OK;
     return pf_fail(error, PF_E_IO,
-                   "the job store is damaged: it has %lld bytes, but must have %d or more",
-                   (long long)bytes, LEAST_PAGE);
+                   "the job store is damaged: it has %lld bytes, but must have %d or more; "
+                   ADVICE, (long long)bytes, LEAST_PAGE);
+}
+
+/* SQLite would drop what does not check, and begin where that ends. */
+static pf_status check_log(const char *log_path, pf_error *error)
+{
+    pf_error inner = {0};
+    pf_status status = pf_wal_check(log_path, &inner);
+    if (status != PF_E_IO)
+        return status == PF_OK ? PF_OK : pf_fail(error, status, "%s", inner.message);
+    return pf_fail(error, status, "%s; " ADVICE, inner.message);
+}
+
+/* --- where it lies ---------------------------------------------------------------- */
+
+static bool identify(const char *path, identity *out)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return false;
+    *out = (identity){true, info.st_dev, info.st_ino};
+    return true;
+}
+
+static bool is_in_place(const char *path, const identity *wanted)
+{
+    identity found;
+    return !wanted->known || (identify(path, &found) && found.device == wanted->device &&
+                              found.inode == wanted->inode);
+}
+
+/* Locked. */
+static pf_status check_place(const pf_store *store, pf_error *error)
+{
+    bool file = is_in_place(store->path, &store->file);
+    if (file && is_in_place(store->log_path, &store->log))
+        return PF_OK;
+    return pf_fail(error, PF_E_IO,
+                   "%s was removed or replaced while the server runs; put it back, or stop "
+                   "the server and run \"phonofilm jobs adopt\"",
+                   file ? store->log_path : store->path);
+}
+
+pf_status pf_store_check_place(pf_store *store, pf_error *error)
+{
+    pthread_mutex_lock(&store->lock);
+    pf_status status = check_place(store, error);
+    pthread_mutex_unlock(&store->lock);
+    return status;
 }
 
 static pf_status read_version(pf_store *store, int *version, pf_error *error)
@@ -135,6 +212,23 @@ static pf_status read_version(pf_store *store, int *version, pf_error *error)
                    *version, SCHEMA_VERSION);
 }
 
+/* Every page of the file, but not what indices say of tables: that would take long. */
+static pf_status check_pages(pf_store *store, pf_error *error)
+{
+    sqlite3_stmt *row;
+    PF_TRY(prepare(store, "PRAGMA quick_check(1)", &row, error));
+    int code = step(row);
+    char found[200] = "";
+    if (code == SQLITE_ROW)
+        copy_column(row, 0, found, sizeof found);
+    sqlite3_finalize(row);
+    if (code != SQLITE_ROW)
+        return fail(store, code, error);
+    if (strcmp(found, "ok") == 0)
+        return PF_OK;
+    return pf_fail(error, PF_E_IO, "the job store is damaged: %s; " ADVICE, found);
+}
+
 static pf_status set_up(pf_store *store, pf_error *error)
 {
     int version;
@@ -143,7 +237,24 @@ static pf_status set_up(pf_store *store, pf_error *error)
     PF_TRY(execute(store, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                           "PRAGMA locking_mode=EXCLUSIVE;",
                    error));
-    return version < SCHEMA_VERSION ? execute(store, upgrade, error) : PF_OK;
+    PF_TRY(check_pages(store, error));
+    for (size_t i = 0; i < sizeof upgrades / sizeof upgrades[0]; i++)
+        if (version < upgrades[i].version)
+            PF_TRY(execute(store, upgrades[i].sql, error));
+    identify(store->path, &store->file);
+    identify(store->log_path, &store->log);
+    return PF_OK;
+}
+
+static pf_status open_file(pf_store *store, pf_error *error)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    PF_TRY(check_size(store->path, error));
+    PF_TRY(check_log(store->log_path, error));
+    if (sqlite3_open_v2(store->path, &store->db, flags, NULL) != SQLITE_OK)
+        return pf_fail(error, PF_E_IO, "the job store cannot be opened: %s",
+                       store->db ? sqlite3_errmsg(store->db) : "out of memory");
+    return set_up(store, error);
 }
 
 pf_status pf_store_open(const char *path, pf_store **out, pf_error *error)
@@ -153,15 +264,12 @@ pf_status pf_store_open(const char *path, pf_store **out, pf_error *error)
     if (!store)
         return pf_fail_memory(error, "job store", sizeof *store);
     pthread_mutex_init(&store->lock, NULL);
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    store->path = pf_strdup(path);
+    store->log_path = pf_format("%s-wal", path);
     pf_error inner = {0};
-    pf_status status = check_size(path, &inner);
-    if (status == PF_OK &&
-        sqlite3_open_v2(path, &store->db, flags, NULL) != SQLITE_OK)
-        status = pf_fail(&inner, PF_E_IO, "the job store cannot be opened: %s",
-                         store->db ? sqlite3_errmsg(store->db) : "out of memory");
-    if (status == PF_OK)
-        status = set_up(store, &inner);
+    pf_status status = store->path && store->log_path
+                           ? open_file(store, &inner)
+                           : pf_fail_memory(&inner, "paths", strlen(path));
     if (status != PF_OK) {
         pf_store_close(store);
         return pf_fail(error, status, "%s: %s", path, inner.message);
@@ -176,6 +284,8 @@ void pf_store_close(pf_store *store)
         return;
     sqlite3_close(store->db);
     pthread_mutex_destroy(&store->lock);
+    pf_free(store->path);
+    pf_free(store->log_path);
     pf_free(store);
 }
 
@@ -207,6 +317,7 @@ static pf_status read_row(sqlite3_stmt *row, pf_video *video, pf_error *error)
     copy_column(row, 13, video->idempotency_key, sizeof video->idempotency_key);
     copy_column(row, 14, video->idempotency_hash, sizeof video->idempotency_hash);
     video->fraction = sqlite3_column_double(row, 15);
+    video->starred = sqlite3_column_int(row, 16) != 0;
     return PF_OK;
 }
 
@@ -245,7 +356,7 @@ static pf_status insert(pf_store *store, const pf_video *v, const char *settings
 {
     sqlite3_stmt *s;
     PF_TRY(prepare(store, "INSERT INTO videos VALUES"
-                          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", &s, error));
+                          "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", &s, error));
     bind(s, 1, v->id);
     bind(s, 2, v->owner);
     bind(s, 3, settings);
@@ -262,6 +373,7 @@ static pf_status insert(pf_store *store, const pf_video *v, const char *settings
     bind(s, 14, v->idempotency_key);
     bind(s, 15, v->idempotency_hash);
     sqlite3_bind_double(s, 16, v->fraction);
+    sqlite3_bind_int(s, 17, v->starred);
     return run(store, s, error);
 }
 
@@ -271,7 +383,9 @@ pf_status pf_store_insert(pf_store *store, const pf_video *video, pf_error *erro
     if (!settings)
         return pf_fail_memory(error, "settings", 1);
     pthread_mutex_lock(&store->lock);
-    pf_status status = insert(store, video, settings, error);
+    pf_status status = check_place(store, error);
+    if (status == PF_OK)
+        status = insert(store, video, settings, error);
     pthread_mutex_unlock(&store->lock);
     free(settings);
     return status;
@@ -301,7 +415,9 @@ static pf_status delete_from(pf_store *store, const char *sql, const char *id,
 {
     sqlite3_stmt *s;
     pthread_mutex_lock(&store->lock);
-    pf_status status = prepare(store, sql, &s, error);
+    pf_status status = check_place(store, error);
+    if (status == PF_OK)
+        status = prepare(store, sql, &s, error);
     if (status == PF_OK) {
         bind(s, 1, id);
         status = run(store, s, error);
@@ -313,6 +429,24 @@ static pf_status delete_from(pf_store *store, const char *sql, const char *id,
 pf_status pf_store_delete(pf_store *store, const char *id, pf_error *error)
 {
     return delete_from(store, "DELETE FROM videos WHERE id=?", id, error);
+}
+
+static pf_status set_star(pf_store *store, const char *id, bool starred, pf_error *error)
+{
+    sqlite3_stmt *s;
+    PF_TRY(check_place(store, error));
+    PF_TRY(prepare(store, "UPDATE videos SET starred=? WHERE id=?", &s, error));
+    sqlite3_bind_int(s, 1, starred);
+    bind(s, 2, id);
+    return run(store, s, error);
+}
+
+pf_status pf_store_star(pf_store *store, const char *id, bool starred, pf_error *error)
+{
+    pthread_mutex_lock(&store->lock);
+    pf_status status = set_star(store, id, starred, error);
+    pthread_mutex_unlock(&store->lock);
+    return status;
 }
 
 /* --- the secret ------------------------------------------------------------------- */
@@ -342,6 +476,17 @@ pf_status pf_store_secret(pf_store *store, uint8_t out[PF_DIGEST_BYTES], pf_erro
     return found ? PF_OK : make_secret(store, out, error);
 }
 
+pf_status pf_store_probe(pf_store *store, pf_error *error)
+{
+    pthread_mutex_lock(&store->lock);
+    pf_status status = check_place(store, error);
+    if (status == PF_OK)
+        status = execute(store, "INSERT OR REPLACE INTO secrets VALUES"
+                                "('probe', randomblob(8))", error);
+    pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
 /* --- deliveries ------------------------------------------------------------------- */
 
 static pf_status put_delivery(pf_store *store, const pf_delivery *d, pf_error *error)
@@ -361,7 +506,9 @@ pf_status pf_store_delivery_put(pf_store *store, const pf_delivery *delivery,
                                 pf_error *error)
 {
     pthread_mutex_lock(&store->lock);
-    pf_status status = put_delivery(store, delivery, error);
+    pf_status status = check_place(store, error);
+    if (status == PF_OK)
+        status = put_delivery(store, delivery, error);
     pthread_mutex_unlock(&store->lock);
     return status;
 }
@@ -384,8 +531,10 @@ pf_status pf_store_update(pf_store *store, const pf_video *video,
                           const pf_delivery *delivery, pf_error *error)
 {
     pthread_mutex_lock(&store->lock);
-    pf_status status = delivery ? update_with(store, video, delivery, error)
-                                : update(store, video, error);
+    pf_status status = check_place(store, error);
+    if (status == PF_OK)
+        status = delivery ? update_with(store, video, delivery, error)
+                          : update(store, video, error);
     pthread_mutex_unlock(&store->lock);
     return status;
 }

@@ -2,7 +2,9 @@
  * of them, and deliveries of webhooks that are still to be made.
  *
  * Every change is on disk (synchronous=FULL) when its call returns.  Calls may come
- * from any thread.  Failures are PF_E_NO_SPACE when the disk is full, else PF_E_IO.
+ * from any thread.  Failures are PF_E_NO_SPACE when the disk is full, else PF_E_IO:
+ * also when the file was removed or replaced since it was opened, because nobody would
+ * find again what is written there.
  */
 #ifndef PF_SERVER_STORE_H
 #define PF_SERVER_STORE_H
@@ -11,8 +13,14 @@
 
 typedef struct pf_store pf_store;
 
+/* Opens the store, or makes one.  PF_E_IO says what to do when it is damaged. */
 pf_status pf_store_open(const char *path, pf_store **out, pf_error *error);
 void pf_store_close(pf_store *store);
+
+/* Is the file where it was opened?  Costs two looks at the file system. */
+pf_status pf_store_check_place(pf_store *store, pf_error *error);
+/* Writes something that means nothing: whether the store takes writes (again). */
+pf_status pf_store_probe(pf_store *store, pf_error *error);
 
 /* All videos by id; `take` owns each of them. */
 pf_status pf_store_load(pf_store *store, pf_status (*take)(void *user, pf_video *video),
@@ -30,6 +38,7 @@ typedef struct pf_delivery {
 /* Everything that may change, and with it a delivery (or NULL): both or none. */
 pf_status pf_store_update(pf_store *store, const pf_video *video,
                           const pf_delivery *delivery, pf_error *error);
+pf_status pf_store_star(pf_store *store, const char *id, bool starred, pf_error *error);
 pf_status pf_store_delete(pf_store *store, const char *id, pf_error *error);
 
 /* A secret of this server, made when it is first asked for. */

@@ -2,11 +2,14 @@
 #include "server/video.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 
 double pf_now(void)
@@ -74,6 +77,67 @@ void pf_video_remove_files(const char *output_dir, const char *id)
     pf_free(folder);
 }
 
+void pf_video_fresh_name(const char *id, char out[PF_VIDEO_FRESH_BYTES])
+{
+    snprintf(out, PF_VIDEO_FRESH_BYTES, "%s.new", id);
+}
+
+pf_status pf_video_settle(const char *output_dir, const char *id, pf_error *error)
+{
+    char name[PF_VIDEO_FRESH_BYTES];
+    pf_video_fresh_name(id, name);
+    char *from = pf_video_folder(output_dir, name), *to = pf_video_folder(output_dir, id);
+    pf_status status = from && to ? PF_OK : pf_fail_memory(error, "paths", 1);
+    if (status == PF_OK && rename(from, to) != 0)
+        status = pf_fail_errno(error, errno, "cannot name the folder of the video");
+    pf_free(from);
+    pf_free(to);
+    return status;
+}
+
+static const char deleted_mark[] = "deleted";
+
+void pf_video_mark_deleted(const char *output_dir, const char *id, bool deleted)
+{
+    char *path = pf_video_file(output_dir, id, deleted_mark);
+    int fd = path && deleted ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (path && !deleted)
+        unlink(path);
+    pf_free(path);
+}
+
+/* Pixels of all frames. */
+static double pixels_of(const json_t *settings)
+{
+    static const char *const factors[] = {"width", "height", "num_frames"};
+    double pixels = 1;
+    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
+        pixels *= json_number_value(json_object_get(settings, factors[i]));
+    return pixels;
+}
+
+int64_t pf_video_expected_bytes(const json_t *settings)
+{
+    const double bytes_per_pixel = 0.15;        /* of many details */
+    return (64 << 10) + (int64_t)(bytes_per_pixel * pixels_of(settings));
+}
+
+/* 16 channels of F32 for 4 frames of 8x8 pixels, twice. */
+int64_t pf_video_expected_latents(const json_t *settings)
+{
+    return (int64_t)(2 * 0.25 * pixels_of(settings));
+}
+
+bool pf_video_is_marked_deleted(const char *output_dir, const char *id)
+{
+    char *path = pf_video_file(output_dir, id, deleted_mark);
+    bool marked = path && pf_path_is_file(path);
+    pf_free(path);
+    return marked;
+}
+
 bool pf_video_id_is_sound(const char *id)
 {
     size_t length = strlen(id);
@@ -128,11 +192,12 @@ static json_t *error_json(const pf_video *video)
 static void set_past(json_t *o, const pf_video *video, double retention, bool *complete)
 {
     bool done = video->status >= PF_VIDEO_COMPLETED;
-    double expires = done && retention > 0 ? video->completed + retention : 0;
+    bool expires = done && retention > 0 && !video->starred;
     set(o, "created_at", time_json(video->created), complete);
     set(o, "started_at", time_json(video->started), complete);
     set(o, "completed_at", time_json(video->completed), complete);
-    set(o, "expires_at", time_json(expires), complete);
+    set(o, "expires_at", time_json(expires ? video->completed + retention : 0), complete);
+    set(o, "starred", json_boolean(video->starred), complete);
     set(o, "remixed_from_video_id",
         video->remixed_from[0] ? json_string(video->remixed_from) : json_null(),
         complete);

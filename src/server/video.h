@@ -43,6 +43,7 @@ typedef struct pf_video {
     double fraction;                    /* of the film that is done, as told */
     int starts;                         /* runs since a step was last finished; one
                                          * that the server survives is taken back */
+    bool starred;                       /* its owner keeps it: it never expires */
     char idempotency_key[PF_IDEMPOTENCY_BYTES];
     char idempotency_hash[PF_DIGEST_HEX];
 
@@ -51,6 +52,7 @@ typedef struct pf_video {
     bool abandoned;                     /* nobody waits for it any longer */
     bool deleted;                       /* no longer in the table */
     bool unsaved;                       /* the store does not know all of it yet */
+    bool described;                     /* job.json was seen, or written by this process */
     bool interrupted;                   /* was running when the server stopped */
     double rests_until;                 /* if interrupted; on the clock of pf_seconds */
     int failures;                       /* that may pass, since a step was last finished */
@@ -84,8 +86,27 @@ const char *pf_video_film_name(const pf_video *video);
 char *pf_video_state(const char *output_dir, const char *id);
 /* Removes them: nobody goes on from there. */
 void pf_video_remove_state(const char *output_dir, const char *id);
+/* Bytes that a film of these settings takes on the disk, about, with its stills; and its
+ * latents while it is made, which are replaced by later ones. */
+int64_t pf_video_expected_bytes(const json_t *settings);
+int64_t pf_video_expected_latents(const json_t *settings);
 /* Removes the folder and what is in it. */
 void pf_video_remove_files(const char *output_dir, const char *id);
+
+/* Folders have other names, or a mark in them, while a film comes or goes, so that what a
+ * start finds is never guessed at (films.h).
+ *
+ *     ID.new       its files are written; the store may not know it yet
+ *     ID           the store knows it
+ *     ID/deleted   the store is about to forget it
+ */
+enum { PF_VIDEO_FRESH_BYTES = PF_VIDEO_ID_BYTES + 8 };
+void pf_video_fresh_name(const char *id, char out[PF_VIDEO_FRESH_BYTES]);
+/* From ID.new to ID. */
+pf_status pf_video_settle(const char *output_dir, const char *id, pf_error *error);
+/* Marks the folder, or takes the mark away; a full disk need not take the mark. */
+void pf_video_mark_deleted(const char *output_dir, const char *id, bool deleted);
+bool pf_video_is_marked_deleted(const char *output_dir, const char *id);
 
 /* Is it an id that this server could have given?  Only such become paths. */
 bool pf_video_id_is_sound(const char *id);

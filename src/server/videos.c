@@ -8,7 +8,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/memory.h"
+#include "server/job_file.h"
 
 enum {
     FREE_STARTS = 4,                    /* as many without a rest between */
@@ -218,6 +220,31 @@ static pf_status make_room(pf_videos *videos, pf_error *error)
     return PF_OK;
 }
 
+/* The film was whole when the store failed or was put back: it is not made again. */
+static void take_over_end(const pf_videos *videos, pf_video *video)
+{
+    pf_video *told = NULL;
+    if (video->status >= PF_VIDEO_COMPLETED)
+        return;
+    char *folder = pf_video_folder(videos->output_dir, video->id);
+    char *film = pf_video_file(videos->output_dir, video->id, pf_video_film_name(video));
+    if (folder && film && pf_job_file_read(folder, &told, NULL) == PF_OK &&
+        told->status >= PF_VIDEO_COMPLETED && strcmp(told->id, video->id) == 0 &&
+        (told->status == PF_VIDEO_FAILED || pf_path_is_file(film))) {
+        video->status = told->status;
+        video->completed = told->completed;
+        video->bytes = told->bytes;
+        video->run_seconds = told->run_seconds;
+        memcpy(video->error_code, told->error_code, sizeof video->error_code);
+        memcpy(video->error_message, told->error_message, sizeof video->error_message);
+        video->unsaved = true;
+    }
+    if (told)
+        drop(told);
+    pf_free(folder);
+    pf_free(film);
+}
+
 static pf_status take_loaded(void *user, pf_video *video)
 {
     pf_videos *videos = user;
@@ -230,6 +257,7 @@ static pf_status take_loaded(void *user, pf_video *video)
         return status;
     }
     videos->list[videos->count++] = video;
+    take_over_end(videos, video);
     video->interrupted = video->status == PF_VIDEO_RUNNING;
     if (video->interrupted)
         video->rests_until = pf_seconds() + pf_videos_rest(video->starts);
@@ -239,10 +267,10 @@ static pf_status take_loaded(void *user, pf_video *video)
     return PF_OK;
 }
 
-pf_status pf_videos_open(pf_videos *videos, pf_store *store, int max_queue,
-                         pf_error *error)
+pf_status pf_videos_open(pf_videos *videos, pf_store *store, const char *output_dir,
+                         pf_queue_limits limits, pf_error *error)
 {
-    *videos = (pf_videos){.store = store, .max_queue = max_queue};
+    *videos = (pf_videos){.store = store, .output_dir = output_dir, .limits = limits};
     pthread_mutex_init(&videos->lock, NULL);
     pthread_mutex_init(&videos->saving, NULL);
     pthread_condattr_t clock;
@@ -298,19 +326,80 @@ static int retry_after(const pf_videos *videos)
     return seconds > MAX_RETRY ? MAX_RETRY : (int)seconds + 1;
 }
 
-pf_status pf_videos_check_room(pf_videos *videos, int *seconds, pf_error *error)
+static int waiting_of(const pf_videos *videos, const char *owner)
 {
-    pf_status status = PF_OK;
-    pthread_mutex_lock(&videos->lock);
-    if (videos->queued >= videos->max_queue) {
-        videos->refused++;
-        *seconds = retry_after(videos);
-        status = pf_fail(error, PF_E_MEMORY,
-                         "the queue is full with %d films; try again in %d s",
-                         videos->queued, *seconds);
+    int waiting = 0;
+    for (int i = 0; i < videos->count; i++)
+        waiting += videos->list[i]->status == PF_VIDEO_QUEUED &&
+                   strcmp(videos->list[i]->owner, owner) == 0;
+    return waiting;
+}
+
+/* Most films that one owner may have waiting. */
+static int share_of_queue(const pf_queue_limits *limits)
+{
+    if (limits->films_per_owner > 0 || limits->owners < 2)
+        return limits->films_per_owner > 0 ? limits->films_per_owner : limits->films;
+    return limits->films > 1 ? limits->films / 2 : 1;
+}
+
+/* Places that other owners have for their first film, of half the queue at most. */
+static int places_of_others(const pf_videos *videos, const char *owner)
+{
+    int without = videos->limits.owners - 1;
+    for (int i = 0; i < videos->share_count; i++) {
+        const char *other = videos->shares[i].owner;
+        without -= strcmp(other, owner) != 0 && waiting_of(videos, other) > 0;
     }
+    int half = videos->limits.films / 2;
+    return without < 0 ? 0 : without < half ? without : half;
+}
+
+/* Locked. */
+static pf_status refuse_room(pf_videos *videos, const char *owner, int seconds,
+                             pf_error *error)
+{
+    int share = share_of_queue(&videos->limits), waiting = waiting_of(videos, owner);
+    if (waiting >= share && share < videos->limits.films)
+        return pf_fail(error, PF_E_MEMORY,
+                       "this key has %d films in the queue, and one key may have %d; try "
+                       "again in %d s", waiting, share, seconds);
+    int kept = waiting > 0 ? places_of_others(videos, owner) : 0;
+    if (videos->queued + kept < videos->limits.films)
+        return PF_OK;
+    if (kept > 0 && videos->queued < videos->limits.films)
+        return pf_fail(error, PF_E_MEMORY,
+                       "the queue is full with %d films but for a place of each key that "
+                       "has none; try again in %d s", videos->queued, seconds);
+    return pf_fail(error, PF_E_MEMORY, "the queue is full with %d films; try again in %d s",
+                   videos->queued, seconds);
+}
+
+pf_status pf_videos_check_room(pf_videos *videos, const char *owner, int *seconds,
+                               pf_error *error)
+{
+    pthread_mutex_lock(&videos->lock);
+    *seconds = retry_after(videos);
+    pf_status status = refuse_room(videos, owner, *seconds, error);
+    videos->refused += status != PF_OK;
     pthread_mutex_unlock(&videos->lock);
     return status;
+}
+
+int64_t pf_videos_expected_bytes(pf_videos *videos)
+{
+    int64_t bytes = 0, most = 0;
+    pthread_mutex_lock(&videos->lock);
+    for (int i = 0; i < videos->count; i++) {
+        const pf_video *v = videos->list[i];
+        if (v->status >= PF_VIDEO_COMPLETED)
+            continue;
+        int64_t latents = pf_video_expected_latents(v->settings);
+        bytes += pf_video_expected_bytes(v->settings);
+        most = latents > most ? latents : most;
+    }
+    pthread_mutex_unlock(&videos->lock);
+    return bytes + most;                /* one of them at a time has latents */
 }
 
 /* Room first: what is stored must not fail any more.  Only the create lane adds. */
@@ -323,6 +412,12 @@ pf_status pf_videos_add(pf_videos *videos, pf_video *video, pf_error *error)
     pthread_mutex_unlock(&videos->lock);
     PF_TRY(status);
     PF_TRY(pf_store_insert(videos->store, video, error));
+    status = pf_video_settle(videos->output_dir, video->id, error);
+    if (status != PF_OK) {
+        pf_store_delete(videos->store, video->id, NULL);
+        return status;
+    }
+    video->described = true;
     pthread_mutex_lock(&videos->lock);
     videos->list[videos->count++] = video;
     videos->queued++;
@@ -429,11 +524,23 @@ int pf_videos_page(pf_videos *videos, const pf_page_query *q,
 
 /* --- to the store ----------------------------------------------------------------- */
 
+/* A video without a folder has nothing that could be lost. */
+static pf_status describe(const pf_videos *videos, const pf_video *video, pf_error *error)
+{
+    char *folder = pf_video_folder(videos->output_dir, video->id);
+    pf_status status = folder ? pf_job_file_write(folder, video, error)
+                              : pf_fail_memory(error, "paths", 1);
+    pf_free(folder);
+    return status == PF_E_NOT_FOUND ? PF_OK : status;
+}
+
 /* With `saving`: the video as the copy has it, and what its end calls for. */
 static pf_status store_copy(pf_videos *videos, const pf_video *copy, pf_error *error)
 {
     pf_delivery delivery = {.url = NULL};
     pf_status status = PF_OK;
+    if (copy->status >= PF_VIDEO_COMPLETED && !copy->deleted)
+        PF_TRY(describe(videos, copy, error));
     if (videos->announce && copy->status >= PF_VIDEO_COMPLETED && !copy->deleted)
         status = videos->announce(copy, &delivery, error);
     if (status == PF_OK)
@@ -444,17 +551,18 @@ static pf_status store_copy(pf_videos *videos, const pf_video *copy, pf_error *e
 }
 
 /* What the table says now. */
-static void save(pf_videos *videos, pf_video *video)
+static pf_status save(pf_videos *videos, pf_video *video, pf_error *error)
 {
     pthread_mutex_lock(&videos->saving);
     pthread_mutex_lock(&videos->lock);
     pf_video copy = *video;
     pthread_mutex_unlock(&videos->lock);
-    pf_status status = store_copy(videos, &copy, NULL);
+    pf_status status = store_copy(videos, &copy, error);
     pthread_mutex_lock(&videos->lock);
     video->unsaved = status != PF_OK;
     pthread_mutex_unlock(&videos->lock);
     pthread_mutex_unlock(&videos->saving);
+    return status;
 }
 
 static pf_video *find_unsaved(pf_videos *videos)
@@ -470,16 +578,56 @@ static pf_video *find_unsaved(pf_videos *videos)
     return found;
 }
 
-void pf_videos_save_again(pf_videos *videos)
+pf_status pf_videos_save_again(pf_videos *videos, pf_error *error)
 {
     pf_video *video;
-    bool saved = true;
-    while (saved && (video = find_unsaved(videos)) != NULL) {
-        save(videos, video);
+    pf_status status = PF_OK;
+    while (status == PF_OK && (video = find_unsaved(videos)) != NULL) {
+        status = save(videos, video, error);
+        pf_videos_release(videos, video);
+    }
+    return status;
+}
+
+/* One that may lack its job.json, as those of older versions do, or NULL. */
+static pf_video *find_undescribed(pf_videos *videos)
+{
+    pf_video *found = NULL;
+    pthread_mutex_lock(&videos->lock);
+    for (; videos->described < videos->count && !found; videos->described++)
+        if (!videos->list[videos->described]->described)
+            found = videos->list[videos->described];
+    if (found) {
+        found->described = true;
+        found->references++;
+    }
+    pthread_mutex_unlock(&videos->lock);
+    return found;
+}
+
+/* With `saving`, so that the latest is written last. */
+static void describe_if_missing(pf_videos *videos, pf_video *video)
+{
+    char *path = pf_video_file(videos->output_dir, video->id, "job.json");
+    if (path && !pf_path_is_file(path)) {
+        pthread_mutex_lock(&videos->saving);
         pthread_mutex_lock(&videos->lock);
-        saved = !video->unsaved;
-        drop(video);
+        pf_video copy = *video;
         pthread_mutex_unlock(&videos->lock);
+        if (!copy.deleted)
+            describe(videos, &copy, NULL);
+        pthread_mutex_unlock(&videos->saving);
+    }
+    pf_free(path);
+}
+
+void pf_videos_describe(pf_videos *videos, double seconds)
+{
+    pf_video *video;
+    double end = pf_seconds() + seconds;
+    while (pf_seconds() < end && (video = find_undescribed(videos)) != NULL) {
+        describe_if_missing(videos, video);
+        pf_videos_release(videos, video);
     }
 }
 
@@ -491,7 +639,7 @@ void pf_videos_note_progress(pf_videos *videos, pf_video *video)
     video->failures = 0;
     pthread_mutex_unlock(&videos->lock);
     if (changed)
-        save(videos, video);
+        save(videos, video, NULL);
 }
 
 /* --- the worker's side ------------------------------------------------------------ */
@@ -577,7 +725,7 @@ pf_video *pf_videos_take(pf_videos *videos)
     }
     begin(videos, video);
     pthread_mutex_unlock(&videos->lock);
-    save(videos, video);
+    save(videos, video, NULL);
     return video;
 }
 
@@ -616,8 +764,8 @@ static void set_outcome(pf_video *video, const char *code, const char *message,
 }
 
 /* The store says so before anybody is told. */
-void pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
-                      const char *message, int64_t bytes)
+pf_status pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
+                           const char *message, int64_t bytes, pf_error *error)
 {
     pthread_mutex_lock(&videos->saving);
     pthread_mutex_lock(&videos->lock);
@@ -625,25 +773,29 @@ void pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
     pthread_mutex_unlock(&videos->lock);
     set_outcome(&copy, code, message, pf_now());
     copy.bytes = bytes;
-    pf_status status = store_copy(videos, &copy, NULL);
+    pf_status status = store_copy(videos, &copy, error);
     pthread_mutex_lock(&videos->lock);
-    set_outcome(video, code, message, copy.completed);
-    video->bytes = bytes;
-    video->job = NULL;
-    video->unsaved = status != PF_OK;
-    count_outcome(videos, video);
-    end_run(videos, video);
-    reorder(videos);
-    pf_videos_touch(video);
+    if (status == PF_OK) {
+        set_outcome(video, code, message, copy.completed);
+        video->bytes = bytes;
+        video->job = NULL;
+        video->unsaved = false;
+        count_outcome(videos, video);
+        end_run(videos, video);
+        reorder(videos);
+        pf_videos_touch(video);
+    }
     pthread_mutex_unlock(&videos->lock);
     pthread_mutex_unlock(&videos->saving);
+    return status;
 }
 
-void pf_videos_put_back(pf_videos *videos, pf_video *video)
+void pf_videos_put_back(pf_videos *videos, pf_video *video, double seconds)
 {
     pthread_mutex_lock(&videos->lock);
     video->job = NULL;
     video->interrupted = true;          /* it is the next one */
+    video->rests_until = pf_seconds() + seconds;
     if (video->starts > 0)
         video->starts--;                /* the server has survived it */
     video->unsaved = true;
@@ -747,6 +899,7 @@ static void take_out(pf_videos *videos, pf_video *video)
     memmove(videos->list + at, videos->list + at + 1,
             (size_t)(videos->count - at - 1) * sizeof *videos->list);
     videos->count--;
+    videos->described -= at < videos->described;
     videos->queued -= video->status == PF_VIDEO_QUEUED;
     video->deleted = true;
     pf_videos_touch(video);
@@ -765,6 +918,26 @@ pf_status pf_videos_remove(pf_videos *videos, pf_video *video, bool *running,
     take_out(videos, video);
     pthread_mutex_unlock(&videos->lock);
     return PF_OK;
+}
+
+pf_status pf_videos_star(pf_videos *videos, pf_video *video, bool starred, pf_error *error)
+{
+    pthread_mutex_lock(&videos->saving);
+    pthread_mutex_lock(&videos->lock);
+    pf_video copy = *video;
+    pthread_mutex_unlock(&videos->lock);
+    copy.starred = starred;
+    pf_status status = pf_store_star(videos->store, video->id, starred, error);
+    if (status == PF_OK && !copy.deleted)
+        describe(videos, &copy, NULL);  /* the store knows it: no more is promised */
+    pthread_mutex_lock(&videos->lock);
+    if (status == PF_OK && video->starred != starred) {
+        video->starred = starred;
+        pf_videos_touch(video);
+    }
+    pthread_mutex_unlock(&videos->lock);
+    pthread_mutex_unlock(&videos->saving);
+    return status;
 }
 
 void pf_videos_shut(pf_videos *videos)

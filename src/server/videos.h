@@ -1,9 +1,9 @@
 /* The table of all videos: the queue, who is next, who waits for what.
  *
  * What it says is in memory, so that reading never waits for a disk; what is accepted or
- * taken back is in the store first.  What a run changes is told although the store
- * fails, and stored as soon as it can be (pf_videos_save_again).  Functions take the
- * lock themselves, unless they say "locked".
+ * taken back, and how a film ends, is in the store first.  How far a run is, is told
+ * although the store fails, and stored as soon as it can be (pf_videos_save_again).
+ * Functions take the lock themselves, unless they say "locked".
  * A video that a function returns carries a reference: pf_videos_release.
  */
 #ifndef PF_SERVER_VIDEOS_H
@@ -29,17 +29,27 @@ typedef struct pf_share {
     double used;                        /* seconds of computing */
 } pf_share;
 
+/* Who may have how many films waiting. */
+typedef struct pf_queue_limits {
+    int films;                          /* of all */
+    int films_per_owner;                /* 0: half of them, where there are several */
+    int owners;                         /* that can ask: each has a place for itself */
+} pf_queue_limits;
+
 typedef struct pf_videos {
     pthread_mutex_t lock;
     pthread_mutex_t saving;             /* taken before the lock, by who stores what the
                                          * table says: the latest is stored last */
     pthread_cond_t changed;             /* there may be work */
     pf_store *store;
+    const char *output_dir;             /* the caller's */
     /* The delivery that a video's end calls for; out->url stays NULL when it is none. */
     pf_status (*announce)(const pf_video *video, pf_delivery *out, pf_error *error);
     pf_video **list;                    /* by id */
     int count, capacity;
-    int queued, max_queue;
+    int described;                      /* of these job.json has been looked for */
+    int queued;
+    pf_queue_limits limits;
     pf_share *shares;
     int share_count;
     uint64_t last_id;                   /* milliseconds; ids only grow */
@@ -50,19 +60,25 @@ typedef struct pf_videos {
     int64_t accepted, completed, failed, cancelled, refused;    /* since the start */
 } pf_videos;
 
-/* Loads what the store has. */
-pf_status pf_videos_open(pf_videos *videos, pf_store *store, int max_queue,
-                         pf_error *error);
+/* Loads what the store has.  A film that ended while the store failed is found by its
+ * job.json, and has ended. */
+pf_status pf_videos_open(pf_videos *videos, pf_store *store, const char *output_dir,
+                         pf_queue_limits limits, pf_error *error);
 void pf_videos_close(pf_videos *videos);
 
 /* A fresh id, later than all others; false when the system gives no randomness. */
 bool pf_videos_new_id(pf_videos *videos, char out[PF_VIDEO_ID_BYTES]);
 
-/* PF_E_MEMORY with "the queue is full" when it is; *retry_after is then in seconds. */
-pf_status pf_videos_check_room(pf_videos *videos, int *retry_after, pf_error *error);
+/* PF_E_MEMORY when the owner may have no more films waiting; *retry_after is then in
+ * seconds.  The last places of the queue are for those who have none. */
+pf_status pf_videos_check_room(pf_videos *videos, const char *owner, int *retry_after,
+                               pf_error *error);
+/* Bytes of disk that the films will need which wait or are being made, about. */
+int64_t pf_videos_expected_bytes(pf_videos *videos);
 
-/* Stores the video and queues it.  The table takes over the caller's reference when it
- * succeeds; the caller takes one more with pf_videos_hold, if it needs it. */
+/* Stores the video, gives its folder the name that it keeps, and queues it.  The table
+ * takes over the caller's reference when it succeeds; the caller takes one more with
+ * pf_videos_hold, if it needs it. */
 pf_status pf_videos_add(pf_videos *videos, pf_video *video, pf_error *error);
 
 /* Whoever it belongs to. */
@@ -95,15 +111,17 @@ bool pf_videos_is_hopeless(const pf_video *video);
 double pf_videos_rest(int starts);
 /* It made progress: starts and failures are counted anew. */
 void pf_videos_note_progress(pf_videos *videos, pf_video *video);
-/* Stores what could not be stored before. */
-void pf_videos_save_again(pf_videos *videos);
-/* The end of a run: sets status and times, stores, and tells everybody.  `code` is ""
- * for a completed film. */
-void pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
-                      const char *message, int64_t bytes);
-/* The video goes back to the queue; its state is on disk.  This start does not count:
- * the server has survived it. */
-void pf_videos_put_back(pf_videos *videos, pf_video *video);
+/* Stores what could not be stored before; the failure when that goes on. */
+pf_status pf_videos_save_again(pf_videos *videos, pf_error *error);
+/* Writes job.json where it is missing, for `seconds` at most. */
+void pf_videos_describe(pf_videos *videos, double seconds);
+/* The end of a run: stores it, sets status and times, and tells everybody; when it
+ * cannot be stored nothing has happened.  `code` is "" for a completed film. */
+pf_status pf_videos_finish(pf_videos *videos, pf_video *video, const char *code,
+                           const char *message, int64_t bytes, pf_error *error);
+/* The video goes back to the queue, and rests for `seconds`; its state is on disk.  This
+ * start does not count: the server has survived it. */
+void pf_videos_put_back(pf_videos *videos, pf_video *video, double seconds);
 /* Stands the queue still, with a reason, or lets it go on ("" ). */
 void pf_videos_pause(pf_videos *videos, const char *reason);
 
@@ -121,6 +139,8 @@ void pf_videos_abandon(pf_videos *videos, pf_video *video);
 /* A video to cancel for that reason, or NULL; asks those who wait alone whether they
  * are still there. */
 pf_video *pf_videos_find_abandoned(pf_videos *videos);
+/* Its owner keeps it, or no longer. */
+pf_status pf_videos_star(pf_videos *videos, pf_video *video, bool starred, pf_error *error);
 /* Takes a video out of table and store; one that runs is stopped.  Its files are the
  * caller's to remove, unless it was running: then the worker does.  *running tells. */
 pf_status pf_videos_remove(pf_videos *videos, pf_video *video, bool *running,

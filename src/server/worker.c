@@ -29,8 +29,13 @@
 #include "server/server_parts.h"
 #include "server/stills.h"
 
-enum { SAVE_SHARE = 100, MAX_FAILURES = 3, COMMENT_BYTES = 4096 };
-static const double retry_seconds = 0.3;
+enum {
+    SAVE_SHARE = 100,
+    MAX_FAILURES = 3,
+    MAX_WAITS = 14,                     /* for memory: ten minutes in all */
+    COMMENT_BYTES = 4096
+};
+static const double retry_seconds = 0.3, store_seconds = 1.0, most_rest = 60.0;
 static const double denoising_share = 0.9;    /* its share of a film, about */
 
 /* Seconds between two of a kind of news: every reader costs time that the film would
@@ -238,15 +243,20 @@ static pf_status read_picture(run *r, const char *name, const char *member,
     return status;
 }
 
-/* Latents of an earlier run; damaged ones are as good as none. */
-static void find_state(run *r)
+/* Latents of an earlier run; damaged ones are as good as none, but not those of a disk
+ * that fails. */
+static pf_status find_state(run *r, pf_error *error)
 {
-    pf_error error = {0};
+    pf_error inner = {0};
     if (!pf_path_is_file(r->state_path))
-        return;
-    r->resumed = pf_state_read(r->state_path, &r->resume, &error) == PF_OK;
+        return PF_OK;
+    pf_status status = pf_state_read(r->state_path, &r->resume, &inner);
+    r->resumed = status == PF_OK;
+    if (status == PF_E_IO || status == PF_E_MEMORY)
+        return pf_fail(error, status, "%s", inner.message);
     if (!r->resumed)
-        pf_server_log(r->server, "%s begins anew: %s", r->video->id, error.message);
+        pf_server_log(r->server, "%s begins anew: %s", r->video->id, inner.message);
+    return PF_OK;
 }
 
 static pf_status make_request(run *r, pf_error *error)
@@ -295,6 +305,9 @@ static pf_status set_paths(run *r, pf_error *error)
     bool complete = r->folder && r->film_path && r->state_path;
     if (!complete)
         return pf_fail_memory(error, "paths", 1);
+    if (pf_films_are_away(&r->server->films))
+        return pf_fail(error, PF_E_IO, "another folder lies at %s, or none",
+                       r->server->films.videos_dir);
     if (mkdir(r->folder, 0700) != 0 && errno != EEXIST)
         return pf_fail_errno(error, errno, "cannot make the folder of the video");
     return PF_OK;
@@ -302,7 +315,7 @@ static pf_status set_paths(run *r, pf_error *error)
 
 static pf_status make_film(run *r, pf_error *error)
 {
-    find_state(r);
+    PF_TRY(find_state(r, error));
     PF_TRY(create_job(r, error));
     if (r->resumed)
         r->done = denoising_share * r->resume.step / r->resume.steps;
@@ -488,13 +501,39 @@ static bool is_deleted(run *r)
     return deleted;
 }
 
+/* Trouble of the disk stands the queue still. */
+static void stand_still(run *r, const pf_error *error)
+{
+    pf_server *server = r->server;
+    pf_server_stand_still(server,
+                          pf_films_explain(&server->films, server->store, error->status),
+                          error->message);
+}
+
+/* Tries until the store has it: no end is told that is not stored.  False when the server
+ * closes before; the next start goes on from the latents, or finds job.json. */
+static bool store_end(run *r, const char *code, const char *message)
+{
+    pf_server *server = r->server;
+    int64_t bytes = r->folder ? bytes_of_all(r) : 0;
+    pf_error error = {0};
+    while (pf_videos_finish(&server->videos, r->video, code, message, bytes, &error) !=
+           PF_OK) {
+        if (error.status != PF_E_MEMORY)
+            stand_still(r, &error);
+        if (pf_server_pause(server, store_seconds))
+            return false;
+    }
+    return true;
+}
+
 /* `error`: why it failed, for the log, or NULL. */
 static void finish(run *r, const char *code, const char *message, const pf_error *error)
 {
     pf_server *server = r->server;
     bool failed = code[0] != '\0';
-    pf_videos_finish(&server->videos, r->video, code, message,
-                     r->folder ? bytes_of_all(r) : 0);
+    if (!store_end(r, code, message))
+        return;
     pf_video_remove_state(server->output_dir, r->video->id);    /* it is not needed now */
     pf_server_poke(server);
     if (failed)
@@ -505,12 +544,33 @@ static void finish(run *r, const char *code, const char *message, const pf_error
                       pf_seconds() - r->began);
 }
 
-/* The film goes on when there is room, or the folder, again. */
-static void stand_still(run *r, const char *reason)
+/* Is it the disk's, and not the film's?  Then the film goes on when the disk does. */
+static bool is_of_the_disk(run *r)
 {
-    pf_server_log(r->server, "the queue stands still: %s: %s", reason, r->error.message);
-    pf_videos_pause(&r->server->videos, reason);
-    pf_videos_put_back(&r->server->videos, r->video);
+    pf_server *server = r->server;
+    return r->status == PF_E_NO_SPACE ||
+           (is_of_files(r->status) && pf_films_examine(&server->films, server->store));
+}
+
+/* 1, 2, 4 ... 60 s: others may give back memory, and other films go first. */
+static double memory_rest(int failures)
+{
+    return fmin(ldexp(1, failures - 1), most_rest);
+}
+
+/* It may succeed another time. */
+static bool try_again(run *r)
+{
+    pf_server *server = r->server;
+    int failures = r->video->failures;
+    bool waits = pf_server_film_is_too_large(&r->error);
+    if (!is_transient(r->status) || failures >= (waits ? MAX_WAITS : MAX_FAILURES))
+        return false;
+    pf_server_log(server, "%s is tried again: %s", r->video->id, r->error.message);
+    if (!waits)
+        pf_server_pause(server, retry_seconds);
+    pf_videos_put_back(&server->videos, r->video, waits ? memory_rest(failures) : 0);
+    return true;
 }
 
 static void conclude(run *r)
@@ -527,16 +587,11 @@ static void conclude(run *r)
     } else if (was_cancelled(r)) {
         finish(r, "cancelled", "cancelled on request", NULL);
     } else if (status == PF_E_CANCELLED) {
-        pf_videos_put_back(&server->videos, r->video);      /* the server stops */
-    } else if (status == PF_E_NO_SPACE) {
-        stand_still(r, pf_server_outward(error));
-    } else if (is_of_files(status) && pf_server_folder_is_gone(server)) {
-        stand_still(r, "the folder of the server's films cannot be reached");
-    } else if (is_transient(status) && r->video->failures < MAX_FAILURES) {
-        pf_server_log(server, "%s is tried again: %s", r->video->id, error->message);
-        pf_server_pause(server, retry_seconds);
-        pf_videos_put_back(&server->videos, r->video);
-    } else {
+        pf_videos_put_back(&server->videos, r->video, 0);   /* the server stops */
+    } else if (is_of_the_disk(r)) {
+        stand_still(r, error);
+        pf_videos_put_back(&server->videos, r->video, 0);
+    } else if (!try_again(r)) {
         char room[sizeof error->message];
         finish(r, code_of(status), pf_server_explain(server, error, room), error);
     }

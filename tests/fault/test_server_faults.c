@@ -290,7 +290,8 @@ static void open_table(table *t)
     char path[128];
     snprintf(path, sizeof path, "%s/phonofilm.db", folder);
     assert_int_equal(pf_store_open(path, &t->store, NULL), PF_OK);
-    assert_int_equal(pf_videos_open(&t->videos, t->store, 4, NULL), PF_OK);
+    assert_int_equal(pf_videos_open(&t->videos, t->store, folder,
+                                    (pf_queue_limits){4, 0, 0}, NULL), PF_OK);
 }
 
 static void close_table(table *t)
@@ -305,7 +306,20 @@ static void add_video(table *t)
     assert_non_null(video);
     assert_true(pf_videos_new_id(&t->videos, video->id));
     video->settings = json_object();
+    char name[PF_VIDEO_FRESH_BYTES], path[256];
+    pf_video_fresh_name(video->id, name);
+    snprintf(path, sizeof path, "%s/videos", folder);
+    mkdir(path, 0700);                  /* it may be there */
+    snprintf(path, sizeof path, "%s/videos/%s", folder, name);
+    assert_int_equal(mkdir(path, 0700), 0);
     assert_int_equal(pf_videos_add(&t->videos, video, NULL), PF_OK);
+}
+
+static void delete_video(table *t, int at)
+{
+    const char *id = t->videos.list[at]->id;
+    assert_int_equal(pf_store_delete(t->store, id, NULL), PF_OK);
+    pf_video_remove_files(folder, id);
 }
 
 /* One life of the server, which ends while the film is made, unless that is without
@@ -341,7 +355,7 @@ static void test_deaths(void **state)
     assert_int_equal(deaths, 20);
     assert_true(rests > 600 && rests < 720);
     open_table(&t);
-    assert_int_equal(pf_store_delete(t.store, t.videos.list[0]->id, NULL), PF_OK);
+    delete_video(&t, 0);
     close_table(&t);
 }
 
@@ -361,21 +375,21 @@ static void test_rests(void **state)
     add_video(&t);
     pf_video *resting = t.videos.list[0], *other = t.videos.list[1];
     assert_ptr_equal(pf_videos_take(&t.videos), other);
-    pf_videos_finish(&t.videos, other, "", "", 0);
+    assert_int_equal(pf_videos_finish(&t.videos, other, "", "", 0, NULL), PF_OK);
     pf_videos_release(&t.videos, other);
     for (int i = 0; i < 30; i++) {
         resting->rests_until = pf_seconds() + 0.01;
         assert_ptr_equal(pf_videos_take(&t.videos), resting);
         assert_int_equal(resting->starts, 13);
-        pf_videos_put_back(&t.videos, resting);
+        pf_videos_put_back(&t.videos, resting, 0);
         pf_videos_release(&t.videos, resting);
     }
-    pf_videos_save_again(&t.videos);
+    assert_int_equal(pf_videos_save_again(&t.videos, NULL), PF_OK);
     close_table(&t);
     open_table(&t);
     assert_int_equal(t.videos.list[0]->starts, 12);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(pf_store_delete(t.store, t.videos.list[i]->id, NULL), PF_OK);
+        delete_video(&t, i);
     close_table(&t);
 }
 

@@ -274,3 +274,16 @@ def server(model, tmp_path_factory):
     shared = Server(model, tmp_path_factory.mktemp("shared") / "films", "--rate", "0")
     yield shared
     assert shared.stop() == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of six megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder],
+                          capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("a small file system needs the right to mount one")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

@@ -97,15 +97,37 @@ def test_what_is_done_stays_done(start):
 
 
 def test_what_was_never_accepted_is_swept(start):
+    """A folder has another name until the store knows it."""
     server = start()
-    orphan = server.folder / "videos" / "video_0123456789abcdef"
-    other = server.folder / "videos" / "mine"
+    video = server.wait(server.create()["id"])
+    films = server.folder / "videos"
     server.stop()
-    for folder in (orphan, other):
-        folder.mkdir()
-        (folder / "first").write_bytes(b"x")
+    orphan = films / "video_0123456789abcdef.new"
+    orphan.mkdir()
+    (orphan / "first").write_bytes(b"x")
+    (films / video["id"]).rename(films / (video["id"] + ".new"))    # killed in between
     server.start()
-    assert not orphan.exists() and other.exists()
+    assert [folder.name for folder in films.iterdir()] == [video["id"]]
+    assert server.film(video["id"])
+
+
+def test_what_the_store_does_not_know_is_kept(start):
+    server = start()
+    films = server.folder / "videos"
+    server.stop()
+    for name in ("video_0123456789abcdef", "mine", "video_00", "video_01"):
+        (films / name).mkdir()
+    for name in ("video_0123456789abcdef", "mine", "video_01"):
+        (films / name / "first").write_bytes(b"x")
+    (films / "video_01" / "deleted").write_bytes(b"")       # the store has forgotten it
+    for _ in range(2):
+        server.start()
+        assert (films / "mine").exists() and (films / "video_0123456789abcdef/first").exists()
+        assert not (films / "video_00").exists() and not (films / "video_01").exists()
+        assert server.get("/ready").json["unknown_folders"] == {
+            "count": 1, "folders": ["video_0123456789abcdef"]}
+        assert "video_0123456789abcdef is unknown" in server.log.read_text()
+        assert server.stop() == 0
 
 
 def test_a_job_that_kills_the_server_is_given_up(start):
@@ -360,7 +382,8 @@ def test_a_store_of_the_first_version_is_taken_over(start):
     before = server.get("/v1/videos").json
     assert server.stop() == 0
     with contextlib.closing(sqlite3.connect(server.folder / "phonofilm.db")) as base:
-        base.executescript("ALTER TABLE videos DROP COLUMN fraction; PRAGMA user_version=1;")
+        base.executescript("ALTER TABLE videos DROP COLUMN fraction;"
+                           "ALTER TABLE videos DROP COLUMN starred; PRAGMA user_version=1;")
     for _ in range(2):
         server.start()
         assert server.get("/v1/videos").json == before

@@ -300,7 +300,7 @@ def test_file_names_of_clients_are_only_names(server):
     for name in ("../../../tmp/evil", "/etc/passwd", "a\\..\\b", "x" * 300):
         video = server.create({"input_reference": (name, png())})
         names = {p.name for p in (server.folder / "videos" / video["id"]).iterdir()}
-        assert names <= {"first", "film.mp4", "film.mp4.part", "thumbnail.webp",
+        assert names <= {"first", "job.json", "job.json.part", "film.mp4", "film.mp4.part", "thumbnail.webp",
                          "spritesheet.webp", "state.safetensors"}
 
 

@@ -75,7 +75,7 @@ def judge(document, method, path, reply):
 
 
 def test_failures_of_the_disk(start, document):
-    """A film's folder cannot be made, and a picture is gone that a remix needs."""
+    """The folder of the films is another one, and a picture is gone that a remix needs."""
     server = start()
     video = server.create({"input_reference": ("a.png", png())})
     server.wait(video["id"])
@@ -86,10 +86,10 @@ def test_failures_of_the_disk(start, document):
     assert reply.status == 404 and reply.error["code"] == "gone", reply.body
     judge(document, "POST", path, reply)
     videos.rename(server.folder / "aside")
-    videos.symlink_to("/proc")          # nobody makes a folder there
+    videos.symlink_to("/proc")          # the films are elsewhere
     for path in ("/v1/videos", "/v1/videos/sync"):
         reply = server.request("POST", path, QUICK)
-        assert reply.status == 500 and reply.error["code"] == "server_error", reply.body
+        assert reply.status == 503 and reply.error["code"] == "no_folder", reply.body
         judge(document, "POST", path, reply)
 
 
@@ -132,6 +132,9 @@ def test_answers_are_as_described(server, document):
     ask("GET", "/v1/videos?limit=1")
     ask("GET", "/v1/videos?limit=0")
     ask("POST", path + "/cancel")
+    ask("POST", path, {"starred": True})
+    ask("POST", path, {"starred": 1})
+    ask("POST", path, "x" * 70000)
     ask("POST", path + "/remix", {"prompt": "x"})
     ask("POST", path + "/remix", {})
     ask("POST", "/v1/videos/sync", QUICK)

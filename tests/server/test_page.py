@@ -174,6 +174,38 @@ def test_keyboard_alone(open_page):
     page.one(".card video", 40)
 
 
+def test_films_are_kept(open_page):
+    """How long is said, and a star keeps one: by mouse and by keyboard, and for good."""
+    page = open_page("--retention", "2d")
+    video = page.server.create()
+    page.one(".card video", 40)
+    assert page.one(".kept").text.startswith("Kept until ")
+    star = page.one("[data-do=star]")
+    assert star.text == "Keep" and star.get_attribute("aria-pressed") == "false"
+    star.click()
+    page.until(lambda: page.one(".kept").text == "Kept until you delete it", 15, "the star")
+    assert page.one("[data-do=star]").get_attribute("aria-pressed") == "true"
+    assert page.server.video(video["id"])["starred"] is True
+    page.server.restart(signal.SIGTERM)
+    page.browser.refresh()
+    page.until(lambda: page.one(".kept").text == "Kept until you delete it", 20, "the star")
+    star = page.one("[data-do=star]")
+    page.script("arguments[0].focus()", star)
+    ActionChains(page.browser).send_keys(Keys.ENTER).perform()
+    page.until(lambda: page.one("[data-do=star]").get_attribute("aria-pressed") == "false")
+    assert page.one(".kept").text != "Kept until you delete it"
+    assert page.script("return document.activeElement.dataset.do") == "star"
+    assert page.server.video(video["id"])["starred"] is False
+    assert page.complaints() == []
+
+
+def test_nothing_is_said_where_films_stay(open_page):
+    page = open_page()
+    page.server.create()
+    page.one(".card video", 40)
+    assert not page.all(".kept")
+
+
 def test_what_is_wrong_is_said(open_page):
     page = open_page()
     page.one("#make").click()

@@ -134,6 +134,22 @@ function facts(video) {
   return parts.map((part) => part.replaceAll(" ", "\u00a0")).join(" · ");
 }
 
+// How long the server keeps it; nothing where films stay for ever anyway.
+function keptText(video) {
+  if (video.starred) return "Kept until you delete it";
+  if (!video.expires_at) return "";
+  const when = new Date(video.expires_at * 1000);
+  return `Kept until ${when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })}`;
+}
+
+function showKept(entry) {
+  const { video, node } = entry;
+  const text = keptText(video);
+  node.querySelector(".kept").textContent = text;
+  node.querySelector(".kept").hidden = !text;
+  node.querySelector("[data-do=star]").setAttribute("aria-pressed", String(video.starred));
+}
+
 function showFilm(entry) {
   const film = entry.node.querySelector("video");
   const path = `v1/videos/${entry.video.id}/content`;
@@ -185,10 +201,11 @@ function update(video) {
     alert.textContent = video.error.message;
     node.querySelector(".state").textContent = cancelled ? "Cancelled" : "Failed";
   }
+  showKept(entry);
   if (!going) showStrip(entry, null);
   if (done && !entry.shownFilm) showFilm(entry);
-  for (const [name, wanted] of [["cancel", going], ["download", done], ["loop", done], ["again", !going],
-    ["copy", true], ["delete", !going]])
+  for (const [name, wanted] of [["cancel", going], ["download", done], ["star", done],
+    ["loop", done], ["again", !going], ["copy", true], ["delete", !going]])
     node.querySelector(`[data-do=${name}]`).hidden = !wanted;
   if (before && before.status !== video.status) announce(video);
   return isNew ? entry : null;
@@ -339,6 +356,8 @@ async function act(entry, what, button) {
     await request(`v1/videos/${video.id}/cancel`, { method: "POST" }).catch(() => null);
     button.disabled = false;
     refresh();
+  } else if (what === "star") {
+    star(entry, button);
   } else if (what === "again") {
     again(video, button);
   } else if (what === "copy") {
@@ -350,6 +369,22 @@ async function act(entry, what, button) {
   } else if (what === "delete") {
     deleteLater(entry);
   }
+}
+
+async function star(entry, button) {
+  button.disabled = true;
+  try {
+    update(await request(`/v1/videos/${entry.video.id}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ starred: !entry.video.starred }),
+    }));
+    say(keptText(entry.video) || "The film is no longer kept");
+  } catch (error) {
+    toast(error instanceof Refusal ? error.message : "The server cannot be reached.");
+  }
+  button.disabled = false;
+  button.focus();
 }
 
 async function again(video, button) {
