@@ -3,8 +3,13 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Bytes of a message before it is shortened: a path, and what is said about it. */
+enum { MAX_RAW = 5120 };
+
 
 static const char *const status_text[] = {
 #define PF_STATUS_TEXT(symbol, text, http) text,
@@ -32,22 +37,87 @@ int pf_status_http(pf_status status)
     return status_http[status];
 }
 
-/* A message may quote somebody's file: it stays one line, and harmless to terminals. */
-static void keep_printable(char *message)
+/* --- escaping --------------------------------------------------------------------- */
+
+/* Bytes of the character at `at`: 1 to 4, or 0 when it is no UTF-8 that may be shown. */
+static size_t character_bytes(const unsigned char *at)
 {
-    for (; *message; message++)
-        if ((unsigned char)*message < 0x20 || *message == 0x7f)
-            *message = '?';
+    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (at[0] < 0x80)
+        return at[0] >= 0x20 && at[0] != 0x7F;
+    size_t bytes = at[0] >= 0xF0 ? 4 : at[0] >= 0xE0 ? 3 : 2;
+    unsigned code = at[0] & (0xFFu >> (bytes + 1));
+    if (at[0] < 0xC2 || at[0] > 0xF4)
+        return 0;
+    for (size_t i = 1; i < bytes; i++) {
+        if ((at[i] & 0xC0) != 0x80)
+            return 0;
+        code = code << 6 | (at[i] & 0x3Fu);
+    }
+    bool is_control = code < 0xA0, is_surrogate = code >= 0xD800 && code <= 0xDFFF;
+    return code >= least[bytes] && code <= 0x10FFFF && !is_control && !is_surrogate ? bytes
+                                                                                    : 0;
 }
+
+char *pf_escape(const char *text, char *out, size_t bytes)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    size_t used = 0;
+    out[0] = '\0';
+    while (*at) {
+        char piece[8];
+        size_t length = character_bytes(at);
+        if (length > 0)
+            snprintf(piece, sizeof piece, "%.*s", (int)length, (const char *)at);
+        else if (*at == '\n' || *at == '\t' || *at == '\r')
+            snprintf(piece, sizeof piece, "\\%c", *at == '\n' ? 'n' : *at == '\t' ? 't' : 'r');
+        else
+            snprintf(piece, sizeof piece, "\\x%02X", *at);
+        size_t more = strlen(piece);
+        if (used + more >= bytes)
+            break;
+        memcpy(out + used, piece, more + 1);
+        used += more;
+        at += length > 0 ? length : 1;
+    }
+    return out;
+}
+
+static bool is_inside(const char *at)
+{
+    return ((unsigned char)*at & 0xC0) == 0x80;
+}
+
+/* Escapes `raw`, and cuts the middle of what is still too long: its end is the reason. */
+static void set_message(pf_error *error, const char *raw)
+{
+    enum { ROOM = sizeof error->message, HALF = ROOM / 2 - 4 };
+    char safe[MAX_RAW + MAX_RAW / 2];
+    size_t length = strlen(pf_escape(raw, safe, sizeof safe));
+    if (length < ROOM) {
+        memcpy(error->message, safe, length + 1);
+        return;
+    }
+    int head = HALF;
+    const char *tail = safe + length - HALF;
+    while (head > 0 && is_inside(safe + head))
+        head--;
+    while (is_inside(tail))
+        tail++;
+    snprintf(error->message, ROOM, "%.*s ... %s", head, safe, tail);
+}
+
+/* --- filling ---------------------------------------------------------------------- */
 
 pf_status pf_fail(pf_error *error, pf_status status, const char *format, ...)
 {
     if (error) {
+        char raw[MAX_RAW];
         va_list args;
         va_start(args, format);
-        vsnprintf(error->message, sizeof error->message, format, args);
+        vsnprintf(raw, sizeof raw, format, args);
         va_end(args);
-        keep_printable(error->message);
+        set_message(error, raw);
         error->status = status;
     }
     return status;
@@ -61,6 +131,8 @@ static pf_status status_of_errno(int error_number)
     case EDQUOT: return PF_E_NO_SPACE;
     case ENOENT:
     case ENOTDIR: return PF_E_NOT_FOUND;
+    case ENAMETOOLONG:
+    case ELOOP: return PF_E_ARGUMENT;
     default: return PF_E_IO;
     }
 }
@@ -70,15 +142,15 @@ pf_status pf_fail_errno(pf_error *error, int error_number,
 {
     pf_status status = status_of_errno(error_number);
     if (error) {
-        char what[400];
+        char what[MAX_RAW], raw[MAX_RAW + 96];
         char buffer[96];
         va_list args;
         va_start(args, format);
         vsnprintf(what, sizeof what, format, args);
         va_end(args);
         const char *text = strerror_r(error_number, buffer, sizeof buffer);
-        snprintf(error->message, sizeof error->message, "%s: %s", what, text);
-        keep_printable(error->message);
+        snprintf(raw, sizeof raw, "%s: %s", what, text);
+        set_message(error, raw);
         error->status = status;
     }
     return status;

@@ -2,19 +2,28 @@
 #ifndef PF_BASE_ERROR_H
 #define PF_BASE_ERROR_H
 
+#include <stddef.h>
+
 #include "phonofilm_status.h"
 
-/* Writes the message to `error` (may be NULL) and returns `status`. */
+/* Writes the message to `error` (may be NULL) and returns `status`.  The message is
+ * escaped; one that is too long loses its middle, as it ends with the reason. */
 pf_status pf_fail(pf_error *error, pf_status status, const char *format, ...)
     PF_PRINTF(3, 4);
 
 /* The same with the text of `errno`; ENOMEM and ENOSPC choose their status,
- * ENOENT becomes PF_E_NOT_FOUND, anything else PF_E_IO. */
+ * ENOENT and ENOTDIR become PF_E_NOT_FOUND, ENAMETOOLONG and ELOOP PF_E_ARGUMENT,
+ * anything else PF_E_IO. */
 pf_status pf_fail_errno(pf_error *error, int error_number,
                         const char *format, ...) PF_PRINTF(3, 4);
 
 /* PF_E_MEMORY: "out of memory: WHAT (N bytes)". */
 pf_status pf_fail_memory(pf_error *error, const char *what, unsigned long long bytes);
+
+/* Makes a text of anybody's harmless to terminals and logs: one line of UTF-8, with \n, \t,
+ * \r and \xHH for control characters and for bytes that are no UTF-8.  Ends between
+ * characters when `out` is too small.  Gives `out`. */
+char *pf_escape(const char *text, char *out, size_t bytes);
 
 /* Returns from the calling function when the expression fails. */
 #define PF_TRY(expression)                      \

@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/guard.h"
 #include "base/memory.h"
+#include "base/part_file.h"
 
 /* Caches and stores of models are full of links; one without its target is missing. */
 static pf_status fail_opening(const char *path, int reason, pf_error *error)
@@ -203,57 +204,18 @@ pf_status pf_read_file(const char *path, size_t max_bytes, char **out,
     return PF_OK;
 }
 
-static pf_status write_all(int fd, const char *path, const char *data,
-                           size_t bytes, pf_error *error)
-{
-    size_t done = 0;
-    while (done < bytes) {
-        ssize_t put = pf_fault_hit(PF_FAULT_WRITE)
-                          ? (errno = ENOSPC, -1)
-                          : write(fd, data + done, bytes - done);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return pf_fail_errno(error, errno, "cannot write %s", path);
-        done += (size_t)put;
-    }
-    if (fsync(fd) != 0 && errno != EINVAL)
-        return pf_fail_errno(error, errno, "cannot write %s", path);
-    return PF_OK;
-}
-
 pf_status pf_write_file(const char *path, const void *data, size_t bytes,
                         pf_error *error)
 {
-    PF_TRY(pf_path_check_target(path, error));
-    char *part = pf_format("%s.part", path);
-    if (!part)
-        return pf_fail_memory(error, path, strlen(path));
-    pf_status status;
-    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        status = pf_fail_errno(error, errno, "cannot write %s", path);
-        pf_free(part);
-        return status;
-    }
-    status = write_all(fd, path, data, bytes, error);
-    if (close(fd) != 0 && status == PF_OK)
-        status = pf_fail_errno(error, errno, "cannot write %s", path);
-    if (status == PF_OK && rename(part, path) != 0)
-        status = pf_fail_errno(error, errno, "cannot write %s", path);
-    if (status != PF_OK)
-        unlink(part);
-    pf_free(part);
+    pf_part_file file;
+    PF_TRY(pf_part_open(path, &file, error));
+    pf_status status = pf_part_write(&file, data, bytes, error);
+    if (status == PF_OK)
+        status = pf_part_finish(&file, error);
+    if (status == PF_OK)
+        status = pf_part_publish(&file, error);
+    pf_part_discard(&file);
     return status;
-}
-
-pf_status pf_path_check_target(const char *path, pf_error *error)
-{
-    struct stat info;
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
-        return pf_fail(error, PF_E_IO,
-                       "cannot write %s: it is there and no regular file", path);
-    return PF_OK;
 }
 
 bool pf_path_exists(const char *path)

@@ -42,13 +42,10 @@ void pf_map_forget(const pf_map *map);
 pf_status pf_read_file(const char *path, size_t max_bytes, char **out,
                        size_t *out_bytes, pf_error *error);
 
-/* Writes to PATH.part in the same folder, syncs and renames: afterwards PATH has
- * the whole content or is untouched. */
+/* A pf_part_file from beginning to end: afterwards PATH has the whole content or is
+ * untouched. */
 pf_status pf_write_file(const char *path, const void *data, size_t bytes,
                         pf_error *error);
-
-/* Refuses a path that exists and is no regular file: it would be replaced. */
-pf_status pf_path_check_target(const char *path, pf_error *error);
 
 /* Also a link that leads nowhere. */
 bool pf_path_exists(const char *path);

@@ -84,6 +84,18 @@ bool pf_film_frame_number(const char *path, const char *name, int64_t *number)
            strcmp(name, printed) == 0;
 }
 
+/* The path of a frame in fresh memory; NULL after a message. */
+static char *frame_path(const pf_film_options *options, int64_t number, pf_error *error)
+{
+    size_t bytes = (size_t)print_path(options->path, number, NULL, 0) + 1;
+    char *path = pf_alloc(bytes);
+    if (path)
+        print_path(options->path, number, path, bytes);
+    else
+        pf_fail_memory(error, options->path, bytes);
+    return path;
+}
+
 /* --- frames ---------------------------------------------------------------------- */
 
 static pf_status grow(png_film *film, pf_error *error)
@@ -107,11 +119,9 @@ static pf_status write_frame(void *self, const uint8_t *rgb, pf_error *error)
     pf_png png = {rgb, options->width, options->height, options->tags,
                   film->count == 0 ? options->tag_count : 0};
     PF_TRY(grow(film, error));
-    size_t bytes = (size_t)print_path(options->path, film->count + 1, NULL, 0) + 1;
-    char *path = pf_alloc(bytes);
+    char *path = frame_path(options, film->count + 1, error);
     if (!path)
-        return pf_fail_memory(error, options->path, bytes);
-    print_path(options->path, film->count + 1, path, bytes);
+        return PF_E_MEMORY;
     pf_status status = pf_png_write(path, &png, &film->files[film->count], error);
     pf_free(path);
     if (status == PF_OK)
@@ -132,6 +142,15 @@ static void destroy(void *self)
     pf_free(film);
 }
 
+/* The last frame's name is the longest. */
+static pf_status check_last_name(const pf_film_options *options, pf_error *error)
+{
+    char *path = frame_path(options, options->frames > 0 ? options->frames : 1, error);
+    pf_status status = path ? pf_place_check(path, error) : PF_E_MEMORY;
+    pf_free(path);
+    return status;
+}
+
 static pf_status open_png(const pf_film_options *options, void **self, pf_error *error)
 {
     png_film *film = pf_calloc(1, sizeof *film);
@@ -139,14 +158,12 @@ static pf_status open_png(const pf_film_options *options, void **self, pf_error 
     if (!film)
         return pf_fail_memory(error, options->path, sizeof *film);
     film->options = options;
-    /* A folder that cannot be written to is known now, not after the first frame. */
-    pf_part_file probe;
-    pf_status status = pf_part_open(options->path, &probe, error);
+    /* Names that cannot be written are known now, not after the first frame. */
+    pf_status status = check_last_name(options, error);
     if (status != PF_OK) {
         destroy(film);
         return status;
     }
-    pf_part_discard(&probe);
     *self = film;
     return PF_OK;
 }

@@ -54,19 +54,18 @@ pf_status pf_sheet_open(const pf_film_options *options, pf_sheet **out,
     if (!sheet)
         return pf_fail_memory(error, "contact sheet", sizeof *sheet);
     sheet->options = options;
+    sheet->file.fd = sheet->file.target = -1;
     lay_out(sheet);
     int64_t pixels = (int64_t)sheet->width * sheet->height;
     sheet->rgb = pf_alloc((size_t)(3 * pixels));
-    /* Opened now, so that a bad name is known before the film is made. */
-    pf_status status = sheet->rgb ? pf_part_open(options->contact_sheet, &sheet->file,
-                                                 error)
+    /* Looked at now, so that a bad name is known before the film is made. */
+    pf_status status = sheet->rgb ? pf_place_check(options->contact_sheet, error)
                                   : pf_fail_memory(error, "contact sheet",
                                                    (unsigned long long)(3 * pixels));
     if (status != PF_OK) {
         pf_sheet_destroy(sheet);
         return status;
     }
-    pf_part_discard(&sheet->file);
     for (int64_t i = 0; i < pixels; i++)
         memcpy(sheet->rgb + 3 * i, background, 3);
     *out = sheet;

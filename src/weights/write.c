@@ -1,13 +1,9 @@
 /* Writing safetensors.  See weights.h; docs/model/file-formats.md#safetensors. */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/fault.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/part_file.h"
 #include "weights/weights.h"
 
 static json_t *describe_tensor(const pf_tensor *tensor, int64_t begin)
@@ -51,50 +47,19 @@ static char *make_header(const pf_named_tensor *tensors, int count,
     return text;
 }
 
-static bool put(FILE *file, const void *data, size_t bytes)
-{
-    if (pf_fault_hit(PF_FAULT_WRITE)) {
-        errno = ENOSPC;
-        return false;
-    }
-    return bytes == 0 || fwrite(data, 1, bytes, file) == bytes;
-}
-
-static bool write_all(FILE *file, const char *header, size_t header_bytes,
-                      const pf_named_tensor *tensors, int count)
+static pf_status write_all(pf_part_file *file, const char *header, size_t header_bytes,
+                           const pf_named_tensor *tensors, int count, pf_error *error)
 {
     unsigned char length[8];
     for (int i = 0; i < 8; i++)
         length[i] = (unsigned char)((uint64_t)header_bytes >> (8 * i));
-    bool ok = put(file, length, sizeof length) && put(file, header, header_bytes);
-    for (int i = 0; ok && i < count; i++)
-        ok = put(file, tensors[i].tensor.data,
-                 (size_t)pf_tensor_bytes(&tensors[i].tensor));
-    return ok && fflush(file) == 0 && fsync(fileno(file)) == 0;
-}
-
-static pf_status write_file(const char *path, const char *part, const char *header,
-                            size_t header_bytes, const pf_named_tensor *tensors,
-                            int count, pf_error *error)
-{
-    FILE *file = fopen(part, "wb");
-    if (!file)
-        return pf_fail_errno(error, errno, "cannot write %s", path);
-    errno = 0;
-    bool ok = write_all(file, header, header_bytes, tensors, count);
-    int reason = errno;
-    if (fclose(file) != 0 && ok) {
-        ok = false;
-        reason = errno;
-    }
-    if (ok && rename(part, path) != 0) {
-        ok = false;
-        reason = errno;
-    }
-    if (ok)
-        return PF_OK;
-    unlink(part);
-    return pf_fail_errno(error, reason ? reason : EIO, "cannot write %s", path);
+    PF_TRY(pf_part_write(file, length, sizeof length, error));
+    PF_TRY(pf_part_write(file, header, header_bytes, error));
+    for (int i = 0; i < count; i++)
+        PF_TRY(pf_part_write(file, tensors[i].tensor.data,
+                             (size_t)pf_tensor_bytes(&tensors[i].tensor), error));
+    PF_TRY(pf_part_finish(file, error));
+    return pf_part_publish(file, error);
 }
 
 pf_status pf_safetensors_write(const char *path, const pf_named_tensor *tensors,
@@ -102,15 +67,15 @@ pf_status pf_safetensors_write(const char *path, const pf_named_tensor *tensors,
                                pf_error *error)
 {
     size_t header_bytes = 0;
-    PF_TRY(pf_path_check_target(path, error));
+    pf_part_file file;
     char *header = make_header(tensors, count, metadata, &header_bytes);
-    char *part = pf_format("%s.part", path);
-    pf_status status;
-    if (!header || !part)
-        status = pf_fail_memory(error, path, header_bytes);
-    else
-        status = write_file(path, part, header, header_bytes, tensors, count, error);
+    if (!header)
+        return pf_fail_memory(error, path, header_bytes);
+    pf_status status = pf_part_open(path, &file, error);
+    if (status == PF_OK) {
+        status = write_all(&file, header, header_bytes, tensors, count, error);
+        pf_part_discard(&file);
+    }
     pf_free(header);
-    pf_free(part);
     return status;
 }

@@ -54,8 +54,46 @@ static void test_long_messages_are_cut(void **state)
     (void)state;
     memset(text, 'a', sizeof text);
     text[sizeof text - 1] = '\0';
-    pf_fail(&error, PF_E_INPUT, "%s", text);
-    assert_int_equal(strlen(error.message), sizeof error.message - 1);
+    pf_fail(&error, PF_E_INPUT, "cannot read %s: the reason", text);
+    assert_in_range(strlen(error.message), 400, sizeof error.message - 1);
+    assert_memory_equal(error.message, "cannot read aaa", 15);
+    assert_non_null(strstr(error.message, "a ... a"));
+    assert_non_null(strstr(error.message, "aaa: the reason"));
+    for (size_t i = 0; i + 2 < sizeof text; i += 2)     /* no half characters */
+        memcpy(text + i, "\u00e9", 2);
+    text[sizeof text - 2] = '\0';
+    for (int shift = 0; shift < 2; shift++) {
+        char twice[512];
+        pf_fail_errno(&error, EACCES, "%s%s", shift ? "x" : "", text);
+        assert_string_equal(pf_escape(error.message, twice, sizeof twice), error.message);
+        assert_non_null(strstr(error.message, "Permission denied"));
+    }
+}
+
+static void test_messages_are_harmless(void **state)
+{
+    static const struct {
+        const char *text, *wanted;
+    } cases[] = {
+        {"", ""}, {"plain \\ 'x' \"y\" %s", "plain \\ 'x' \"y\" %s"},
+        {"a\nb\tc\rd", "a\\nb\\tc\\rd"}, {"\033[31m\a\177", "\\x1B[31m\\x07\\x7F"},
+        {"\u98a8\u00e4\U0001F3AC", "\u98a8\u00e4\U0001F3AC"},
+        {"\xC2\x9B" "1m", "\\xC2\\x9B" "1m"},         /* a control character of Latin-1 */
+        {"\xFF\xC3x\xC3", "\\xFF\\xC3x\\xC3"}, {"\xC0\xAF", "\\xC0\\xAF"},
+        {"\xED\xA0\x80", "\\xED\\xA0\\x80"}, {"\xE9\xA2", "\\xE9\\xA2"},
+        {"\xF4\x90\x80\x80", "\\xF4\\x90\\x80\\x80"},
+    };
+    char text[64];
+    pf_error error = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_string_equal(pf_escape(cases[i].text, text, sizeof text), cases[i].wanted);
+        pf_fail(&error, PF_E_INPUT, "%s", cases[i].text);
+        assert_string_equal(error.message, cases[i].wanted);
+    }
+    assert_string_equal(pf_escape("ab\u98a8", text, 5), "ab");
+    assert_string_equal(pf_escape("ab\n", text, 4), "ab");
+    assert_string_equal(pf_escape("ab\n", text, 1), "");
 }
 
 /* --- memory ----------------------------------------------------------------- */
@@ -385,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_every_status_has_text_and_http),
         cmocka_unit_test(test_errno_chooses_the_status),
         cmocka_unit_test(test_long_messages_are_cut),
+        cmocka_unit_test(test_messages_are_harmless),
         cmocka_unit_test(test_memory_is_aligned_and_zeroed),
         cmocka_unit_test(test_realloc_keeps_content),
         cmocka_unit_test(test_faults_hit_the_nth),
