@@ -219,8 +219,13 @@ static pf_status run_stage(pf_job *job, const pf_stage *stage, pf_error *error)
     pf_job_progress(job, 0, 0);
     pf_status status = run_in(job, stage, &ops);
     pf_ops_release(&ops);
+    if (status == PF_OK)
+        return pf_job_check_files(job, error);
     /* Whatever went wrong, went wrong because of that. */
-    pf_status files = status == PF_E_CANCELLED ? PF_OK : pf_job_check_files(job, error);
+    pf_status files = status == PF_E_CANCELLED
+                          ? PF_OK
+                          : pf_residency_check(job->engine, stage->components(job), false,
+                                               error);
     return files != PF_OK ? files : status;
 }
 

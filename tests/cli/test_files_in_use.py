@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, PROGRAM
+from conftest import BUILD, PROGRAM, ROOT
 
 FLAGS = ["--prompt", "A ball.", "--t2va", "--height", "32", "--width", "48", "--num-frames", "9"]
 
@@ -103,3 +103,31 @@ def test_latents_that_are_cut(run, film_during, tmp_path):
     latents.write_bytes(b"<html><title>Sign in</title>")
     result = run("generate", "--from-latents", latents, "-o", tmp_path / "x.mp4")
     assert result.code == 2 and "web page" in result.err
+
+
+@pytest.fixture
+def failing_disk(tmp_path):
+    """The model in the box on a disk of its own, and a call after which nothing more can be
+    read from it."""
+    image, place = tmp_path / "disk", tmp_path / "mounted"
+    place.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(48 << 20)
+    try:
+        for command in (["mkfs.ext4", "-q", image], ["mount", "-o", "loop", image, place]):
+            subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a file needs root and loop devices")
+    shutil.copytree(ROOT / "models" / "nano", place / "model")
+    for command in (["umount", place], ["mount", "-o", "loop,ro", image, place]):
+        subprocess.run(command, check=True)     # what was written is in no cache now
+    yield place / "model", lambda process: os.truncate(image, 1 << 20)
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_disk_that_fails(film_during, failing_disk):
+    model, fail = failing_disk
+    code, err, left, _ = film_during(fail, 40, "--model-path", model)
+    assert code == 1 and left == [], (code, err, left)
+    assert len(err.strip().split("\n")) == 1 and str(model) in err
+    assert "could not be read while it was in use" in err, err
