@@ -79,23 +79,51 @@ pf_status pf_shards_from_index(const json_t *map, const char *index_path, pf_sha
     return PF_OK;
 }
 
-pf_status pf_shards_missing(const char *folder, const char *name, pf_error *error)
+/* FOLDER/NAME of a download that goes on, or was given up, whose name begins so (pf_free);
+ * NULL: there is none. */
+static char *find_unfinished(const char *folder, const char *begin)
 {
     DIR *directory = opendir(folder);
     struct dirent *found = NULL;
     while (directory && (found = readdir(directory)))
-        if (strncmp(found->d_name, name, strlen(name)) == 0 &&
+        if (strncmp(found->d_name, begin, strlen(begin)) == 0 &&
             pf_kind_is_unfinished_name(found->d_name))
             break;
-    if (found)
+    char *path = found ? pf_path_join(folder, found->d_name) : NULL;
+    if (directory)
+        closedir(directory);
+    return path;
+}
+
+/* The same where the hub's own program keeps them: below the model's folder, or beside the
+ * snapshots of its cache. */
+static char *find_unfinished_of_hub(const char *folder)
+{
+    const char *slash = strrchr(folder, '/');
+    char *download = pf_format("%s/../.cache/huggingface/download/%s", folder,
+                               slash ? slash + 1 : folder);
+    char *blobs = pf_path_join(folder, "../../../blobs");
+    char *path = download ? find_unfinished(download, "") : NULL;
+    if (!path && blobs)
+        path = find_unfinished(blobs, "");
+    pf_free(download);
+    pf_free(blobs);
+    return path;
+}
+
+pf_status pf_shards_missing(const char *folder, const char *name, pf_error *error)
+{
+    char *path = find_unfinished(folder, name);
+    if (!path)
+        path = find_unfinished_of_hub(folder);
+    if (path)
         pf_fail(error, PF_E_NOT_FOUND,
-                "%s/%s, which the index names, is not there, but %s is: its download is "
-                "not finished", folder, name, found->d_name);
+                "%s/%s, which the index names, is not there: a download is not finished, %s",
+                folder, name, path);
     else
         pf_fail(error, PF_E_NOT_FOUND,
                 "%s/%s, which the index names, is not there: download it", folder, name);
-    if (directory)
-        closedir(directory);
+    pf_free(path);
     return PF_E_NOT_FOUND;
 }
 
@@ -145,8 +173,11 @@ static pf_status explain(const char *folder, DIR *directory, pf_error *error)
                            "%s holds no .safetensors file, but %s, %s", folder,
                            found->d_name, kind);
     }
-    return pf_fail(error, PF_E_NOT_FOUND,
-                   "%s holds no .safetensors file: download its weights", folder);
+    char *path = find_unfinished_of_hub(folder);
+    pf_fail(error, PF_E_NOT_FOUND, "%s holds no .safetensors file: %s%s", folder,
+            path ? "a download is not finished, " : "download its weights", path ? path : "");
+    pf_free(path);
+    return PF_E_NOT_FOUND;
 }
 
 /* Of NAME-00001-of-00007.safetensors there must be seven. */

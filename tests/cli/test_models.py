@@ -356,6 +356,27 @@ def test_shards_that_are_not_there(refused, model_copy):
     refused(VIDEO, f"{count - 1} of the {count} shards")
 
 
+@pytest.mark.parametrize("place", [f".cache/huggingface/download/{VIDEO}", "../../blobs"])
+def test_downloads_by_the_hub_that_go_on(run, model_copy, tmp_path, place):
+    """Its program keeps them below the model's folder, or beside the snapshots of its cache."""
+    cached = tmp_path / "models--OpenMOSS--MOVA" / "snapshots" / "0123abc"
+    cached.parent.mkdir(parents=True)
+    model_copy.rename(cached)
+    part = cached / place / "4d7a21.0a1b.incomplete"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half")
+    shard = sorted((cached / VIDEO).glob("*-of-*.safetensors"))[2]
+    shard.unlink()
+    result = run("info", cached)
+    assert result.code == 2 and shard.name in result.err and part.name in result.err
+    assert "not finished" in result.err
+    for path in (cached / VIDEO).glob("*safetensors*"):
+        path.unlink()
+    result = run("info", cached)
+    assert result.code == 2 and "holds no .safetensors file" in result.err, result.err
+    assert part.name in result.err and "not finished" in result.err, result.err
+
+
 def test_links_that_lead_nowhere(refused, model_copy):
     """As in a cache of the hub whose blobs were removed."""
     for name in ("scheduler/scheduler_config.json", f"{AUDIO}/{SINGLE}", f"{LOW}/config.json"):
