@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 from picture_files import (LINEAR, P3, chunk, decode, difference, encoded, exif, give_profile,
-                           profile, with_segments)
-from test_page import browser  # noqa: F401
+                           profile, with_chunks, with_segments)
+from test_page import By, Page, browser  # noqa: F401
 from tiny_model import BUILD
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
@@ -76,7 +76,7 @@ Promise.all(sources.map(async (source) => {
 
 def variants():
     """NAME: (kind of file, bytes): all orientations, and colours of three profiles.  EXIF in
-    WebP, which Pillow and macOS follow, Chromium does not."""
+    WebP, which Pillow and macOS follow, Chromium does not: the page does (below)."""
     image = Image.new("RGB", (40, 24))
     image.putdata([(6 * x, 9 * y, 255 - 6 * x) for y in range(24) for x in range(40)])
     files = {"jpeg": (encoded(image, "JPEG", quality=95, subsampling=0),),
@@ -110,3 +110,33 @@ def test_pictures_are_shown_as_they_are_read(page, tmp_path):
         here = decode(tmp_path / "picture")
         assert here[:2] == (width, height), name
         assert difference(here[2], pixels) <= 6, name
+
+
+SEE = """
+const image = document.getElementById("picture-shown");
+if (!image.src || !image.complete || !image.naturalWidth) return null;
+const canvas = document.createElement("canvas");
+canvas.width = image.naturalWidth;
+canvas.height = image.naturalHeight;
+const context = canvas.getContext("2d");
+context.drawImage(image, 0, 0);
+const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
+return [canvas.width, canvas.height, Array.from(data).filter((_, i) => i % 4 < 3)];
+"""
+
+
+def test_the_page_shows_what_the_film_begins_with(browser, start, tmp_path):  # noqa: F811
+    """WebP of every orientation, of both byte orders, and with garbage."""
+    page = Page(browser, start())
+    image = Image.new("RGB", (40, 24))
+    image.putdata([(6 * x, 9 * y, 255 - 6 * x) for y in range(24) for x in range(40)])
+    webp = encoded(image, "WEBP", lossless=True)
+    blocks = [exif(value, big=value % 2 == 0, prefix=b"Exif\0\0" if value > 4 else b"")
+              for value in range(1, 9)] + [b"", b"Exif\0\0MM\0*\xff\xff\xff\xff", exif(9)]
+    for number, block in enumerate(blocks):
+        path = tmp_path / f"{number}.webp"
+        path.write_bytes(with_chunks(webp, (b"EXIF", block), width=40, height=24))
+        browser.find_element(By.ID, "picture").send_keys(str(path))
+        here = decode(path)
+        page.until(lambda: (page.script(SEE) or [0])[:2] == [*here[:2]], what=path.name)
+        page.until(lambda: difference(here[2], page.script(SEE)[2]) <= 1, what=path.name)

@@ -527,6 +527,61 @@ function showOutputs() {
   $("guidance-shown").textContent = $("guidance").value;
 }
 
+// Where the EXIF block of a WebP lies in its bytes, and the orientation that it says.
+function findExif(bytes) {
+  const view = new DataView(bytes.buffer);
+  const name = (at) => String.fromCharCode(...bytes.subarray(at, at + 4));
+  if (bytes.length < 12 || name(0) !== "RIFF" || name(8) !== "WEBP") return null;
+  for (let at = 12; at + 8 <= bytes.length; ) {
+    const size = view.getUint32(at + 4, true);
+    if (name(at) === "EXIF") return { at, orientation: readOrientation(bytes.subarray(at + 8, at + 8 + size)) };
+    at += 8 + size + (size & 1);
+  }
+  return null;
+}
+
+function readOrientation(block) {
+  const start = block[0] === 0x45 ? 6 : 0;              // "Exif", 0, 0
+  const view = new DataView(block.buffer, block.byteOffset + start, Math.max(0, block.length - start));
+  try {
+    const little = view.getUint16(0) === 0x4949;
+    const at = view.getUint32(4, little);
+    for (let i = 0; i < view.getUint16(at, little); i++) {
+      const entry = at + 2 + 12 * i;
+      if (view.getUint16(entry, little) === 0x0112) return view.getUint16(entry + 8, little);
+    }
+  } catch {
+    // It ends early: upright.
+  }
+  return 1;
+}
+
+// Browsers turn pictures as their EXIF block says, but not a WebP, which the server turns,
+// too: it is drawn upright here.
+async function upright(file) {
+  if (!(file.type === "image/webp" || file.name?.toLowerCase().endsWith(".webp"))) return file;
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const exif = findExif(bytes);
+  if (!exif || !(exif.orientation >= 2 && exif.orientation <= 8)) return file;
+  bytes.set([0x78, 0x78, 0x78, 0x78], exif.at);         // no browser turns it once more
+  const image = await createImageBitmap(new Blob([bytes], { type: "image/webp" }));
+  const { width: w, height: h } = image;
+  const turn = [[-1, 0, 0, 1, w, 0], [-1, 0, 0, -1, w, h], [1, 0, 0, -1, 0, h], [0, 1, 1, 0, 0, 0],
+    [0, 1, -1, 0, h, 0], [0, -1, -1, 0, h, w], [0, -1, 1, 0, 0, w]][exif.orientation - 2];
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = exif.orientation > 4 ? [h, w] : [w, h];
+  const context = canvas.getContext("2d");
+  context.setTransform(...turn);
+  context.drawImage(image, 0, 0);
+  return new Promise((resolve) => canvas.toBlob((blob) => resolve(blob || file)));
+}
+
+async function showPicture(file) {
+  const seen = await upright(file).catch(() => file);
+  if (file !== picture) return;                         // another one was chosen meanwhile
+  $("picture-shown").src = URL.createObjectURL(seen);
+}
+
 function setPicture(file) {
   const shown = $("picture-shown");
   if (shown.src) URL.revokeObjectURL(shown.src);
@@ -536,7 +591,7 @@ function setPicture(file) {
       `${(model.max_upload_bytes / 1048576).toFixed(0)} MB.`);
     picture = null;
   }
-  if (picture) shown.src = URL.createObjectURL(picture);
+  if (picture) showPicture(picture);
   else shown.removeAttribute("src");
   shown.hidden = !picture;
   $("drop-empty").hidden = Boolean(picture);
