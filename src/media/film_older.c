@@ -43,14 +43,16 @@ static bool is_frame(const uint8_t *head, size_t bytes)
            memcmp(head + FORM_AT, form, sizeof form) == 0;
 }
 
-bool pf_film_is_ours(const char *first_frame)
+pf_status pf_film_is_ours(const char *first_frame, bool *out, pf_error *error)
 {
     static const char mark[] = "iTXtEncoder\0\0\0\0\0phonofilm";
     uint8_t *head = pf_alloc(HEAD_BYTES);
-    size_t bytes = head ? read_head(first_frame, head, HEAD_BYTES) : 0;
-    bool ours = is_frame(head, bytes) && memmem(head, bytes, mark, sizeof mark - 1);
+    if (!head)
+        return pf_fail_memory(error, first_frame, HEAD_BYTES);
+    size_t bytes = read_head(first_frame, head, HEAD_BYTES);
+    *out = is_frame(head, bytes) && memmem(head, bytes, mark, sizeof mark - 1);
     pf_free(head);
-    return ours;
+    return PF_OK;
 }
 
 static bool is_kept(const pf_film_options *o, const char *path)

@@ -33,8 +33,8 @@ typedef struct pf_film_writer {
 /* The frame whose file is called `name`, if `path` leads to that; film_png.c. */
 bool pf_film_frame_number(const char *path, const char *name, int64_t *number);
 
-/* Whether the file is the first frame of a film of ours. */
-bool pf_film_is_ours(const char *first_frame);
+/* Whether the file is the first frame of a film of ours; PF_E_MEMORY. */
+pf_status pf_film_is_ours(const char *first_frame, bool *out, pf_error *error);
 
 /* Removes what an older film has behind frame `frames`, if its first frame was `ours`,
  * and says so; says what else could be taken for frames. */

@@ -185,7 +185,8 @@ static void withdraw_first(png_film *film, int64_t count)
 static pf_status publish(void *self, pf_error *error)
 {
     png_film *film = self;
-    film->replaces_ours = film->count > 0 && pf_film_is_ours(film->files[0].path);
+    if (film->count > 0)
+        PF_TRY(pf_film_is_ours(film->files[0].path, &film->replaces_ours, error));
     for (int64_t i = 0; i < film->count; i++) {
         pf_status status = pf_part_publish(&film->files[i], error);
         if (status == PF_OK)
