@@ -38,41 +38,50 @@ static uint32_t big32(const uint8_t *at)
 
 /* --- embedded profiles ------------------------------------------------------------ */
 
-/* The parts of a profile in one piece; NULL if some are missing, or they are too large. */
-static uint8_t *join_parts(const pf_picture_colours *c, size_t *bytes)
+/* The parts of a profile in one piece; *out is NULL if some are missing, or they are too
+ * large. */
+static pf_status join_parts(const colours *c, uint8_t **out, size_t *bytes,
+                            pf_error *error)
 {
-    size_t total = 0;
-    for (int i = 0; i < c->profile_parts; i++)
-        total += c->profile[i].bytes;
-    if (c->profile_given != c->profile_parts || total > PF_PICTURE_PROFILE_BYTES)
-        return NULL;
-    uint8_t *out = pf_alloc(total + 1), *at = out;
-    for (int i = 0; out && i < c->profile_parts; i++) {
-        memcpy(at, c->profile[i].data, c->profile[i].bytes);
-        at += c->profile[i].bytes;
+    const pf_picture_colours *given = &c->header->colours;
+    *bytes = 0;
+    for (int i = 0; i < given->profile_parts; i++)
+        *bytes += given->profile[i].bytes;
+    if (given->profile_given != given->profile_parts || *bytes > PF_PICTURE_PROFILE_BYTES)
+        return PF_OK;
+    uint8_t *at = *out = pf_alloc(*bytes + 1);
+    if (!at)
+        return pf_fail_memory(error, c->name, *bytes);
+    for (int i = 0; i < given->profile_parts; i++) {
+        memcpy(at, given->profile[i].data, given->profile[i].bytes);
+        at += given->profile[i].bytes;
     }
-    *bytes = total;
-    return out;
+    return PF_OK;
 }
 
-/* Name, 0, 0 (deflate), and the profile deflated; NULL if that is not so, or more than
- * the limit comes out. */
-static uint8_t *inflate_profile(const pf_picture_bytes *chunk, size_t *bytes)
+/* Name, 0, 0 (deflate), and the profile deflated; *out is NULL if that is not so, or more
+ * than the limit comes out. */
+static pf_status inflate_profile(const colours *c, uint8_t **out, size_t *bytes,
+                                 pf_error *error)
 {
+    const pf_picture_bytes *chunk = &c->header->colours.profile[0];
     size_t most = chunk->bytes < PNG_KEYWORD_BYTES + 1 ? chunk->bytes
                                                        : PNG_KEYWORD_BYTES + 1;
     const uint8_t *end = memchr(chunk->data, 0, most);
     size_t head = end ? (size_t)(end - chunk->data) + 2 : chunk->bytes;
     if (head >= chunk->bytes || end[1] != 0)
-        return NULL;
-    uint8_t *out = pf_alloc(PF_PICTURE_PROFILE_BYTES);
+        return PF_OK;
     uLongf size = PF_PICTURE_PROFILE_BYTES;
-    if (out && uncompress(out, &size, chunk->data + head, chunk->bytes - head) != Z_OK) {
-        pf_free(out);
-        return NULL;
-    }
+    *out = pf_alloc(size);
+    if (!*out)
+        return pf_fail_memory(error, c->name, size);
+    int code = uncompress(*out, &size, chunk->data + head, chunk->bytes - head);
     *bytes = size;
-    return out;
+    if (code == Z_OK)
+        return PF_OK;
+    pf_free(*out);
+    *out = NULL;
+    return code == Z_MEM_ERROR ? pf_fail_memory(error, c->name, size) : PF_OK;
 }
 
 static bool fits_picture(const colours *c, cmsHPROFILE profile)
@@ -85,13 +94,12 @@ static bool fits_picture(const colours *c, cmsHPROFILE profile)
             (space == cmsSigGrayData && c->header->colours.grey));
 }
 
-static void open_embedded(colours *c)
+static pf_status open_embedded(colours *c, pf_error *error)
 {
-    const pf_picture_colours *given = &c->header->colours;
     size_t bytes = 0;
-    uint8_t *data = c->header->kind == PF_PICTURE_PNG
-                        ? inflate_profile(&given->profile[0], &bytes)
-                        : join_parts(given, &bytes);
+    uint8_t *data = NULL;
+    PF_TRY(c->header->kind == PF_PICTURE_PNG ? inflate_profile(c, &data, &bytes, error)
+                                             : join_parts(c, &data, &bytes, error));
     cmsHPROFILE profile =
         data ? cmsOpenProfileFromMemTHR(c->cms, data, (cmsUInt32Number)bytes) : NULL;
     pf_free(data);
@@ -102,6 +110,7 @@ static void open_embedded(colours *c)
         cmsCloseProfile(profile);
     else
         c->profile = profile;
+    return PF_OK;
 }
 
 /* --- colours by numbers ----------------------------------------------------------- */
@@ -220,7 +229,7 @@ static pf_status open_profile(colours *c, pf_error *error)
     if (given->cicp.data)
         PF_TRY(open_code_points(c, error));
     else if (given->profile_parts > 0)
-        open_embedded(c);
+        return open_embedded(c, error);
     else if (!given->srgb.data && (given->gama.data || given->chrm.data))
         open_gamma(c);
     return PF_OK;

@@ -139,10 +139,12 @@ static pf_status read_one(const char *name, pf_error *error)
 
 static void reading_survives_faults(void **unused)
 {
-    static const char *const names[] = {"c2d8.png", "420.jpg", "lossy.webp"};
+    static const char *const names[] = {"c2d8.png", "turned.jpg", "lossy.webp",
+                                        "../../../fuzz/corpus/picture/icc.png",
+                                        "../../../fuzz/corpus/picture/exif-icc.webp"};
     const pf_fault_kind kinds[] = {PF_FAULT_ALLOCATION, PF_FAULT_READ};
     (void)unused;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 10; i++) {
         int64_t nth = 1;
         for (;; nth++) {
             pf_error error = {0};
