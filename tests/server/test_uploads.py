@@ -64,7 +64,7 @@ def test_bombs_cost_no_memory(start):
 
 def test_files_that_are_no_picture_are_named(server):
     for data, word in ((b"", "empty"), (b"GIF89a" + bytes(20), "a GIF"), (
-            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"), (b"Hello.", "a text")):
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"), (b"Hello.", "text")):
         reply = server.post("/v1/videos", QUICK, {"input_reference": ("a.jpg", data)})
         assert reply.status == 400 and reply.error["param"] == "input_reference"
         assert word in reply.error["message"] and "PNG, JPEG or WebP" in reply.error["message"]
