@@ -46,10 +46,10 @@ install_in() {
     fi
     or_show "$build/install.log" meson install -C "$build" --no-rebuild \
         --destdir "$stage" || return 1
-    to_the_owner "$build"
     sed -n "s|^$stage$prefix/||p" "$build/meson-logs/install-log.txt" |
         sort >"$build/installed-files"
     install -D -m 0644 "$build/installed-files" "$stage$prefix/$manifest"
+    to_the_owner "$build"
     echo "Installed into $stage$prefix (make uninstall takes it away again)."
     [ -z "$stage" ] || return 0
     [ "$(id -u)" -ne 0 ] || PATH=$PATH:/sbin ldconfig || true

@@ -62,10 +62,15 @@ as_root() {
     fi
 }
 
-# may_be_root: this user is root, or sudo says that it can be.
+# may_be_root: this user is root, or sudo says that it can be; it asks on a terminal alone.
 may_be_root() {
-    [ "$(id -u)" -eq 0 ] ||
-        { command -v sudo >/dev/null 2>&1 && sudo true; }
+    [ "$(id -u)" -ne 0 ] || return 0
+    command -v sudo >/dev/null 2>&1 || return 1
+    if [ -t 0 ]; then
+        sudo true
+    else
+        sudo -n true 2>/dev/null
+    fi
 }
 
 # tell_failure LOG NAME...: why apt-get failed, as far as its log says.

@@ -68,7 +68,7 @@ def test_nothing_is_asked_for_when_all_is_there(machine):
 
 
 def test_the_noise_of_apt_goes_to_a_log(machine):
-    machine.program("sudo", 'exec "$@"')
+    machine.program("sudo", '[ "$1" != -n ] || shift; exec "$@"')
     machine.program("apt-get", "echo noise; echo more >&2; echo $* >>calls")
     done = machine.run("need_packages build/apt.log make xxd gcc; echo done")
     assert done.returncode == 0 and done.stderr == ""
@@ -86,7 +86,7 @@ def test_the_noise_of_apt_goes_to_a_log(machine):
     ("E: Unable to locate package make", ["is there a network?", "apt.log", "make"]),
     ("E: dpkg was interrupted", ["dpkg was interrupted", "apt.log"])])
 def test_why_apt_failed_is_said(machine, said, words):
-    machine.program("sudo", 'exec "$@"')
+    machine.program("sudo", '[ "$1" != -n ] || shift; exec "$@"')
     machine.program("apt-get", f"[ $1 = update ] && exit 0; echo {shlex.quote(said)}; exit 100")
     done = machine.run("need_packages apt.log make; echo never")
     assert done.returncode == 1 and "never" not in done.stdout
