@@ -45,7 +45,7 @@
 extern "C" {
 #endif
 
-/* The version of the library, such as "0.1.0". */
+/* The version of the library, such as "0.2.0". */
 PF_API const char *pf_version(void);
 
 /* ======================================================================== engine
