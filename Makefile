@@ -17,7 +17,7 @@ demo:
 test:
 	@$(TOOLS); need_parts cmocka pytest; need_meson; need_place $(BUILD); \
 	  build_tests $(BUILD)
-	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs -t 4
 	@$(PYTHON3) -m pytest -q -rs -p no:cacheprovider tests/cli tests/text tests/quality
 	@$(PYTHON3) -m pytest -q -rs -p no:cacheprovider tests/server
 
