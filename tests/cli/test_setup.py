@@ -224,8 +224,9 @@ def test_installed_it_runs_at_once(prefix, tmp_path):
         capture_output=True, env={**os.environ, "PKG_CONFIG_PATH": str(config.parent)}).stdout
     subprocess.run(["cc", "examples/make_film.c", "-o", tmp_path / "make_film",
                     *shlex.split(flags)], cwd=ROOT, check=True)
-    own = subprocess.run([tmp_path / "make_film"], text=True, capture_output=True, env={
-        "LD_LIBRARY_PATH": str(config.parent.parent)})
+    own = subprocess.run([tmp_path / "make_film"], cwd=tmp_path, text=True,
+                         capture_output=True, env={
+                             "LD_LIBRARY_PATH": str(config.parent.parent)})
     assert "model_path" in own.stderr
     (prefix / "share" / "mine").touch()
     done = make("uninstall", f"PREFIX={prefix}")
