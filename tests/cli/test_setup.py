@@ -173,6 +173,15 @@ def test_the_folder_of_libraries_without_dpkg_architecture(machine):
     assert machine.run("library_folder").stdout == ""
 
 
+def test_the_debian_package_is_built_with_what_the_build_needs(machine):
+    needed = machine.run("echo $packages_build").stdout.split()
+    control = (ROOT / "debian" / "control").read_text()
+    wanted = control[control.index("Build-Depends:"):control.index("Standards-Version:")]
+    for package in needed:
+        if package not in ("gcc", "libc6-dev", "make"):     # build-essential
+            assert f" {package}," in wanted or f" {package} (" in wanted, package
+
+
 # --- the Makefile ---------------------------------------------------------------------
 
 
