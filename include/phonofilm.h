@@ -134,6 +134,25 @@ typedef struct pf_component_info {
     int64_t bytes;              /* of tensor data on disk */
 } pf_component_info;
 
+typedef struct pf_size {
+    int width, height;          /* pixels */
+} pf_size;
+
+/* What a model was made for, as its generation_config.json says ("made_for",
+ * docs/model/file-formats.md).  Lists are empty where it says nothing.  Other films can be
+ * asked for, too: see pf_request_warnings. */
+typedef struct pf_purpose {
+    const char *about;          /* a sentence about its world, or NULL */
+    const pf_size *sizes;
+    int size_count;
+    const int *num_frames;
+    int num_frames_count;
+    const char *const *languages;   /* of prompts, BCP 47: "en" */
+    int language_count;
+    const char *const *subjects;    /* words of which a prompt should have one: "ball" */
+    int subject_count;
+} pf_purpose;
+
 /* What is known of the model; pointers stay valid as long as the engine. */
 typedef struct pf_model_info {
     const char *path;
@@ -148,6 +167,7 @@ typedef struct pf_model_info {
     double boundary_ratio;      /* the low-noise expert works below it: 0.9 */
     bool without_picture;       /* trained to start from the prompt alone, too: text_only
                                  * is what a user means who gives no picture */
+    pf_purpose made_for;
     const char *platform;       /* where it computes: "cpu" */
     const char *isa;            /* "avx2" */
     const char *device;         /* the processor's name */
@@ -236,7 +256,8 @@ typedef struct pf_state {
 } pf_state;
 
 typedef struct pf_request {
-    const char *prompt;         /* up to 64 KiB; cut at 512 tokens; may be "" */
+    const char *prompt;         /* up to 64 KiB; cut at 512 tokens, of which
+                                 * pf_request_warnings tells; may be "" */
     const char *negative_prompt;/* NULL: the model family's default */
     pf_image first_frame;       /* required, unless text_only or resume */
     pf_image last_frame;        /* optional: the film ends there */
@@ -305,6 +326,21 @@ typedef struct pf_prediction {
  * `out` may be NULL. */
 PF_API pf_status pf_request_check(pf_engine *engine, const pf_request *request,
                                   pf_prediction *out, pf_error *error);
+
+/* What a film will lack although the request is granted, a sentence each: words beyond
+ * what the text encoder reads, and what the model was not made for. */
+typedef struct pf_warnings {
+    int count;
+    char text[8][512];
+    int64_t prompt_tokens;      /* of the whole prompt; 0: none is used */
+    int64_t negative_prompt_tokens;     /* likewise, of the one that is used */
+    int64_t most_tokens;        /* that the text encoder reads of each: 512 */
+} pf_warnings;
+
+/* Fills *out, which has a count of 0 when there is nothing to say.  Checks the request as
+ * pf_request_check does, without predicting, and fails with the same statuses. */
+PF_API pf_status pf_request_warnings(pf_engine *engine, const pf_request *request,
+                                     pf_warnings *out, pf_error *error);
 
 /* =========================================================================== job
  * A job is one request on its way.  Results leave through sinks while they are

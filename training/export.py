@@ -5,7 +5,12 @@ from . import prompts, store, tokenizer, tower_losses, train_audio_vae, \
     train_towers, train_video_vae
 
 GENERATION = dict(height=64, width=64, num_frames=49, fps=24, num_inference_steps=16,
-                  guidance_scale=4.0, guidance_scale_2=1.0, text_only=True)
+                  guidance_scale=4.0, guidance_scale_2=1.0, text_only=True,
+                  made_for=dict(
+                      about="A ball or a cube of wood, metal or rubber falls onto a floor "
+                            "in front of a wall, bounces and sounds.",
+                      sizes=["64x64"], num_frames=[49], languages=["en"],
+                      subjects=prompts.subjects(), words=" ".join(prompts.words())))
 SCHEDULER = dict(_class_name="FlowMatchPairScheduler", _diffusers_version="0.36.0",
                  num_train_timesteps=1000, shift=5.0, sigma_min=0.0, sigma_max=1.0,
                  extra_one_step=True)

@@ -171,3 +171,8 @@ def words():
         for word in text.lower().replace(".", " ").replace(",", " ").replace(":", " ").split():
             found.setdefault(word)
     return list(found)
+
+
+def subjects():
+    """Words for the thing of a scene, of which a prompt should have one."""
+    return list(dict.fromkeys(word for options in SHAPES.values() for word in options))

@@ -160,6 +160,7 @@ typedef struct generation {
     pf_engine *engine;
     pf_job *job;
     pf_request request;
+    pf_warnings warnings;
     char *film_folder;                  /* of an --output-path that is a film's name */
     char *film_path;
     pf_film_kind kind;
@@ -530,6 +531,19 @@ static pf_status make_film(generation *g, pf_error *error)
     return status;
 }
 
+/* What the film will lack, before it is waited for. */
+static int warn(generation *g)
+{
+    pf_error error = {0};
+    pf_status status =
+        pf_request_warnings(g->engine, &g->request, &g->warnings, &error);
+    if (status != PF_OK)
+        return cli_fail(status, &error);
+    for (int i = 0; i < g->warnings.count && !g->s.quiet; i++)
+        cli_warn(NULL, g->warnings.text[i]);
+    return EXIT_DONE;
+}
+
 static int run_job(generation *g)
 {
     pf_error error = {0};
@@ -539,7 +553,9 @@ static int run_job(generation *g)
         pf_job_create(g->engine, &g->request, &sinks, &g->job, &error);
     if (status != PF_OK)
         return cli_fail(status, &error);
-    int code = g->s.output_path ? targets_make_folder(g->s.output_path) : EXIT_DONE;
+    int code = warn(g);
+    if (code == EXIT_DONE && g->s.output_path)
+        code = targets_make_folder(g->s.output_path);
     if (code != EXIT_DONE)
         return code;
     status = make_film(g, &error);
@@ -568,8 +584,9 @@ static int report(generation *g)
         report_print(rows, count);
     if (g->s.perf_dump_path) {
         pf_error error = {0};
-        pf_status status = report_write(g->s.perf_dump_path, g->engine, &g->request,
-                                        rows, count, &error);
+        pf_status status = report_write(
+            g->s.perf_dump_path,
+            &(report_run){g->engine, &g->request, &g->warnings, rows, count}, &error);
         if (status != PF_OK)
             return cli_fail(status, &error);
     }
@@ -587,7 +604,7 @@ static int check_only(generation *g)
     if (status != PF_OK)
         return cli_fail(status, &error);
     report_prediction(&prediction);
-    return EXIT_DONE;
+    return warn(g);
 }
 
 /* --- by a server ---------------------------------------------------------------- */

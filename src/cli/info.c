@@ -38,6 +38,53 @@ static const double gib = 1024.0 * 1024.0 * 1024.0;
 
 /* --- the machine -------------------------------------------------------------- */
 
+/* What the model says of itself; an empty object where it says nothing. */
+static json_t *purpose_json(const pf_purpose *p)
+{
+    json_t *root = json_object(), *list;
+    char size[32];
+    if (p->about)
+        json_object_set_new(root, "about", json_string(p->about));
+    if (p->size_count > 0)
+        json_object_set_new(root, "sizes", list = json_array());
+    for (int i = 0; i < p->size_count; i++) {
+        snprintf(size, sizeof size, "%dx%d", p->sizes[i].width, p->sizes[i].height);
+        json_array_append_new(list, json_string(size));
+    }
+    if (p->num_frames_count > 0)
+        json_object_set_new(root, "num_frames", list = json_array());
+    for (int i = 0; i < p->num_frames_count; i++)
+        json_array_append_new(list, json_integer(p->num_frames[i]));
+    if (p->language_count > 0)
+        json_object_set_new(root, "languages", list = json_array());
+    for (int i = 0; i < p->language_count; i++)
+        json_array_append_new(list, json_string(p->languages[i]));
+    if (p->subject_count > 0)
+        json_object_set_new(root, "subjects", list = json_array());
+    for (int i = 0; i < p->subject_count; i++)
+        json_array_append_new(list, json_string(p->subjects[i]));
+    return root;
+}
+
+static void print_purpose(const pf_purpose *p)
+{
+    if (p->about)
+        printf("Made for this: %s\n", p->about);
+    for (int i = 0; i < p->size_count; i++)
+        printf("%s%dx%d", i ? ", " : "Sizes: ", p->sizes[i].width, p->sizes[i].height);
+    for (int i = 0; i < p->num_frames_count; i++)
+        printf("%s%d", i ? ", " : p->size_count ? "; frames: " : "Frames: ",
+               p->num_frames[i]);
+    for (int i = 0; i < p->language_count; i++)
+        printf("%s%s", i ? ", " : p->size_count + p->num_frames_count ? "; prompts: "
+                                                                      : "Prompts: ",
+               p->languages[i]);
+    if (p->size_count + p->num_frames_count + p->language_count > 0)
+        putchar('\n');
+    if (p->about || p->size_count + p->num_frames_count + p->language_count > 0)
+        putchar('\n');
+}
+
 static json_t *machine_json(const pf_machine_info *m)
 {
     json_t *limits = json_array();
@@ -89,14 +136,14 @@ static void print_json(const pf_model_info *info, const pf_prediction *p,
                       (json_int_t)c->parameters, "bytes", (json_int_t)c->bytes));
     }
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:o, s:{s:I, s:I, s:f, s:f}, s:o}", "model",
+        "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:o, s:{s:I, s:I, s:f, s:f}, s:o, s:o}", "model",
         info->path, "platform", info->platform, "isa", info->isa, "device",
         info->device, "sample_rate", info->sample_rate, "size_multiple",
         info->size_multiple, "frame_multiple", info->frame_multiple,
         "boundary_ratio", info->boundary_ratio, "components", components,
         "prediction", "peak_bytes", (json_int_t)p->peak_bytes, "device_bytes",
         (json_int_t)p->device_bytes, "seconds", p->seconds, "flops", p->flops,
-        "machine", machine_json(machine));
+        "machine", machine_json(machine), "made_for", purpose_json(&info->made_for));
     json_dumpf(root, stdout, JSON_INDENT(1));
     putchar('\n');
     json_decref(root);
@@ -117,6 +164,7 @@ static void print_table(const pf_model_info *info, const pf_request *r,
     }
     printf("%-18s %-6s %8s %15s %12.1f\n\n", "together", "", "", "",
            (double)bytes / (1024.0 * 1024.0));
+    print_purpose(&info->made_for);
     printf("A film of %dx%d, %d frames at %g a second, %d steps, on %s (%s, %d "
            "thread%s):\n", r->width, r->height, r->num_frames, r->fps,
            r->num_inference_steps, info->platform, info->isa, info->threads,

@@ -196,6 +196,16 @@ static bool add_field(curl_mime *form, const remote_field *field)
     return curl_mime_data(part, value, CURL_ZERO_TERMINATED) == CURLE_OK;
 }
 
+/* Those of the server, as those of this machine are told. */
+static void show_warnings(const session *s, const json_t *video)
+{
+    size_t i;
+    json_t *line;
+    json_array_foreach (json_object_get(video, "warnings"), i, line)
+        if (json_is_string(line) && !s->request->quiet)
+            cli_warn(NULL, json_string_value(line));
+}
+
 static bool take_id(session *s)
 {
     json_t *root = s->reply ? json_loads(s->reply, 0, NULL) : NULL;
@@ -204,6 +214,8 @@ static bool take_id(session *s)
                  strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(id);
     if (sound)
         snprintf(s->id, sizeof s->id, "%s", id);
+    if (sound)
+        show_warnings(s, root);
     json_decref(root);
     return sound;
 }

@@ -46,24 +46,26 @@ static json_t *row_json(const pf_profile_row *row)
     return object;
 }
 
-static json_t *run_json(const pf_engine *engine, const pf_request *request,
-                        const pf_profile_row *rows, int count)
+static json_t *run_json(const report_run *run)
 {
-    const pf_model_info *info = pf_engine_info(engine);
-    json_t *list = json_array();
+    const pf_model_info *info = pf_engine_info(run->engine);
+    const pf_request *request = run->request;
+    json_t *list = json_array(), *warnings = json_array();
     double seconds = 0.0;
-    for (int i = 0; i < count; i++) {
-        json_array_append_new(list, row_json(&rows[i]));
-        if (rows[i].step < 0)
-            seconds += rows[i].seconds;
+    for (int i = 0; i < run->count; i++) {
+        json_array_append_new(list, row_json(&run->rows[i]));
+        if (run->rows[i].step < 0)
+            seconds += run->rows[i].seconds;
     }
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:o}",
-                     "version", pf_version(), "model", info->path, "platform",
-                     info->platform, "isa", info->isa, "device", info->device,
-                     "threads", info->threads, "height", request->height, "width",
-                     request->width, "num_frames", request->num_frames,
-                     "num_inference_steps", request->num_inference_steps, "seconds",
-                     seconds, "profile", list);
+    for (int i = 0; i < run->warnings->count; i++)
+        json_array_append_new(warnings, json_string(run->warnings->text[i]));
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:o, s:o}", "version",
+        pf_version(), "model", info->path, "platform", info->platform, "isa", info->isa,
+        "device", info->device, "threads", info->threads, "height", request->height,
+        "width", request->width, "num_frames", request->num_frames, "num_inference_steps",
+        request->num_inference_steps, "seconds", seconds, "warnings", warnings, "profile",
+        list);
 }
 
 /* Writes beside the file and renames. */
@@ -84,11 +86,9 @@ static int write_whole(const char *path, const json_t *root)
     return failed ? reason : 0;
 }
 
-pf_status report_write(const char *path, const pf_engine *engine,
-                       const pf_request *request, const pf_profile_row *rows,
-                       int count, pf_error *error)
+pf_status report_write(const char *path, const report_run *run, pf_error *error)
 {
-    json_t *root = run_json(engine, request, rows, count);
+    json_t *root = run_json(run);
     int reason = root ? write_whole(path, root) : ENOMEM;
     json_decref(root);
     if (reason == 0)

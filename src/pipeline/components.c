@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "pipeline/engine.h"
+#include "pipeline/purpose.h"
 
 enum { MAX_CONFIG_BYTES = 4 << 20 };
 
@@ -230,6 +231,8 @@ static pf_status read_defaults(pf_engine *engine, pf_error *error)
     pf_status status = PF_OK;
     if (config)
         status = parse_defaults(config, path, &engine->defaults, error);
+    if (status == PF_OK && config)
+        status = pf_made_for_read(config, path, &engine->made_for, error);
     json_decref(config);
     pf_free(path);
     return status;
@@ -305,6 +308,10 @@ static pf_status check_fit(pf_engine *engine, pf_error *error)
         {"audio_dit patch_size", audio->patch[0], "the only one supported,", 1},
     };
     PF_TRY(check_matches(list, (int)(sizeof list / sizeof list[0]), error));
+    PF_TRY(pf_made_for_check(engine->made_for,
+                             pf_video_vae_get_info(engine->video_vae)->space *
+                                 video->patch[1],
+                             pf_video_vae_get_info(engine->video_vae)->time, error));
     if (pf_tokenizer_vocabulary(engine->tokenizer) >
         pf_umt5_vocabulary(engine->text_encoder))
         return pf_fail(error, PF_E_MODEL,
@@ -348,6 +355,7 @@ pf_status pf_components_open(pf_engine *engine, pf_error *error)
 
 void pf_components_close(pf_engine *engine)
 {
+    pf_made_for_free(engine->made_for);
     pf_tokenizer_close(engine->tokenizer);
     pf_bridge_close(engine->bridge);
     pf_tower_close(engine->audio_dit);

@@ -6,6 +6,7 @@
 
 #include "base/guard.h"
 #include "base/memory.h"
+#include "pipeline/purpose.h"
 
 const char *pf_version(void)
 {
@@ -118,6 +119,7 @@ static void fill_info(pf_engine *engine)
         .audio_hop = audio->hop,
         .boundary_ratio = engine->boundary_ratio,
         .without_picture = engine->defaults.text_only,
+        .made_for = pf_made_for_view(engine->made_for),
         .platform = can->name,
         .isa = can->isa,
         .device = can->device,

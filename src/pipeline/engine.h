@@ -44,6 +44,8 @@ typedef struct pf_preview_map {
     float factors[PF_PREVIEW_CHANNELS][3], bias[3];
 } pf_preview_map;
 
+typedef struct pf_made_for pf_made_for;    /* purpose.h */
+
 struct pf_engine {
     char *model_path;
     pf_platform *platform;
@@ -64,6 +66,7 @@ struct pf_engine {
     pf_scheduler_config scheduler;
     double boundary_ratio;
     pf_defaults defaults;
+    pf_made_for *made_for;              /* NULL: the model does not say */
     pf_preview_map preview;
 
     pf_component_info component_info[PF_COMPONENTS];

@@ -154,14 +154,26 @@ typedef struct need {
     int64_t all, taken;                 /* with and without pages of weight files */
 } need;
 
-static pf_status refuse_memory(int64_t needed, const char *what, int64_t available,
-                               const char *limit, pf_error *error)
+static const double gib = 1024.0 * 1024.0 * 1024.0;
+
+/* `limit` is the one that binds.  A film that would fit were there nobody else is refused
+ * in other words: it may be asked for again. */
+static pf_status refuse_memory(const need *n, int64_t available, const pf_limit *limit,
+                               pf_error *error)
 {
-    const double gib = 1024.0 * 1024.0 * 1024.0;
+    double needed = (double)(n->idle.resident + n->all);
     return pf_fail(error, PF_E_MEMORY,
-                   "the film needs %.2f GiB of %s, but only %.2f GiB are available%s%s%s",
-                   (double)needed / gib, what, (double)available / gib, limit ? " (" : "",
-                   limit ? limit : "", limit ? ")" : "");
+                   "%sthe film needs %.2f GiB of memory, but only %.2f GiB are available (%s)",
+                   needed > limit->whole ? "" : "memory is short now: ", needed / gib,
+                   (double)(n->idle.resident + available) / gib, limit->source);
+}
+
+static pf_status refuse_addresses(const need *n, int64_t left, const char *limit,
+                                  pf_error *error)
+{
+    return pf_fail(error, PF_E_MEMORY,
+                   "the film needs %.2f GiB more of memory, but %s leaves %.2f GiB",
+                   (double)n->taken / gib, limit, (double)left / gib);
 }
 
 /* A limit of addresses with what a running film will give back; none stays none. */
@@ -181,15 +193,14 @@ static pf_status check_host_memory(const need *n, pf_error *error)
     int64_t back = most(now.anonymous - n->idle.anonymous, 0);
     int64_t memory = machine.memory + back;
     if (n->all > memory)
-        return refuse_memory(n->idle.resident + n->all, "memory",
-                             n->idle.resident + memory, machine.memory_by.source, error);
+        return refuse_memory(n, memory, &machine.memory_by, error);
     int64_t addresses = left_without_film(machine.address_space, now.address_space,
                                           n->idle.address_space);
     if (n->taken > addresses)
-        return refuse_memory(n->taken, "more memory", addresses, "RLIMIT_AS", error);
+        return refuse_addresses(n, addresses, "RLIMIT_AS", error);
     int64_t data = left_without_film(machine.data, now.data, n->idle.data);
     if (n->taken > data)
-        return refuse_memory(n->taken, "more memory", data, "RLIMIT_DATA", error);
+        return refuse_addresses(n, data, "RLIMIT_DATA", error);
     return PF_OK;
 }
 
@@ -198,7 +209,6 @@ static pf_status check_memory(const pf_job *job, const pf_prediction *p, const n
                               pf_error *error)
 {
     const pf_engine *engine = job->engine;
-    const double gib = 1024.0 * 1024.0 * 1024.0;
     const pf_capabilities *c = &engine->platform->capabilities;
     const char *whose = c->own_memory ? "the device's memory" : "memory";
     int64_t limit = engine->memory_limit;
@@ -211,9 +221,11 @@ static pf_status check_memory(const pf_job *job, const pf_prediction *p, const n
         return PF_OK;
     if (!c->own_memory)
         return check_host_memory(n, error);
-    return peak > c->memory_bytes
-               ? refuse_memory(peak, whose, c->memory_bytes, NULL, error)
-               : PF_OK;
+    if (peak > c->memory_bytes)
+        return pf_fail(error, PF_E_MEMORY,
+                       "the film needs %.2f GiB of %s, but only %.2f GiB are available",
+                       (double)peak / gib, whose, (double)c->memory_bytes / gib);
+    return PF_OK;
 }
 
 static void fill_prediction(const pf_job *job, pf_prediction *out)

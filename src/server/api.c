@@ -359,24 +359,43 @@ void pf_api_list(pf_http_request *request)
 
 /* --- models ----------------------------------------------------------------------- */
 
+/* What the model says of itself; lists are empty, and `about` is null, where it does not. */
+static json_t *purpose_json(const pf_purpose *p)
+{
+    json_t *sizes = json_array(), *frames = json_array(), *languages = json_array();
+    json_t *subjects = json_array();
+    for (int i = 0; i < p->size_count; i++)
+        json_array_append_new(sizes, json_sprintf("%dx%d", p->sizes[i].width,
+                                                  p->sizes[i].height));
+    for (int i = 0; i < p->num_frames_count; i++)
+        json_array_append_new(frames, json_integer(p->num_frames[i]));
+    for (int i = 0; i < p->language_count; i++)
+        json_array_append_new(languages, json_string(p->languages[i]));
+    for (int i = 0; i < p->subject_count; i++)
+        json_array_append_new(subjects, json_string(p->subjects[i]));
+    return json_pack("{s:s?, s:o, s:o, s:o, s:o}", "about", p->about, "sizes", sizes,
+                     "num_frames", frames, "languages", languages, "subjects", subjects);
+}
+
 /* With what the page needs to offer sensible choices. */
 static json_t *model_json(const pf_server *server)
 {
     pf_request d;
     const pf_model_info *info = pf_engine_info(server->engine);
     pf_request_init(server->engine, &d);
+    json_t *made_for = purpose_json(&info->made_for);
     json_t *defaults = json_pack(
         "{s:i, s:i, s:i, s:f, s:i, s:f}", "width", d.width, "height", d.height,
         "num_frames", d.num_frames, "fps", d.fps, "num_inference_steps",
         d.num_inference_steps, "guidance_scale", d.guidance_scale);
-    return json_pack("{s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:b, s:I, s:o}", "id",
+    return json_pack("{s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:b, s:I, s:o, s:o}", "id",
                      server->model_name, "object", "model", "created",
                      (json_int_t)server->opened, "owned_by", "phonofilm",
                      "size_multiple", info->size_multiple, "frame_multiple",
                      info->frame_multiple, "sample_rate", info->sample_rate,
                      "without_picture", info->without_picture,
                      "max_upload_bytes", (json_int_t)server->options.max_upload,
-                     "defaults", defaults);
+                     "defaults", defaults, "made_for", made_for);
 }
 
 void pf_api_models(pf_http_request *request)

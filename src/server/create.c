@@ -224,6 +224,7 @@ static pf_status check_with_engine(creation *c, pf_error *error)
 {
     pf_request request;
     pf_prediction prediction;
+    pf_warnings warnings;
     pf_settings_request(c->order.settings, c->server->engine, &request);
     request.first_frame = c->first;
     request.last_frame = c->last;
@@ -233,7 +234,9 @@ static pf_status check_with_engine(creation *c, pf_error *error)
         return status;
     }
     c->predicted_seconds = prediction.seconds;
-    return pf_settings_complete(c->order.settings, &prediction, error);
+    PF_TRY(pf_settings_complete(c->order.settings, &prediction, error));
+    PF_TRY(pf_request_warnings(c->server->engine, &request, &warnings, error));
+    return pf_settings_warn(c->order.settings, &warnings, error);
 }
 
 static bool webhook_is_allowed(creation *c)
@@ -517,7 +520,7 @@ static void reply_accepted(pf_http_request *request)
         "{\"id\":\"%s\",\"object\":\"video\",\"model\":\"%s\",\"status\":\"queued\","
         "\"progress\":0,\"created_at\":%lld,\"completed_at\":null,\"expires_at\":null,"
         "\"starred\":false,\"seconds\":\"\",\"size\":\"\",\"prompt\":null,"
-        "\"remixed_from_video_id\":null,\"error\":null,\"settings\":{}}",
+        "\X,
         v->id, pf_server_of(request)->model_name, (long long)v->created);
     pf_http_reply_data(request, 200, "application/json", request->spare, (size_t)bytes);
 }
@@ -530,6 +533,45 @@ static void create_work(pf_http_request *request)
 void pf_api_create(pf_http_request *request)
 {
     pf_http_defer(request, PF_LANE_CREATE, create_work);
+}
+
+/* --- only looking -------------------------------------------------------------------- */
+
+/* What a film of these fields would lack.  Its pictures change nothing in that. */
+static void look(creation *c)
+{
+    pf_request request;
+    pf_warnings warnings;
+    pf_error error = {0};
+    pf_settings_request(c->order.settings, c->server->engine, &request);
+    request.text_only = true;
+    if (pf_request_warnings(c->server->engine, &request, &warnings, &error) != PF_OK) {
+        pf_settings_blame(&c->fields, error.message, c->order.wrong);
+        refuse_order(c, &error);
+        return;
+    }
+    pf_http_reply_json(
+        c->request, 200,
+        json_pack("{s:s, s:o, s:I, s:I, s:I}", "object", "video.check", "warnings",
+                  pf_warnings_json(&warnings), "prompt_tokens",
+                  (json_int_t)warnings.prompt_tokens, "negative_prompt_tokens",
+                  (json_int_t)warnings.negative_prompt_tokens, "most_tokens",
+                  (json_int_t)warnings.most_tokens));
+}
+
+static void check_work(pf_http_request *request)
+{
+    creation *c = begin(request, NULL);
+    if (!c)
+        return;
+    if (read_fields(c) && read_order(c))
+        look(c);
+    end(c);
+}
+
+void pf_api_check(pf_http_request *request)
+{
+    pf_http_defer(request, PF_LANE_CREATE, check_work);
 }
 
 /* --- sync ------------------------------------------------------------------------- */

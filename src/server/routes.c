@@ -62,6 +62,7 @@ static const route routes[] = {
     {"GET", "/v1/models/**", pf_api_model, KEYED, SMALL, no_query},
     {"POST", "/v1/videos", pf_api_create, KEYED, FILM, no_query},
     {"GET", "/v1/videos", pf_api_list, KEYED, SMALL, list_query},
+    {"POST", "/v1/videos/check", pf_api_check, KEYED, WORDS, no_query},
     {"POST", "/v1/videos/sync", pf_api_sync, KEYED, FILM, content_query},
     {"POST", "/v1/videos/edits", handle_edit, KEYED, IGNORED, no_query},
     {"POST", "/v1/videos/extensions", handle_edit, KEYED, IGNORED, no_query},

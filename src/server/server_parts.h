@@ -85,6 +85,7 @@ void pf_routes_done(pf_http_request *request);
 
 /* Handlers. */
 void pf_api_create(pf_http_request *request);
+void pf_api_check(pf_http_request *request);
 void pf_api_sync(pf_http_request *request);
 void pf_api_remix(pf_http_request *request);
 void pf_api_list(pf_http_request *request);

@@ -511,6 +511,27 @@ pf_status pf_settings_complete(json_t *settings, const pf_prediction *p, pf_erro
     return pf_fail_memory(error, "settings", 1);
 }
 
+json_t *pf_warnings_json(const pf_warnings *warnings)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < warnings->count; i++)
+        if (json_array_append_new(list, json_string(warnings->text[i])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
+pf_status pf_settings_warn(json_t *settings, const pf_warnings *warnings, pf_error *error)
+{
+    json_object_del(settings, PF_SETTINGS_WARNINGS);    /* a remix has others */
+    if (warnings->count == 0 ||
+        json_object_set_new(settings, PF_SETTINGS_WARNINGS,
+                            pf_warnings_json(warnings)) == 0)
+        return PF_OK;
+    return pf_fail_memory(error, "warnings", sizeof *warnings);
+}
+
 static pf_status draw_seed(const reading *r)
 {
     uint32_t seed;

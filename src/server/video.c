@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "server/settings.h"
 
 double pf_now(void)
 {
@@ -206,6 +207,22 @@ static void set_past(json_t *o, const pf_video *video, double retention, bool *c
         set(o, "inference_time_s", json_real(video->run_seconds), complete);
 }
 
+/* What is shown of the settings: warnings stand beside them. */
+static json_t *settings_json(json_t *settings)
+{
+    if (!json_object_get(settings, PF_SETTINGS_WARNINGS))
+        return json_incref(settings);
+    json_t *shown = json_copy(settings);
+    json_object_del(shown, PF_SETTINGS_WARNINGS);
+    return shown;
+}
+
+static json_t *warnings_json(const json_t *settings)
+{
+    json_t *warnings = json_object_get(settings, PF_SETTINGS_WARNINGS);
+    return warnings ? json_incref(warnings) : json_array();
+}
+
 json_t *pf_video_json(const pf_video *video, const char *model_name, double retention)
 {
     static const char *const names[] = {"queued", "in_progress", "completed", "failed"};
@@ -216,10 +233,11 @@ json_t *pf_video_json(const pf_video *video, const char *model_name, double rete
              (int)json_integer_value(json_object_get(s, "width")),
              (int)json_integer_value(json_object_get(s, "height")));
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:O, s:s, s:O, s:O}", "id", video->id, "object",
+        "{s:s, s:s, s:s, s:s, s:i, s:O, s:s, s:O, s:o, s:o}", "id", video->id, "object",
         "video", "model", model_name, "status", names[video->status], "progress",
         progress_of(video), "seconds", json_object_get(s, "seconds"), "size", size,
-        "prompt", json_object_get(s, "prompt"), "settings", s);
+        "prompt", json_object_get(s, "prompt"), "warnings", warnings_json(s), "settings",
+        settings_json(s));
     if (!object)
         return NULL;
     set_past(object, video, retention, &complete);

@@ -179,6 +179,7 @@ static void make_comment(run *r)
     json_object_set_new(settings, "phonofilm", json_string(pf_version()));
     json_object_set_new(settings, "model", json_string(r->server->model_name));
     json_object_del(settings, "webhook_url");
+    json_object_del(settings, PF_SETTINGS_WARNINGS);
     size_t room = sizeof r->comment - 1;
     size_t bytes = json_dumpb(settings, r->comment, room, JSON_COMPACT | JSON_SORT_KEYS);
     if (bytes > room) {

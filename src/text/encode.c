@@ -9,6 +9,7 @@ typedef struct encoder {
     const pf_tokenizer *t;
     int32_t *ids;                       /* [most], the caller's */
     int64_t most, count;
+    int64_t cut;                        /* ids that had no room */
     pf_error *error;
 } encoder;
 
@@ -16,6 +17,8 @@ static void add_id(encoder *e, int32_t id)
 {
     if (e->count < e->most)
         e->ids[e->count++] = id;
+    else
+        e->cut++;
 }
 
 /* --- Viterbi ---------------------------------------------------------------------- */
@@ -264,6 +267,14 @@ static pf_status read_raw(encoder *e, stretch s)
     return status;
 }
 
+static pf_status encode(encoder *e, const char *text)
+{
+    stretch whole = {text, strlen(text), 0};
+    if (whole.bytes > 0)
+        pf_utf8_next(text, 0, &whole.start);
+    return cut_out_added(e, false, whole);
+}
+
 pf_status pf_tokenizer_encode(const pf_tokenizer *tokenizer, const char *text,
                               int32_t *ids, int64_t max_ids, int64_t *count,
                               pf_error *error)
@@ -271,12 +282,18 @@ pf_status pf_tokenizer_encode(const pf_tokenizer *tokenizer, const char *text,
     bool ends = tokenizer->end_id >= 0;
     encoder e = {.t = tokenizer, .ids = ids, .most = max_ids - (ends ? 1 : 0),
                  .error = error};
-    stretch whole = {text, strlen(text), 0};
-    if (whole.bytes > 0)
-        pf_utf8_next(text, 0, &whole.start);
-    PF_TRY(cut_out_added(&e, false, whole));
+    PF_TRY(encode(&e, text));
     *count = e.count;
     if (ends && max_ids > 0)
         ids[(*count)++] = tokenizer->end_id;
+    return PF_OK;
+}
+
+pf_status pf_tokenizer_count(const pf_tokenizer *tokenizer, const char *text,
+                             int64_t *count, pf_error *error)
+{
+    encoder e = {.t = tokenizer, .error = error};
+    PF_TRY(encode(&e, text));
+    *count = e.cut + (tokenizer->end_id >= 0);
     return PF_OK;
 }

@@ -20,4 +20,8 @@ pf_status pf_tokenizer_encode(const pf_tokenizer *tokenizer, const char *text,
                               int32_t *ids, int64_t max_ids, int64_t *count,
                               pf_error *error);
 
+/* How many ids there are when nothing is cut, the end token included. */
+pf_status pf_tokenizer_count(const pf_tokenizer *tokenizer, const char *text,
+                             int64_t *count, pf_error *error);
+
 #endif

@@ -186,6 +186,23 @@ def test_prompt_from_standard_input(film, tmp_path):
     assert (tmp_path / "c.wav").read_bytes() != (tmp_path / "b.wav").read_bytes()
 
 
+def test_long_prompts_are_told(film, tmp_path):
+    """Once, on standard error, also into a pipe; not with --quiet."""
+    prompt = "A red ball bounces. " * 300
+    dump = tmp_path / "perf.json"
+    result = film(tmp_path / "f.mp4", "--perf-dump-path", dump, prompt=prompt)
+    assert result.code == 0
+    line, = [x for x in result.err.split("\n") if "token" in x]
+    assert line.startswith("phonofilm: warning: prompt has ") and "512" in line
+    assert [line.split("warning: ")[1]] == json.loads(dump.read_text())["warnings"]
+    result = film(tmp_path / "g.mp4", "-q", prompt=prompt)
+    assert (result.code, result.err) == (0, "")
+    result = film(tmp_path / "h.mp4", "--dry-run", "--negative-prompt", prompt)
+    assert result.code == 0
+    assert result.err.startswith("phonofilm: warning: negative_prompt has ")
+    assert "warning" not in film(tmp_path / "i.mp4").err
+
+
 def test_profile_and_perf_dump(film, tmp_path):
     dump = tmp_path / "perf.json"
     result = film(tmp_path / "f.mp4", "--profile", "--perf-dump-path", dump)

@@ -174,6 +174,10 @@ def test_scheduler(refused, model_copy, key, value):
     ("generation_config.json", "height", 0),
     ("generation_config.json", "fps", "fast"),
     ("generation_config.json", "guidance_scale_2", -1),
+    ("generation_config.json", "made_for", "films"),
+    ("generation_config.json", "made_for", {"sizes": ["20x20"]}),
+    ("generation_config.json", "made_for", {"num_frames": [50]}),
+    ("generation_config.json", "made_for", {"language": ["en"]}),
 ])
 def test_files_beside_the_components(refused, model_copy, name, key, value):
     edit(model_copy / name, **{key: value})

@@ -45,6 +45,27 @@ def test_estimates_do_not_follow_the_load(run, model):
             spin.wait()
 
 
+def test_the_model_in_the_box_knows_its_world(run):
+    nano = ROOT / "models" / "nano"
+
+    def warnings(*words):
+        done = run("generate", "-m", nano, "--dry-run", *words)
+        assert done.code == 0, done.err
+        return done.err
+    assert warnings("-p", "A green wooden cube drops onto a beige floor.") == ""
+    for prompt in json.loads((ROOT / "examples" / "prompts.json").read_text()).values():
+        assert warnings("-p", prompt) == "", prompt
+    for words, _, _, _ in json.loads((ROOT / "tests/quality/sentences.json").read_text()):
+        assert "most words" not in warnings("-p", words)
+    assert "ball, sphere, cube, block or box" in warnings("-p", "A dog.")
+    assert "English" in warnings("-p", "Ein roter Ball f\u00e4llt auf den Boden.")
+    assert "Chinese" in warnings("-p", "\u4e00\u53ea\u72d7")
+    assert "64x64" in warnings("-p", "A ball.", "--width", "640", "--height", "352")
+    assert "49" in warnings("-p", "A ball.", "--num-frames", "97")
+    assert "made_for" in json.loads(run("info", nano, "--json").out)
+    assert "ball or a cube" in run("info", nano).out
+
+
 def test_dry_run_predicts_and_makes_nothing(film, tmp_path):
     result = film(tmp_path / "film.mp4", "--dry-run")
     assert result.code == 0, result.err

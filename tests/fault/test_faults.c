@@ -97,6 +97,22 @@ static pf_status check_request(pf_error *error)
     return pf_request_check(shared_engine, &request, &prediction, error);
 }
 
+/* With texts that are too long, so that there is something to say. */
+static pf_status ask_for_warnings(pf_error *error)
+{
+    static char prompt[3000];
+    pf_warnings warnings;
+    memset(prompt, 'x', sizeof prompt - 1);
+    for (size_t i = 0; i < sizeof prompt - 1; i += 2)
+        prompt[i] = ' ';
+    pf_request request = small_request(shared_engine);
+    request.prompt = request.negative_prompt = prompt;
+    pf_status status = pf_request_warnings(shared_engine, &request, &warnings, error);
+    if (status == PF_OK)
+        assert_int_equal(warnings.count, 2);
+    return status;
+}
+
 static pf_status run_film(pf_error *error)
 {
     static uint8_t pixels[3 * 40 * 60];
@@ -186,6 +202,12 @@ static void test_request_check(void **state)
     fail_all_kinds(check_request);
 }
 
+static void test_request_warnings(void **state)
+{
+    (void)state;
+    fail_all_kinds(ask_for_warnings);
+}
+
 static void test_job(void **state)
 {
     (void)state;
@@ -256,6 +278,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_engine_open),
         cmocka_unit_test(test_request_check),
+        cmocka_unit_test(test_request_warnings),
         cmocka_unit_test(test_job),
         cmocka_unit_test(test_other_job),
         cmocka_unit_test(test_renewed_job),

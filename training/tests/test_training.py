@@ -14,6 +14,13 @@ from training.optim import Optimizer, orthogonalize  # noqa: E402
 from training.trainer import Stage, seed_step  # noqa: E402
 
 
+def test_the_model_in_the_box_says_what_it_was_made_for():
+    folder = __file__.rsplit("/", 3)[0] + "/models/nano"
+    assert store.load_json(f"{folder}/generation_config.json") == export.GENERATION
+    assert export.GENERATION["made_for"]["subjects"] == ["ball", "sphere", "cube", "block", "box"]
+    assert {"wooden", "falls", "medium-sized"} < set(export.GENERATION["made_for"]["words"].split())
+
+
 def toy_losses(model):
     def losses(own, shared, _):
         x = torch.from_numpy(own.normal(size=(4, 8))).float() * (1 + shared.integers(3))
