@@ -520,7 +520,8 @@ static void reply_accepted(pf_http_request *request)
         "{\"id\":\"%s\",\"object\":\"video\",\"model\":\"%s\",\"status\":\"queued\","
         "\"progress\":0,\"created_at\":%lld,\"completed_at\":null,\"expires_at\":null,"
         "\"starred\":false,\"seconds\":\"\",\"size\":\"\",\"prompt\":null,"
-        "\X,
+        "\"remixed_from_video_id\":null,\"error\":null,\"warnings\":[],"
+        "\"settings\":{}}",
         v->id, pf_server_of(request)->model_name, (long long)v->created);
     pf_http_reply_data(request, 200, "application/json", request->spare, (size_t)bytes);
 }

@@ -1,9 +1,10 @@
 """The page in a real browser.  Screenshots go to build/screenshots."""
+import json
 import shutil
 import signal
 
 import pytest
-from conftest import BUILD, QUICK, SLOW, png
+from conftest import BUILD, QUICK, SLOW, Server, png
 from nginx import BELOW, MISSING, NGINX, free_port, nginx
 
 webdriver = pytest.importorskip("selenium.webdriver",
@@ -220,6 +221,44 @@ def test_what_is_wrong_is_said(open_page):
     page.shot("wrong-seed")
 
 
+def test_what_a_film_will_lack_is_said(browser, model, tmp_path):
+    """Beforehand, with the tokens that are counted, and on the film's card."""
+    modest = tmp_path / "model"
+    shutil.copytree(model, modest)
+    config = json.loads((modest / "generation_config.json").read_text())
+    made_for = {"about": "Balls fall.", "sizes": ["48x32", "32x48", "32x32"],
+                "num_frames": [9, 5], "languages": ["en"], "subjects": ["ball"]}
+    (modest / "generation_config.json").write_text(
+        json.dumps({**config, "made_for": made_for}))
+    server = Server(modest, tmp_path / "films")
+    try:
+        page = Page(browser, server)
+        page.wait_for_text("Balls fall.")
+        labels = [e.text for e in page.all("#shapes .choice")]
+        assert labels == ["48\u00d732", "32\u00d748", "32\u00d732"]
+        values = page.script("return [...document.querySelectorAll('input[name=length]')]"
+                             ".map(e => e.value)")
+        assert values == ["5", "9"]
+        assert not page.all("#prompt-notes") and not page.all("#prompt-count")
+        page.one("#prompt").send_keys("A dog.")
+        page.until(lambda: "names no ball" in page.one("#prompt-notes").text)
+        page.shot("warning")
+        assert page.script(CONTRAST) == [] and page.script(NAMES) == []
+        page.set("#prompt", "A ball falls. " * 300)
+        page.until(lambda: "of 512 tokens" in page.one("#prompt-count").text)
+        assert "have no effect" in page.one("#prompt-notes").text
+        page.set("#prompt", "A ball.")
+        page.until(lambda: not page.all("#prompt-notes") and not page.all("#prompt-count"))
+        page.set("#prompt", "A dog.")
+        page.set("#steps", 1)
+        page.one("#make").click()
+        page.until(lambda: "names no ball" in page.one(".card .notes").text)
+        assert page.complaints() == []
+    finally:
+        browser.get("about:blank")
+        server.stop()
+
+
 def test_cancel_delete_and_undo(open_page):
     page = open_page()
     page.server.create(**SLOW)
@@ -320,8 +359,9 @@ for (const e of document.querySelectorAll('button, a, input, select, textarea, p
 const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
 if (new Set(ids).size !== ids.length) bad.push('an id is used twice');
 for (const e of document.querySelectorAll('[aria-describedby], [for]')) {
-  const id = e.getAttribute('aria-describedby') || e.getAttribute('for');
-  if (!document.getElementById(id)) bad.push('nothing is called ' + id);
+  const ids = e.getAttribute('aria-describedby') || e.getAttribute('for');
+  for (const id of ids.split(' '))
+    if (!document.getElementById(id)) bad.push('nothing is called ' + id);
 }
 if (document.documentElement.lang !== 'en') bad.push('no language');
 if (document.querySelectorAll('h1').length !== 1) bad.push('not one h1');

@@ -6,6 +6,7 @@
 const $ = (id) => document.getElementById(id);
 const PAGE = 24;                        // films of one page of the list
 const UNDO_MS = 7000;
+const CHECK_MS = 500;                   // from the last key to asking what the film will lack
 // Scenes that a small model knows, too.
 const IDEAS = [
   "A large red metal ball falls onto the grey floor and bounces.",
@@ -21,6 +22,8 @@ let stream = null;                      // {id, source} of the one event stream
 let pollTimer = 0;
 let oldest = null;                      // id where "older films" go on
 let busyUntil = 0;                      // a full queue: when to try again
+let checkTimer = 0;
+let checks = 0;                         // that were asked for: only the last one counts
 
 // --- requests -----------------------------------------------------------------------
 
@@ -84,7 +87,20 @@ function timeText(seconds) {
   if (seconds < 1.5) return "a second";
   if (seconds < 90) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);
-  return minutes < 90 ? `${minutes} min` : `${(seconds / 3600).toFixed(1)} h`;
+  if (minutes < 90) return `${minutes} min`;
+  if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  const hours = Math.round(seconds / 3600);
+  return `${Math.floor(hours / 24)} ${hours < 48 ? "day" : "days"} ${hours % 24} h`;
+}
+
+// Sentences as a list, which is hidden when there are none.
+function note(list, sentences) {
+  list.replaceChildren(...sentences.map((text) => {
+    const item = document.createElement("li");
+    item.textContent = text;
+    return item;
+  }));
+  list.hidden = sentences.length === 0;
 }
 
 const STAGES = {
@@ -119,6 +135,7 @@ function makeCard(video) {
   node.querySelector(".words").textContent = video.prompt || "";
   node.querySelector(".words").title = video.prompt || "";
   node.querySelector("progress").setAttribute("aria-label", "Progress of the film");
+  note(node.querySelector(".notes"), video.warnings);
   cards.set(video.id, entry);
   return entry;
 }
@@ -476,7 +493,24 @@ function shapeLabel(kind, text) {
   return [icon, document.createTextNode(text)];
 }
 
+const shapeOf = (width, height) => (width > height ? "wide" : width < height ? "tall" : "square");
+
+// The sizes that the model was made for.
+function fillSizes(sizes) {
+  const { width, height } = model.defaults;
+  const group = row("shapes");
+  const usual = sizes.includes(`${width}x${height}`) ? `${width}x${height}` : sizes[0];
+  for (const size of sizes) {
+    const kind = shapeOf(...size.split("x").map(Number));
+    choice(group, "shape", size, shapeLabel(kind, size.replace("x", "×")), size === usual);
+  }
+}
+
 function fillShapes() {
+  if (model.made_for.sizes.length > 0) {
+    fillSizes(model.made_for.sizes);
+    return;
+  }
   const { width, height } = model.defaults;
   const multiple = model.size_multiple;
   const long = Math.max(width, height), short = Math.min(width, height);
@@ -489,20 +523,27 @@ function fillShapes() {
     choice(group, "shape", `${short}x${long}`, shapeLabel("tall", "Tall"), height > width);
 }
 
-// A quarter, a half and all of the length that the model was made for.
+// What the model was made for; else a quarter, a half and all of its usual length.
+function lengths() {
+  const frames = model.defaults.num_frames;
+  const multiple = model.frame_multiple;
+  if (model.made_for.num_frames.length > 0)
+    return [...model.made_for.num_frames].sort((a, b) => a - b);
+  const counts = [0.25, 0.5, 1].map(
+    (part) => Math.max(1, Math.round((frames - 1) * part / multiple)) * multiple + 1);
+  return [...new Set(counts)].filter((count) => count <= frames);
+}
+
 function fillLengths() {
   const { num_frames: frames, fps } = model.defaults;
-  const multiple = model.frame_multiple;
   const group = row("lengths");
-  const seen = new Set();
-  for (const part of [0.25, 0.5, 1]) {
-    const count = Math.max(1, Math.round((frames - 1) * part / multiple)) * multiple + 1;
-    if (seen.has(count) || count > frames) continue;
-    seen.add(count);
+  const counts = lengths();
+  const usual = counts.includes(frames) ? frames : counts[0];
+  for (const count of counts) {
     const seconds = document.createElement("b");
     const value = count / fps;
     seconds.textContent = value < 10 ? String(Math.round(value * 10) / 10) : String(Math.round(value));
-    choice(group, "length", String(count), [seconds, document.createTextNode("sec")], count === frames);
+    choice(group, "length", String(count), [seconds, document.createTextNode("sec")], count === usual);
   }
 }
 
@@ -520,6 +561,8 @@ function fillForm() {
   $("model").textContent = model.id;
   $("model").title = `Model ${model.id}`;
   $("model").hidden = false;
+  if (model.made_for.about)
+    $("prompt-help").textContent = `This model was made for one world: ${model.made_for.about}`;
 }
 
 function showOutputs() {
@@ -626,6 +669,34 @@ function formFields() {
   if ($("negative").value.trim()) form.append("negative_prompt", $("negative").value.trim());
   if (picture) form.append("input_reference", picture, picture.name || "picture");
   return form;
+}
+
+function showCheck(found) {
+  const { prompt_tokens: tokens, most_tokens: most, warnings } = found;
+  $("prompt-count").hidden = tokens * 2 < most;
+  $("prompt-count").textContent = `${tokens} of ${most} tokens`;
+  note($("prompt-notes"), warnings);
+}
+
+// Asks what the film will lack.  While a field is wrong there is nothing to tell.
+async function check() {
+  const number = ++checks;
+  const nothing = { prompt_tokens: 0, most_tokens: 1, warnings: [] };
+  const form = formFields();
+  form.delete("input_reference");
+  form.delete("seed");
+  try {
+    const found = $("prompt").value.trim()
+      ? await request("v1/videos/check", { method: "POST", body: form }) : nothing;
+    if (number === checks) showCheck(found);
+  } catch (error) {
+    if (number === checks) showCheck(nothing);
+  }
+}
+
+function checkSoon() {
+  clearTimeout(checkTimer);
+  if (model) checkTimer = setTimeout(check, CHECK_MS);
 }
 
 function accept(video) {
@@ -756,6 +827,7 @@ function listen() {
     toast("The picture is the first frame now.");
   });
   for (const id of ["steps", "guidance"]) $(id).addEventListener("input", showOutputs);
+  $("composer").addEventListener("input", checkSoon);
   $("more").addEventListener("click", showOlder);
   $("sign-in-form").addEventListener("submit", signIn);
   $("sign-in").addEventListener("cancel", (event) => event.preventDefault());
@@ -768,7 +840,7 @@ function listen() {
     button.type = "button";
     button.className = "quiet";
     button.textContent = idea;
-    button.addEventListener("click", () => { $("prompt").value = idea; $("prompt").focus(); });
+    button.addEventListener("click", () => { $("prompt").value = idea; $("prompt").focus(); checkSoon(); });
     $("ideas").append(button);
   }
 }
