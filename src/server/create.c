@@ -642,7 +642,8 @@ static bool take_remix(creation *c)
 {
     for (int i = 0; i < c->fields.count; i++) {
         const pf_field *field = &c->fields.list[i];
-        if (strcmp(field->name, "prompt") == 0 || strcmp(field->name, "seed") == 0)
+        if (strcmp(field->name, "prompt") == 0 || strcmp(field->name, "seed") == 0 ||
+            field->kind == PF_FIELD_NULL)
             continue;
         pf_http_reply_error(c->request, &(pf_http_fault){400, "unknown", field->name, 0},
                             "%s is not a field of a remix, which takes prompt and seed",

@@ -176,25 +176,33 @@ char *pf_base64_encode(const void *data, size_t bytes)
     return out;
 }
 
+/* Both alphabets of RFC 4648. */
 static int value_of(char c)
 {
-    const char *found = c ? strchr(alphabet, c) : NULL;
+    const char *found = c ? strchr(alphabet, c == '-' ? '+' : c == '_' ? '/' : c) : NULL;
     return found ? (int)(found - alphabet) : -1;
+}
+
+static bool is_white(char c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f';
 }
 
 int64_t pf_base64_decode(const char *text, size_t bytes, uint8_t *out)
 {
     int64_t written = 0;
     uint32_t bits = 0;
-    int have = 0;
-    while (bytes > 0 && text[bytes - 1] == '=')
-        bytes--;
-    if (bytes % 4 == 1)
-        return -1;
+    int have = 0, digits = 0, padding = 0;
     for (size_t i = 0; i < bytes; i++) {
+        if (is_white(text[i]))
+            continue;
         int value = value_of(text[i]);
-        if (value < 0)
+        padding += text[i] == '=';
+        if ((value < 0 && text[i] != '=') || (value >= 0 && padding > 0))
             return -1;
+        if (value < 0)
+            continue;
+        digits = (digits + 1) % 4;
         bits = bits << 6 | (uint32_t)value;
         have += 6;
         if (have >= 8) {
@@ -202,7 +210,8 @@ int64_t pf_base64_decode(const char *text, size_t bytes, uint8_t *out)
             out[written++] = (uint8_t)(bits >> have);
         }
     }
-    return written;
+    bool whole = padding == 0 || (digits + padding) % 4 == 0;
+    return digits == 1 || padding > 2 || !whole ? -1 : written;
 }
 
 bool pf_random_bytes(void *out, size_t bytes)

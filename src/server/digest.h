@@ -32,8 +32,9 @@ void pf_hex_encode(const uint8_t *data, size_t bytes, char *out);
 
 /* Base64 with padding, in fresh memory (pf_free); NULL when out of memory. */
 char *pf_base64_encode(const void *data, size_t bytes);
-/* Strict: no white space, padding may be missing.  `out` has room for
- * bytes / 4 * 3 + 3.  Returns the length, or -1 when it is no Base64. */
+/* Either alphabet of RFC 4648, with white space anywhere, as base64(1) breaks lines;
+ * padding may be missing, but not wrong.  `out` has room for bytes / 4 * 3 + 3, and may be
+ * `text`.  Returns the length, or -1 when it is no Base64. */
 int64_t pf_base64_decode(const char *text, size_t bytes, uint8_t *out);
 
 /* From the system's generator; false when it fails. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/memory.h"
@@ -44,9 +45,31 @@ static void dissolve(char name[PF_FIELD_NAME_BYTES])
     }
 }
 
+static bool is_white(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f';
+}
+
 static bool is_data_uri(const pf_field *field)
 {
-    return field->bytes > 5 && memcmp(field->value, "data:", 5) == 0;
+    size_t at = 0;
+    while (at < field->bytes && is_white(field->value[at]))
+        at++;
+    return field->bytes - at > 5 && strncasecmp(field->value + at, "data:", 5) == 0;
+}
+
+/* Line breaks count for nothing in Base64. */
+static size_t bytes_without_white(const pf_field *field)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < field->bytes; i++)
+        count += !is_white(field->value[i]);
+    return count;
+}
+
+bool pf_field_is_blank(const pf_field *field)
+{
+    return !field->is_file && bytes_without_white(field) == 0;
 }
 
 /* Control characters other than white space have no place in a text. */
@@ -124,10 +147,12 @@ static pf_status check(pf_fields *fields, const pf_field *field, size_t max_file
     if (fields->count == PF_FIELDS_MAX)
         return pf_fail(error, PF_E_ARGUMENT,
                        "the request has more than %d fields", PF_FIELDS_MAX);
-    if (field->bytes > most)
+    size_t bytes = is_data_uri(field) && !field->is_file ? bytes_without_white(field)
+                                                         : field->bytes;
+    if (bytes > most)
         return pf_fail(error, PF_E_ARGUMENT,
                        "%s has %zu bytes, but must have at most %zu", field->name,
-                       field->bytes, most);
+                       bytes, most);
     const char *encoding =
         field->is_file ? NULL : pf_text_other_encoding(field->value, field->bytes);
     if (encoding)
@@ -278,7 +303,7 @@ static pf_status add_value(const reader *r, const char *name, json_t *value, int
     if (json_is_array(value))
         return refuse(r, name, "an array");
     if (json_is_null(value))
-        return is_shell(name) ? PF_OK : add_text(r, name, "", 0, PF_FIELD_NULL);
+        return add_text(r, name, "", 0, PF_FIELD_NULL);
     char text[64];
     size_t bytes = json_dumpb(value, text, sizeof text, JSON_ENCODE_ANY);
     return add_text(r, name, text, bytes < sizeof text ? bytes : 0,
@@ -360,6 +385,8 @@ pf_status pf_fields_add(pf_fields *fields, const pf_field *field, size_t max_fil
 {
     pf_field added = *field;
     dissolve(added.name);
+    if (added.kind == PF_FIELD_NULL && is_shell(added.name))
+        return PF_OK;
     return holds_object(&added) ? add_object(fields, &added, max_file, error)
                                 : add(fields, &added, max_file, error);
 }

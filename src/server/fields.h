@@ -51,13 +51,17 @@ typedef struct pf_fields {
 
 /* Both leave *out to be released with pf_fields_free, also on failure, which is
  * PF_E_ARGUMENT or PF_E_MEMORY.  Files point into `body`.  A file may have `max_file`
- * bytes; a data: URI may have as many more as Base64 takes. */
+ * bytes; a data: URI may have as many more as Base64 takes, without its white space.
+ * What is left blank in a form is not given (PF_FIELD_NULL): a form has no other way. */
 pf_status pf_fields_from_multipart(const char *body, size_t bytes,
                                    const char *content_type, size_t max_file,
                                    pf_fields *out, pf_error *error);
 pf_status pf_fields_from_json(const char *body, size_t bytes, size_t max_file,
                               pf_fields *out, pf_error *error);
 void pf_fields_free(pf_fields *fields);
+
+/* Whether its text is empty or white space; files are not. */
+bool pf_field_is_blank(const pf_field *field);
 
 /* NULL also for one that is null. */
 const pf_field *pf_fields_find(const pf_fields *fields, const char *name);

@@ -211,6 +211,8 @@ pf_status pf_fields_from_multipart(const char *body, size_t bytes,
             return malformed(error, "the last boundary is missing");
         field.value = rest.at;
         field.bytes = end > rest.at ? (size_t)(end - rest.at) : 0;
+        if (pf_field_is_blank(&field))
+            field.kind = PF_FIELD_NULL;
         /* A form sends an empty file without a name where none was chosen. */
         if (!field.unnamed || field.bytes > 0)
             PF_TRY(pf_fields_add(out, &field, max_file, error));

@@ -281,7 +281,7 @@ static void handle_query(pf_http_request *request)
 /* Two pictures, as Base64 in the worst case, and the other fields. */
 static size_t film_body(const pf_server *server)
 {
-    return (size_t)server->options.max_upload / 3 * 8 + (1 << 20);
+    return (size_t)server->options.max_upload / 16 * 45 + (1 << 20);
 }
 
 void pf_routes_choose(pf_http_request *request)

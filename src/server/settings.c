@@ -1,6 +1,7 @@
 /* Settings of a film.  See settings.h. */
 #include "server/settings.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -204,15 +205,21 @@ static bool is(const pf_field *field, const char *text)
     return field->bytes == strlen(text) && memcmp(field->value, text, field->bytes) == 0;
 }
 
+static bool says(const pf_field *field, const char *word)
+{
+    return field->bytes == strlen(word) &&
+           strncasecmp(field->value, word, field->bytes) == 0;
+}
+
 /* Python writes True. */
 static bool is_on(const pf_field *field)
 {
-    return strcasecmp(field->value, "true") == 0 || is(field, "1");
+    return says(field, "true") || says(field, "1");
 }
 
 static bool is_off(const pf_field *field)
 {
-    return strcasecmp(field->value, "false") == 0 || is(field, "0");
+    return says(field, "false") || says(field, "0");
 }
 
 static pf_status read_switch(const reading *r, const pf_field *field, const known *k)
@@ -289,18 +296,55 @@ static pf_status read_webhook(const reading *r, const pf_field *field, const kno
 
 /* --- pictures --------------------------------------------------------------------- */
 
+/* data:image/png;charset=utf-8;BASE64,...: whether the head says Base64, in any case and
+ * with blanks, as browsers take it. */
+static bool says_base64(const char *head, size_t bytes)
+{
+    static const char word[] = "base64";
+    size_t length = sizeof word - 1;
+    while (bytes > 0 && head[bytes - 1] == ' ')
+        bytes--;
+    if (bytes < length || strncasecmp(head + bytes - length, word, length) != 0)
+        return false;
+    bytes -= length;
+    while (bytes > 0 && head[bytes - 1] == ' ')
+        bytes--;
+    return bytes > 0 && head[bytes - 1] == ';';
+}
+
+static int hexadecimal(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0'
+           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+/* %2B is '+'.  Returns how many bytes were written to `out`. */
+static size_t undo_percent(const char *text, size_t bytes, uint8_t *out)
+{
+    size_t written = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        bool code = text[i] == '%' && i + 2 < bytes && hexadecimal(text[i + 1]) >= 0 &&
+                    hexadecimal(text[i + 2]) >= 0;
+        out[written++] = code ? (uint8_t)(hexadecimal(text[i + 1]) << 4 |
+                                          hexadecimal(text[i + 2]))
+                              : (uint8_t)text[i];
+        i += code ? 2 : 0;
+    }
+    return written;
+}
+
 static pf_status read_data_uri(const reading *r, const pf_field *field,
                                pf_picture_source *out)
 {
     const char *comma = memchr(field->value, ',', field->bytes);
-    size_t head = comma ? (size_t)(comma - field->value) : 0;
-    if (head < 12 || memcmp(comma - 7, ";base64", 7) != 0)
+    if (!comma || !says_base64(field->value, (size_t)(comma - field->value)))
         return refuse(r, field, "a data: URI with ;base64, or a file");
-    size_t bytes = field->bytes - head - 1;
-    out->owned = pf_alloc(bytes / 4 * 3 + 3);
+    size_t bytes = field->bytes - (size_t)(comma - field->value) - 1;
+    out->owned = pf_alloc(bytes + 3);
     if (!out->owned)
         return pf_fail_memory(r->error, field->name, bytes);
-    int64_t decoded = pf_base64_decode(comma + 1, bytes, out->owned);
+    bytes = undo_percent(comma + 1, bytes, out->owned);
+    int64_t decoded = pf_base64_decode((const char *)out->owned, bytes, out->owned);
     if (decoded < 0)
         return refuse(r, field, "a data: URI with valid Base64");
     out->data = out->owned;
@@ -308,23 +352,25 @@ static pf_status read_data_uri(const reading *r, const pf_field *field,
     return PF_OK;
 }
 
-static pf_status read_picture(const reading *r, const pf_field *field,
+static pf_status read_picture(const reading *r, const pf_field *field, const known *k,
                               pf_picture_source *out)
 {
     if (out->field)
         return pf_fail(r->error, PF_E_ARGUMENT,
                        "%s and %s are the same picture; leave one out", out->field,
                        field->name);
-    out->field = field->name;
+    out->field = k->name;
     if (field->is_file) {
         out->data = (const uint8_t *)field->value;
         out->bytes = field->bytes;
         return PF_OK;
     }
-    if (strncmp(field->value, "data:", 5) == 0)
+    if (strncasecmp(field->value, "data:", 5) == 0)
         return read_data_uri(r, field, out);
-    if (strncmp(field->value, "http://", 7) == 0 ||
-        strncmp(field->value, "https://", 8) == 0) {
+    if (strncasecmp(field->value, "http://", 7) == 0 ||
+        strncasecmp(field->value, "https://", 8) == 0) {
+        if (field->value[field->bytes])         /* white space follows */
+            return refuse(r, field, "an address without white space");
         out->url = field->value;
         return PF_OK;
     }
@@ -396,13 +442,27 @@ static pf_status read_known(const reading *r, const pf_field *field, const known
     case SECONDS: return read_seconds(r, field);
     case MODEL: return read_model(r, field);
     case ONE: return read_one(r, field);
-    case FIRST_PICTURE: return read_picture(r, field, &r->order->first);
-    case LAST_PICTURE: return read_picture(r, field, &r->order->last);
+    case FIRST_PICTURE: return read_picture(r, field, k, &r->order->first);
+    case LAST_PICTURE: return read_picture(r, field, k, &r->order->last);
     case WEBHOOK: return read_webhook(r, field, k);
     case TOLD: return read_told(r, field, k);
     case OFF: return read_off(r, field);
     default: return refuse_idle(r, field);
     }
+}
+
+/* Without white space at both ends; the value is no longer ended by a NUL. */
+static pf_field trim(const pf_field *field)
+{
+    pf_field trimmed = *field;
+    while (trimmed.bytes > 0 && isspace((unsigned char)trimmed.value[0])) {
+        trimmed.value++;
+        trimmed.bytes--;
+    }
+    while (trimmed.bytes > 0 &&
+           isspace((unsigned char)trimmed.value[trimmed.bytes - 1]))
+        trimmed.bytes--;
+    return trimmed;
 }
 
 static pf_status read_field(const reading *r, const pf_field *field)
@@ -412,8 +472,10 @@ static pf_status read_field(const reading *r, const pf_field *field)
     if (!k)
         return pf_fail(r->error, PF_E_ARGUMENT,
                        "%s is not a field of a film; see /openapi.json", field->name);
+    const pf_field trimmed = trim(field);
+    bool verbatim = field->is_file || k->kind == TEXT || k->kind == PROMPT;
     if (field->kind != PF_FIELD_NULL)
-        PF_TRY(read_known(r, field, k));
+        PF_TRY(read_known(r, verbatim ? field : &trimmed, k));
     r->order->wrong[0] = '\0';
     return PF_OK;
 }

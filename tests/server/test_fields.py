@@ -152,6 +152,86 @@ def test_a_large_picture_in_base64(start):
     assert ask(server, {**QUICK, "reference_url": URI}).status == 200
 
 
+def base64_lines(ending, columns=76):
+    text = base64.b64encode(png()).decode()
+    return ending.join(text[i:i + columns] for i in range(0, len(text), columns)) + ending
+
+
+@pytest.mark.parametrize("uri", [
+    "data:image/png;base64," + base64_lines("\n"),
+    "data:image/png;base64," + base64_lines("\r\n", 64),
+    "data:image/png;base64,\n " + base64_lines(" "),
+    " \n" + URI + "\n",
+    URI.rstrip("="),
+    "data:image/png;base64," + base64.urlsafe_b64encode(png()).decode(),
+    "data:image/png;charset=utf-8;base64," + URI.split(",")[1],
+    "data:image/png;name=a.png;BASE64," + URI.split(",")[1],
+    "DATA:image/png; base64 ," + URI.split(",")[1],
+    "data:;base64," + URI.split(",")[1],
+    "data:image/png;base64," + URI.split(",")[1].replace("+", "%2B").replace("=", "%3d"),
+], ids=["lines", "crlf", "blanks", "around", "no padding", "url-safe", "parameter",
+        "upper case", "scheme", "no type", "percent"])
+def test_base64_as_browsers_take_it(server, uri):
+    """In JSON, and in a form where line breaks arrive as they are."""
+    for reply in (ask(server, {**QUICK, "input_reference": {"image_url": uri}}),
+                  server.post("/v1/videos", {**QUICK, "reference_url": uri})):
+        assert reply.status == 200, reply.body
+        assert reply.json["settings"]["picture"] is True
+        server.request("DELETE", "/v1/videos/" + reply.json["id"])
+
+
+@pytest.mark.parametrize("uri", [
+    "data:image/png;base64," + "!" + URI.split(",")[1], URI + "A", URI + "====",
+    "data:image/png," + URI.split(",")[1], "data:image/pngbase64," + URI.split(",")[1],
+    "data:image/png;base64", "data:image/png;base64,%zz", "data:image/png;base64,",
+], ids=["sign", "after padding", "padding", "plain", "no semicolon", "no comma", "percent",
+        "empty"])
+def test_what_is_no_base64(server, uri):
+    reply = ask(server, {**QUICK, "reference_url": uri})
+    assert reply.status == 400 and reply.error["param"] == "reference_url", reply.body
+
+
+def test_lines_of_base64_do_not_count(start):
+    """The limit is the picture's; line breaks and blanks are not part of it."""
+    server = start("--max-upload", len(png()) + 10)
+    for uri in (base64_lines("\r\n"), base64_lines("\r\n \t", 4)):
+        uri = "data:image/png;base64," + uri
+        reply = ask(server, {**QUICK, "reference_url": uri})
+        assert reply.status == 200, reply.body
+    reply = ask(server, {**QUICK, "reference_url": URI.replace(",", "," + "AAAA" * 3000)})
+    assert reply.status == 400 and "at most" in reply.error["message"]
+
+
+def test_blank_fields_of_a_form_are_not_given(server):
+    """As a form of a page sends what nobody filled in."""
+    blank = dict.fromkeys(
+        ("negative_prompt", "seconds", "width", "height", "fps", "guidance_scale", "rng",
+         "format", "generate_sound", "n", "model", "vae_tile", "input_reference",
+         "input_reference[image_url]", "webhook_url", "lora", "extra_params",
+         "extra_params[quality]", "user"), "")
+    blank["guidance_scale_2"] = " \r\n"
+    small = {k: v for k, v in QUICK.items() if k != "seed"}
+    reply = server.post("/v1/videos", {**small, **blank, "seed": ""},
+                        {"last_image": ("", b"")})
+    assert reply.status == 200, reply.body
+    plain = server.post("/v1/videos", {**small, "seed": reply.json["settings"]["seed"]})
+    assert plain.json["settings"] == reply.json["settings"]
+    again = server.post(f"/v1/videos/{plain.json['id']}/remix",
+                        {"prompt": "Another.", "seed": "", "size": ""})
+    assert again.status == 200, again.body
+    for video in (reply, plain, again):
+        server.request("DELETE", "/v1/videos/" + video.json["id"])
+    reply = server.post("/v1/videos", {**QUICK, "prompt": "  "})
+    assert reply.status == 400 and reply.error["param"] == "prompt"
+    reply = server.post("/v1/videos", {**QUICK, "what": ""})
+    assert reply.status == 400 and reply.error["param"] == "what"
+    first, _ = multipart({"seed": ""}, boundary="b")
+    second, kind = multipart({**small, "seed": 5}, boundary="b")
+    reply = server.request("POST", "/v1/videos", first.removesuffix(b"--b--\r\n") + second,
+                           {"Content-Type": kind})
+    assert reply.status == 200 and reply.json["settings"]["seed"] == 5, reply.body
+
+
 @pytest.mark.parametrize("prompt", ["é" * 30000, "\U0001f3ac" * 16000, "x" * 65536],
                          ids=["two bytes", "four bytes", "one byte"])
 def test_the_longest_prompt_can_be_remixed(server, prompt):
