@@ -342,6 +342,60 @@ typedef struct pf_warnings {
 PF_API pf_status pf_request_warnings(pf_engine *engine, const pf_request *request,
                                      pf_warnings *out, pf_error *error);
 
+/* ============================================================== settings as text
+ * Settings of a film as people and programs write them, on command lines, in files and in
+ * requests: one table of names, kinds and ranges, one way to read a value, and one
+ * sentence that refuses it.
+ *
+ * White space around a value is passed over.  Numbers are decimal, with or without sign,
+ * fraction and exponent ("7", "+7", "7.0", "7e0", "-0"); hexadecimal, "inf" and "nan" are
+ * refused.  Words are taken in any case, and with '_' for '-'.
+ */
+
+typedef enum pf_setting_kind {
+    PF_SETTING_WHOLE,           /* a whole number */
+    PF_SETTING_REAL,
+    PF_SETTING_SEED,            /* 0 to 18446744073709551615, exactly */
+    PF_SETTING_SWITCH,          /* true false yes no on off 1 0 */
+    PF_SETTING_CHOICE,          /* one of `choices` */
+    PF_SETTING_SIZE             /* WIDTHxHEIGHT, in pixels; also with '*' or the sign of
+                                 * multiplication, and blanks around it */
+} pf_setting_kind;
+
+/* Numbers of which the model decides what they may be: pf_request_check tells. */
+#define PF_SETTING_OPEN 1e6
+
+typedef struct pf_setting {
+    const char *name;           /* "num_frames" */
+    pf_setting_kind kind;
+    double low, high;           /* of numbers, both included; -PF_SETTING_OPEN to
+                                 * PF_SETTING_OPEN where the model decides */
+    const char *choices;        /* "own|torch-cpu|torch-cuda" */
+} pf_setting;
+
+typedef struct pf_setting_value {
+    double number;              /* WHOLE, REAL */
+    uint64_t seed;
+    bool on;                    /* SWITCH */
+    int choice;                 /* which of `choices`, from 0 */
+    int width, height;          /* SIZE */
+    char text[64];              /* the value in its usual spelling: "7", "640x352" */
+} pf_setting_value;
+
+/* The table, which is constant. */
+PF_API const pf_setting *pf_setting_list(int *count);
+
+/* The row of that name, or NULL. */
+PF_API const pf_setting *pf_setting_find(const char *name);
+
+/* Reads `bytes` bytes of `text` as a value of `setting`, which need not be of the table.
+ * `subject` is what the sentence calls it: a field's name, or "--num-frames".  On
+ * PF_E_ARGUMENT the sentence has subject, value and what is accepted, and *out is
+ * undefined.  Thread-safe. */
+PF_API pf_status pf_setting_read(const pf_setting *setting, const char *subject,
+                                 const char *text, size_t bytes, pf_setting_value *out,
+                                 pf_error *error);
+
 /* =========================================================================== job
  * A job is one request on its way.  Results leave through sinks while they are
  * made; whatever a sink returns other than PF_OK ends the job with that status

@@ -49,6 +49,9 @@ typedef enum pf_status {
 typedef struct pf_error {
     pf_status status;
     char message[512];          /* UTF-8, NUL-terminated, one sentence */
+    char field[32];             /* the setting that is wrong, as the library calls it
+                                 * ("num_frames"), with which the sentence then begins;
+                                 * "": it is about none */
 } pf_error;
 
 /* The general text of a status, never NULL; valid for ever. */

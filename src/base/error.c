@@ -119,6 +119,22 @@ pf_status pf_fail(pf_error *error, pf_status status, const char *format, ...)
         va_end(args);
         set_message(error, raw);
         error->status = status;
+        error->field[0] = '\0';
+    }
+    return status;
+}
+
+pf_status pf_fail_field(pf_error *error, pf_status status, const char *field,
+                        const char *format, ...)
+{
+    if (error) {
+        char sentence[sizeof error->message];
+        va_list args;
+        va_start(args, format);
+        vsnprintf(sentence, sizeof sentence, format, args);
+        va_end(args);
+        pf_fail(error, status, "%s", sentence);
+        snprintf(error->field, sizeof error->field, "%s", field);
     }
     return status;
 }
@@ -152,6 +168,7 @@ pf_status pf_fail_errno(pf_error *error, int error_number,
         snprintf(raw, sizeof raw, "%s: %s", what, text);
         set_message(error, raw);
         error->status = status;
+        error->field[0] = '\0';
     }
     return status;
 }

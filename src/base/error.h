@@ -17,6 +17,10 @@ pf_status pf_fail(pf_error *error, pf_status status, const char *format, ...)
 pf_status pf_fail_errno(pf_error *error, int error_number,
                         const char *format, ...) PF_PRINTF(3, 4);
 
+/* The same about a setting of a film, with whose name the sentence should begin. */
+pf_status pf_fail_field(pf_error *error, pf_status status, const char *field,
+                        const char *format, ...) PF_PRINTF(4, 5);
+
 /* PF_E_MEMORY: "out of memory: WHAT (N bytes)". */
 pf_status pf_fail_memory(pf_error *error, const char *what, unsigned long long bytes);
 

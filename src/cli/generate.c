@@ -521,7 +521,7 @@ static pf_status make_film(generation *g, pf_error *error)
     if (status == PF_OK)
         status = pf_job_run(g->job, error);
     if (status == PF_OK && cancelled) {
-        *error = (pf_error){PF_E_CANCELLED, "cancelled"};
+        *error = (pf_error){PF_E_CANCELLED, "cancelled", ""};
         status = PF_E_CANCELLED;
     }
     cli_end_progress();

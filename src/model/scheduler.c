@@ -95,10 +95,10 @@ static pf_status stretch(const pf_scheduler_config *c, float *sigmas, int steps,
 {
     float last = 1.0f - sigmas[steps - 1];
     if (last == 0.0f)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "num_inference_steps is %d, but shift_terminal %g needs a "
-                       "schedule whose last sigma is below 1", steps,
-                       c->shift_terminal);
+        return pf_fail_field(error, PF_E_ARGUMENT, "num_inference_steps",
+                             "num_inference_steps is %d, but shift_terminal %g needs a "
+                             "schedule whose last sigma is below 1", steps,
+                             c->shift_terminal);
     float divisor = last / (float)(1.0 - c->shift_terminal);
     for (int i = 0; i < steps; i++)
         sigmas[i] = 1.0f - (1.0f - sigmas[i]) / divisor;
@@ -183,15 +183,15 @@ pf_status pf_scheduler_set_steps(pf_scheduler *scheduler, int steps,
 {
     static const char *const names[2] = {"visual_shift", "audio_shift"};
     if (steps < 1 || steps > PF_STEPS_MAX)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "num_inference_steps is %d, but must be 1 to %d", steps,
-                       PF_STEPS_MAX);
+        return pf_fail_field(error, PF_E_ARGUMENT, "num_inference_steps",
+                             "num_inference_steps is %d, but must be 1 to %d", steps,
+                             PF_STEPS_MAX);
     for (int column = 0; column < 2; column++) {
         double shift = shifts ? shifts[column] : scheduler->config.shift;
         if (!(shift > 0.0 && shift <= 1000.0))
-            return pf_fail(error, PF_E_ARGUMENT,
-                           "%s is %g, but must be above 0 and at most 1000",
-                           names[column], shift);
+            return pf_fail_field(error, PF_E_ARGUMENT, names[column],
+                                 "%s is %g, but must be above 0 and at most 1000",
+                                 names[column], shift);
         float *table = scheduler->timesteps[column];
         PF_TRY(make_sigmas(&scheduler->config, shift, table, steps, error));
         timesteps_from(&scheduler->config, table, table, steps);

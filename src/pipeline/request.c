@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "pipeline/job.h"
+#include "pipeline/setting.h"
 #include "text/clean.h"
 
 enum {
@@ -72,14 +73,14 @@ static pf_status check_image(const pf_image *image, const char *name,
 {
     if (image->width < MIN_SIDE || image->width > MAX_SIDE ||
         image->height < MIN_SIDE || image->height > MAX_SIDE)
-        return pf_fail(error, PF_E_INPUT,
-                       "%s is %lldx%lld, but each side must be %d to %d pixels",
-                       name, (long long)image->width, (long long)image->height,
-                       MIN_SIDE, MAX_SIDE);
+        return pf_fail_field(error, PF_E_INPUT, name,
+                             "%s is %lldx%lld, but each side must be %d to %d pixels",
+                             name, (long long)image->width, (long long)image->height,
+                             MIN_SIDE, MAX_SIDE);
     if (image->stride < 3 * image->width)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "%s has a stride of %lld bytes, but a row needs %lld", name,
-                       (long long)image->stride, (long long)(3 * image->width));
+        return pf_fail_field(error, PF_E_ARGUMENT, name,
+                             "%s has a stride of %lld bytes, but a row needs %lld", name,
+                             (long long)image->stride, (long long)(3 * image->width));
     return PF_OK;
 }
 
@@ -93,20 +94,20 @@ static pf_status check_pictures(const pf_request *r, pf_error *error)
         return PF_OK;
     }
     if (r->text_only && r->first_frame.rgb)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "text_only makes a film without a picture, but first_frame "
-                       "is given; choose one");
+        return pf_fail_field(error, PF_E_ARGUMENT, "text_only",
+                             "text_only makes a film without a picture, but first_frame "
+                             "is given; choose one");
     if (!r->text_only && !r->first_frame.rgb)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "first_frame is missing: give a picture, or text_only");
+        return pf_fail_field(error, PF_E_ARGUMENT, "first_frame",
+                             "first_frame is missing: give a picture, or text_only");
     if (r->first_frame.rgb)
         PF_TRY(check_image(&r->first_frame, "first_frame", error));
     if (!r->last_frame.rgb)
         return PF_OK;
     if (r->num_frames == 1)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "last_frame needs a film of at least 5 frames, but num_frames "
-                       "is 1");
+        return pf_fail_field(error, PF_E_ARGUMENT, "last_frame",
+                             "last_frame needs a film of at least 5 frames, but num_frames "
+                             "is 1");
     return check_image(&r->last_frame, "last_frame", error);
 }
 
@@ -118,9 +119,9 @@ static pf_status check_side(const pf_engine *engine, const char *name, int value
     int multiple = engine->info.size_multiple;
     int most = MAX_LATENT_EXTENT * multiple;
     if (value < multiple || value > most || value % multiple != 0)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "%s is %d, but must be a multiple of %d from %d to %d", name,
-                       value, multiple, multiple, most);
+        return pf_fail_field(error, PF_E_ARGUMENT, name,
+                             "%s is %d, but must be a multiple of %d from %d to %d", name,
+                             value, multiple, multiple, most);
     return PF_OK;
 }
 
@@ -135,17 +136,15 @@ static pf_status check_sizes(const pf_engine *engine, const pf_request *r,
         (r->num_frames - 1) % group != 0) {
         int below = (r->num_frames - 1) / group * group + 1;
         if (r->num_frames < 1 || r->num_frames > most)
-            return pf_fail(error, PF_E_ARGUMENT,
-                           "num_frames is %d, but must be %dk + 1 from 1 to %d",
-                           r->num_frames, group, most);
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "num_frames is %d, but must be %dk + 1, such as %d or %d",
-                       r->num_frames, group, below, below + group);
+            return pf_fail_field(error, PF_E_ARGUMENT, "num_frames",
+                                 "num_frames is %d, but must be %dk + 1 from 1 to %d",
+                                 r->num_frames, group, most);
+        return pf_fail_field(error, PF_E_ARGUMENT, "num_frames",
+                             "num_frames is %d, but must be %dk + 1, such as %d or %d",
+                             r->num_frames, group, below, below + group);
     }
-    if (!(r->fps >= 1.0 && r->fps <= 120.0))
-        return pf_fail(error, PF_E_ARGUMENT, "fps is %g, but must be 1 to 120",
-                       r->fps);
-    return PF_OK;
+    PF_TRY(pf_setting_check("fps", r->fps, error));
+    return pf_setting_check("num_inference_steps", r->num_inference_steps, error);
 }
 
 static void plan_sizes(const pf_engine *engine, const pf_request *r, pf_plan *plan)
@@ -170,36 +169,32 @@ static pf_status check_audio_length(const pf_plan *plan, const pf_request *r,
 {
     if (plan->audio_samples >= 1 && plan->audio_length <= MAX_AUDIO_LENGTH)
         return PF_OK;
-    return pf_fail(error, PF_E_ARGUMENT,
-                   "num_frames %d at fps %g is a sound of %lld latents, but the "
-                   "audio tower takes 1 to %d", r->num_frames, r->fps,
-                   (long long)plan->audio_length, MAX_AUDIO_LENGTH);
+    return pf_fail_field(error, PF_E_ARGUMENT, "num_frames",
+                         "num_frames %d at fps %g is a sound of %lld latents, but the "
+                         "audio tower takes 1 to %d", r->num_frames, r->fps,
+                         (long long)plan->audio_length, MAX_AUDIO_LENGTH);
 }
 
 /* --- guidance and schedule --------------------------------------------------- */
 
-static pf_status check_scale(const char *name, double value, double high,
-                             pf_error *error)
+/* A scale that may be left out. */
+static pf_status check_scale(const char *name, double value, pf_error *error)
 {
-    if (!pf_is_set(value) || (value >= 0.0 && value <= high))
-        return PF_OK;
-    return pf_fail(error, PF_E_ARGUMENT, "%s is %g, but must be 0 to %g", name,
-                   value, high);
+    return pf_is_set(value) ? pf_setting_check(name, value, error) : PF_OK;
 }
 
 static pf_status check_guidance(const pf_request *r, pf_error *error)
 {
     if (!pf_is_set(r->guidance_scale))
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "guidance_scale is not given, but must be 0 to 100");
-    PF_TRY(check_scale("guidance_scale", r->guidance_scale, 100.0, error));
-    PF_TRY(check_scale("guidance_scale_2", r->guidance_scale_2, 100.0, error));
-    PF_TRY(check_scale("bridge_guidance_scale", r->bridge_guidance_scale, 100.0,
-                       error));
-    PF_TRY(check_scale("guidance_rescale", r->guidance_rescale, 1.0, error));
+        return pf_fail_field(error, PF_E_ARGUMENT, "guidance_scale",
+                             "guidance_scale is not given, but must be 0 to 100");
+    PF_TRY(check_scale("guidance_scale", r->guidance_scale, error));
+    PF_TRY(check_scale("guidance_scale_2", r->guidance_scale_2, error));
+    PF_TRY(check_scale("bridge_guidance_scale", r->bridge_guidance_scale, error));
+    PF_TRY(check_scale("guidance_rescale", r->guidance_rescale, error));
     if (pf_is_set(r->visual_shift) != pf_is_set(r->audio_shift))
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "visual_shift and audio_shift must be given together");
+        return pf_fail_field(error, PF_E_ARGUMENT, "visual_shift",
+                             "visual_shift and audio_shift must be given together");
     return PF_OK;
 }
 
@@ -209,9 +204,9 @@ pf_status pf_request_schedule(const pf_request *r, pf_scheduler *scheduler,
     double shifts[2] = {r->visual_shift, r->audio_shift};
     bool given = pf_is_set(r->visual_shift);
     if (given && scheduler->config.exponential_shift && !r->accepted)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "visual_shift has no effect with this model: its scheduler "
-                       "uses exponential_shift; leave it out");
+        return pf_fail_field(error, PF_E_ARGUMENT, "visual_shift",
+                             "visual_shift has no effect with this model: its scheduler "
+                             "uses exponential_shift; leave it out");
     given = given && !scheduler->config.exponential_shift;
     return pf_scheduler_set_steps(scheduler, r->num_inference_steps,
                                   given ? shifts : NULL, error);
@@ -251,18 +246,18 @@ static pf_status check_effects(const pf_engine *engine, const pf_request *r,
                       r->guidance_scale_2 != engine->defaults.guidance_scale_2;
     bool negative = uses_negative(r, plan, 0);
     if (own_second && plan->switch_step >= plan->steps)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "guidance_scale_2 is %g, but has no effect: none of the %d "
-                       "steps reaches the low-noise expert", r->guidance_scale_2,
-                       plan->steps);
+        return pf_fail_field(error, PF_E_ARGUMENT, "guidance_scale_2",
+                             "guidance_scale_2 is %g, but has no effect: none of the %d "
+                             "steps reaches the low-noise expert", r->guidance_scale_2,
+                             plan->steps);
     if (!negative && r->guidance_rescale > 0.0)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "guidance_rescale is %g, but has no effect with "
-                       "guidance_scale 1", r->guidance_rescale);
+        return pf_fail_field(error, PF_E_ARGUMENT, "guidance_rescale",
+                             "guidance_rescale is %g, but has no effect with "
+                             "guidance_scale 1", r->guidance_rescale);
     if (!negative && r->negative_prompt && *r->negative_prompt)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "negative_prompt has no effect with guidance_scale 1; leave "
-                       "it out or raise the scale");
+        return pf_fail_field(error, PF_E_ARGUMENT, "negative_prompt",
+                             "negative_prompt has no effect with guidance_scale 1; leave "
+                             "it out or raise the scale");
     return PF_OK;
 }
 
@@ -280,18 +275,18 @@ static pf_status plan_branches(const pf_engine *engine, const pf_request *r,
 static pf_status check_noise(const pf_request *r, pf_error *error)
 {
     if (r->rng > PF_RNG_TORCH_CUDA)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "rng is %d, but must be own, torch-cpu or torch-cuda",
-                       (int)r->rng);
+        return pf_fail_field(error, PF_E_ARGUMENT, "rng",
+                             "rng is %d, but must be own, torch-cpu or torch-cuda",
+                             (int)r->rng);
     if (r->rng == PF_RNG_TORCH_CUDA &&
         (r->cuda_multiprocessors < 1 || r->cuda_multiprocessors > 1024))
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "cuda_multiprocessors is %d, but rng torch-cuda needs 1 to "
-                       "1024", r->cuda_multiprocessors);
+        return pf_fail_field(error, PF_E_ARGUMENT, "cuda_multiprocessors",
+                             "cuda_multiprocessors is %d, but rng torch-cuda needs 1 to "
+                             "1024", r->cuda_multiprocessors);
     if (r->rng != PF_RNG_TORCH_CUDA && r->cuda_multiprocessors != 0)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "cuda_multiprocessors is %d, but has no effect unless rng is "
-                       "torch-cuda", r->cuda_multiprocessors);
+        return pf_fail_field(error, PF_E_ARGUMENT, "cuda_multiprocessors",
+                             "cuda_multiprocessors is %d, but has no effect unless rng is "
+                             "torch-cuda", r->cuda_multiprocessors);
     return PF_OK;
 }
 
@@ -300,24 +295,24 @@ static pf_status check_noise(const pf_request *r, pf_error *error)
 static pf_status check_output(const pf_request *r, pf_error *error)
 {
     if (r->no_video_output && r->no_audio_output)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "no_video_output and no_audio_output together leave nothing "
-                       "to deliver");
+        return pf_fail_field(error, PF_E_ARGUMENT, "no_video_output",
+                             "no_video_output and no_audio_output together leave nothing "
+                             "to deliver");
     if (r->vae_tile == 0 && r->vae_tile_stride == 0)
         return PF_OK;
     if (r->vae_tile == 0)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "vae_tile_stride is %d, but has no effect without vae_tile",
-                       r->vae_tile_stride);
+        return pf_fail_field(error, PF_E_ARGUMENT, "vae_tile_stride",
+                             "vae_tile_stride is %d, but has no effect without vae_tile",
+                             r->vae_tile_stride);
     if (r->vae_tile < 64 || r->vae_tile > 4096 || r->vae_tile % 16 != 0)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "vae_tile is %d, but must be 0 or a multiple of 16 from 64 to "
-                       "4096", r->vae_tile);
+        return pf_fail_field(error, PF_E_ARGUMENT, "vae_tile",
+                             "vae_tile is %d, but must be 0 or a multiple of 16 from 64 to "
+                             "4096", r->vae_tile);
     if (r->vae_tile_stride < 16 || r->vae_tile_stride > r->vae_tile ||
         r->vae_tile_stride % 16 != 0)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "vae_tile_stride is %d, but must be a multiple of 16 from 16 "
-                       "to vae_tile, %d", r->vae_tile_stride, r->vae_tile);
+        return pf_fail_field(error, PF_E_ARGUMENT, "vae_tile_stride",
+                             "vae_tile_stride is %d, but must be a multiple of 16 from 16 "
+                             "to vae_tile, %d", r->vae_tile_stride, r->vae_tile);
     return PF_OK;
 }
 
@@ -378,11 +373,11 @@ static pf_status tokenize(pf_engine *engine, const char *name, const char *promp
                                      count, &inner);
     pf_free(clean);
     if (status != PF_OK)
-        return pf_fail(error, status, "%s: %s", name, inner.message);
+        return pf_fail_field(error, status, name, "%s: %s", name, inner.message);
     if (*count == 0)
-        return pf_fail(error, PF_E_INPUT,
-                       "%s gives no token, and the tokenizer appends none; write "
-                       "something", name);
+        return pf_fail_field(error, PF_E_INPUT, name,
+                             "%s gives no token, and the tokenizer appends none; write "
+                             "something", name);
     return PF_OK;
 }
 
@@ -397,7 +392,7 @@ static pf_status plan_prompts(pf_engine *engine, const pf_request *r,
         return PF_OK;
     }
     if (!r->prompt)
-        return pf_fail(error, PF_E_ARGUMENT, "prompt is missing");
+        return pf_fail_field(error, PF_E_ARGUMENT, "prompt", "prompt is missing");
     PF_TRY(tokenize(engine, "prompt", r->prompt, plan->ids[POSITIVE],
                     &plan->tokens[POSITIVE], error));
     const char *negative = pf_request_negative_prompt(r, plan);

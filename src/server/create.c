@@ -230,7 +230,7 @@ static pf_status check_with_engine(creation *c, pf_error *error)
     request.last_frame = c->last;
     pf_status status = pf_request_check(c->server->engine, &request, &prediction, error);
     if (status != PF_OK) {
-        pf_settings_blame(&c->fields, error->message, c->order.wrong);
+        pf_settings_blame(&c->fields, error->field, c->order.wrong);
         return status;
     }
     c->predicted_seconds = prediction.seconds;

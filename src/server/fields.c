@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "media/json_numbers.h"
 #include "base/text.h"
 
 enum { DATA_URI_HEAD = 4096 };
@@ -297,39 +298,37 @@ static pf_status add_value(const reader *r, const char *name, json_t *value, int
 {
     if (json_is_object(value))
         return add_members(r, name, value, depth);
-    if (json_is_string(value))
-        return add_text(r, name, json_string_value(value), json_string_length(value),
-                        PF_FIELD_TEXT);
+    if (json_is_string(value)) {
+        const char *text = json_string_value(value), *number = pf_json_number(text);
+        return add_text(r, name, number ? number : text,
+                        json_string_length(value) - (number != NULL),
+                        number ? PF_FIELD_NUMBER : PF_FIELD_TEXT);
+    }
     if (json_is_array(value))
         return refuse(r, name, "an array");
     if (json_is_null(value))
         return add_text(r, name, "", 0, PF_FIELD_NULL);
-    char text[64];
-    size_t bytes = json_dumpb(value, text, sizeof text, JSON_ENCODE_ANY);
-    return add_text(r, name, text, bytes < sizeof text ? bytes : 0,
-                    json_is_number(value) ? PF_FIELD_NUMBER : PF_FIELD_BOOLEAN);
-}
-
-/* A number that is too large for any field makes it to the check of its field, which
- * names it. */
-static json_t *parse_with_large_numbers(const char *body, size_t bytes)
-{
-    size_t mark = pf_text_mark(body, bytes);
-    return json_loadb(body + mark, bytes - mark,
-                      JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, NULL);
+    const char *text = json_is_true(value) ? "true" : "false";
+    return add_text(r, name, text, strlen(text), PF_FIELD_BOOLEAN);
 }
 
 static pf_status parse_object(const char *text, size_t bytes, const char *name,
                               json_t **out, pf_error *error)
 {
     pf_error inner = {0};
-    pf_status status = pf_json_parse(text, bytes, name, out, &inner);
-    if (status == PF_E_MEMORY)
-        return pf_fail(error, status, "%s", inner.message);
-    if (status != PF_OK)
-        *out = parse_with_large_numbers(text, bytes);
-    if (!*out)
+    char *spelled = NULL;
+    size_t spelled_bytes = 0;
+    PF_TRY(pf_json_numbers(text, bytes, &spelled, &spelled_bytes, error));
+    pf_status status = pf_json_parse(spelled, spelled_bytes, name, out, &inner);
+    pf_json_numbers_free(spelled);
+    if (status == PF_E_MODEL) {         /* again, for line and column */
+        json_t *whole = NULL;
+        pf_json_parse(text, bytes, name, &whole, &inner);
+        json_decref(whole);
         return pf_fail(error, PF_E_ARGUMENT, "%s", inner.message);
+    }
+    if (status != PF_OK)
+        return pf_fail(error, status, "%s", inner.message);
     if (json_is_object(*out))
         return PF_OK;
     json_decref(*out);

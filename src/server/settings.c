@@ -2,7 +2,6 @@
 #include "server/settings.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +13,7 @@
 typedef enum kind {
     TEXT,
     PROMPT,                             /* text that says something */
-    WHOLE,                              /* low..high */
-    REAL,
-    SWITCH,
-    SEED,
-    CHOICE,
+    SETTING,                            /* `member` is in the library's table */
     SIZE,                               /* 640x352 */
     SECONDS,
     MODEL,
@@ -34,80 +29,78 @@ typedef enum kind {
 typedef struct known {
     const char *name;
     kind kind;
-    const char *member;                 /* of the settings */
-    double low, high;
-    const char *choices;
+    const char *member;                 /* of the settings; TOLD: the field to send */
 } known;
 
 static const known table[] = {
-    {"prompt", PROMPT, "prompt", 0, 0, NULL},
-    {"negative_prompt", TEXT, "negative_prompt", 0, 0, NULL},
-    {"model", MODEL, NULL, 0, 0, NULL},
-    {"size", SIZE, NULL, 0, 0, NULL},
-    {"width", WHOLE, "width", 1, 16384, NULL},
-    {"height", WHOLE, "height", 1, 16384, NULL},
-    {"seconds", SECONDS, NULL, 0, 0, NULL},
-    {"num_frames", WHOLE, "num_frames", 1, 100000, NULL},
-    {"fps", REAL, "fps", 1, 120, NULL},
-    {"seed", SEED, "seed", 0, 0, NULL},
-    {"num_inference_steps", WHOLE, "num_inference_steps", 1, 1000, NULL},
-    {"guidance_scale", REAL, "guidance_scale", 0, 100, NULL},
-    {"guidance_scale_2", REAL, "guidance_scale_2", 0, 100, NULL},
-    {"bridge_guidance_scale", REAL, "bridge_guidance_scale", 0, 100, NULL},
-    {"guidance_rescale", REAL, "guidance_rescale", 0, 1, NULL},
-    {"flow_shift", REAL, "visual_shift", 0, 1000, NULL},
-    {"visual_shift", REAL, "visual_shift", 0, 1000, NULL},
-    {"audio_flow_shift", REAL, "audio_shift", 0, 1000, NULL},
-    {"audio_shift", REAL, "audio_shift", 0, 1000, NULL},
-    {"rng", CHOICE, "rng", 0, 0, "own|torch-cpu|torch-cuda"},
-    {"cuda_multiprocessors", WHOLE, "cuda_multiprocessors", 1, 1024, NULL},
-    {"vae_tile", WHOLE, "vae_tile", 64, 4096, NULL},
-    {"vae_tile_stride", WHOLE, "vae_tile_stride", 16, 4096, NULL},
-    {"generate_sound", SWITCH, "generate_sound", 0, 0, NULL},
-    {"quality", WHOLE, "quality", 0, 51, NULL},
-    {"format", CHOICE, "format", 0, 0, "mp4|webm"},
-    {"n", ONE, NULL, 0, 0, NULL},
-    {"num_outputs_per_prompt", ONE, NULL, 0, 0, NULL},
-    {"input_reference", FIRST_PICTURE, NULL, 0, 0, NULL},
-    {"input_reference[image_url]", FIRST_PICTURE, NULL, 0, 0, NULL},
-    {"image_reference", FIRST_PICTURE, NULL, 0, 0, NULL},
-    {"image_reference[image_url]", FIRST_PICTURE, NULL, 0, 0, NULL},
-    {"reference_url", FIRST_PICTURE, NULL, 0, 0, NULL},
-    {"last_image", LAST_PICTURE, NULL, 0, 0, NULL},
-    {"last_image[image_url]", LAST_PICTURE, NULL, 0, 0, NULL},
-    {"webhook_url", WEBHOOK, "webhook_url", 0, 0, NULL},
-    {"picture", TOLD, NULL, 0, 0, "input_reference"},
-    {"last_picture", TOLD, NULL, 0, 0, "last_image"},
-    {"boundary_ratio", IDLE, NULL, 0, 0, NULL},
-    {"conditions", IDLE, NULL, 0, 0, NULL},
-    {"diffusers_kwargs", IDLE, NULL, 0, 0, NULL},
-    {"enable_frame_interpolation", OFF, NULL, 0, 0, NULL},
-    {"enable_teacache", OFF, NULL, 0, 0, NULL},
-    {"enable_upscaling", OFF, NULL, 0, 0, NULL},
-    {"frame_interpolation_exp", IDLE, NULL, 0, 0, NULL},
-    {"frame_interpolation_model_path", IDLE, NULL, 0, 0, NULL},
-    {"frame_interpolation_scale", IDLE, NULL, 0, 0, NULL},
-    {"generator_device", IDLE, NULL, 0, 0, NULL},
-    {"input_reference[file_id]", IDLE, NULL, 0, 0, NULL},
-    {"lora", IDLE, NULL, 0, 0, NULL},
-    {"max_sequence_length", IDLE, NULL, 0, 0, NULL},
-    {"num_profiled_timesteps", IDLE, NULL, 0, 0, NULL},
-    {"output_compression", IDLE, NULL, 0, 0, NULL},
-    {"output_path", IDLE, NULL, 0, 0, NULL},
-    {"output_quality", IDLE, NULL, 0, 0, NULL},
-    {"perf_dump_path", IDLE, NULL, 0, 0, NULL},
-    {"profile", OFF, NULL, 0, 0, NULL},
-    {"profile_all_stages", OFF, NULL, 0, 0, NULL},
-    {"sound_duration", IDLE, NULL, 0, 0, NULL},
-    {"target", IDLE, NULL, 0, 0, NULL},
-    {"task", IDLE, NULL, 0, 0, NULL},
-    {"true_cfg_scale", IDLE, NULL, 0, 0, NULL},
-    {"upscaling_model_path", IDLE, NULL, 0, 0, NULL},
-    {"upscaling_scale", IDLE, NULL, 0, 0, NULL},
-    {"user", IDLE, NULL, 0, 0, NULL},
-    {"video_path", IDLE, NULL, 0, 0, NULL},
-    {"video_reference", IDLE, NULL, 0, 0, NULL},
-    {"video_url", IDLE, NULL, 0, 0, NULL},
+    {"prompt", PROMPT, "prompt"},
+    {"negative_prompt", TEXT, "negative_prompt"},
+    {"model", MODEL, NULL},
+    {"size", SIZE, NULL},
+    {"width", SETTING, "width"},
+    {"height", SETTING, "height"},
+    {"seconds", SECONDS, NULL},
+    {"num_frames", SETTING, "num_frames"},
+    {"fps", SETTING, "fps"},
+    {"seed", SETTING, "seed"},
+    {"num_inference_steps", SETTING, "num_inference_steps"},
+    {"guidance_scale", SETTING, "guidance_scale"},
+    {"guidance_scale_2", SETTING, "guidance_scale_2"},
+    {"bridge_guidance_scale", SETTING, "bridge_guidance_scale"},
+    {"guidance_rescale", SETTING, "guidance_rescale"},
+    {"flow_shift", SETTING, "visual_shift"},
+    {"visual_shift", SETTING, "visual_shift"},
+    {"audio_flow_shift", SETTING, "audio_shift"},
+    {"audio_shift", SETTING, "audio_shift"},
+    {"rng", SETTING, "rng"},
+    {"cuda_multiprocessors", SETTING, "cuda_multiprocessors"},
+    {"vae_tile", SETTING, "vae_tile"},
+    {"vae_tile_stride", SETTING, "vae_tile_stride"},
+    {"generate_sound", SETTING, "generate_sound"},
+    {"quality", SETTING, "quality"},
+    {"format", SETTING, "format"},
+    {"n", ONE, NULL},
+    {"num_outputs_per_prompt", ONE, NULL},
+    {"input_reference", FIRST_PICTURE, NULL},
+    {"input_reference[image_url]", FIRST_PICTURE, NULL},
+    {"image_reference", FIRST_PICTURE, NULL},
+    {"image_reference[image_url]", FIRST_PICTURE, NULL},
+    {"reference_url", FIRST_PICTURE, NULL},
+    {"last_image", LAST_PICTURE, NULL},
+    {"last_image[image_url]", LAST_PICTURE, NULL},
+    {"webhook_url", WEBHOOK, "webhook_url"},
+    {"picture", TOLD, "input_reference"},
+    {"last_picture", TOLD, "last_image"},
+    {"boundary_ratio", IDLE, NULL},
+    {"conditions", IDLE, NULL},
+    {"diffusers_kwargs", IDLE, NULL},
+    {"enable_frame_interpolation", OFF, NULL},
+    {"enable_teacache", OFF, NULL},
+    {"enable_upscaling", OFF, NULL},
+    {"frame_interpolation_exp", IDLE, NULL},
+    {"frame_interpolation_model_path", IDLE, NULL},
+    {"frame_interpolation_scale", IDLE, NULL},
+    {"generator_device", IDLE, NULL},
+    {"input_reference[file_id]", IDLE, NULL},
+    {"lora", IDLE, NULL},
+    {"max_sequence_length", IDLE, NULL},
+    {"num_profiled_timesteps", IDLE, NULL},
+    {"output_compression", IDLE, NULL},
+    {"output_path", IDLE, NULL},
+    {"output_quality", IDLE, NULL},
+    {"perf_dump_path", IDLE, NULL},
+    {"profile", OFF, NULL},
+    {"profile_all_stages", OFF, NULL},
+    {"sound_duration", IDLE, NULL},
+    {"target", IDLE, NULL},
+    {"task", IDLE, NULL},
+    {"true_cfg_scale", IDLE, NULL},
+    {"upscaling_model_path", IDLE, NULL},
+    {"upscaling_scale", IDLE, NULL},
+    {"user", IDLE, NULL},
+    {"video_path", IDLE, NULL},
+    {"video_reference", IDLE, NULL},
+    {"video_url", IDLE, NULL},
 };
 
 static const known *find(const char *name, size_t length)
@@ -168,105 +161,47 @@ static pf_status put(const reading *r, const pf_field *field, const char *member
 
 /* --- values ----------------------------------------------------------------------- */
 
-/* Decimal; -0 is 0. */
-static bool read_number(const pf_field *field, double *out)
+/* Files have no value. */
+static pf_status read_value(const reading *r, const pf_field *field,
+                            const pf_setting *setting, pf_setting_value *out)
 {
-    char *end = NULL;
-    if (field->bytes == 0 || field->bytes > 40 ||
-        strspn(field->value, "+-.0123456789eE") != field->bytes)
-        return false;
-    *out = strtod(field->value, &end) + 0.0;
-    return end == field->value + field->bytes && isfinite(*out);
+    if (field->is_file)
+        return refuse(r, field, "text");
+    return pf_setting_read(setting, field->name, field->value, field->bytes, out, r->error);
 }
 
-static pf_status read_whole(const reading *r, const pf_field *field, const known *k)
+/* Integers of JSON end at 2^63 - 1 for many readers; a larger seed is text. */
+static json_t *seed_json(const pf_setting_value *value)
 {
-    double value;
-    char wanted[80];
-    snprintf(wanted, sizeof wanted, "a whole number from %.0f to %.0f", k->low, k->high);
-    if (!read_number(field, &value) || value != floor(value) || value < k->low ||
-        value > k->high)
-        return refuse(r, field, wanted);
-    return put(r, field, k->member, json_integer((json_int_t)value));
+    return value->seed <= INT64_MAX ? json_integer((json_int_t)value->seed)
+                                    : json_string(value->text);
 }
 
-static pf_status read_real(const reading *r, const pf_field *field, const known *k)
+static json_t *value_json(const pf_setting *setting, const pf_setting_value *value)
 {
-    double value;
-    char wanted[80];
-    snprintf(wanted, sizeof wanted, "a number from %g to %g", k->low, k->high);
-    if (!read_number(field, &value) || value < k->low || value > k->high)
-        return refuse(r, field, wanted);
-    return put(r, field, k->member, json_real(value));
-}
-
-static bool is(const pf_field *field, const char *text)
-{
-    return field->bytes == strlen(text) && memcmp(field->value, text, field->bytes) == 0;
-}
-
-static bool says(const pf_field *field, const char *word)
-{
-    return field->bytes == strlen(word) &&
-           strncasecmp(field->value, word, field->bytes) == 0;
-}
-
-/* Python writes True. */
-static bool is_on(const pf_field *field)
-{
-    return says(field, "true") || says(field, "1");
-}
-
-static bool is_off(const pf_field *field)
-{
-    return says(field, "false") || says(field, "0");
-}
-
-static pf_status read_switch(const reading *r, const pf_field *field, const known *k)
-{
-    bool on = is_on(field);
-    if (!on && !is_off(field))
-        return refuse(r, field, "true or false");
-    return put(r, field, k->member, json_boolean(on));
-}
-
-static pf_status read_seed(const reading *r, const pf_field *field, const known *k)
-{
-    char *end = NULL;
-    errno = 0;
-    bool digit = field->bytes > 0 && field->value[0] >= '0' && field->value[0] <= '9';
-    unsigned long long seed = digit ? strtoull(field->value, &end, 10) : 0;
-    if (digit && *end == '.')           /* "5.0", a number in JSON */
-        end += 1 + strspn(end + 1, "0");
-    if (!digit || end != field->value + field->bytes || errno != 0 || seed > INT64_MAX)
-        return refuse(r, field, "a whole number from 0 to 9223372036854775807");
-    return put(r, field, k->member, json_integer((json_int_t)seed));
-}
-
-static pf_status read_choice(const reading *r, const pf_field *field, const known *k)
-{
-    char wanted[80];
-    for (const char *at = k->choices; at;) {
-        const char *bar = strchr(at, '|');
-        size_t length = bar ? (size_t)(bar - at) : strlen(at);
-        if (length == field->bytes && memcmp(at, field->value, length) == 0)
-            return put(r, field, k->member, json_stringn(field->value, field->bytes));
-        at = bar ? bar + 1 : NULL;
+    switch (setting->kind) {
+    case PF_SETTING_WHOLE: return json_integer((json_int_t)value->number);
+    case PF_SETTING_REAL: return json_real(value->number);
+    case PF_SETTING_SEED: return seed_json(value);
+    case PF_SETTING_SWITCH: return json_boolean(value->on);
+    default: return json_string(value->text);
     }
-    snprintf(wanted, sizeof wanted, "one of %s", k->choices);
-    return refuse(r, field, wanted);
+}
+
+static pf_status read_setting(const reading *r, const pf_field *field, const known *k)
+{
+    const pf_setting *setting = pf_setting_find(k->member);
+    pf_setting_value value;
+    PF_TRY(read_value(r, field, setting, &value));
+    return put(r, field, k->member, value_json(setting, &value));
 }
 
 static pf_status read_size(const reading *r, const pf_field *field)
 {
-    int width = 0, height = 0, end = 0;
-    if (field->bytes > 12 ||
-        strspn(field->value, "0123456789x") != field->bytes ||
-        sscanf(field->value, "%5dx%5d%n", &width, &height, &end) != 2 ||
-        (size_t)end != field->bytes || width < 1 || height < 1)
-        return refuse(r, field, "WIDTHxHEIGHT in pixels, such as 640x352");
-    PF_TRY(put(r, field, "width", json_integer(width)));
-    return put(r, field, "height", json_integer(height));
+    pf_setting_value value;
+    PF_TRY(read_value(r, field, pf_setting_find("size"), &value));
+    PF_TRY(put(r, field, "width", json_integer(value.width)));
+    return put(r, field, "height", json_integer(value.height));
 }
 
 /* The interface has them as text: "8". */
@@ -280,10 +215,9 @@ static json_t *seconds_json(double seconds)
 /* The frames follow when fps is known. */
 static pf_status read_seconds(const reading *r, const pf_field *field)
 {
-    double value;
-    if (!read_number(field, &value) || value < 0.001 || value > 3600)
-        return refuse(r, field, "a number from 0.001 to 3600");
-    return put(r, field, "seconds", seconds_json(value));
+    pf_setting_value value;
+    PF_TRY(read_value(r, field, pf_setting_find("seconds"), &value));
+    return put(r, field, "seconds", seconds_json(value.number));
 }
 
 static pf_status read_webhook(const reading *r, const pf_field *field, const known *k)
@@ -384,13 +318,24 @@ static pf_status read_model(const reading *r, const pf_field *field)
     char wanted[160];
     snprintf(wanted, sizeof wanted, "\"%s\", the model that is served here",
              r->model_name);
-    return is(field, r->model_name) ? PF_OK : refuse(r, field, wanted);
+    bool served = field->bytes == strlen(r->model_name) &&
+                  memcmp(field->value, r->model_name, field->bytes) == 0;
+    return served ? PF_OK : refuse(r, field, wanted);
 }
 
 static pf_status refuse_idle(const reading *r, const pf_field *field)
 {
     return pf_fail(r->error, PF_E_ARGUMENT,
                    "%s has no effect on this model; leave it out", field->name);
+}
+
+static bool is_off(const pf_field *field)
+{
+    static const pf_setting off = {"", PF_SETTING_SWITCH, 0, 0, NULL};
+    pf_setting_value value;
+    return !field->is_file &&
+           pf_setting_read(&off, "", field->value, field->bytes, &value, NULL) == PF_OK &&
+           !value.on;
 }
 
 static pf_status read_off(const reading *r, const pf_field *field)
@@ -405,7 +350,7 @@ static pf_status read_told(const reading *r, const pf_field *field, const known 
         return PF_OK;
     return pf_fail(r->error, PF_E_ARGUMENT,
                    "%s tells that a film had one; send the picture as %s", field->name,
-                   k->choices);
+                   k->member);
 }
 
 static pf_status read_prompt(const reading *r, const pf_field *field, const known *k)
@@ -418,9 +363,11 @@ static pf_status read_prompt(const reading *r, const pf_field *field, const know
 
 static pf_status read_one(const reading *r, const pf_field *field)
 {
-    double value;
-    return read_number(field, &value) && value == 1 ? PF_OK
-                                                    : refuse(r, field, "1: a job is one film");
+    static const pf_setting one = {"n", PF_SETTING_WHOLE, 1, 1, NULL};
+    pf_setting_value value;
+    bool is_one = !field->is_file && pf_setting_read(&one, "n", field->value, field->bytes,
+                                                     &value, NULL) == PF_OK;
+    return is_one ? PF_OK : refuse(r, field, "1: a job is one film");
 }
 
 static pf_status read_known(const reading *r, const pf_field *field, const known *k)
@@ -433,11 +380,7 @@ static pf_status read_known(const reading *r, const pf_field *field, const known
     switch (k->kind) {
     case PROMPT: return read_prompt(r, field, k);
     case TEXT: return put(r, field, k->member, json_stringn(field->value, field->bytes));
-    case WHOLE: return read_whole(r, field, k);
-    case REAL: return read_real(r, field, k);
-    case SWITCH: return read_switch(r, field, k);
-    case SEED: return read_seed(r, field, k);
-    case CHOICE: return read_choice(r, field, k);
+    case SETTING: return read_setting(r, field, k);
     case SIZE: return read_size(r, field);
     case SECONDS: return read_seconds(r, field);
     case MODEL: return read_model(r, field);
@@ -671,6 +614,12 @@ static void take_real(const json_t *settings, const char *member, double *out)
         *out = json_number_value(value);
 }
 
+static uint64_t seed_of(const json_t *seed)
+{
+    return json_is_string(seed) ? strtoull(json_string_value(seed), NULL, 10)
+                                : (uint64_t)json_integer_value(seed);
+}
+
 static pf_rng rng_of(const char *name)
 {
     if (name && strcmp(name, "torch-cpu") == 0)
@@ -695,7 +644,7 @@ void pf_settings_request(const json_t *s, const pf_engine *engine, pf_request *o
     take_real(s, "guidance_rescale", &out->guidance_rescale);
     take_real(s, "visual_shift", &out->visual_shift);
     take_real(s, "audio_shift", &out->audio_shift);
-    out->seed = (uint64_t)json_integer_value(json_object_get(s, "seed"));
+    out->seed = seed_of(json_object_get(s, "seed"));
     out->rng = rng_of(json_string_value(json_object_get(s, "rng")));
     out->cuda_multiprocessors = whole(s, "cuda_multiprocessors");
     out->vae_tile = whole(s, "vae_tile");
@@ -705,46 +654,34 @@ void pf_settings_request(const json_t *s, const pf_engine *engine, pf_request *o
 
 /* --- whom to blame ---------------------------------------------------------------- */
 
-static bool blames(const pf_fields *fields, const char *name, const char *word,
-                   size_t length)
-{
-    const known *k = find_known(name);
-    if (!pf_fields_find(fields, name))
-        return false;
-    if (strcmp(name, "size") == 0)
-        return strncmp(word, "width", length) == 0 || strncmp(word, "height", length) == 0;
-    if (strcmp(name, "seconds") == 0)
-        return length == 10 && strncmp(word, "num_frames", length) == 0;
-    return k && k->member && strlen(k->member) == length &&
-           strncmp(k->member, word, length) == 0;
-}
-
-static bool is_picture_of(const char *name, const char *word, size_t length)
+/* The member of the settings that a field of the request fills, or of which it is another
+ * way to say it. */
+static bool speaks_of(const char *name, const char *member)
 {
     const known *k = find_known(name);
     if (!k)
         return false;
-    return (k->kind == FIRST_PICTURE && length == 11 && !strncmp(word, "first_frame", 11)) ||
-           (k->kind == LAST_PICTURE && length == 10 && !strncmp(word, "last_frame", 10));
+    if (k->kind == SIZE)
+        return strcmp(member, "width") == 0 || strcmp(member, "height") == 0;
+    if (k->kind == SECONDS)
+        return strcmp(member, "num_frames") == 0;
+    if (k->kind == FIRST_PICTURE || k->kind == LAST_PICTURE)
+        return strcmp(member, k->kind == FIRST_PICTURE ? "first_frame" : "last_frame") == 0;
+    return k->kind < MODEL && k->member && strcmp(k->member, member) == 0;
 }
 
-void pf_settings_blame(const pf_fields *fields, const char *message,
+void pf_settings_blame(const pf_fields *fields, const char *member,
                        char out[PF_FIELD_NAME_BYTES])
 {
-    size_t length = strcspn(message, " :");
     out[0] = '\0';
     for (int i = 0; i < fields->count; i++) {
-        const char *name = fields->list[i].name;
-        if (blames(fields, name, message, length) || is_picture_of(name, message, length)) {
-            memcpy(out, name, PF_FIELD_NAME_BYTES);
-            return;
-        }
+        if (fields->list[i].kind == PF_FIELD_NULL ||
+            !speaks_of(fields->list[i].name, member))
+            continue;
+        memcpy(out, fields->list[i].name, PF_FIELD_NAME_BYTES);
+        return;
     }
-    if (length < 32) {
-        char word[32];
-        snprintf(word, sizeof word, "%.*s", (int)length, message);
-        const known *k = find_known(word);
-        if (k && k->kind < OFF)
-            snprintf(out, PF_FIELD_NAME_BYTES, "%s", word);
-    }
+    const known *k = find_known(member);
+    if (k && k->kind < OFF)             /* a default of the model */
+        snprintf(out, PF_FIELD_NAME_BYTES, "%s", member);
 }

@@ -47,9 +47,9 @@ void pf_order_free(pf_order *order);
 void pf_settings_request(const json_t *settings, const pf_engine *engine,
                          pf_request *out);
 
-/* The field that an engine's message is about: its first word, as the client called
- * it ("size" for "height").  "" when that is none. */
-void pf_settings_blame(const pf_fields *fields, const char *message,
+/* The field that an engine's error is about (pf_error.field), as the client called it
+ * ("size" for "height").  "" when that is none. */
+void pf_settings_blame(const pf_fields *fields, const char *member,
                        char out[PF_FIELD_NAME_BYTES]);
 
 #endif

@@ -37,6 +37,11 @@ class Refusal extends Error {
   }
 }
 
+// Seeds beyond 2^53 stay exact: they are kept as text.
+function readJson(text) {
+  return JSON.parse(text.replace(/(?<!\\)"seed":\s*(\d{16,})/g, '"seed":"$1"'));
+}
+
 async function request(path, options = {}) {
   let reply;
   try {
@@ -46,7 +51,7 @@ async function request(path, options = {}) {
     throw error;
   }
   setOffline(false);
-  if (reply.ok) return reply.json();
+  if (reply.ok) return readJson(await reply.text());
   const body = await reply.json().catch(() => ({}));
   if (reply.status === 401) askForKey();
   throw new Refusal(reply.status, body.error || { message: `The server says ${reply.status}.` },
@@ -301,7 +306,7 @@ function follow() {
   const source = new EventSource(`v1/videos/${running.id}/events`);
   stream = { id: running.id, source };
   source.addEventListener("status", (event) => {
-    const video = JSON.parse(event.data);
+    const video = readJson(event.data);
     setOffline(false);
     update(video);
     if (video.status === "completed" || video.status === "failed") {

@@ -1,0 +1,11 @@
+/* Numbers of a request against the table of settings (phonofilm.h). */
+#ifndef PF_PIPELINE_SETTING_H
+#define PF_PIPELINE_SETTING_H
+
+#include "phonofilm.h"
+
+/* PF_E_ARGUMENT, in the words of pf_setting_read, when `value` is not in the range of the
+ * setting `name`. */
+pf_status pf_setting_check(const char *name, double value, pf_error *error);
+
+#endif
