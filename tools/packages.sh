@@ -4,7 +4,7 @@
 packages_build="gcc libc6-dev make meson pkg-config
   libavformat-dev libavcodec-dev libavutil-dev libswscale-dev libswresample-dev
   libjpeg-dev zlib1g-dev liblcms2-dev libjansson-dev libutf8proc-dev
-  libmicrohttpd-dev libsqlite3-dev libcurl4-gnutls-dev xxd"
+  libevent-dev libssl-dev libsqlite3-dev libcurl4-gnutls-dev xxd"
 # shellcheck disable=SC2034
 packages_test="libcmocka-dev python3-pytest python3-venv ffmpeg openssl nginx zsh fish
   python3-selenium chromium chromium-driver python3-numpy python3-pil"

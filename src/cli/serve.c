@@ -20,8 +20,10 @@ typedef struct settings {
     cli_machine machine;
     const char *host, *output_dir, *key_file, *tls_cert, *tls_key, *retention;
     const char *webhook_hosts, *webhook_secret_file, *picture_hosts;
-    int port, max_queue, max_queue_per_key, rate, connections;
-    double header_timeout;
+    const char *proxies;
+    int port, max_queue, max_queue_per_key, rate;
+    int connections, client_connections, client_streams;
+    double header_timeout, keep_alive;
     int64_t max_upload, retention_bytes, min_free;
     cli_list allow_origins;
     bool no_auth, quiet;
@@ -58,6 +60,14 @@ static const cli_option options[] = {
      "Films a minute that a key may ask for, 0 for any (default: 60)"},
     {CLI_INTEGER, "connections", 0, "N", AT(connections), 16, 65000, NULL,
      "Open at a time (default: 2048)"},
+    {CLI_INTEGER, "client-connections", 0, "N", AT(client_connections), 1, 65000, NULL,
+     "Of them for one key, or one address that is no proxy's (default: a quarter)"},
+    {CLI_INTEGER, "client-streams", 0, "N", AT(client_streams), 1, 65000, NULL,
+     "Event streams and waiting requests of one key or address (default: 32)"},
+    {CLI_TEXT, "trusted-proxies", 0, "ADDRESS,...", AT(proxies), 0, 0, NULL,
+     "Whose X-Forwarded-For names the client; this machine's own always does"},
+    {CLI_REAL, "keep-alive", 0, "SECONDS", AT(keep_alive), 1, 86400, NULL,
+     "That an idle connection is kept; longer than a load balancer's (default: 620)"},
     {CLI_REAL, "header-timeout", 0, "SECONDS", AT(header_timeout), 0.1, 600, NULL,
      "Within which the head of a request must come (default: 15)"},
     {CLI_TEXT, "retention", 0, "TIME", AT(retention), 0, 0, NULL,
@@ -174,7 +184,9 @@ static int serve(const settings *s, const sigset_t *set, pf_engine *engine)
         .max_queue_per_key = s->max_queue_per_key, .max_upload = s->max_upload,
         .retention = s->retention ? parse_time(s->retention) : -1,
         .retention_bytes = s->retention_bytes, .min_free = s->min_free, .rate = s->rate,
-        .connections = s->connections, .header_seconds = s->header_timeout,
+        .connections = s->connections, .client_connections = s->client_connections,
+        .client_streams = s->client_streams, .proxies = s->proxies,
+        .keep_seconds = s->keep_alive, .header_seconds = s->header_timeout,
         .webhook_hosts = s->webhook_hosts, .webhook_secret_file = s->webhook_secret_file,
         .picture_hosts = s->picture_hosts, .log = s->quiet ? NULL : log_line,
     };
@@ -212,7 +224,8 @@ int cli_serve(int argc, char **argv)
     settings s = {
         .host = "127.0.0.1", .port = DEFAULT_PORT, .output_dir = "films",
         .max_queue = DEFAULT_QUEUE, .max_upload = 20 << 20, .rate = 60,
-        .connections = 2048, .header_timeout = 15, .min_free = 256 << 20,
+        .connections = 2048, .client_streams = 32, .keep_alive = 620,
+        .header_timeout = 15, .min_free = 256 << 20,
     };
     cli_parser parser = {
         .options = options,

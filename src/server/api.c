@@ -408,7 +408,9 @@ void pf_api_models(pf_http_request *request)
 void pf_api_model(pf_http_request *request)
 {
     const pf_server *server = pf_server_of(request);
-    const char *name = request->path + strlen("/v1/models/");
+    char name[sizeof server->model_name * 3];
+    snprintf(name, sizeof name, "%s", request->path + strlen("/v1/models/"));
+    pf_head_unescape(name, true);       /* a slash in it may be written as %2F */
     if (strcmp(name, server->model_name) == 0)
         pf_http_reply_json(request, 200, model_json(server));
     else
@@ -463,6 +465,11 @@ static void print_http(FILE *out, pf_server *server)
     fprintf(out, "phonofilm_http_connections %lld\n", (long long)c.connections);
     add(out, "http_dropped_total", "counter", "Connections dropped for being slow.");
     fprintf(out, "phonofilm_http_dropped_total %lld\n", (long long)c.dropped);
+    add(out, "http_displaced_total", "counter",
+        "Waiting connections closed to make room for others.");
+    fprintf(out, "phonofilm_http_displaced_total %lld\n", (long long)c.displaced);
+    add(out, "http_refused_total", "counter", "Connections for which there was no room.");
+    fprintf(out, "phonofilm_http_refused_total %lld\n", (long long)c.refused);
     add(out, "http_replies_total", "counter", "Replies by class of status.");
     for (int i = 2; i < 6; i++)
         fprintf(out, "phonofilm_http_replies_total{class=\"%dxx\"} %lld\n", i,

@@ -1,5 +1,5 @@
 /* The body of a request while it comes: in memory, and beyond PF_BODY_SPILL bytes in an
- * unnamed file, so that many large ones cost no memory.  For http.c alone.
+ * unnamed file, so that many large ones cost no memory.  For connection.c alone.
  */
 #ifndef PF_SERVER_BODY_H
 #define PF_SERVER_BODY_H

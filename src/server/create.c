@@ -631,7 +631,8 @@ static void sync_work(pf_http_request *request)
 
 void pf_api_sync(pf_http_request *request)
 {
-    if (pf_api_content_query_is_sound(request))
+    if (pf_api_content_query_is_sound(request) &&
+        pf_routes_take_place(request, PF_PLACE_STREAM))
         pf_http_defer(request, PF_LANE_CREATE, sync_work);
 }
 

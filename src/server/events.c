@@ -98,7 +98,7 @@ static ssize_t pull_event(pf_http_request *request, char *out, size_t room)
 
 void pf_api_events(pf_http_request *request)
 {
-    if (!pf_api_find(request))
+    if (!pf_api_find(request) || !pf_routes_take_place(request, PF_PLACE_STREAM))
         return;
     pf_http_reply_stream(request, "text/event-stream", pull_event);
     pf_http_set(request, "X-Accel-Buffering", "no");

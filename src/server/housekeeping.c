@@ -1,4 +1,4 @@
-/* Housekeeping, every second: slow connections, old films, films that nobody waits for,
+/* Housekeeping, every second: old films, films that nobody waits for,
  * a full disk, and a sign of life for those who read events. */
 #include <math.h>
 
@@ -142,7 +142,6 @@ void *pf_housekeeping_run(void *argument)
     bool more = false;
     calendar c = {0, 0};
     for (unsigned second = 0; !atomic_load(&server->closing); second++) {
-        pf_http_watch(server->http);
         look_at_calendar(server, &c);
         if (more || second % EVERY_RETENTION == 0)
             more = expire(server, &c);

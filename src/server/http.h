@@ -1,5 +1,5 @@
-/* HTTP: connections, requests and replies, over libmicrohttpd.  Nothing else of the
- * server knows that library; http.c alone includes it.
+/* HTTP: connections, requests and replies.  libevent waits, buffers and speaks TLS; what
+ * a request is, head.h and chunks.h decide.
  *
  * A request is read whole (a large body lies in an unnamed file) and then handed to
  * its route's handler, on one of a few threads that must never wait.  A handler ends
@@ -15,7 +15,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "server/address.h"
 #include "server/fields.h"
+#include "server/head.h"
+#include "server/places.h"
 #include "server/turns.h"
 #include "server/videos.h"
 
@@ -23,7 +26,10 @@ typedef struct pf_http pf_http;
 typedef struct pf_request_http pf_http_request;
 typedef void (*pf_http_handler)(pf_http_request *request);
 
-enum { PF_HTTP_HEADERS = 14, PF_HTTP_REQUEST_ID_BYTES = 32 };
+enum {
+    PF_HTTP_HEADERS = 14,
+    PF_HTTP_REQUEST_ID_BYTES = 32
+};
 
 typedef enum pf_lane {
     PF_LANE_CREATE,                     /* checks with the engine, writes pictures */
@@ -56,9 +62,12 @@ typedef struct pf_reply {
 struct pf_request_http {
     void *app;                          /* the server */
     pf_http *http;
-    void *connection;                   /* libmicrohttpd's */
+    struct pf_connection *connection;
     pf_waiter waiter;                   /* of this request */
+    pf_videos *asleep;                  /* where it waits, or NULL */
     char id[PF_HTTP_REQUEST_ID_BYTES];  /* "req_..." */
+    char *text;                         /* the head, of which `head` is made */
+    pf_head head;
     const char *method, *path;
     pf_http_handler handler;
     pf_reply reply;
@@ -79,13 +88,14 @@ struct pf_request_http {
     char video_id[PF_VIDEO_ID_BYTES];   /* from the path, or "" */
     pf_video *video;                    /* held until the request ends, or NULL */
     uint64_t seen_version, seen_preview;
+    char holder[PF_HOLDER_BYTES];       /* of places */
+    bool holds[PF_PLACES];
     void *creation;                     /* of create.c, from one lane to the next */
     char *pending;                      /* of a stream; free() */
     size_t pending_bytes, pending_sent;
     bool last;                          /* nothing follows `pending` */
     char spare[640];                    /* a reply that needs no memory */
 
-    bool handed;
     bool parked;                        /* in a lane, whose thread has all the rest */
     pf_http_handler deferred;
     pf_turn turn;                       /* in a lane */
@@ -97,7 +107,10 @@ typedef struct pf_http_options {
     const char *tls_cert, *tls_key;     /* PEM text, or NULL */
     const char *spool;                  /* folder of large bodies */
     int connections;                    /* at most */
+    int client_connections;             /* of one address, that is no proxy's; 0: any */
     double header_seconds;              /* a request's head must be there by then */
+    double keep_seconds;                /* that an idle connection is kept, as it is told */
+    const char *proxies;                /* addresses, with commas, or NULL; loopback is one */
     /* Called when the head of a request has come: sets `handler` and `body_limit`, or
      * replies. */
     pf_http_handler route;
@@ -114,14 +127,14 @@ typedef struct pf_http_options {
 
 typedef struct pf_http_counters {
     int64_t connections;                /* open now */
-    int64_t dropped;                    /* by the watchdog */
+    int64_t dropped;                    /* for being slow */
+    int64_t displaced;                  /* to make room for others */
+    int64_t refused;                    /* for want of room */
     int64_t replies[6];                 /* by the hundreds of their status */
 } pf_http_counters;
 
 pf_status pf_http_open(const pf_http_options *options, pf_http **out, pf_error *error);
 int pf_http_port(const pf_http *http);
-/* Drops connections that are too slow.  Call it every second. */
-void pf_http_watch(pf_http *http);
 void pf_http_count(pf_http *http, pf_http_counters *out);
 /* No new connections; waits up to `seconds` for replies under way, then ends.  All
  * sleepers must have been woken for good (pf_videos_shut). */
@@ -136,6 +149,12 @@ const char *pf_http_query(const pf_http_request *request, const char *name);
 void pf_http_each_query(const pf_http_request *request,
                         bool (*see)(void *user, const char *name, const char *value),
                         void *user);
+
+/* The address that the request comes from, as a trusted proxy tells it; "" for this
+ * machine itself. */
+void pf_http_client(const pf_http_request *request, char out[PF_ADDRESS_BYTES]);
+/* Who asks has shown a key: others make room first. */
+void pf_http_mark_known(pf_http_request *request);
 
 void pf_http_set(pf_http_request *request, const char *name, const char *format, ...)
     PF_PRINTF(3, 4);

@@ -188,12 +188,54 @@ static void check_key(pf_http_request *request)
     const char *name = identify(request);
     if (name) {
         snprintf(request->owner, sizeof request->owner, "%s", name);
+        if (name[0])
+            pf_http_mark_known(request);
         return;
     }
     bool given = pf_http_header(request, "Authorization") != NULL;
     pf_http_reply_error(request, &(pf_http_fault){401, "invalid_api_key", NULL, 0},
                         given ? "the API key is not one of this server's"
                               : "an API key is missing: send Authorization: Bearer KEY");
+}
+
+/* --- places ----------------------------------------------------------------------- */
+
+static void name_holder(pf_http_request *request)
+{
+    char address[PF_ADDRESS_BYTES] = "";
+    bool key = request->owner[0] != '\0';
+    if (!key)
+        pf_http_client(request, address);
+    snprintf(request->holder, sizeof request->holder, "%s%s",
+             key ? "key " : address[0] ? "address " : "", key ? request->owner : address);
+}
+
+static int most_of(const pf_server *server, pf_place_kind kind)
+{
+    return kind == PF_PLACE_STREAM ? server->options.client_streams
+                                   : pf_server_client_connections(server);
+}
+
+bool pf_routes_take_place(pf_http_request *request, pf_place_kind kind)
+{
+    pf_server *server = pf_server_of(request);
+    bool stream = kind == PF_PLACE_STREAM;
+    const char *what = stream ? "event streams and requests that wait for a film"
+                              : "requests at a time";
+    pf_place_answer answer =
+        pf_places_take(&server->places, request->holder, kind, most_of(server, kind),
+                       server->options.connections / 2);
+    request->holds[kind] = answer == PF_PLACE_TAKEN;
+    if (answer == PF_PLACE_TOO_MANY)
+        pf_http_reply_error(request, &(pf_http_fault){429, "too_many_requests", NULL, 5},
+                            "there are %d %s of this %s already", most_of(server, kind),
+                            what, request->owner[0] ? "key" : "address");
+    else if (answer == PF_PLACE_FULL)
+        pf_http_reply_error(request, &(pf_http_fault){503, "busy", NULL, 5},
+                            "the server has as many %s as it takes; ask for the status "
+                            "now and then", what);
+    request->reply.close = request->reply.close || answer != PF_PLACE_TAKEN;
+    return answer == PF_PLACE_TAKEN;
 }
 
 /* --- origins ---------------------------------------------------------------------- */
@@ -293,6 +335,10 @@ void pf_routes_choose(pf_http_request *request)
         return;
     if (found->access == KEYED)
         check_key(request);
+    if (found->access == KEYED && request->reply.status == 0) {
+        name_holder(request);
+        pf_routes_take_place(request, PF_PLACE_REQUEST);
+    }
     request->handler = found->query ? handle_query : found->handler;
     request->body_limit = found->body == SMALL   ? SMALL_BODY
                           : found->body == WORDS ? WORDS_BODY
@@ -307,7 +353,11 @@ void pf_routes_dress(pf_http_request *request)
 
 void pf_routes_done(pf_http_request *request)
 {
-    pf_videos *videos = &pf_server_of(request)->videos;
+    pf_server *server = pf_server_of(request);
+    pf_videos *videos = &server->videos;
+    for (int i = 0; i < PF_PLACES; i++)
+        if (request->holds[i])
+            pf_places_leave(&server->places, request->holder, (pf_place_kind)i);
     pf_api_drop_creation(request);
     if (request->video && request->waiter.alone && request->reply.status == 0)
         pf_videos_abandon(videos, request->video);

@@ -144,6 +144,12 @@ void pf_server_stand_back(void)
                 getpriority(PRIO_PROCESS, 0) + COMPUTE_NICE);
 }
 
+int pf_server_client_connections(const pf_server *server)
+{
+    const pf_server_options *o = &server->options;
+    return o->client_connections > 0 ? o->client_connections : o->connections / 4;
+}
+
 int pf_server_port(const pf_server *server)
 {
     return pf_http_port(server->http);
@@ -172,6 +178,21 @@ static pf_status find_scope(pf_server *server, const char *host, pf_error *error
     return PF_OK;
 }
 
+static pf_status check_proxies(const char *list, pf_error *error)
+{
+    pf_address address;
+    while (list && *list) {
+        size_t length = strcspn(list, ",");
+        if (!pf_address_parse(list, length, &address))
+            return pf_fail(error, PF_E_ARGUMENT,
+                           "trusted_proxies has \"%.*s\", but must be addresses such as "
+                           "192.0.2.1, with commas between them",
+                           (int)(length < 60 ? length : 60), list);
+        list += length + (list[length] == ',');
+    }
+    return PF_OK;
+}
+
 static pf_status check_options(pf_server *server, pf_error *error)
 {
     const pf_server_options *o = &server->options;
@@ -189,6 +210,7 @@ static pf_status check_options(pf_server *server, pf_error *error)
     if (!o->webhook_hosts != !o->webhook_secret_file)
         return pf_fail(error, PF_E_ARGUMENT,
                        "webhook_hosts and webhook_secret_file must be given together");
+    PF_TRY(check_proxies(o->proxies, error));
     if (o->port < 0 || o->port > 65535)
         return pf_fail(error, PF_E_ARGUMENT, "port is %d, but must be 0 to 65535",
                        o->port);
@@ -387,9 +409,12 @@ static pf_status open_http(pf_server *server, pf_error *error)
             &(pf_http_options){
                 .host = server->host, .port = o->port, .tls_cert = cert, .tls_key = key,
                 .spool = server->spool, .connections = o->connections,
-                .header_seconds = o->header_seconds, .route = pf_routes_choose,
-                .dress = pf_routes_dress, .done = pf_routes_done, .promise = promise,
-                .redeem = redeem, .app = server},
+                .header_seconds = o->header_seconds,
+                .client_connections = pf_server_client_connections(server),
+                .keep_seconds = o->keep_seconds, .proxies = server->proxies,
+                .route = pf_routes_choose, .dress = pf_routes_dress,
+                .done = pf_routes_done, .promise = promise, .redeem = redeem,
+                .app = server},
             &server->http, error);
     if (key)
         explicit_bzero(key, strlen(key));
@@ -418,6 +443,7 @@ static pf_status open_parts(pf_server *server, pf_error *error)
     PF_TRY(copy_text(&server->host, o->host, error));
     PF_TRY(copy_text(&server->webhook_hosts, o->webhook_hosts, error));
     PF_TRY(copy_text(&server->picture_hosts, o->picture_hosts, error));
+    PF_TRY(copy_text(&server->proxies, o->proxies, error));
     PF_TRY(read_webhook_secret(server, error));
     PF_TRY(open_folders(server, error));
     PF_TRY(open_store(server, error));
@@ -444,6 +470,7 @@ pf_status pf_server_open(const pf_server_options *options, pf_engine *engine,
     server->began = pf_seconds();
     pthread_mutex_init(&server->tick, NULL);
     pthread_mutex_init(&server->post, NULL);
+    pf_places_open(&server->places);
     init_ticked(server);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     pf_status status = open_parts(server, error);
@@ -467,6 +494,7 @@ static void free_parts(pf_server *server)
         pf_videos_close(&server->videos);
     if (server->has_keys)
         pf_keys_close(&server->keys);
+    pf_places_close(&server->places);
     pf_store_close(server->store);
     if (server->webhook_secret)
         explicit_bzero(server->webhook_secret, server->webhook_secret_bytes);
@@ -477,6 +505,7 @@ static void free_parts(pf_server *server)
     pf_free(server->spool);
     pf_free(server->webhook_hosts);
     pf_free(server->picture_hosts);
+    pf_free(server->proxies);
     pthread_cond_destroy(&server->ticked);
     pthread_mutex_destroy(&server->tick);
     pthread_mutex_destroy(&server->post);

@@ -16,7 +16,7 @@ struct pf_server {
     pf_server_options options;          /* its strings are the caller's until open
                                          * returns; the server keeps what follows */
     char *output_dir, *host, *spool;
-    char *webhook_hosts, *picture_hosts;    /* or NULL */
+    char *webhook_hosts, *picture_hosts, *proxies;  /* or NULL */
     uint8_t *webhook_secret;            /* or NULL */
     size_t webhook_secret_bytes;
     char model_name[128];
@@ -28,6 +28,7 @@ struct pf_server {
     pf_store *store;
     pf_videos videos;
     pf_keys keys;
+    pf_places places;
     pf_origins origins;                 /* of other pages that may use it */
     pf_http *http;
     bool has_videos, has_keys;
@@ -69,6 +70,9 @@ void pf_server_go_on(pf_server *server);
 /* Deletes a video and its files; those of one that runs, the worker removes. */
 pf_status pf_server_discard(pf_server *server, pf_video *video, pf_error *error);
 
+/* How many connections one address or key may have. */
+int pf_server_client_connections(const pf_server *server);
+
 /* The threads (worker.c, housekeeping.c, webhook.c). */
 void *pf_worker_run(void *server);
 void *pf_housekeeping_run(void *server);
@@ -102,6 +106,9 @@ void pf_api_metrics(pf_http_request *request);
 /* Frees what a creation has so far, if the request's ends here. */
 void pf_api_drop_creation(pf_http_request *request);
 
+/* Takes a place of the server for as long as the request lasts; false after a 429 or
+ * 503 (routes.c). */
+bool pf_routes_take_place(pf_http_request *request, pf_place_kind kind);
 /* Replies with a video, and when to ask again. */
 void pf_api_reply_video(pf_http_request *request, int status);
 /* Finds the video of the path; false after a 404. */

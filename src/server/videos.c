@@ -67,12 +67,22 @@ bool pf_videos_wait(pf_videos *videos, pf_video *video, uint64_t version,
     pthread_mutex_lock(&videos->lock);
     bool sleeps = video->version == version && !videos->closing;
     if (sleeps) {
-        waiter->sleep(waiter);
         waiter->next = video->waiters;
         video->waiters = waiter;
     }
     pthread_mutex_unlock(&videos->lock);
     return sleeps;
+}
+
+void pf_videos_forget(pf_videos *videos, pf_video *video, const pf_waiter *waiter)
+{
+    pthread_mutex_lock(&videos->lock);
+    pf_waiter **place = &video->waiters;
+    while (*place && *place != waiter)
+        place = &(*place)->next;
+    if (*place)
+        *place = waiter->next;
+    pthread_mutex_unlock(&videos->lock);
 }
 
 /* --- fair shares ------------------------------------------------------------------ */

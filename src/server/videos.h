@@ -13,10 +13,9 @@
 
 #include "server/store.h"
 
-/* Somebody who sleeps until a video changes.  All functions are called with the lock
- * held, `wake` exactly once after `sleep`. */
+/* Somebody who sleeps until a video changes.  Both functions are called with the lock
+ * held, `wake` once at most. */
 struct pf_waiter {
-    void (*sleep)(pf_waiter *waiter);
     void (*wake)(pf_waiter *waiter);
     bool (*is_gone)(pf_waiter *waiter);
     bool alone;                         /* nobody else wants the video */
@@ -150,6 +149,8 @@ pf_status pf_videos_remove(pf_videos *videos, pf_video *video, bool *running,
  * is not now, or when the server closes. */
 bool pf_videos_wait(pf_videos *videos, pf_video *video, uint64_t version,
                     pf_waiter *waiter);
+/* The waiter no longer waits: it is not woken after this. */
+void pf_videos_forget(pf_videos *videos, pf_video *video, const pf_waiter *waiter);
 /* Locked: something of the video shows that did not before. */
 void pf_videos_touch(pf_video *video);
 /* No more work begins, the running job stops, and whoever sleeps is woken. */

@@ -116,7 +116,7 @@ def test_library_links_no_media(run):
     done = subprocess.run(["ldd", str(library)], capture_output=True, text=True,
                           env={**os.environ, "LC_ALL": "C"})
     assert done.returncode == 0
-    for forbidden in ("avcodec", "avformat", "swscale", "microhttpd"):
+    for forbidden in ("avcodec", "avformat", "swscale", "libevent"):
         assert forbidden not in done.stdout
 
 
