@@ -396,7 +396,7 @@ async function act(entry, what, button) {
 async function star(entry, button) {
   button.disabled = true;
   try {
-    update(await request(`/v1/videos/${entry.video.id}`, {
+    update(await request(`v1/videos/${entry.video.id}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ starred: !entry.video.starred }),
