@@ -374,15 +374,21 @@ static pf_status open_store(pf_server *server, pf_error *error)
 
 /* --- threads ---------------------------------------------------------------------- */
 
-/* A connection is a file: as many as the system gives. */
-static void raise_file_limit(int connections)
+/* A connection is a file: as many as the system gives, less those that films need. */
+static void fit_connections(pf_server *server)
 {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)connections + SPARE_FILES;
+    int *connections = &server->options.connections;
+    rlim_t wanted = (rlim_t)*connections + SPARE_FILES;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
     limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= wanted)
+        return;
+    rlim_t files = limit.rlim_cur;
+    *connections = (int)(files > 2 * SPARE_FILES ? files - SPARE_FILES : files / 2);
+    pf_server_log(server, "%d connections, not more: the system gives %llu files "
+                  "(ulimit -n)", *connections, (unsigned long long)files);
 }
 
 static bool promise(void *server, int64_t bytes)
@@ -447,7 +453,7 @@ static pf_status open_parts(pf_server *server, pf_error *error)
     PF_TRY(read_webhook_secret(server, error));
     PF_TRY(open_folders(server, error));
     PF_TRY(open_store(server, error));
-    raise_file_limit(o->connections);
+    fit_connections(server);
     PF_TRY(open_http(server, error));
     PF_TRY(start(&server->housekeeper, &server->has_housekeeper, pf_housekeeping_run,
                  server, error));

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import PROGRAM, QUICK, SLOW, multipart
+from conftest import BUILD, PROGRAM, QUICK, SANITIZED, SLOW, multipart
 
 ALICE, BOB = "alice-key-0123456789", "bob-key-0123456789ab"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -236,3 +236,32 @@ def test_a_film_by_sync_whose_client_goes(start):
             assert time.monotonic() < end
     assert server.wait(known[0]["id"], seconds=20)["error"]["code"] == "cancelled"
     assert server.create(**QUICK)
+
+
+def test_fewer_files_than_connections(start):
+    """What the system gives is enough for an answer, and for a film."""
+    server = start(before=["prlimit", "--nofile=100:100"])
+    assert "50 connections, not more" in server.log.read_text()
+    with connections(server, 150):
+        assert server.get("/health", timeout=5).status == 200
+        assert figure(server, "http_connections") <= 50
+        assert server.wait(server.create()["id"])["status"] == "completed"
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+def test_who_takes_no_byte_of_a_film_is_dropped(start):
+    """By a clock that runs thirty times as fast: a minute is two seconds."""
+    server = start(environment={"LD_PRELOAD": str(BUILD / "tests" / "fast_clock.so")})
+    video = server.create()["id"]
+    server.wait(video)
+    with open(server.folder / "videos" / video / "film.mp4", "r+b") as film:
+        film.truncate(64 << 20)
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", server.port))
+        reader.sendall(ask(f"/v1/videos/{video}/content"))
+        end = time.monotonic() + 30
+        while figure(server, "http_dropped_total") < 1:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+    assert server.get("/health").status == 200

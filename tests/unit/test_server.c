@@ -11,10 +11,12 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "server/address.h"
 #include "server/digest.h"
 #include "server/fields.h"
 #include "server/keys.h"
 #include "server/outbound.h"
+#include "server/places.h"
 #include "server/range.h"
 
 /* --- digests ---------------------------------------------------------------------- */
@@ -275,6 +277,60 @@ static void test_keys(void **state)
     pf_keys_close(&moved);
 }
 
+/* --- who asks --------------------------------------------------------------------- */
+
+static const char *name_of(const char *text, char out[PF_ADDRESS_BYTES])
+{
+    pf_address address;
+    if (!pf_address_parse(text, strlen(text), &address))
+        return NULL;
+    pf_address_name(&address, out);
+    return out;
+}
+
+static void test_addresses(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"192.0.2.1", "192.0.2.1"}, {" 192.0.2.1:80 ", "192.0.2.1"},
+        {"::ffff:192.0.2.1", "192.0.2.1"}, {"2001:db8:1:2:3::4", "2001:db8:1:2::"},
+        {"[2001:db8:1:2::9]:80", "2001:db8:1:2::"}, {"127.3.2.1", ""}, {"::1", ""},
+        {"::ffff:127.0.0.1", ""},
+    };
+    static const char *const wrong[] = {"", " ", "192.0.2", "192.0.2.256", "unknown",
+                                        "_hidden", "::g", "192.0.2.1,192.0.2.2"};
+    char name[PF_ADDRESS_BYTES];
+    pf_address address;
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        assert_string_equal(name_of(pairs[i][0], name), pairs[i][1]);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_null(name_of(wrong[i], name));
+    assert_true(pf_address_parse("192.0.2.7", 9, &address));
+    assert_true(pf_address_is_listed(&address, "2001:db8::1, 192.0.2.7"));
+    assert_false(pf_address_is_listed(&address, "192.0.2.77,192.0.2.8"));
+    assert_false(pf_address_is_listed(&address, NULL));
+}
+
+static void test_places(void **state)
+{
+    pf_places p;
+    (void)state;
+    pf_places_open(&p);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pf_places_take(&p, "key a", PF_PLACE_STREAM, 2, 4), PF_PLACE_TAKEN);
+    assert_int_equal(pf_places_take(&p, "key a", PF_PLACE_STREAM, 2, 4), PF_PLACE_TOO_MANY);
+    assert_int_equal(pf_places_take(&p, "key a", PF_PLACE_REQUEST, 2, 4), PF_PLACE_TAKEN);
+    assert_int_equal(pf_places_take(&p, "key b", PF_PLACE_STREAM, 2, 4), PF_PLACE_TAKEN);
+    assert_int_equal(pf_places_take(&p, "", PF_PLACE_STREAM, 0, 4), PF_PLACE_TAKEN);
+    assert_int_equal(pf_places_take(&p, "", PF_PLACE_STREAM, 0, 4), PF_PLACE_FULL);
+    pf_places_leave(&p, "key a", PF_PLACE_STREAM);
+    pf_places_leave(&p, "key b", PF_PLACE_STREAM);
+    assert_int_equal(p.count, 1);       /* who holds nothing is forgotten */
+    assert_int_equal(pf_places_take(&p, "key a", PF_PLACE_STREAM, 2, 4), PF_PLACE_TAKEN);
+    assert_int_equal(p.streams, 3);
+    pf_places_close(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +343,8 @@ int main(void)
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
