@@ -125,9 +125,11 @@ def test_requests_of_one_key(keyed):
         assert time.monotonic() < end
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /hea", HEALTH])
+@pytest.mark.parametrize("sent", [
+    b"", b"GET /hea", HEALTH, b"POST /session HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Length: 100\r\n\r\n{"])
 def test_those_who_only_wait_make_room(start, sent):
-    """Silent, in the middle of a head, or kept alive after a reply."""
+    """Silent, in the middle of a head, kept alive after a reply, in the middle of a body."""
     server = start("--connections", "16")
     with connections(server, 40, sent):
         for _ in range(5):
