@@ -365,7 +365,7 @@ static void assert_near(const float *ours, wave plain, int64_t count)
 {
     double largest = 0.0, off = 0.0;
     for (int64_t i = 0; i < count; i++) {
-        /* No fmax here: it passes over NaN, and gcc 12 for arm64 dies of an internal error. */
+        /* No fmax here: it passes over NaN. */
         double distance = fabs(plain.v[i] - (double)ours[i]);
         largest = fmax(largest, fabs(plain.v[i]));
         if (distance > off || isnan(distance))
