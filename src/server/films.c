@@ -209,25 +209,58 @@ const pf_trouble *pf_films_look(pf_films *films, pf_store *store, int64_t bytes)
     return films->standing == &disk_fails ? &disk_fails : NULL;
 }
 
-/* Writes, syncs and forgets a file; 0, or the errno. */
-static int try_writing(const pf_films *films)
+static int write_block(const char *path)
 {
     static const char block[PROBE_BYTES];
-    char *path = pf_path_join(films->videos_dir, ".probe");
-    if (!path)
-        return ENOMEM;
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int reason = fd < 0 ? errno : 0;
-    ssize_t put = reason == 0 ? write(fd, block, sizeof block) : 0;
-    if (reason == 0 && put != (ssize_t)sizeof block)
-        reason = put < 0 ? errno : ENOSPC;
+    if (fd < 0)
+        return errno;
+    ssize_t put = write(fd, block, sizeof block);
+    int reason = put < 0 ? errno : put < (ssize_t)sizeof block ? ENOSPC : 0;
     if (reason == 0 && fsync(fd) != 0)
         reason = errno;
-    if (fd >= 0)
-        close(fd);
-    if (fd >= 0 && unlink(path) != 0 && reason == 0)
+    close(fd);
+    return reason;
+}
+
+static int read_block(const char *path)
+{
+    char block[PROBE_BYTES];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int reason = read(fd, block, sizeof block) < 0 ? errno : 0;
+    close(fd);
+    return reason;
+}
+
+/* All that a film asks of its disk, in small; 0, or the errno.  What is left of it, the
+ * next one takes over. */
+static int rehearse(const char *folder, const char *part, const char *whole)
+{
+    int reason = mkdir(folder, 0700) == 0 || errno == EEXIST ? 0 : errno;
+    if (reason == 0)
+        reason = write_block(part);
+    if (reason == 0 && rename(part, whole) != 0)
         reason = errno;
-    pf_free(path);
+    if (reason == 0)
+        reason = read_block(whole);
+    if (unlink(reason == 0 ? whole : part) != 0 && reason == 0)
+        reason = errno;
+    if (rmdir(folder) != 0 && reason == 0)
+        reason = errno;
+    return reason;
+}
+
+static int try_disk(const pf_films *films)
+{
+    char *folder = pf_path_join(films->videos_dir, ".probe");
+    char *part = folder ? pf_path_join(folder, "file.part") : NULL;
+    char *whole = folder ? pf_path_join(folder, "file") : NULL;
+    int reason = part && whole ? rehearse(folder, part, whole) : ENOMEM;
+    pf_free(folder);
+    pf_free(part);
+    pf_free(whole);
     return reason;
 }
 
@@ -252,7 +285,7 @@ const pf_trouble *pf_films_examine(pf_films *films, pf_store *store)
         return &store_away;
     if (!has_space(films, 0))
         return &disk_full;
-    const pf_trouble *trouble = trouble_of(try_writing(films));
+    const pf_trouble *trouble = trouble_of(try_disk(films));
     if (trouble)
         return trouble;
     pf_status status = pf_store_probe(store, NULL);

@@ -7,9 +7,9 @@
  * A folder that the store does not know is kept as it is: its film was made by somebody,
  * and a list that is too short is no reason to remove it.
  *
- * Trouble of the disk is told apart from trouble of one film by trying: a file is
- * written and synced, and so is the store.  While there is trouble the queue stands
- * still, and nothing is accepted.
+ * Trouble of the disk is told apart from trouble of one film by trying: a folder and a
+ * file are made, synced, named, read and removed, and the store is written.  While there
+ * is trouble the queue stands still, and nothing is accepted.
  */
 #ifndef PF_SERVER_FILMS_H
 #define PF_SERVER_FILMS_H

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -497,6 +498,26 @@ def test_bodies_do_not_use_what_stays_free(small_disk, start, chunked):
                            {"Content-Type": "application/json"})
     assert reply.status == 507 and reply.error["code"] == "no_space"
     server.wait(server.create(seed=2)["id"])            # nothing stays set aside
+
+
+def test_bodies_on_their_way_count_together(small_disk, start):
+    free = os.statvfs(small_disk)
+    spare = free.f_bavail * free.f_frsize - (1 << 20)
+    server = start("--min-free", str(spare), "--rate", "0", folder=small_disk / "films")
+    head = (b"POST /v1/videos HTTP/1.1\r\nHost: localhost\r\nContent-Length: 700000\r\n"
+            b"Content-Type: application/json\r\n\r\n")
+
+    def ask():
+        return server.request("POST", "/v1/videos", b" " * 700000,
+                              {"Content-Type": "application/json"}).status
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.sendall(head)              # and nothing of the body yet
+        end = time.monotonic() + 20
+        while ask() != 507:
+            assert time.monotonic() < end
+    end = time.monotonic() + 20
+    while ask() != 400:                 # it is no JSON, but it came
+        assert time.monotonic() < end
 
 
 def test_films_that_wait_have_their_space(small_disk, start):
