@@ -10,12 +10,18 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fault.h"
 #include "base/memory.h"
 
-enum { NAMES_TRIED = 100, COPY_BYTES = 1 << 16, MAX_ACL = 4096 };
+enum {
+    NAMES_TRIED = 100,
+    COPY_BYTES = 1 << 16,
+    MAX_ACL = 4096,
+    MOMENTS = 200               /* of 50 ms, for the reader of a pipe to come */
+};
 
 static pf_status fail_write(const pf_part_file *file, pf_error *error)
 {
@@ -147,9 +153,27 @@ static int own_descriptor(const pf_place *place, int folder)
     return same ? (int)number : -1;
 }
 
+/* Opens a pipe for which somebody reads, soon; ENXIO: nobody does.  A signal ends the
+ * waiting. */
+static int open_pipe(const pf_place *place, int folder)
+{
+    static const struct timespec moment = {.tv_nsec = 50 * 1000 * 1000};
+    for (int i = 0;; i++) {
+        int fd = openat(folder, place->name, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd >= 0 && fcntl(fd, F_SETFL, O_WRONLY) == 0)
+            return fd;
+        if (fd >= 0 || errno != ENXIO || i == MOMENTS || nanosleep(&moment, NULL) != 0)
+            return -1;
+        errno = ENXIO;
+    }
+}
+
 static int open_target(const pf_place *place, int folder)
 {
+    struct stat info;
     int own = place->kind == PF_PLACE_STREAM ? own_descriptor(place, folder) : -1;
+    if (own < 0 && fstatat(folder, place->name, &info, 0) == 0 && S_ISFIFO(info.st_mode))
+        return open_pipe(place, folder);
     if (own < 0)
         return openat(folder, place->name, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     if ((fcntl(own, F_GETFL) & O_ACCMODE) == O_RDONLY) {
@@ -164,6 +188,8 @@ static pf_status create_unnamed(pf_part_file *file, int folder, pf_error *error)
     pf_free(file->part);
     file->part = NULL;
     file->target = is_injected() ? -1 : open_target(&file->place, folder);
+    if (file->target < 0 && errno == ENXIO)
+        return pf_fail(error, PF_E_IO, "cannot write %s: nobody reads from it", file->path);
     if (file->target < 0)
         return fail_write(file, error);
     if (isatty(file->target))

@@ -28,7 +28,8 @@ typedef struct pf_part_file {
     bool swapped;               /* `part` is the file that was replaced */
 } pf_part_file;
 
-/* Creates the file.  A pipe is opened, which waits for its reader. */
+/* Creates the file.  A pipe is opened: its reader must come within 10 s, and a signal ends
+ * the waiting. */
 pf_status pf_part_open(const char *path, pf_part_file *out, pf_error *error);
 
 /* Writes all bytes at the current position. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/say.h"
 #include "cli/suggest.h"
 
 /* Places in the table, or one of these. */
@@ -63,7 +64,7 @@ static int refuse(const cli_parser *parser, const char *argument, const char *wo
     bool near = length < sizeof wanted &&
                 suggest_option(wanted, (suggest_list){names, CLI_MAX_OPTIONS}, text,
                                sizeof text);
-    fprintf(stderr, "phonofilm: there is no option '%.*s'%s\n",
+    cli_say("there is no option '%.*s'%s",
             (int)(word - argument + (ptrdiff_t)length), argument,
             suggest_question(near ? text : NULL, "--help lists them", question,
                              sizeof question));
@@ -91,7 +92,7 @@ static int check_dash(const cli_parser *parser, const char *argument)
     int found = word > argument && length > 1 ? find_long(parser, word, length) : UNKNOWN;
     if (found < 0 || parser->options[found].name[length])
         return EXIT_DONE;
-    fprintf(stderr, "phonofilm: '%.*s' is no option; did you mean --%s?\n",
+    cli_say("'%.*s' is no option; did you mean --%s?",
             (int)(word - argument + (ptrdiff_t)length), argument,
             parser->options[found].name);
     return EXIT_WRONG;

@@ -27,11 +27,6 @@ int cli_fail(pf_status status, const pf_error *error);
 /* pf_engine_options.warn: one line on standard error. */
 void cli_warn(void *user, const char *line);
 
-/* For when files are half written: no signal may end the program at once.  `handle` gets
- * Ctrl-C, SIGTERM and a closed terminal, unless nohup wants that otherwise; a reader that
- * goes away and a limit of file sizes become errors of writing. */
-void cli_catch_signals(void (*handle)(int number));
-
 /* --- options ------------------------------------------------------------------
  * One table describes every flag: the parser, --help and --config read it.
  */
@@ -142,7 +137,8 @@ const char *cli_flag(const cli_parser *parser, const char *name);
 enum { CLI_DURATION_BYTES = 40 };
 void cli_duration(double seconds, char out[CLI_DURATION_BYTES]);
 
-/* Draws one line on a terminal, nothing elsewhere; user is NULL. */
+/* Draws one line on a terminal, as wide as that is, while we are in its foreground, and
+ * again after Ctrl-Z; nothing elsewhere.  `user` is NULL. */
 void cli_show_progress(void *user, const pf_progress *progress);
 /* Ends the line. */
 void cli_end_progress(void);

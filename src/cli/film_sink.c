@@ -108,6 +108,7 @@ pf_status film_sink_open(film_sink *sink, const pf_engine *engine,
     pf_status status = pf_film_open(
         &(pf_film_options){
             .path = path,
+            .kind = &sink->kind,
             .video = !request->no_video_output,
             .width = request->width,
             .height = request->height,

@@ -11,6 +11,7 @@ typedef struct film_sink {
     const char *precision;              /* its name, for the metadata */
     const char *const *kept;            /* [kept_count] of pf_film_options */
     int kept_count;
+    pf_film_kind kind;
 } film_sink;
 
 /* `quality` below 0 and `sheet` NULL are "not given".  Abort after any failure. */

@@ -16,10 +16,13 @@
 #include "cli/film_sink.h"
 #include "cli/foreign.h"
 #include "cli/machine.h"
+#include "cli/process.h"
 #include "cli/remote.h"
 #include "cli/report.h"
+#include "cli/say.h"
 #include "cli/targets.h"
 #include "media/film.h"
+#include "media/part_file.h"
 #include "media/picture.h"
 #include "media/text_file.h"
 
@@ -33,7 +36,7 @@ typedef struct settings {
     const char *output, *output_path, *output_file_name;
     const char *save_latents, *from_latents, *perf_dump_path, *sheet;
     const char *server, *key_file;
-    int rng, height, width, num_frames, num_inference_steps;
+    int rng, format, height, width, num_frames, num_inference_steps;
     int cuda_sm_count, vae_tile, vae_tile_stride, quality;
     double fps, guidance_scale, guidance_scale_2, guidance_rescale;
     double bridge_guidance_scale, visual_shift, audio_shift;
@@ -100,13 +103,16 @@ static const cli_option options[] = {
      "Multiprocessors of the GPU that --rng torch-cuda matches (H100: 132)"},
     {CLI_GROUP, "Output", 0, NULL, 0, 0, 0, NULL, NULL},
     {CLI_TEXT, "output", 'o', "FILE", AT(output), 0, 0, NULL,
-     "The film; its name says what it is: .mp4 .webm .wav .png (default: film.mp4, "
-     "or the next free number)"},
+     "The film; its name says what it is: .mp4 .webm .wav .png; - is standard output "
+     "(default: film.mp4, or the next free number)"},
     {CLI_TEXT, "output-path", 0, "FOLDER", AT(output_path), 0, 0, NULL,
      "Folder of the film, made if missing"},
     {CLI_TEXT, "output-file-name", 0, "NAME", AT(output_file_name), 0, 0, NULL,
      "Name in the folder of --output-path (default: film.mp4, or the next free "
      "number)"},
+    {CLI_CHOICE, "format", 0, "KIND", AT(format), 0, 0, "mp4|webm|wav",
+     "The kind of a film whose name does not say it: mp4, webm or wav (default: mp4 for "
+     "pipes and devices)"},
     {CLI_INTEGER, "quality", 0, "CRF", AT(quality), 0, 51, NULL,
      "Constant rate factor of the picture, 0 (best) to 51 (default: 5)"},
     {CLI_SWITCH, "no-audio-output", 0, NULL, AT(no_audio_output), 0, 0, NULL,
@@ -175,16 +181,16 @@ static volatile sig_atomic_t cancelled;
 static void on_signal(int number)
 {
     cancelled = 1;
+    (void)number;
     if (running)
         pf_job_cancel(running);
-    signal(number, SIG_DFL);            /* the second one ends the program */
 }
 
 /* --- from flags to a request ---------------------------------------------------- */
 
 static int complain(const char *text)
 {
-    fprintf(stderr, "phonofilm: %s\n", text);
+    cli_say("%s", text);
     return EXIT_WRONG;
 }
 
@@ -216,7 +222,7 @@ static int read_prompt(generation *g)
 
 static int complain_idle(const generation *g, const char *flag, const char *reason)
 {
-    fprintf(stderr, "phonofilm: %s has no effect %s; leave it out\n",
+    cli_say("%s has no effect %s; leave it out",
             cli_flag(&g->parser, flag), reason);
     return EXIT_WRONG;
 }
@@ -224,7 +230,7 @@ static int complain_idle(const generation *g, const char *flag, const char *reas
 static int complain_both(const generation *g, const char *one, const char *other,
                          const char *reason)
 {
-    fprintf(stderr, "phonofilm: %s and %s %s\n", cli_flag(&g->parser, one),
+    cli_say("%s and %s %s", cli_flag(&g->parser, one),
             cli_flag(&g->parser, other), reason);
     return EXIT_WRONG;
 }
@@ -268,8 +274,8 @@ static int load_picture(const char *path, pf_picture *picture, pf_image *image)
     if (!path)
         return EXIT_DONE;
     if (strstr(path, "://")) {
-        fprintf(stderr, "phonofilm: %s is an address, but pictures are files: download it "
-                "first\n", path);
+        cli_say("%s is an address, but pictures are files: download it "
+                "first", path);
         return EXIT_WRONG;
     }
     pf_status status = pf_picture_read(path, picture, &error);
@@ -364,10 +370,11 @@ static void fill_request(generation *g)
 /* In the words of the command line; latents may do without. */
 static int check_prompt(generation *g)
 {
-    if (g->s.t2va && g->s.image_path)
-        return complain_both(g, "t2va", "image-path",
-                             "contradict each other: a film begins with a white frame or "
-                             "with a picture");
+    if (g->s.t2va && g->s.image_path) {
+        cli_say("%s makes a film without a picture; leave %s out",
+                cli_flag(&g->parser, "t2va"), cli_flag(&g->parser, "image-path"));
+        return EXIT_WRONG;
+    }
     if (g->s.prompt || g->s.from_latents)
         return EXIT_DONE;
     return complain("--prompt is missing: say what is to be seen and heard, or - to read "
@@ -447,24 +454,51 @@ static int split_output_path(generation *g)
     return EXIT_DONE;
 }
 
+static int complain_folder(const generation *g)
+{
+    cli_say("%s is the folder %s; name the film in it, or give --output-path instead",
+            cli_flag(&g->parser, "output"), g->s.output);
+    return EXIT_WRONG;
+}
+
+/* By the name's ending, or else by --format; pipes and devices need neither. */
+static int choose_kind(generation *g)
+{
+    static const pf_film_kind kinds[] = {PF_FILM_MP4, PF_FILM_WEBM, PF_FILM_WAV};
+    pf_error error = {0};
+    bool given = cli_given(&g->parser, "format");
+    pf_status status = pf_film_kind_of(g->film_path, &g->kind, &error);
+    if (status == PF_OK && given && kinds[g->s.format] != g->kind) {
+        cli_say("%s is another kind than %s says; leave it out",
+                cli_flag(&g->parser, "format"), g->film_path);
+        return EXIT_WRONG;
+    }
+    if (status == PF_OK)
+        return EXIT_DONE;
+    g->kind = given ? kinds[g->s.format] : PF_FILM_MP4;
+    return given || targets_is_stream(g->film_path) ? EXIT_DONE : cli_fail(status, &error);
+}
+
 /* The kind of file decides what is decoded at all. */
 static int choose_output(generation *g)
 {
     settings *s = &g->s;
-    pf_error error = {0};
     if (split_output_path(g) != EXIT_DONE)
         return EXIT_FAILED;
     if (s->output && (s->output_path || s->output_file_name))
         return complain_both(g, "output",
                              s->output_path ? "output-path" : "output-file-name",
                              "both name the film; choose one");
+    if (s->output && strcmp(s->output, "-") == 0)
+        s->output = "/dev/stdout";
+    if (s->output && targets_is_folder(s->output))
+        return complain_folder(g);
     g->film_path = targets_film_path(s->output, s->output_path, s->output_file_name);
     if (!g->film_path)
         return EXIT_WRONG;
-    pf_status status = pf_film_kind_of(g->film_path, &g->kind, &error);
-    if (status != PF_OK)
-        return cli_fail(status, &error);
-    int code = check_output_flags(g);
+    int code = choose_kind(g);
+    if (code == EXIT_DONE)
+        code = check_output_flags(g);
     s->no_video_output |= g->kind == PF_FILM_WAV;
     s->no_audio_output |= g->kind == PF_FILM_PNG;
     return code == EXIT_DONE ? check_places(g) : code;
@@ -510,17 +544,18 @@ static pf_status make_film(generation *g, pf_error *error)
 {
     static const char *const precisions[] = {"fast", "f32", "ref"};
     g->sink.save_latents = g->s.save_latents;
+    g->sink.kind = g->kind;
     g->sink.precision = precisions[g->s.machine.precision];
     const char *const kept[] = {g->s.image_path, g->s.last_image_path, g->s.sheet};
     g->sink.kept = kept;
     g->sink.kept_count = (int)(sizeof kept / sizeof kept[0]);
     running = g->job;
-    cli_catch_signals(on_signal);
+    process_catch(on_signal);
     pf_status status = film_sink_open(&g->sink, g->engine, &g->request, g->film_path,
                                       g->s.sheet, g->s.quality, error);
     if (status == PF_OK)
         status = pf_job_run(g->job, error);
-    if (status == PF_OK && cancelled) {
+    if (cancelled) {                    /* also while a pipe waited for its reader */
         *error = (pf_error){PF_E_CANCELLED, "cancelled", ""};
         status = PF_E_CANCELLED;
     }
@@ -562,18 +597,32 @@ static int run_job(generation *g)
     return status == PF_OK ? EXIT_DONE : cli_fail(status, &error);
 }
 
+/* A frame's name in fresh memory (free), or NULL. */
+static char *frame_path(const generation *g, int64_t number)
+{
+    enum { DIGITS = 32 };
+    size_t bytes = strlen(g->film_path) + DIGITS;
+    char *path = malloc(bytes);
+    if (path && !pf_film_frame_path(g->film_path, number, path, bytes)) {
+        free(path);
+        path = NULL;
+    }
+    return path;
+}
+
 /* The name, or the first and the last of a film of pictures. */
 static void print_path(const generation *g)
 {
-    char first[PATH_MAX], last[PATH_MAX];
-    if (g->kind != PF_FILM_PNG ||
-        !pf_film_frame_path(g->film_path, 1, first, sizeof first) ||
-        !pf_film_frame_path(g->film_path, g->request.num_frames, last, sizeof last))
+    char *first = g->kind == PF_FILM_PNG ? frame_path(g, 1) : NULL;
+    char *last = first ? frame_path(g, g->request.num_frames) : NULL;
+    if (!last)
         printf("%s\n", g->film_path);
     else if (g->request.num_frames == 1)
         printf("%s\n", first);
     else
         printf("%s ... %s\n", first, last);
+    free(first);
+    free(last);
 }
 
 static int report(generation *g)
@@ -590,7 +639,7 @@ static int report(generation *g)
         if (status != PF_OK)
             return cli_fail(status, &error);
     }
-    if (!g->s.quiet)
+    if (!g->s.quiet && !pf_place_is_same(g->film_path, "/dev/stdout"))
         print_path(g);
     return EXIT_DONE;
 }
@@ -629,7 +678,7 @@ enum { REMOTE_FLAGS = sizeof remote_flags / sizeof remote_flags[0], REMOTE_EXTRA
 /* Those that choose the film, its pictures and its words. */
 static const char *const remote_others[] = {
     "prompt", "negative-prompt", "image-path", "last-image-path", "t2va", "output",
-    "output-path", "output-file-name", "no-audio-output", "server", "api-key-file",
+    "output-path", "output-file-name", "format", "no-audio-output", "server", "api-key-file",
     "config", "quiet",
 };
 
@@ -724,21 +773,19 @@ static int fill_fields(const generation *g, pf_film_kind kind, remote_field *out
 static int generate_remotely(generation *g)
 {
     remote_field fields[REMOTE_FLAGS + REMOTE_EXTRA];
-    pf_film_kind kind = PF_FILM_MP4;
     int code = read_prompt(g);
     if (code == EXIT_DONE)
         code = choose_output(g);
     if (code != EXIT_DONE)
         return code;
-    pf_film_kind_of(g->film_path, &kind, NULL);
-    if (kind != PF_FILM_MP4 && kind != PF_FILM_WEBM)
+    if (g->kind != PF_FILM_MP4 && g->kind != PF_FILM_WEBM)
         return complain("a server makes films that end in .mp4 or .webm");
     code = g->s.output_path ? targets_make_folder(g->s.output_path) : EXIT_DONE;
     if (code != EXIT_DONE)
         return code;
     return remote_generate(&(remote_request){
         .server = g->s.server, .key_file = g->s.key_file, .fields = fields,
-        .field_count = fill_fields(g, kind, fields), .film_path = g->film_path,
+        .field_count = fill_fields(g, g->kind, fields), .film_path = g->film_path,
         .picture_is_missing = g->s.image_path || g->s.t2va ? NULL : picture_is_missing,
         .quiet = g->s.quiet});
 }

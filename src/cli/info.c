@@ -1,5 +1,6 @@
 /* phonofilm info: what a model holds, and what a film of it needs. */
 #include <jansson.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -7,6 +8,8 @@
 #include "cli/default_model.h"
 #include "cli/machine.h"
 #include "cli/report.h"
+#include "cli/say.h"
+#include "media/part_file.h"
 
 typedef struct settings {
     bool json, platforms;
@@ -126,6 +129,7 @@ static void print_machine(const pf_machine_info *m)
 static void print_json(const pf_model_info *info, const pf_prediction *p,
                        const pf_machine_info *machine)
 {
+    char model[2 * PATH_MAX];           /* a folder's name need not be UTF-8 */
     json_t *components = json_array();
     for (int i = 0; i < info->component_count; i++) {
         const pf_component_info *c = &info->components[i];
@@ -137,8 +141,8 @@ static void print_json(const pf_model_info *info, const pf_prediction *p,
     }
     json_t *root = json_pack(
         "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:f, s:o, s:{s:I, s:I, s:f, s:f}, s:o, s:o}", "model",
-        info->path, "platform", info->platform, "isa", info->isa, "device",
-        info->device, "sample_rate", info->sample_rate, "size_multiple",
+        pf_escape(info->path, model, sizeof model), "platform", info->platform, "isa",
+        info->isa, "device", info->device, "sample_rate", info->sample_rate, "size_multiple",
         info->size_multiple, "frame_multiple", info->frame_multiple,
         "boundary_ratio", info->boundary_ratio, "components", components,
         "prediction", "peak_bytes", (json_int_t)p->peak_bytes, "device_bytes",
@@ -236,7 +240,7 @@ static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
     if (!s->json)
         print_machine(&machine);
     if (status == PF_E_MEMORY)
-        fprintf(stderr, "phonofilm: warning: %s\n", error.message);
+        cli_say("warning: %s", error.message);
     return EXIT_DONE;
 }
 

@@ -1,13 +1,13 @@
 /* phonofilm: the program.  Sub-commands are in files of their own. */
 #include <ctype.h>
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "cli/cli.h"
+#include "cli/process.h"
+#include "cli/say.h"
 #include "cli/suggest.h"
 
 const cli_command cli_commands[] = {
@@ -41,8 +41,7 @@ static void print_help(FILE *out)
 int cli_fail(pf_status status, const pf_error *error)
 {
     cli_end_progress();
-    fprintf(stderr, "phonofilm: %s\n",
-            error->message[0] ? error->message : pf_status_text(status));
+    cli_say("%s", error->message[0] ? error->message : pf_status_text(status));
     switch (status) {
     case PF_OK:
         return EXIT_DONE;
@@ -61,17 +60,7 @@ int cli_fail(pf_status status, const pf_error *error)
 void cli_warn(void *user, const char *line)
 {
     (void)user;
-    fprintf(stderr, "phonofilm: warning: %s\n", line);
-}
-
-void cli_catch_signals(void (*handle)(int number))
-{
-    signal(SIGINT, handle);
-    signal(SIGTERM, handle);
-    if (signal(SIGHUP, handle) == SIG_IGN)
-        signal(SIGHUP, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
+    cli_say("warning: %s", line);
 }
 
 /* "--prompt" before the command, or a command that is not known. */
@@ -86,10 +75,10 @@ static int refuse_command(const char *word)
     if (!nearest && (strcasecmp(more, "help") == 0 || strcasecmp(more, "version") == 0))
         nearest = tolower((unsigned char)*more) == 'h' ? "--help" : "--version";
     if (word[0] == '-' && !nearest)
-        fprintf(stderr, "phonofilm: options come after a command, as in phonofilm generate "
-                "%s; phonofilm --help lists the commands\n", word);
+        cli_say("options come after a command, as in phonofilm generate "
+                "%s; phonofilm --help lists the commands", word);
     else
-        fprintf(stderr, "phonofilm: there is no command '%s'%s\n", word,
+        cli_say("there is no command '%s'%s", word,
                 suggest_question(nearest, "phonofilm --help lists them", question,
                                  sizeof question));
     return EXIT_WRONG;
@@ -120,14 +109,10 @@ static int run(int argc, char **argv)
     return refuse_command(argv[1]);
 }
 
-/* What was printed must have arrived, or the exit code says so. */
 int main(int argc, char **argv)
 {
     pf_error error = {0};
+    process_begin();
     pf_status guarded = pf_guard_files(&error);
-    int code = guarded == PF_OK ? run(argc, argv) : cli_fail(guarded, &error);
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return code;
-    fprintf(stderr, "phonofilm: cannot write standard output: %s\n", strerror(errno));
-    return code == EXIT_DONE ? EXIT_FAILED : code;
+    return process_end(guarded == PF_OK ? run(argc, argv) : cli_fail(guarded, &error));
 }

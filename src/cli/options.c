@@ -10,10 +10,11 @@
 #include "cli/arguments.h"
 #include "cli/cli.h"
 #include "cli/rewrite.h"
+#include "cli/say.h"
 #include "cli/suggest.h"
 #include "media/text_file.h"
 
-enum { FIRST_LONG_KEY = 1000, MAX_CONFIG_BYTES = 16 << 20 };
+enum { FIRST_LONG_KEY = 1000, MAX_CONFIG_BYTES = 16 << 20, MAX_SHOWN = 4096 };
 
 static int choice_index(const char *choices, const char *text)
 {
@@ -183,9 +184,10 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
         parser->operand = text;
         return 0;
     }
+    char safe[MAX_SHOWN];
     if (key == ARGP_KEY_ARG)
         argp_error(state, "unexpected argument '%s'; a text of several words needs quotes",
-                   text);
+                   pf_escape(text, safe, sizeof safe));
     for (int i = 0; i < parser->count; i++) {
         const cli_option *option = &parser->options[i];
         if (option->kind == CLI_GROUP || key != key_of(parser, i))
@@ -194,7 +196,7 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
             char wanted[160];
             describe(option, wanted, sizeof wanted);
             argp_failure(state, EXIT_WRONG, 0, "%s is '%s', but must be %s",
-                         parser->written[i], text, wanted);
+                         parser->written[i], pf_escape(text, safe, sizeof safe), wanted);
         }
         parser->given[i] = true;
         return 0;
@@ -320,7 +322,7 @@ static int take_word(cli_parser *parser, const char *word)
             return EXIT_DONE;
         char wanted[160];
         describe(option, wanted, sizeof wanted);
-        fprintf(stderr, "phonofilm: %.*s is '%s', but must be %s\n", (int)length, word,
+        cli_say("%.*s is '%s', but must be %s", (int)length, word,
                 value, wanted);
     }
     return EXIT_WRONG;
@@ -354,7 +356,7 @@ static int refuse_key(const cli_parser *parser, const char *path, const char *ke
         memmove(at, at + 2, strlen(at + 2) + 1);
     for (at = text; near && *at; at++)
         *at = *at == '-' ? '_' : *at;
-    fprintf(stderr, "phonofilm: %s: there is no setting '%s'%s\n", path, key,
+    cli_say("%s: there is no setting '%s'%s", path, key,
             suggest_question(near ? text : NULL, "names are those of --help", question,
                              sizeof question));
     return EXIT_WRONG;
@@ -381,7 +383,7 @@ static int take_member(cli_parser *parser, const char *path, const char *key,
         char wanted[160];
         char *shown = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         describe(option, wanted, sizeof wanted);
-        fprintf(stderr, "phonofilm: %s: %s is %s, but must be %s\n", path, key,
+        cli_say("%s: %s is %s, but must be %s", path, key,
                 shown ? shown : "another value", wanted);
         free(shown);
         return EXIT_WRONG;
@@ -401,7 +403,7 @@ int cli_parse_config(cli_parser *parser, const char *path)
     size_t bytes = 0;
     snprintf(name, sizeof name, "--config %s", path);
     if (pf_text_file_read(path, name, MAX_CONFIG_BYTES, &text, &bytes, &error) != PF_OK) {
-        fprintf(stderr, "phonofilm: %s\n", error.message);
+        cli_say("%s", error.message);
         return EXIT_WRONG;
     }
     json_t *config = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &detail);
@@ -409,9 +411,9 @@ int cli_parse_config(cli_parser *parser, const char *path)
     json_decref(parser->config);
     parser->config = config;
     if (!config)
-        fprintf(stderr, "phonofilm: %s, line %d: %s\n", name, detail.line, detail.text);
+        cli_say("%s, line %d: %s", name, detail.line, detail.text);
     else if (!json_is_object(config))
-        fprintf(stderr, "phonofilm: %s: not a JSON object\n", name);
+        cli_say("%s: not a JSON object", name);
     if (!json_is_object(config))
         return EXIT_WRONG;
     const char *key;

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/process.h"
+#include "cli/say.h"
 #include "media/part_file.h"
 #include "media/text_file.h"
 
@@ -57,13 +59,12 @@ static time_t seconds_now(void)
 static void on_signal(int number)
 {
     interrupted = number;
-    signal(number, SIG_DFL);            /* the second one ends the program */
 }
 
 static void complain(const char *text)
 {
     cli_end_progress();
-    fprintf(stderr, "phonofilm: %s\n", text);
+    cli_say("%s", text);
 }
 
 /* --- one request ------------------------------------------------------------------ */
@@ -250,7 +251,7 @@ static int ask(session *s)
     for (int i = 0; complete && i < r->field_count; i++) {
         complete = add_field(form, &r->fields[i]);
         if (!complete)
-            fprintf(stderr, "phonofilm: cannot read %s\n",
+            cli_say("cannot read %s",
                     r->fields[i].text ? r->fields[i].text : r->fields[i].name);
     }
     int code = complete ? EXIT_DONE : EXIT_WRONG;
@@ -273,11 +274,12 @@ static int ask(session *s)
 
 /* --- Ctrl-C ----------------------------------------------------------------------- */
 
-/* Whether the server is to stop, too; without a terminal it is. */
-static bool wants_to_cancel(void)
+/* Whether the server is to stop, too; it is where nobody can answer: without a terminal,
+ * and when it was no Ctrl-C. */
+static bool wants_to_cancel(int number)
 {
     char answer[16] = "";
-    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+    if (number != SIGINT || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
         return true;
     fprintf(stderr, "Cancel the film on the server, too? [y/N] ");
     return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
@@ -287,7 +289,7 @@ static bool wants_to_cancel(void)
 static int leave_film(const session *s, const char *what)
 {
     cli_end_progress();
-    fprintf(stderr, "phonofilm: %s: %s/v1/videos/%s/content\n", what, s->base, s->id);
+    cli_say("%s: %s/v1/videos/%s/content", what, s->base, s->id);
     return EXIT_CANCELLED;
 }
 
@@ -296,8 +298,9 @@ static int leave(session *s)
     enum { CONFLICT = 409 };            /* it came to its end before */
     char path[128];
     cli_end_progress();
+    int number = interrupted;
     interrupted = 0;
-    if (!wants_to_cancel())
+    if (!wants_to_cancel(number))
         return leave_film(s, "the server goes on with it; later");
     snprintf(path, sizeof path, "/v1/videos/%s/cancel", s->id);
     if (call(s, "POST", path, NULL) && s->status == 200) {
@@ -447,7 +450,7 @@ static int read_key_file(session *s, const char *path)
     char *text = NULL;
     size_t bytes = 0;
     if (pf_text_file_read(path, path, MAX_KEY_FILE, &text, &bytes, &error) != PF_OK) {
-        fprintf(stderr, "phonofilm: --api-key-file: %s\n", error.message);
+        cli_say("--api-key-file: %s", error.message);
         return EXIT_WRONG;
     }
     const char *key = strlen(text) == bytes ? find_key(text) : NULL;
@@ -455,7 +458,7 @@ static int read_key_file(session *s, const char *path)
     if (fits)
         snprintf(s->key, sizeof s->key, "Authorization: Bearer %s", key);
     else
-        fprintf(stderr, "phonofilm: --api-key-file: there is no API key in %s\n", path);
+        cli_say("--api-key-file: there is no API key in %s", path);
     explicit_bzero(text, bytes);
     pf_text_file_free(text);
     return fits ? EXIT_DONE : EXIT_WRONG;
@@ -491,8 +494,8 @@ static int open_session(session *s)
     size_t length = base_length(server);
     if ((strncmp(server, "http://", 7) != 0 && strncmp(server, "https://", 8) != 0) ||
         length >= sizeof s->base) {
-        fprintf(stderr, "phonofilm: --server is %s, but must be an address such as "
-                "http://127.0.0.1:8000\n", server);
+        cli_say("--server is %s, but must be an address such as "
+                "http://127.0.0.1:8000", server);
         return EXIT_WRONG;
     }
     snprintf(s->base, sizeof s->base, "%.*s", (int)length, server);
@@ -528,7 +531,7 @@ int remote_generate(const remote_request *request)
     session s = {.request = request, .film = {.fd = -1}};
     int code = open_session(&s);
     if (code == EXIT_DONE) {
-        cli_catch_signals(on_signal);
+        process_catch(on_signal);
         code = check_picture(&s);
     }
     if (code == EXIT_DONE)
@@ -543,7 +546,8 @@ int remote_generate(const remote_request *request)
     if (s.curl)
         curl_easy_cleanup(s.curl);
     free(s.reply);
-    if (code == EXIT_DONE && !request->quiet)
+    if (code == EXIT_DONE && !request->quiet &&
+        !pf_place_is_same(request->film_path, "/dev/stdout"))
         printf("%s\n", request->film_path);
     return code;
 }

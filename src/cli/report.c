@@ -1,13 +1,14 @@
 /* Tables and JSON about a run.  See report.h. */
 #include "cli/report.h"
 
-#include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
+#include "media/part_file.h"
 
 static const double mib = 1024.0 * 1024.0;
 
@@ -50,6 +51,7 @@ static json_t *run_json(const report_run *run)
 {
     const pf_model_info *info = pf_engine_info(run->engine);
     const pf_request *request = run->request;
+    char model[2 * PATH_MAX];           /* a folder's name need not be UTF-8 */
     json_t *list = json_array(), *warnings = json_array();
     double seconds = 0.0;
     for (int i = 0; i < run->count; i++) {
@@ -61,42 +63,34 @@ static json_t *run_json(const report_run *run)
         json_array_append_new(warnings, json_string(run->warnings->text[i]));
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:o, s:o}", "version",
-        pf_version(), "model", info->path, "platform", info->platform, "isa", info->isa,
+        pf_version(), "model", pf_escape(info->path, model, sizeof model), "platform", info->platform, "isa", info->isa,
         "device", info->device, "threads", info->threads, "height", request->height,
         "width", request->width, "num_frames", request->num_frames, "num_inference_steps",
         request->num_inference_steps, "seconds", seconds, "warnings", warnings, "profile",
         list);
 }
 
-/* Writes beside the file and renames. */
-static int write_whole(const char *path, const json_t *root)
-{
-    size_t bytes = strlen(path) + 6;
-    char *part = malloc(bytes);
-    if (!part)
-        return ENOMEM;
-    snprintf(part, bytes, "%s.part", path);
-    errno = 0;
-    int failed = json_dump_file(root, part, JSON_INDENT(1)) != 0 ||
-                 rename(part, path) != 0;
-    int reason = errno ? errno : EIO;
-    if (failed)
-        remove(part);
-    free(part);
-    return failed ? reason : 0;
-}
-
 pf_status report_write(const char *path, const report_run *run, pf_error *error)
 {
     json_t *root = run_json(run);
-    int reason = root ? write_whole(path, root) : ENOMEM;
+    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
     json_decref(root);
-    if (reason == 0)
-        return PF_OK;
-    error->status = PF_E_IO;
-    snprintf(error->message, sizeof error->message, "cannot write %s: %s", path,
-             strerror(reason));
-    return PF_E_IO;
+    if (!text) {
+        *error = (pf_error){PF_E_MEMORY, "out of memory: profile", ""};
+        return PF_E_MEMORY;
+    }
+    pf_part_file file;
+    pf_status status = pf_part_open(path, &file, error);
+    if (status == PF_OK) {
+        status = pf_part_write(&file, text, strlen(text), error);
+        if (status == PF_OK)
+            status = pf_part_finish(&file, error);
+        if (status == PF_OK)
+            status = pf_part_publish(&file, error);
+        pf_part_discard(&file);
+    }
+    free(text);
+    return status;
 }
 
 void report_prediction(const pf_prediction *p)

@@ -7,6 +7,7 @@
 
 #include "cli/arguments.h"
 #include "cli/foreign.h"
+#include "cli/say.h"
 
 /* A walk over the arguments. */
 typedef struct walk {
@@ -125,7 +126,7 @@ static bool switch_value(walk *w, const char *equals, bool *on)
 
 static void refuse(walk *w, const char *text)
 {
-    fprintf(stderr, "phonofilm: %s\n", text);
+    cli_say("%s", text);
     w->refused = true;
 }
 

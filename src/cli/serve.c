@@ -1,6 +1,6 @@
 /* phonofilm serve: flags to a server.  Man page: serve; docs/server.md. */
+#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,8 @@
 #include "cli/default_model.h"
 #include "cli/foreign.h"
 #include "cli/machine.h"
+#include "cli/process.h"
+#include "cli/say.h"
 #include "server/server.h"
 
 enum { DEFAULT_PORT = 8000, DEFAULT_QUEUE = 32 };
@@ -105,7 +107,7 @@ const cli_table cli_serve_table = {options, sizeof options / sizeof options[0]};
 static void log_line(void *user, const char *line)
 {
     (void)user;
-    fprintf(stderr, "phonofilm: %s\n", line);
+    cli_say("%s", line);
 }
 
 /* "12h" to seconds; negative when it is no such thing. */
@@ -153,22 +155,15 @@ static int start_engine(const settings *s, opening *o)
 
 /* --- serving ---------------------------------------------------------------------- */
 
-static void block_signals(sigset_t *set)
+/* Without standard output nobody wants to know; one that fails is told at the end. */
+static void announce(const settings *s, int port)
 {
-    sigemptyset(set);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
-static void wait_for_signal(const sigset_t *set)
-{
-    int number;
-    sigwait(set, &number);
-    signal(SIGINT, SIG_DFL);            /* the second one ends the program */
-    signal(SIGTERM, SIG_DFL);
-    pthread_sigmask(SIG_UNBLOCK, set, NULL);
+    bool bracket = strchr(s->host, ':') != NULL;
+    printf("phonofilm serves %s on %s://%s%s%s:%d\n", s->model_path,
+           s->tls_cert ? "https" : "http", bracket ? "[" : "", s->host,
+           bracket ? "]" : "", port);
+    if (fflush(stdout) != 0 && errno == EBADF)
+        clearerr(stdout);
 }
 
 static int serve(const settings *s, const sigset_t *set, pf_engine *engine)
@@ -193,12 +188,8 @@ static int serve(const settings *s, const sigset_t *set, pf_engine *engine)
     pf_status status = pf_server_open(&server_options, engine, &server, &error);
     if (status != PF_OK)
         return cli_fail(status, &error);
-    bool bracket = strchr(s->host, ':') != NULL;
-    printf("phonofilm serves %s on %s://%s%s%s:%d\n", s->model_path,
-           s->tls_cert ? "https" : "http", bracket ? "[" : "", s->host,
-           bracket ? "]" : "", pf_server_port(server));
-    fflush(stdout);
-    wait_for_signal(set);
+    announce(s, pf_server_port(server));
+    process_wait(set);
     pf_server_close(server);
     return EXIT_DONE;
 }
@@ -212,8 +203,8 @@ static int check(settings *s)
         return EXIT_WRONG;
     }
     if (s->retention && parse_time(s->retention) < 0) {
-        fprintf(stderr, "phonofilm: --retention is %s, but must be a time such as 90s, "
-                "30m, 12h or 7d\n", s->retention);
+        cli_say("--retention is %s, but must be a time such as 90s, "
+                "30m, 12h or 7d", s->retention);
         return EXIT_WRONG;
     }
     return EXIT_DONE;
@@ -245,7 +236,7 @@ int cli_serve(int argc, char **argv)
     if (code == EXIT_DONE)
         code = check(&s);
     if (code == EXIT_DONE) {
-        block_signals(&set);
+        process_block(&set);
         code = start_engine(&s, &o);
     }
     if (code == EXIT_DONE)

@@ -19,8 +19,14 @@ char *targets_film_path(const char *output, const char *folder, const char *name
 /* mkdir -p.  An exit code, after a message. */
 int targets_make_folder(const char *folder);
 
-/* That the file can be made: its folder is there and may be written to, and nothing
- * but a regular file would be replaced.  An exit code, after a message. */
+/* Whether the path names a folder: one that is there, or by the slash at its end. */
+bool targets_is_folder(const char *path);
+
+/* Whether it is a pipe or a device. */
+bool targets_is_stream(const char *path);
+
+/* That the file can be written: its folder is there and may be written to, or it is a file,
+ * a pipe or a device that may.  An exit code, after a message. */
 int targets_check_place(const named_file *file);
 
 /* What a run writes and reads. */

@@ -264,6 +264,7 @@ static bool copy_options(pf_film *film, const pf_film_options *options)
     const char *sheet = options->contact_sheet;
     film->options = *options;
     film->options.contact_sheet = NULL;
+    film->options.kind = NULL;          /* the writer has been chosen */
     film->options.path = pf_strdup(options->path);
     if (sheet)
         film->options.contact_sheet = pf_strdup(sheet);
@@ -296,7 +297,10 @@ pf_status pf_film_open(const pf_film_options *options, pf_film **out, pf_error *
 {
     pf_film_kind kind = PF_FILM_MP4;
     *out = NULL;
-    PF_TRY(pf_film_kind_of(options->path, &kind, error));
+    if (options->kind)
+        kind = *options->kind;
+    else
+        PF_TRY(pf_film_kind_of(options->path, &kind, error));
     PF_TRY(check_options(options, kind, error));
     pf_film *film = pf_calloc(1, sizeof *film);
     if (!film)

@@ -15,7 +15,8 @@
  * A thread of the film encodes while the caller makes the next frames; its failures
  * come back from the next call.  Everything is written under a temporary name
  * (PATH.part, or PATH.part2 ... if that is taken) and renamed by pf_film_close: until
- * then PATH is untouched, and after a failure or pf_film_abort nothing is left.  Numbered
+ * then PATH is untouched, and after a failure or pf_film_abort nothing is left.  Where
+ * there is nothing to rename (a pipe, a device), pf_film_close copies it.  Numbered
  * pictures take the place of an older film: its further frames are removed, too, if its
  * first one was ours and they follow without a gap.  Sound is cut to the length of the
  * picture.  A film is used from one thread at a time.
@@ -52,6 +53,7 @@ typedef struct pf_film_tag {
 
 typedef struct pf_film_options {
     const char *path;
+    const pf_film_kind *kind;           /* NULL: as the name's ending says */
     bool video;                         /* false: sound alone */
     int width, height;                  /* pixels, even */
     double fps;                         /* 1 to 120 */

@@ -61,15 +61,16 @@ def test_unknown_settings(run, tmp_path):
     (["-s", "x"], "-s is 'x'"), (["--num-inference-steps=x"], "--num-inference-steps is"),
     (["-qs", "x"], "-s is 'x'"), (["--num-inf", "x"], "--num-inf is"),
     (["--num_inference_steps", "x"], "--num_inference_steps is"),
-    (["--t2va", "-i", "x.png"], "--t2va and -i"),
-    (["--t2va", "--image-path", "x.png"], "--t2va and --image-path"),
+    (["--t2va", "-i", "x.png"], "--t2va makes a film without a picture; leave -i out"),
+    (["--t2va", "--image-path", "x.png"], "leave --image-path out"),
     (["--t2va", "-o", "x.wav", "--no-audio-output"], "--no-audio-output"),
     (["--t2va", "-o", "x.mp4", "--output-path", "y"], "-o and --output-path"),
     (["--t2va", "--output", "x.mp4", "--output-file-name", "y"],
      "--output and --output-file-name"),
     (["--t2va", "-o", "none/x.mp4"], "-o: cannot"),
     (["--t2va", "--output=none/x.mp4"], "--output: cannot"),
-    (["-i", "x.png", "--config", "c.json"], "t2va in --config and -i"),
+    (["-i", "x.png", "--config", "c.json"],
+     "t2va in --config makes a film without a picture; leave -i out"),
 ])
 def test_messages_name_flags_as_they_were_written(run, model, tmp_path, flags, words):
     (tmp_path / "c.json").write_text('{"t2va": true}')

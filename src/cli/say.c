@@ -1,0 +1,19 @@
+/* Messages.  See say.h. */
+#include "cli/say.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "media/part_file.h"
+
+enum { MAX_MESSAGE = 1 << 14 };
+
+void cli_say(const char *format, ...)
+{
+    char raw[MAX_MESSAGE], safe[2 * MAX_MESSAGE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(raw, sizeof raw, format, args);
+    va_end(args);
+    fprintf(stderr, "phonofilm: %s\n", pf_escape(raw, safe, sizeof safe));
+}
