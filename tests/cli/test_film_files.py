@@ -254,7 +254,7 @@ def test_a_film_that_fails_removes_nothing(write, tmp_path):
     sheet = tmp_path / "sheet.png"
     sheet.mkdir()
     _, message = write("f.png", frames=4, sheet="sheet.png")
-    assert "no regular file" in message
+    assert "it is a folder" in message
     sheet.rmdir()
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
