@@ -63,10 +63,11 @@ static json_t *run_json(const report_run *run)
         json_array_append_new(warnings, json_string(run->warnings->text[i]));
     return json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:f, s:o, s:o}", "version",
-        pf_version(), "model", pf_escape(info->path, model, sizeof model), "platform", info->platform, "isa", info->isa,
-        "device", info->device, "threads", info->threads, "height", request->height,
-        "width", request->width, "num_frames", request->num_frames, "num_inference_steps",
-        request->num_inference_steps, "seconds", seconds, "warnings", warnings, "profile",
+        pf_version(), "model", pf_escape(info->path, model, sizeof model), "platform",
+        info->platform, "isa", info->isa, "device", info->device, "threads", info->threads,
+        "height", request->height, "width", request->width, "num_frames",
+        request->num_frames, "num_inference_steps", request->num_inference_steps,
+        "seconds", seconds, "warnings", warnings, "profile",
         list);
 }
 
