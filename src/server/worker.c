@@ -32,7 +32,7 @@
 enum {
     SAVE_SHARE = 100,
     MAX_FAILURES = 3,
-    MAX_WAITS = 14,                     /* for memory: ten minutes in all */
+    MAX_WAITS = 16,                     /* for memory: ten minutes in all */
     COMMENT_BYTES = 4096
 };
 static const double retry_seconds = 0.3, store_seconds = 1.0, most_rest = 60.0;
@@ -553,10 +553,10 @@ static bool is_of_the_disk(run *r)
            (is_of_files(r->status) && pf_films_examine(&server->films, server->store));
 }
 
-/* 1, 2, 4 ... 60 s: others may give back memory, and other films go first. */
+/* 0.3, 1, 2, 4 ... 60 s: others may give back memory, and other films go first. */
 static double memory_rest(int failures)
 {
-    return fmin(ldexp(1, failures - 1), most_rest);
+    return failures == 1 ? retry_seconds : fmin(ldexp(1, failures - 2), most_rest);
 }
 
 /* It may succeed another time. */
@@ -564,7 +564,7 @@ static bool try_again(run *r)
 {
     pf_server *server = r->server;
     int failures = r->video->failures;
-    bool waits = pf_server_film_is_too_large(&r->error);
+    bool waits = r->status == PF_E_MEMORY;
     if (!is_transient(r->status) || failures >= (waits ? MAX_WAITS : MAX_FAILURES))
         return false;
     pf_server_log(server, "%s is tried again: %s", r->video->id, r->error.message);

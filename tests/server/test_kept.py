@@ -2,6 +2,9 @@
 import contextlib
 import json
 import os
+import pathlib
+import re
+import resource
 import shutil
 import signal
 import socket
@@ -468,6 +471,30 @@ def test_a_queue_that_was_longer_once(start):
         assert server.wait(video_id)["status"] == "completed"
     refused = server.post("/v1/videos", QUICK)
     assert refused.status == 400 and refused.error["code"] == "too_large"
+
+
+def address_space(server):
+    text = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    return 1024 * int(re.search(r"VmSize:\s+(\d+)", text).group(1))
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer takes more addresses than there is memory")
+def test_a_film_waits_for_memory(start):
+    """That there is less than when it was accepted is not held against it."""
+    server = start("--rate", "0")
+    video = server.create(**{**SLOW, "num_inference_steps": 6})
+    server.die_while_making(video, 6)   # time to take the memory away
+    server.start()
+    resource.prlimit(server.process.pid, resource.RLIMIT_AS,
+                     (address_space(server) + (2 << 20), resource.RLIM_INFINITY))
+    end = time.monotonic() + 60
+    while server.log.read_text().count("is tried again") < 3:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert server.video(video["id"])["status"] == "in_progress"
+    resource.prlimit(server.process.pid, resource.RLIMIT_AS,
+                     (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert server.wait(video["id"])["status"] == "completed"
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
