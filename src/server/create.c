@@ -30,6 +30,7 @@ typedef struct creation {
     pf_video *original;                 /* of a remix */
     char hash[PF_DIGEST_HEX];
     pf_image first, last;               /* sizes of the pictures; their pixels are gone */
+    char notes[2][PF_PICTURE_NOTE_BYTES];       /* what was passed over in them, or "" */
     double predicted_seconds;
     pf_http_handler next;               /* when the film is accepted */
 } creation;
@@ -205,7 +206,8 @@ static pf_status read_original(creation *c, const char *name, pf_picture_source 
 
 /* That it is a picture, and its size, which is all that is checked before the film is
  * made: pixels, of which there may be 192 MB, are not kept. */
-static pf_status decode(const pf_picture_source *source, pf_image *image, pf_error *error)
+static pf_status decode(const pf_picture_source *source, pf_image *image, char *note,
+                        pf_error *error)
 {
     pf_picture picture = {0};
     if (!source->data)
@@ -214,11 +216,22 @@ static pf_status decode(const pf_picture_source *source, pf_image *image, pf_err
                              source->field ? source->field : "the picture", &picture,
                              error));
     *image = (pf_image){source->data, picture.width, picture.height, 3 * picture.width};
+    memcpy(note, picture.note, sizeof picture.note);
     pf_picture_free(&picture);
     return PF_OK;
 }
 
 /* --- the check -------------------------------------------------------------------- */
+
+/* What was passed over in the pictures stands with what the film will lack. */
+static void add_notes(const creation *c, pf_warnings *warnings)
+{
+    const int room = (int)(sizeof warnings->text / sizeof warnings->text[0]);
+    for (int i = 0; i < 2; i++)
+        if (c->notes[i][0] && warnings->count < room)
+            snprintf(warnings->text[warnings->count++], sizeof warnings->text[0], "%s",
+                     c->notes[i]);
+}
 
 static pf_status check_with_engine(creation *c, pf_error *error)
 {
@@ -236,6 +249,7 @@ static pf_status check_with_engine(creation *c, pf_error *error)
     c->predicted_seconds = prediction.seconds;
     PF_TRY(pf_settings_complete(c->order.settings, &prediction, error));
     PF_TRY(pf_request_warnings(c->server->engine, &request, &warnings, error));
+    add_notes(c, &warnings);
     return pf_settings_warn(c->order.settings, &warnings, error);
 }
 
@@ -282,10 +296,10 @@ static bool pictures_are_sound(creation *c)
 {
     pf_error error = {0};
     const pf_picture_source *wrong = &c->order.first;
-    pf_status status = decode(wrong, &c->first, &error);
+    pf_status status = decode(wrong, &c->first, c->notes[0], &error);
     if (status == PF_OK) {
         wrong = &c->order.last;
-        status = decode(wrong, &c->last, &error);
+        status = decode(wrong, &c->last, c->notes[1], &error);
     }
     if (status == PF_OK)
         return true;

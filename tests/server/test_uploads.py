@@ -62,6 +62,20 @@ def test_bombs_cost_no_memory(start):
         assert memory(server) - before < 120, name
 
 
+def test_what_is_passed_over_in_a_picture_is_told(server):
+    """A colour profile that is broken: the film is made, with a warning."""
+    odd = with_chunks(png(), (b"iCCP", b"x\0\0nonsense"))
+    video = server.create({"input_reference": ("a.png", odd)}, **QUICK)
+    [warning] = [w for w in video["warnings"] if "profile" in w]
+    assert warning == ("input_reference: its colour profile is broken; its colours are "
+                       "taken as sRGB")
+    again = server.post(f"/v1/videos/{video['id']}/remix", {"prompt": "x"}).json
+    assert any("its colour profile is broken" in w for w in again["warnings"])
+    plain = server.create({"input_reference": ("a.png", png())}, **QUICK)
+    assert not [w for w in plain["warnings"] if "profile" in w]
+    assert server.wait(video["id"], "completed")["warnings"] == video["warnings"]
+
+
 def test_files_that_are_no_picture_are_named(server):
     for data, word in ((b"", "empty"), (b"GIF89a" + bytes(20), "a GIF"), (
             b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"), (b"Hello.", "text")):
