@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/fault.h"
@@ -51,6 +53,14 @@ static pf_status open_regular(const char *path, int *out_fd, size_t *out_bytes,
     return PF_OK;
 }
 
+static bool lies_in_memory(int fd)
+{
+    struct statfs info;
+    return fstatfs(fd, &info) == 0 &&
+           (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC ||
+            info.f_type == HUGETLBFS_MAGIC);
+}
+
 static int64_t time_of_change(const struct stat *info)
 {
     return info->st_mtim.tv_sec * INT64_C(1000000000) + info->st_mtim.tv_nsec;
@@ -74,7 +84,8 @@ static pf_status map_file(const char *path, int fd, pf_map *out, pf_error *error
         close(fd);
         return pf_fail(error, PF_E_IO, "cannot map %s: too many files are mapped", path);
     }
-    *out = (pf_map){data, out->bytes, fd, range, time_of_change(&info)};
+    *out = (pf_map){data, out->bytes, fd, range, time_of_change(&info),
+                    lies_in_memory(fd)};
     return PF_OK;
 }
 

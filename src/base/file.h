@@ -16,6 +16,8 @@ typedef struct pf_map {
     int fd;                     /* of the mapped file: its name may be another's by now */
     int range;                  /* of base/guard.h */
     int64_t changed;            /* when, before it was mapped: Unix time in nanoseconds */
+    bool in_memory;             /* its file system keeps it in memory (tmpfs): mapping takes
+                                 * no more, and forgetting gives nothing back */
 } pf_map;
 
 /* Maps a regular file.  Release with pf_map_close. */

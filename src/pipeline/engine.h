@@ -112,6 +112,7 @@ typedef struct pf_memory {
     int64_t host, device;
     int64_t mapped;                     /* of `host`: pages of weight files, which have their
                                          * addresses since the engine was opened */
+    int64_t there;                      /* of `mapped`: of files that lie in memory */
 } pf_memory;
 
 /* What these components hold while resident.  `text_tokens` is how many rows of the

@@ -1,4 +1,6 @@
 /* Prediction of memory and time: every stage run dry.  DESIGN "Memory". */
+#include <stdio.h>
+
 #include "pipeline/job.h"
 
 /* What a kernel launch costs beside its arithmetic, and how much of the ceilings
@@ -48,7 +50,8 @@ typedef struct dry_run {
     pf_component_set resident;
     pf_cost cost;
     pf_memory most;                     /* the largest needs of a stage */
-    int64_t most_taken;                 /* of host memory without pages of weight files */
+    int64_t most_new;                   /* of host memory without what lies there already */
+    int64_t most_taken;                 /* and without all pages of weight files */
 } dry_run;
 
 static int64_t most(int64_t a, int64_t b)
@@ -76,9 +79,10 @@ static pf_status run_stage_dry(pf_job *job, int number, pf_ops *ops, dry_run *ru
     bytes.device += pf_block_bytes(c, ops->peak);
     bytes.device += tally ? pf_block_bytes(c, tally->own_bytes) + tally->fixed_bytes : 0;
     if (!c->own_memory)
-        bytes = (pf_memory){bytes.host + bytes.device, 0, bytes.mapped};
+        bytes = (pf_memory){bytes.host + bytes.device, 0, bytes.mapped, bytes.there};
     run->most.host = most(run->most.host, bytes.host);
     run->most.device = most(run->most.device, bytes.device);
+    run->most_new = most(run->most_new, bytes.host - bytes.there);
     run->most_taken = most(run->most_taken, bytes.host - bytes.mapped);
     return status;
 }
@@ -151,10 +155,25 @@ static pf_status measure_speed(pf_engine *engine, double *out, pf_error *error)
 /* Bytes of a film in the process, beside what the process holds without one. */
 typedef struct need {
     pf_process_memory idle;
-    int64_t all, taken;                 /* with and without pages of weight files */
+    int64_t all;                        /* but for weight files that lie in memory already */
+    int64_t taken;                      /* but for all pages of weight files */
 } need;
 
-static const double gib = 1024.0 * 1024.0 * 1024.0;
+/* "47.9 MiB", "36.70 GiB" */
+typedef struct amount {
+    char text[32];
+} amount;
+
+static amount amount_of(double bytes)
+{
+    const double mib = 1024.0 * 1024.0;
+    amount out;
+    if (bytes < 1024.0 * mib)
+        snprintf(out.text, sizeof out.text, "%.1f MiB", bytes / mib);
+    else
+        snprintf(out.text, sizeof out.text, "%.2f GiB", bytes / (1024.0 * mib));
+    return out;
+}
 
 /* `limit` is the one that binds.  A film that would fit were there nobody else is refused
  * in other words: it may be asked for again. */
@@ -163,17 +182,18 @@ static pf_status refuse_memory(const need *n, int64_t available, const pf_limit 
 {
     double needed = (double)(n->idle.resident + n->all);
     return pf_fail(error, PF_E_MEMORY,
-                   "%sthe film needs %.2f GiB of memory, but only %.2f GiB are available (%s)",
-                   needed > limit->whole ? "" : "memory is short now: ", needed / gib,
-                   (double)(n->idle.resident + available) / gib, limit->source);
+                   "%sthe film needs %s of memory, but only %s are available (%s)",
+                   needed > limit->whole ? "" : "memory is short now: ",
+                   amount_of(needed).text,
+                   amount_of((double)(n->idle.resident + available)).text, limit->source);
 }
 
 static pf_status refuse_addresses(const need *n, int64_t left, const char *limit,
                                   pf_error *error)
 {
     return pf_fail(error, PF_E_MEMORY,
-                   "the film needs %.2f GiB more of memory, but %s leaves %.2f GiB",
-                   (double)n->taken / gib, limit, (double)left / gib);
+                   "the film needs %s more of memory, but %s leaves %s",
+                   amount_of((double)n->taken).text, limit, amount_of((double)left).text);
 }
 
 /* A limit of addresses with what a running film will give back; none stays none. */
@@ -215,16 +235,17 @@ static pf_status check_memory(const pf_job *job, const pf_prediction *p, const n
     int64_t peak = c->own_memory ? p->device_bytes : p->peak_bytes;
     if (limit > 0 && peak > limit && !job->request.accepted)
         return pf_fail(error, PF_E_MEMORY,
-                       "the film needs %.2f GiB of %s, but memory_limit is %.2f GiB",
-                       (double)peak / gib, whose, (double)limit / gib);
+                       "the film needs %s of %s, but memory_limit is %s",
+                       amount_of((double)peak).text, whose, amount_of((double)limit).text);
     if (limit > 0)
         return PF_OK;
     if (!c->own_memory)
         return check_host_memory(n, error);
     if (peak > c->memory_bytes)
         return pf_fail(error, PF_E_MEMORY,
-                       "the film needs %.2f GiB of %s, but only %.2f GiB are available",
-                       (double)peak / gib, whose, (double)c->memory_bytes / gib);
+                       "the film needs %s of %s, but only %s are available",
+                       amount_of((double)peak).text, whose,
+                       amount_of((double)c->memory_bytes).text);
     return PF_OK;
 }
 
@@ -255,9 +276,9 @@ pf_status pf_job_predict(pf_job *job, pf_prediction *out, pf_error *error)
     fill_prediction(job, &prediction);
     PF_TRY(measure_speed(job->engine, &speed, error));
     PF_TRY(run_dry(job, &run, error));
-    n.all = run.most.host + host_bytes(job);
+    n.all = run.most_new + host_bytes(job);
     n.taken = run.most_taken + host_bytes(job);
-    prediction.peak_bytes = n.idle.resident + n.all;
+    prediction.peak_bytes = n.idle.resident + run.most.host + host_bytes(job);
     prediction.device_bytes = run.most.device;
     prediction.flops = run.cost.flops;
     prediction.seconds = prediction.flops / speed +

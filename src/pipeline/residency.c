@@ -96,15 +96,18 @@ pf_memory pf_residency_bytes(pf_engine *engine, pf_component_set set,
             pf_params_measure(engine->params[c], engine->platform, math);
         bytes.device += size.device_bytes;
         bytes.host += size.mapped_bytes + size.rounded_bytes;
-        bytes.mapped += size.mapped_bytes;
+        int64_t mapped = size.mapped_bytes;
         if (c == PF_TEXT_ENCODER) {
             /* A row touches the pages it lies in. */
             int64_t row = 4 * pf_umt5_width(engine->text_encoder) + 8192;
             int64_t touched = text_tokens * row;
             touched = touched < size.table_bytes ? touched : size.table_bytes;
             bytes.host += touched;
-            bytes.mapped += touched;
+            mapped += touched;
         }
+        bytes.mapped += mapped;
+        if (pf_weights_in_memory(pf_params_weights(engine->params[c])))
+            bytes.there += mapped;
     }
     return bytes;
 }

@@ -381,6 +381,14 @@ const char *pf_weights_dtype(const pf_weights *weights)
     return dtype;
 }
 
+bool pf_weights_in_memory(const pf_weights *weights)
+{
+    for (int i = 0; i < weights->file_count; i++)
+        if (!weights->files[i].map.in_memory)
+            return false;
+    return true;
+}
+
 void pf_weights_forget(const pf_weights *weights)
 {
     for (int i = 0; i < weights->file_count; i++)

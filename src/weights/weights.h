@@ -72,6 +72,9 @@ pf_status pf_weights_renew(pf_weights *weights, bool *changed, pf_error *error);
 /* Would that work? */
 pf_status pf_weights_check_renewal(const pf_weights *weights, pf_error *error);
 
+/* All files lie in memory already (pf_map). */
+bool pf_weights_in_memory(const pf_weights *weights);
+
 /* Lets the pages of the maps leave the process until they are touched again. */
 void pf_weights_forget(const pf_weights *weights);
 

@@ -1,8 +1,11 @@
 """Limits of containers: cgroups laid over /sys/fs/cgroup in a mount namespace (as root)."""
 import json
 import os
+import pathlib
+import re
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 from conftest import PROGRAM
@@ -49,6 +52,28 @@ def test_a_full_container_is_named(inside, model, tmp_path):
                   "-o", str(tmp_path / "film.mp4"))
     assert done.returncode == 1 and "(/sys/fs/cgroup/memory.max)" in done.stderr
     assert not (tmp_path / "film.mp4").exists()
+
+
+def kind_of_files(path):
+    return subprocess.run(["stat", "-f", "-c", "%T", str(path)], capture_output=True,
+                          text=True).stdout.strip()
+
+
+def test_weights_that_lie_in_memory_need_none(inside, model):
+    """The reference platform uses weights where they lie; those of /dev/shm are there."""
+    if kind_of_files("/dev/shm") != "tmpfs" or kind_of_files(model) == "tmpfs":
+        pytest.skip("needs a tmpfs, and a model elsewhere")
+
+    def needed(folder):
+        group = {"memory.max": str(GIB), "memory.current": str(GIB)}
+        done = inside(group, "generate", "--platform", "reference", "-m", str(folder), "-p",
+                      "A ball.", "--t2va", "--dry-run")
+        return float(re.search(r"the film needs ([\d.]+) MiB", done.stderr).group(1))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        copy = pathlib.Path(folder) / "model"
+        shutil.copytree(model, copy)
+        on_disk, in_memory = needed(model), needed(copy)
+    assert in_memory < on_disk - 1
 
 
 @pytest.mark.parametrize("group", [
