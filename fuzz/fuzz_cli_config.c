@@ -10,7 +10,7 @@
 typedef struct settings {
     const char *text;
     int whole, choice;
-    double real;
+    double real, fps;
     uint64_t seed;
     int64_t bytes;
     cli_list list;
@@ -26,7 +26,8 @@ static const cli_option options[] = {
     {CLI_INTEGER, "whole", 0, "N", AT(whole), 1, 100, NULL, ""},
     {CLI_CHOICE, "choice", 0, "KIND", AT(choice), 0, 0, "one|two|three", ""},
     {CLI_REAL, "real", 0, "X", AT(real), -2, 2, NULL, ""},
-    {CLI_SEED, "seed", 0, "N", AT(seed), 0, 0, NULL, ""},
+    {CLI_SETTING, "seed", 0, "N", AT(seed), 0, 0, "seed", ""},
+    {CLI_SETTING, "fps", 0, "RATE", AT(fps), 0, 0, "fps", ""},
     {CLI_BYTES, "bytes", 0, "SIZE", AT(bytes), 0, 0, NULL, ""},
     {CLI_LIST, "list", 0, "TEXT", AT(list), 0, 0, NULL, ""},
     {CLI_SWITCH, "on", 0, NULL, AT(on), 0, 0, NULL, ""},
@@ -43,6 +44,7 @@ static void check(const cli_parser *parser, const settings *s)
     if ((cli_given(parser, "whole") && (s->whole < 1 || s->whole > 100)) ||
         (cli_given(parser, "choice") && (s->choice < 0 || s->choice > 2)) ||
         (cli_given(parser, "real") && !(s->real >= -2 && s->real <= 2)) ||
+        (cli_given(parser, "fps") && !(s->fps >= 1 && s->fps <= 120)) ||
         (cli_given(parser, "bytes") && s->bytes < 1) || cli_given(parser, "on") != s->on ||
         s->list.count > CLI_LIST_MAX)
         abort();

@@ -36,7 +36,8 @@ typedef enum cli_kind {
     CLI_TEXT,                   /* const char * */
     CLI_INTEGER,                /* int, low..high */
     CLI_REAL,                   /* double, low..high */
-    CLI_SEED,                   /* uint64_t */
+    CLI_SETTING,                /* one of the library's table, called `choices`: int, double,
+                                 * uint64_t of a seed, or int of a choice */
     CLI_BYTES,                  /* int64_t: 8G, 500M, 1024; at least `low` */
     CLI_SWITCH,                 /* bool */
     CLI_CHOICE,                 /* int: place in `choices`, "fast|f32|ref" */
@@ -50,9 +51,6 @@ typedef struct cli_list {
     int count;
 } cli_list;
 
-/* The bound, both ways, of numbers that the library judges: its message is better. */
-#define CLI_UNBOUNDED 1e6
-
 typedef struct cli_option {
     cli_kind kind;
     const char *name;           /* "num-frames"; the heading of a group */
@@ -60,7 +58,8 @@ typedef struct cli_option {
     const char *argument;       /* "N" in --help; NULL for switches */
     size_t offset;              /* of the value in the settings */
     double low, high;
-    const char *choices;        /* of CLI_TEXT: words to propose; others are taken, too */
+    const char *choices;        /* of CLI_TEXT: words to propose; others are taken, too;
+                                 * of CLI_SETTING: its name in the table */
     const char *help;           /* with default and unit */
 } cli_option;
 
@@ -130,6 +129,10 @@ bool cli_given(const cli_parser *parser, const char *name);
 /* How the option was written, for messages: "-i", "--image-path", or "image_path in
  * --config"; "--image-path" when it was not given.  Valid as long as the parser. */
 const char *cli_flag(const cli_parser *parser, const char *name);
+
+/* As cli_fail, for an error of a request: members of it are called as the user wrote them,
+ * "-s is 0" for "num_inference_steps is 0". */
+int cli_fail_request(const cli_parser *parser, pf_status status, const pf_error *error);
 
 /* --- progress ------------------------------------------------------------------ */
 

@@ -27,9 +27,15 @@ static value_kind kind_of(const char *argument, const char *choices)
     return strncmp(argument, "FILE", 4) == 0 ? A_FILE : ANY_TEXT;
 }
 
+static const char *choices_of(const cli_option *option)
+{
+    return option->kind == CLI_SETTING ? pf_setting_find(option->choices)->choices
+                                       : option->choices;
+}
+
 static value_kind option_kind(const cli_option *option)
 {
-    return kind_of(option->argument, option->choices);
+    return kind_of(option->argument, choices_of(option));
 }
 
 /* Operands are words, "bash|zsh|fish", or the name of a file or folder. */
@@ -100,7 +106,7 @@ static void bash_values(const cli_command *command)
         if (option->key)
             printf(" | %s:-%c", command->name, option->key);
         fputs(") ", stdout);
-        bash_action(option_kind(option), option->choices);
+        bash_action(option_kind(option), choices_of(option));
     }
 }
 
@@ -183,7 +189,7 @@ static void zsh_flag(const cli_option *option)
     put_brief(option->help, zsh_escapes);
     putchar(']');
     if (kind)
-        zsh_action(option->argument, kind, option->choices);
+        zsh_action(option->argument, kind, choices_of(option));
     putchar('\'');
 }
 
@@ -268,7 +274,7 @@ static void fish_command(const cli_command *command)
                command->name, option->name);
         if (option->key)
             printf(" -s %c", option->key);
-        fish_value(option_kind(option), option->choices);
+        fish_value(option_kind(option), choices_of(option));
         fputs(" -d '", stdout);
         put_brief(option->help, fish_escapes);
         puts("'");

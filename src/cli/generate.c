@@ -60,46 +60,42 @@ static const cli_option options[] = {
     {CLI_SWITCH, "t2va", 0, NULL, AT(t2va), 0, 0, NULL,
      "No picture: the film begins with a white frame"},
     {CLI_GROUP, "Size and length", 0, NULL, 0, 0, 0, NULL, NULL},
-    {CLI_INTEGER, "height", 0, "PIXELS", AT(height), 1, 16384, NULL,
+    {CLI_SETTING, "height", 0, "PIXELS", AT(height), 0, 0, "height",
      "A multiple of 16 (default: the model's)"},
-    {CLI_INTEGER, "width", 0, "PIXELS", AT(width), 1, 16384, NULL,
+    {CLI_SETTING, "width", 0, "PIXELS", AT(width), 0, 0, "width",
      "A multiple of 16 (default: the model's)"},
-    {CLI_INTEGER, "num-frames", 0, "N", AT(num_frames), -CLI_UNBOUNDED, CLI_UNBOUNDED,
-     NULL,
+    {CLI_SETTING, "num-frames", 0, "N", AT(num_frames), 0, 0, "num_frames",
      "4k + 1 (default: the model's)"},
     {CLI_SWITCH, "adjust-frames", 0, NULL, AT(adjust_frames), 0, 0, NULL,
      "Round --num-frames up to the next 4k + 1"},
-    {CLI_REAL, "fps", 0, "RATE", AT(fps), -CLI_UNBOUNDED, CLI_UNBOUNDED, NULL,
+    {CLI_SETTING, "fps", 0, "RATE", AT(fps), 0, 0, "fps",
      "Frames a second, 1 to 120 (default: the model's)"},
     {CLI_GROUP, "How to make it", 0, NULL, 0, 0, 0, NULL, NULL},
-    {CLI_INTEGER, "num-inference-steps", 's', "N", AT(num_inference_steps),
-     -CLI_UNBOUNDED, CLI_UNBOUNDED, NULL,
+    {CLI_SETTING, "num-inference-steps", 's', "N", AT(num_inference_steps), 0, 0,
+     "num_inference_steps",
      "Denoising steps, 1 to 1000 (default: the model's)"},
-    {CLI_REAL, "guidance-scale", 'g', "X", AT(guidance_scale), -CLI_UNBOUNDED,
-     CLI_UNBOUNDED, NULL,
+    {CLI_SETTING, "guidance-scale", 'g', "X", AT(guidance_scale), 0, 0, "guidance_scale",
      "How strongly the prompt pulls, 0 to 100; 1 switches guidance off (default: the "
      "model's)"},
-    {CLI_REAL, "guidance-scale-2", 0, "X", AT(guidance_scale_2), -CLI_UNBOUNDED,
-     CLI_UNBOUNDED, NULL,
+    {CLI_SETTING, "guidance-scale-2", 0, "X", AT(guidance_scale_2), 0, 0,
+     "guidance_scale_2",
      "--guidance-scale from the low-noise expert on, 0 to 100 (default: the model's; where "
      "it has none, the same)"},
-    {CLI_REAL, "bridge-guidance-scale", 0, "X", AT(bridge_guidance_scale), -CLI_UNBOUNDED,
-     CLI_UNBOUNDED, NULL,
+    {CLI_SETTING, "bridge-guidance-scale", 0, "X", AT(bridge_guidance_scale), 0, 0,
+     "bridge_guidance_scale",
      "Dual guidance: how strongly picture and sound pull each other, "
      "0 to 100; 1 is plain guidance (default: off)"},
-    {CLI_REAL, "guidance-rescale", 0, "X", AT(guidance_rescale), -CLI_UNBOUNDED,
-     CLI_UNBOUNDED, NULL,
+    {CLI_SETTING, "guidance-rescale", 0, "X", AT(guidance_rescale), 0, 0,
+     "guidance_rescale",
      "Keeps the contrast of strong guidance, 0 to 1 (default: 0, off)"},
-    {CLI_REAL, "visual-shift", 0, "X", AT(visual_shift), -CLI_UNBOUNDED,
-     CLI_UNBOUNDED, NULL,
+    {CLI_SETTING, "visual-shift", 0, "X", AT(visual_shift), 0, 0, "visual_shift",
      "Shift of the video timesteps; with --audio-shift (default: the model's)"},
-    {CLI_REAL, "audio-shift", 0, "X", AT(audio_shift), -CLI_UNBOUNDED,
-     CLI_UNBOUNDED, NULL,
+    {CLI_SETTING, "audio-shift", 0, "X", AT(audio_shift), 0, 0, "audio_shift",
      "Shift of the audio timesteps; with --visual-shift (default: the model's)"},
-    {CLI_SEED, "seed", 0, "N", AT(seed), 0, 0, NULL, "Noise seed (default: 42)"},
-    {CLI_CHOICE, "rng", 0, "KIND", AT(rng), 0, 0, "own|torch-cpu|torch-cuda",
+    {CLI_SETTING, "seed", 0, "N", AT(seed), 0, 0, "seed", "Noise seed (default: 42)"},
+    {CLI_SETTING, "rng", 0, "KIND", AT(rng), 0, 0, "rng",
      "Noise stream: own (default), torch-cpu or torch-cuda"},
-    {CLI_INTEGER, "cuda-sm-count", 0, "N", AT(cuda_sm_count), 1, 1024, NULL,
+    {CLI_SETTING, "cuda-sm-count", 0, "N", AT(cuda_sm_count), 0, 0, "cuda_multiprocessors",
      "Multiprocessors of the GPU that --rng torch-cuda matches (H100: 132)"},
     {CLI_GROUP, "Output", 0, NULL, 0, 0, 0, NULL, NULL},
     {CLI_TEXT, "output", 'o', "FILE", AT(output), 0, 0, NULL,
@@ -113,7 +109,7 @@ static const cli_option options[] = {
     {CLI_CHOICE, "format", 0, "KIND", AT(format), 0, 0, "mp4|webm|wav",
      "The kind of a film whose name does not say it: mp4, webm or wav (default: mp4 for "
      "pipes and devices)"},
-    {CLI_INTEGER, "quality", 0, "CRF", AT(quality), 0, 51, NULL,
+    {CLI_SETTING, "quality", 0, "CRF", AT(quality), 0, 0, "quality",
      "Constant rate factor of the picture, 0 (best) to 51 (default: 5)"},
     {CLI_SWITCH, "no-audio-output", 0, NULL, AT(no_audio_output), 0, 0, NULL,
      "A silent film"},
@@ -130,10 +126,10 @@ static const cli_option options[] = {
      "Model folder (default: the model that comes with the program)"},
     CLI_MACHINE_OPTIONS(AT(machine)),
     CLI_ENGINE_OPTIONS(AT(machine)),
-    {CLI_INTEGER, "vae-tile", 0, "PIXELS", AT(vae_tile), 0, 16384, NULL,
+    {CLI_SETTING, "vae-tile", 0, "PIXELS", AT(vae_tile), 0, 0, "vae_tile",
      "Decode and encode in tiles of this side; saves memory (usual: 256)"},
-    {CLI_INTEGER, "vae-tile-stride", 0, "PIXELS", AT(vae_tile_stride), 0, 16384,
-     NULL, "Distance of the tiles (default: three quarters of --vae-tile)"},
+    {CLI_SETTING, "vae-tile-stride", 0, "PIXELS", AT(vae_tile_stride), 0, 0,
+     "vae_tile_stride", "Distance of the tiles (default: three quarters of --vae-tile)"},
     {CLI_GROUP, "By a server (phonofilm serve) instead of this machine", 0, NULL, 0, 0, 0,
      NULL, NULL},
     {CLI_TEXT, "server", 0, "URL", AT(server), 0, 0, NULL,
@@ -587,14 +583,14 @@ static int run_job(generation *g)
     pf_status status =
         pf_job_create(g->engine, &g->request, &sinks, &g->job, &error);
     if (status != PF_OK)
-        return cli_fail(status, &error);
+        return cli_fail_request(&g->parser, status, &error);
     int code = warn(g);
     if (code == EXIT_DONE && g->s.output_path)
         code = targets_make_folder(g->s.output_path);
     if (code != EXIT_DONE)
         return code;
     status = make_film(g, &error);
-    return status == PF_OK ? EXIT_DONE : cli_fail(status, &error);
+    return status == PF_OK ? EXIT_DONE : cli_fail_request(&g->parser, status, &error);
 }
 
 /* A frame's name in fresh memory (free), or NULL. */
@@ -651,29 +647,14 @@ static int check_only(generation *g)
     pf_status status =
         pf_request_check(g->engine, &g->request, &prediction, &error);
     if (status != PF_OK)
-        return cli_fail(status, &error);
+        return cli_fail_request(&g->parser, status, &error);
     report_prediction(&prediction);
     return warn(g);
 }
 
 /* --- by a server ---------------------------------------------------------------- */
 
-/* Flags and the fields that they become. */
-typedef struct remote_flag {
-    const char *flag, *field;
-} remote_flag;
-
-static const remote_flag remote_flags[] = {
-    {"height", "height"}, {"width", "width"}, {"num-frames", "num_frames"},
-    {"fps", "fps"}, {"num-inference-steps", "num_inference_steps"},
-    {"guidance-scale", "guidance_scale"}, {"guidance-scale-2", "guidance_scale_2"},
-    {"bridge-guidance-scale", "bridge_guidance_scale"},
-    {"guidance-rescale", "guidance_rescale"}, {"visual-shift", "visual_shift"},
-    {"audio-shift", "audio_shift"}, {"seed", "seed"}, {"rng", "rng"},
-    {"cuda-sm-count", "cuda_multiprocessors"}, {"vae-tile", "vae_tile"},
-    {"vae-tile-stride", "vae_tile_stride"}, {"quality", "quality"},
-};
-enum { REMOTE_FLAGS = sizeof remote_flags / sizeof remote_flags[0], REMOTE_EXTRA = 6 };
+enum { OPTIONS = sizeof options / sizeof options[0], REMOTE_EXTRA = 6 };
 
 /* Those that choose the film, its pictures and its words. */
 static const char *const remote_others[] = {
@@ -687,9 +668,6 @@ static bool goes_to_server(const char *name)
     for (size_t i = 0; i < sizeof remote_others / sizeof remote_others[0]; i++)
         if (strcmp(remote_others[i], name) == 0)
             return true;
-    for (int i = 0; i < REMOTE_FLAGS; i++)
-        if (strcmp(remote_flags[i].flag, name) == 0)
-            return true;
     return false;
 }
 
@@ -701,7 +679,7 @@ static int check_remote_flags(generation *g)
                              : EXIT_DONE;
     for (int i = 0; i < g->parser.count; i++) {
         if (options[i].kind == CLI_GROUP || !g->parser.given[i] ||
-            goes_to_server(options[i].name))
+            options[i].kind == CLI_SETTING || goes_to_server(options[i].name))
             continue;
         return complain_idle(g, options[i].name, "with --server");
     }
@@ -710,36 +688,25 @@ static int check_remote_flags(generation *g)
 
 static void print_value(const generation *g, const cli_option *option, remote_field *out)
 {
-    static const char *const rngs[] = {"own", "torch-cpu", "torch-cuda"};
-    const char *place = (const char *)&g->s + option->offset;
+    const void *place = (const char *)&g->s + option->offset;
+    const pf_setting *setting = pf_setting_find(option->choices);
     size_t room = sizeof out->value;
-    uint64_t seed;
-    double real;
-    int whole;
-    switch (option->kind) {
-    case CLI_SEED:
-        memcpy(&seed, place, sizeof seed);
-        snprintf(out->value, room, "%llu", (unsigned long long)seed);
+    const char *word = setting->choices;
+    switch (setting->kind) {
+    case PF_SETTING_SEED:
+        snprintf(out->value, room, "%llu", (unsigned long long)*(const uint64_t *)place);
         break;
-    case CLI_REAL:
-        memcpy(&real, place, sizeof real);
-        snprintf(out->value, room, "%.17g", real);
+    case PF_SETTING_REAL:
+        snprintf(out->value, room, "%.17g", *(const double *)place);
+        break;
+    case PF_SETTING_CHOICE:
+        for (int i = 0; i < *(const int *)place; i++)
+            word += strcspn(word, "|") + 1;
+        snprintf(out->value, room, "%.*s", (int)strcspn(word, "|"), word);
         break;
     default:
-        memcpy(&whole, place, sizeof whole);
-        if (option->kind == CLI_CHOICE)
-            snprintf(out->value, room, "%s", rngs[whole]);
-        else
-            snprintf(out->value, room, "%d", whole);
+        snprintf(out->value, room, "%d", *(const int *)place);
     }
-}
-
-static const cli_option *option_of(const char *name)
-{
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
-        if (options[i].kind != CLI_GROUP && strcmp(options[i].name, name) == 0)
-            return &options[i];
-    return NULL;
 }
 
 static int fill_fields(const generation *g, pf_film_kind kind, remote_field *out)
@@ -760,19 +727,19 @@ static int fill_fields(const generation *g, pf_film_kind kind, remote_field *out
                                       .is_file = true};
     if (s->no_audio_output)
         out[count++] = (remote_field){.name = "generate_sound", .text = "false"};
-    for (int i = 0; i < REMOTE_FLAGS; i++) {
-        bool always = strcmp(remote_flags[i].flag, "seed") == 0;    /* a server draws one */
-        if (!always && !cli_given(&g->parser, remote_flags[i].flag))
+    for (int i = 0; i < OPTIONS; i++) {
+        bool always = strcmp(options[i].name, "seed") == 0;     /* a server draws one */
+        if (options[i].kind != CLI_SETTING || (!always && !g->parser.given[i]))
             continue;
-        out[count] = (remote_field){.name = remote_flags[i].field};
-        print_value(g, option_of(remote_flags[i].flag), &out[count++]);
+        out[count] = (remote_field){.name = options[i].choices};
+        print_value(g, &options[i], &out[count++]);
     }
     return count;
 }
 
 static int generate_remotely(generation *g)
 {
-    remote_field fields[REMOTE_FLAGS + REMOTE_EXTRA];
+    remote_field fields[OPTIONS + REMOTE_EXTRA];
     int code = read_prompt(g);
     if (code == EXIT_DONE)
         code = choose_output(g);

@@ -21,12 +21,11 @@ typedef struct settings {
 
 static const cli_option options[] = {
     {CLI_GROUP, "Film", 0, NULL, 0, 0, 0, NULL, NULL},
-    {CLI_INTEGER, "height", 0, "PIXELS", AT(height), 1, 16384, NULL,
+    {CLI_SETTING, "height", 0, "PIXELS", AT(height), 0, 0, "height",
      "Predict for this size (default: the model's)"},
-    {CLI_INTEGER, "width", 0, "PIXELS", AT(width), 1, 16384, NULL,
+    {CLI_SETTING, "width", 0, "PIXELS", AT(width), 0, 0, "width",
      "by this width"},
-    {CLI_INTEGER, "num-frames", 0, "N", AT(num_frames), -CLI_UNBOUNDED, CLI_UNBOUNDED,
-     NULL,
+    {CLI_SETTING, "num-frames", 0, "N", AT(num_frames), 0, 0, "num_frames",
      "and length (default: the model's)"},
     {CLI_GROUP, "Output and machine", 0, NULL, 0, 0, 0, NULL, NULL},
     {CLI_SWITCH, "platforms", 0, NULL, AT(platforms), 0, 0, NULL,
@@ -232,7 +231,7 @@ static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
     pf_status status = pf_request_check(engine, &request, &prediction, &error);
     /* A film that does not fit into memory is still worth telling about. */
     if (status != PF_OK && status != PF_E_MEMORY)
-        return cli_fail(status, &error);
+        return cli_fail_request(parser, status, &error);
     if (s->json)
         print_json(pf_engine_info(engine), &prediction, &machine);
     else

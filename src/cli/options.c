@@ -1,6 +1,5 @@
 /* Flags from a table, over argp; the same table reads --config files.  See cli.h. */
 #include <argp.h>
-#include <errno.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,112 +8,70 @@
 
 #include "cli/arguments.h"
 #include "cli/cli.h"
+#include "cli/foreign.h"
 #include "cli/rewrite.h"
 #include "cli/say.h"
 #include "cli/suggest.h"
+#include "media/json_numbers.h"
 #include "media/text_file.h"
 
 enum { FIRST_LONG_KEY = 1000, MAX_CONFIG_BYTES = 16 << 20, MAX_SHOWN = 4096 };
 
-static int choice_index(const char *choices, const char *text)
-{
-    size_t length = strlen(text);
-    int index = 0;
-    for (const char *at = choices; *at; index++) {
-        const char *bar = strchr(at, '|');
-        size_t size = bar ? (size_t)(bar - at) : strlen(at);
-        if (size == length && memcmp(at, text, size) == 0)
-            return index;
-        at += size + (bar ? 1 : 0);
-    }
-    return -1;
-}
-
-/* strtod without what else it takes: white space, hexadecimal, words. */
-static double parse_number(const char *text, char **end)
-{
-    size_t length = strspn(text, "0123456789+-.eE");
-    double value = strtod(text, end);
-    if (*end > text + length || length == 0)
-        *end = (char *)(uintptr_t)text;
-    return value;
-}
+/* --- one value -------------------------------------------------------------------- */
 
 /* "8G" to bytes; negative when it is no such thing. */
 static double parse_bytes(const char *text)
 {
-    char *end;
-    double value = parse_number(text, &end);
-    if (end == text || (value < 1 && value != 0))
+    static const pf_setting number = {"", PF_SETTING_REAL, 0, 9e18, NULL};
+    static const char units[] = "KMGT";
+    pf_setting_value value;
+    size_t length = strlen(text);
+    const char *unit = length > 0 ? strchr(units, text[length - 1]) : NULL;
+    if (pf_setting_read(&number, "", text, length - (unit != NULL), &value, NULL) != PF_OK ||
+        (value.number > 0 && value.number < 1) ||
+        (!unit && value.number != (double)(int64_t)value.number))
         return -1;
-    const char *units = "KMGT";
-    const char *unit = *end ? strchr(units, *end) : NULL;
-    if (*end && (!unit || end[1] != '\0'))
-        return -1;
-    for (long i = 0; unit && i <= unit - units; i++)
-        value *= 1024;
-    return value < 9e18 ? value : -1;
+    for (const char *at = units; unit && at <= unit; at++)
+        value.number *= 1024;
+    return value.number < 9e18 ? value.number : -1;
 }
 
-static void describe_number(const cli_option *option, char *out, size_t bytes)
+/* How the library reads a value of this option; false when it is no value of that kind. */
+static bool setting_of(const cli_option *option, pf_setting *out)
 {
-    const char *kind = option->kind == CLI_INTEGER ? "a whole number" : "a number";
-    if (option->high < CLI_UNBOUNDED)
-        snprintf(out, bytes, "%s from %.10g to %.10g", kind, option->low, option->high);
-    else
-        snprintf(out, bytes, "%s", kind);
-}
-
-/* What a value may be, for the message. */
-static void describe(const cli_option *option, char *out, size_t bytes)
-{
+    *out = (pf_setting){option->name, PF_SETTING_WHOLE, option->low, option->high,
+                        option->choices};
     switch (option->kind) {
-    case CLI_INTEGER:
-    case CLI_REAL:
-        describe_number(option, out, bytes);
-        break;
-    case CLI_SEED:
-        snprintf(out, bytes, "a whole number from 0 to 18446744073709551615");
-        break;
-    case CLI_BYTES:
-        snprintf(out, bytes, "a size such as 8G, 500M or a number of bytes%s",
-                 option->low > 0 ? ", not 0" : "");
-        break;
-    case CLI_SWITCH:
-        snprintf(out, bytes, "true or false");
-        break;
-    case CLI_CHOICE:
-        snprintf(out, bytes, "one of %s", option->choices);
-        break;
-    case CLI_LIST:
-        snprintf(out, bytes, "a string, or in a file a list of them, and %d at most",
-                 CLI_LIST_MAX);
-        break;
-    default:
-        snprintf(out, bytes, "a string");
+    case CLI_SETTING: *out = *pf_setting_find(option->choices); return true;
+    case CLI_INTEGER: return true;
+    case CLI_REAL: out->kind = PF_SETTING_REAL; return true;
+    case CLI_SWITCH: out->kind = PF_SETTING_SWITCH; return true;
+    case CLI_CHOICE: out->kind = PF_SETTING_CHOICE; return true;
+    default: return false;
     }
 }
 
-static bool store_number(const cli_option *option, void *place, double value)
+static void store_value(const pf_setting *setting, void *place, const pf_setting_value *value)
 {
-    if (!(value >= option->low && value <= option->high))
-        return false;
-    if (option->kind == CLI_REAL)
-        *(double *)place = value;
-    else
-        *(int *)place = (int)value;
-    return true;
+    switch (setting->kind) {
+    case PF_SETTING_REAL: *(double *)place = value->number; break;
+    case PF_SETTING_SEED: *(uint64_t *)place = value->seed; break;
+    case PF_SETTING_SWITCH: *(bool *)place = value->on; break;
+    case PF_SETTING_CHOICE: *(int *)place = value->choice; break;
+    default: *(int *)place = (int)value->number;
+    }
 }
 
-/* Whole numbers are written with digits alone. */
-static bool store_number_text(const cli_option *option, void *place, const char *text)
+/* What a value may be that the library does not read. */
+static const char *wanted_of(const cli_option *option)
 {
-    char *end = NULL;
-    bool whole = option->kind == CLI_INTEGER;
-    double value = parse_number(text, &end);
-    if (end == text || *end != '\0' || (whole && strpbrk(text, ".eE")))
-        return false;
-    return store_number(option, place, value);
+    switch (option->kind) {
+    case CLI_BYTES:
+        return option->low > 0 ? "a size such as 8G, 500M or a number of bytes, not 0"
+                               : "a size such as 8G, 500M or a number of bytes";
+    case CLI_LIST: return "a string, or in a file a list of them, and 32 at most";
+    default: return "a string";
+    }
 }
 
 static bool append(cli_list *list, const char *text)
@@ -125,38 +82,38 @@ static bool append(cli_list *list, const char *text)
     return true;
 }
 
-/* Stores a value given as text; false when it is not acceptable. */
-static bool store(const cli_option *option, void *place, const char *text)
+static bool store_bytes(const cli_option *option, void *place, const char *text)
 {
-    char *end = NULL;
-    errno = 0;
-    switch (option->kind) {
-    case CLI_TEXT:
+    double bytes = parse_bytes(text);
+    *(int64_t *)place = (int64_t)bytes;
+    return bytes >= option->low;
+}
+
+/* Stores a value given as text, NULL of a switch that is on.  False, and a sentence about
+ * `subject`, when it is not acceptable. */
+static bool store(const cli_option *option, void *place, const char *subject,
+                  const char *text, pf_error *error)
+{
+    pf_setting setting;
+    pf_setting_value value;
+    bool good = true;
+    if (setting_of(option, &setting)) {
+        if (!text)
+            text = "true";
+        if (pf_setting_read(&setting, subject, text, strlen(text), &value, error) != PF_OK)
+            return false;
+        store_value(&setting, place, &value);
+        return true;
+    }
+    if (option->kind == CLI_TEXT)
         *(const char **)place = text;
-        return true;
-    case CLI_SWITCH:
-        *(bool *)place = true;
-        return true;
-    case CLI_LIST:
-        return append(place, text);
-    case CLI_CHOICE: {
-        int index = choice_index(option->choices, text);
-        *(int *)place = index;
-        return index >= 0;
-    }
-    case CLI_SEED: {
-        unsigned long long seed = strtoull(text, &end, 10);
-        *(uint64_t *)place = seed;
-        return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
-    }
-    case CLI_BYTES: {
-        double bytes = parse_bytes(text);
-        *(int64_t *)place = (int64_t)bytes;
-        return bytes >= option->low;
-    }
-    default:
-        return store_number_text(option, place, text);
-    }
+    else
+        good = option->kind == CLI_LIST ? append(place, text)
+                                        : store_bytes(option, place, text);
+    if (!good)
+        snprintf(error->message, sizeof error->message, "%.60s is '%.60s', but must be %s",
+                 subject, text, wanted_of(option));
+    return good;
 }
 
 static void *place_of(const cli_parser *parser, int index)
@@ -192,12 +149,10 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
         const cli_option *option = &parser->options[i];
         if (option->kind == CLI_GROUP || key != key_of(parser, i))
             continue;
-        if (!store(option, place_of(parser, i), text)) {
-            char wanted[160];
-            describe(option, wanted, sizeof wanted);
-            argp_failure(state, EXIT_WRONG, 0, "%s is '%s', but must be %s",
-                         parser->written[i], pf_escape(text, safe, sizeof safe), wanted);
-        }
+        pf_error error = {0};
+        if (!store(option, place_of(parser, i), parser->written[i], text, &error))
+            argp_failure(state, EXIT_WRONG, 0, "%s",
+                         pf_escape(error.message, safe, sizeof safe));
         parser->given[i] = true;
         return 0;
     }
@@ -261,54 +216,57 @@ static int index_of_key(const cli_parser *parser, const char *key)
     return -1;
 }
 
+static bool is_text(const json_t *value)
+{
+    return json_is_string(value) && !pf_json_number(json_string_value(value));
+}
+
 static bool store_list(cli_list *list, const json_t *value)
 {
     size_t index;
     const json_t *item;
     list->count = 0;
-    if (json_is_string(value))
+    if (is_text(value))
         return append(list, json_string_value(value));
     json_array_foreach(value, index, item) {
-        if (!json_is_string(item) || !append(list, json_string_value(item)))
+        if (!is_text(item) || !append(list, json_string_value(item)))
             return false;
     }
     return json_is_array(value);
 }
 
-static bool store_json(const cli_option *option, void *place, const json_t *value)
+/* The value of a member as text: numbers as they are spelled.  NULL: it is neither text, nor
+ * a number, nor true or false. */
+static const char *text_of(const json_t *value)
 {
-    switch (option->kind) {
-    case CLI_INTEGER:
-        return json_is_integer(value) &&
-               store_number(option, place, json_number_value(value));
-    case CLI_REAL:
-        return json_is_number(value) &&
-               store_number(option, place, json_number_value(value));
-    case CLI_SEED:                      /* jansson's integers end at 2^63 - 1 */
-        if (json_is_string(value))
-            return store(option, place, json_string_value(value));
-        *(uint64_t *)place = (uint64_t)json_integer_value(value);
-        return json_is_integer(value) && json_integer_value(value) >= 0;
-    case CLI_BYTES:
-        if (json_is_string(value))
-            return store(option, place, json_string_value(value));
-        *(int64_t *)place = json_integer_value(value);
-        return json_is_integer(value) && (double)json_integer_value(value) >= option->low;
-    case CLI_SWITCH:
-        *(bool *)place = json_is_true(value);
-        return json_is_boolean(value);
-    case CLI_LIST:
-        return store_list(place, value);
-    default:
-        return json_is_string(value) &&
-               store(option, place, json_string_value(value));
-    }
+    if (json_is_boolean(value))
+        return json_is_true(value) ? "true" : "false";
+    const char *text = json_string_value(value);
+    const char *number = text ? pf_json_number(text) : NULL;
+    return number ? number : text;
 }
 
-/* What another program's setting became: "--name=value", or a switch. */
-static int take_word(cli_parser *parser, const char *word)
+/* As `store`, with a member of a file. */
+static bool store_json(const cli_option *option, void *place, const char *key,
+                       const json_t *value, pf_error *error)
+{
+    const char *text = text_of(value);
+    bool needs_text = option->kind == CLI_TEXT || option->kind == CLI_LIST;
+    if (option->kind == CLI_LIST && store_list(place, value))
+        return true;
+    if (option->kind != CLI_LIST && text && (!needs_text || is_text(value)))
+        return store(option, place, key, text, error);
+    const char *shown = text ? text : json_is_array(value) ? "a list" : "an object";
+    snprintf(error->message, sizeof error->message, "%.60s is %.60s, but must be %s", key,
+             shown, needs_text ? wanted_of(option) : "a number, text, true or false");
+    return false;
+}
+
+/* What another program's setting `key` became: "--name=value", or a switch. */
+static int take_word(cli_parser *parser, const char *path, const char *key, const char *word)
 {
     size_t length = strcspn(word, "=");
+    pf_error error = {0};
     for (int i = 0; i < parser->count; i++) {
         const cli_option *option = &parser->options[i];
         if (option->kind == CLI_GROUP || strlen(option->name) != length - 2 ||
@@ -317,28 +275,24 @@ static int take_word(cli_parser *parser, const char *word)
         if (parser->given[i] || parser->off[i])
             return EXIT_DONE;
         const char *value = word[length] ? word + length + 1 : NULL;
-        parser->given[i] = store(option, place_of(parser, i), value);
-        if (parser->given[i])
-            return EXIT_DONE;
-        char wanted[160];
-        describe(option, wanted, sizeof wanted);
-        cli_say("%.*s is '%s', but must be %s", (int)length, word,
-                value, wanted);
+        snprintf(parser->written[i], CLI_WRITTEN_BYTES, "%.30s in --config", key);
+        parser->given[i] = store(option, place_of(parser, i), key, value, &error);
+        if (!parser->given[i])
+            cli_say("%s: %s", path, error.message);
+        return parser->given[i] ? EXIT_DONE : EXIT_WRONG;
     }
     return EXIT_WRONG;
 }
 
 /* A setting of another program; *known is false when it is none. */
-static int take_foreign(cli_parser *parser, const char *key, const json_t *value,
-                        bool *known)
+static int take_foreign(cli_parser *parser, const char *path, const char *key,
+                        const json_t *value, bool *known)
 {
-    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
     int before = parser->words.count;
-    const char *shown = text ? text : json_is_string(value) ? json_string_value(value) : "";
-    int code = cli_rewrite_setting(parser, key, shown, known);
-    free(text);
+    const char *text = text_of(value);
+    int code = cli_rewrite_setting(parser, key, text ? text : "", known);
     for (int i = before; code == EXIT_DONE && i < parser->words.count; i++)
-        code = take_word(parser, parser->words.words[i]);
+        code = take_word(parser, path, key, parser->words.words[i]);
     return code;
 }
 
@@ -362,63 +316,85 @@ static int refuse_key(const cli_parser *parser, const char *path, const char *ke
     return EXIT_WRONG;
 }
 
-static int take_member(cli_parser *parser, const char *path, const char *key,
-                       const json_t *value)
+/* One of our own; null is as if it were not given. */
+static int take_own(cli_parser *parser, const char *path, int index, const json_t *value)
 {
-    int index = index_of_key(parser, key);
-    bool known = false;
-    int code = index < 0 ? take_foreign(parser, key, value, &known) : EXIT_DONE;
-    if (known || code != EXIT_DONE)
-        return code;
-    if (index < 0 || strcmp(key, "config") == 0)
-        return refuse_key(parser, path, key);
     const cli_option *option = &parser->options[index];
     union {
         double real;
         const char *text;
         cli_list list;
     } unused;                           /* a flag wins, but the file must be right */
+    char key[CLI_WRITTEN_BYTES];
+    pf_error error = {0};
     bool given = parser->given[index] || parser->off[index];
-    if (!store_json(option, given ? (void *)&unused : place_of(parser, index), value)) {
-        char wanted[160];
-        char *shown = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        describe(option, wanted, sizeof wanted);
-        cli_say("%s: %s is %s, but must be %s", path, key,
-                shown ? shown : "another value", wanted);
-        free(shown);
+    void *place = given ? (void *)&unused : place_of(parser, index);
+    snprintf(key, sizeof key, "%s", option->name);
+    for (char *at = key; *at; at++)
+        *at = *at == '-' ? '_' : *at;
+    if (json_is_null(value))
+        return EXIT_DONE;
+    if (!store_json(option, place, key, value, &error)) {
+        cli_say("%s: %s", path, error.message);
         return EXIT_WRONG;
     }
     if (given)
         return EXIT_DONE;
-    snprintf(parser->written[index], CLI_WRITTEN_BYTES, "%s in --config", key);
-    parser->given[index] = option->kind != CLI_SWITCH || json_is_true(value);
+    snprintf(parser->written[index], CLI_WRITTEN_BYTES, "%.30s in --config", key);
+    parser->given[index] = option->kind != CLI_SWITCH || *(bool *)place;
     return EXIT_DONE;
 }
 
-int cli_parse_config(cli_parser *parser, const char *path)
+static int take_member(cli_parser *parser, const char *path, const char *key,
+                       const json_t *value)
+{
+    bool known = false;
+    int index = index_of_key(parser, key);
+    if (index >= 0 && strcmp(key, "config") != 0)
+        return take_own(parser, path, index, value);
+    int code = index < 0 && !json_is_null(value)
+                   ? take_foreign(parser, path, key, value, &known)
+                   : EXIT_DONE;
+    known = known || (json_is_null(value) && foreign_find(parser->commands, key));
+    return known || code != EXIT_DONE ? code : refuse_key(parser, path, key);
+}
+
+/* The members of a file; NULL after a message. */
+static json_t *load_config(const char *path)
 {
     json_error_t detail;
     pf_error error = {0};
-    char *text = NULL, name[PATH_MAX + 16];
-    size_t bytes = 0;
+    json_t *config = NULL;
+    char *text = NULL, *spelled = NULL, name[PATH_MAX + 16];
+    size_t bytes = 0, spelled_bytes = 0;
     snprintf(name, sizeof name, "--config %s", path);
-    if (pf_text_file_read(path, name, MAX_CONFIG_BYTES, &text, &bytes, &error) != PF_OK) {
+    if (pf_text_file_read(path, name, MAX_CONFIG_BYTES, &text, &bytes, &error) != PF_OK ||
+        pf_json_numbers(text, bytes, &spelled, &spelled_bytes, &error) != PF_OK) {
+        pf_text_file_free(text);
         cli_say("%s", error.message);
-        return EXIT_WRONG;
+        return NULL;
     }
-    json_t *config = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &detail);
-    pf_text_file_free(text);
-    json_decref(parser->config);
-    parser->config = config;
+    config = json_loadb(spelled, spelled_bytes, JSON_REJECT_DUPLICATES, &detail);
+    if (!config)                        /* again, for the place in the file itself */
+        json_decref(json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &detail));
     if (!config)
         cli_say("%s, line %d: %s", name, detail.line, detail.text);
     else if (!json_is_object(config))
         cli_say("%s: not a JSON object", name);
-    if (!json_is_object(config))
+    pf_json_numbers_free(spelled);
+    pf_text_file_free(text);
+    return config;
+}
+
+int cli_parse_config(cli_parser *parser, const char *path)
+{
+    json_decref(parser->config);
+    parser->config = load_config(path);
+    if (!json_is_object(parser->config))
         return EXIT_WRONG;
     const char *key;
     json_t *value;
-    json_object_foreach(config, key, value) {
+    json_object_foreach(parser->config, key, value) {
         int code = take_member(parser, path, key, value);
         if (code != EXIT_DONE)
             return code;

@@ -294,18 +294,13 @@ static void describe(const pf_setting *setting, char *out, size_t room)
     }
 }
 
-/* Numbers stand as they are, other texts in quotes; long ones are cut. */
+/* In quotes; long ones are cut, between characters. */
 static void show(span s, char *out, size_t room)
 {
-    size_t plain = 0;
-    while (plain < s.bytes && strchr("+-.0123456789eE", s.at[plain]) && s.at[plain])
-        plain++;
-    const char *quote = s.bytes > 0 && plain == s.bytes ? "" : "\"";
     int shown = s.bytes > MAX_SHOWN ? MAX_SHOWN : (int)s.bytes;
     while (shown > 0 && (size_t)shown < s.bytes && ((unsigned char)s.at[shown] & 0xc0) == 0x80)
-        shown--;                        /* between characters */
-    snprintf(out, room, "%s%.*s%s%s", quote, shown, s.at, quote,
-             (size_t)shown < s.bytes ? "..." : "");
+        shown--;
+    snprintf(out, room, "'%.*s'%s", shown, s.at, (size_t)shown < s.bytes ? "..." : "");
 }
 
 pf_status pf_setting_read(const pf_setting *setting, const char *subject, const char *text,

@@ -136,7 +136,7 @@ static pf_status refuse(const reading *r, const pf_field *field, const char *wan
     if (field->is_file)
         return pf_fail(r->error, PF_E_ARGUMENT, "%s is a file, but must be %s",
                        field->name, wanted);
-    const char *quote = field->kind == PF_FIELD_TEXT ? "\"" : "";
+    const char *quote = field->kind == PF_FIELD_TEXT ? "'" : "";
     return pf_fail(r->error, PF_E_ARGUMENT, "%s is %s%.*s%s%s, but must be %s",
                    field->name, quote, shown, field->value, quote,
                    field->bytes > 60 ? "..." : "", wanted);

@@ -55,16 +55,16 @@ def test_every_command_takes_the_machine(run, model, picture, tmp_path, flags, w
 @pytest.mark.parametrize("flag", ["--num-frames", "--guidance-scale", "--seed",
                                   "--memory-limit", "--threads", "--fps"])
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400", "12abc", "", "0x10",
-                                   " 5", "5 ", "-1e5000", "--", "1,5"])
+                                   "5 5", "1e", "-1e5000", "--", "1,5"])
 def test_what_is_no_number(plan, flag, value):
     result = plan(f"{flag}={value}")
     assert result.code == 2 and flag in result.err and f"'{value}'" in result.err
 
 
-@pytest.mark.parametrize("flag, value", [("--num-frames", "5.0"), ("--num-frames", "1e1"),
-                                         ("--seed", "1.5"), ("--seed", "+1"),
-                                         ("--seed", "-0"), ("--memory-limit", "0"),
-                                         ("--memory-limit", "8g"), ("--threads", "2.")])
+@pytest.mark.parametrize("flag, value", [("--num-frames", "5.5"), ("--num-frames", "1e-1"),
+                                         ("--seed", "1.5"), ("--seed", "-1"),
+                                         ("--memory-limit", "0"), ("--memory-limit", "8g"),
+                                         ("--threads", "2.5"), ("--threads", "0")])
 def test_what_is_no_whole_number(plan, flag, value):
     assert plan(flag, value).code == 2
 
@@ -72,20 +72,21 @@ def test_what_is_no_whole_number(plan, flag, value):
 def test_numbers_that_are_fine(plan):
     for flags in (("--num-frames", "5"), ("--seed", "18446744073709551615"),
                   ("--seed", "0"), ("--guidance-scale", ".5"), ("--fps", "2.4e1"),
-                  ("--memory-limit", "1.5G")):
+                  ("--memory-limit", "1.5G"), ("--num-frames", "5.0"), ("--seed", "+1"),
+                  ("--seed", "-0"), ("--num-frames", " 5 "), ("--threads", "2.")):
         result = plan(*flags)
         assert result.code == 0, result.err
 
 
 @pytest.mark.parametrize("text, word", [
-    ('{"prompt": null}', "null"), ('{"height": 32.5}', "32.5"), ('{"height": "32"}', "32"),
-    ('{"height": true}', "true"), ('{"seed": 18446744073709551615}', "big"),
-    ('{"seed": 1e3}', "seed"), ('{"memory_limit": 0}', "memory_limit"),
+    ('{"prompt": 5}', "a string"), ('{"height": 32.5}', "32.5"), ('{"height": "3 2"}', "3 2"),
+    ('{"height": true}', "true"), ('{"seed": 18446744073709551616}', "18446744073709551616"),
+    ('{"seed": 1e-3}', "seed"), ('{"seed": [7]}', "a list"), ('{"height": {}}', "an object"), ('{"memory_limit": 0}', "memory_limit"),
     ('{"memory_limit": 1.5}', "memory_limit"), ('{"config": "x"}', "config"),
-    ('{"rng": 1}', "own|torch-cpu"), ('{"fps": 1e400}', "overflow"),
-    ('{"fps": "24"}', "a number"), ('{"prompt": "a\\u0000b"}', "u0000"), ("", "line"),
+    ('{"rng": 1}', "own|torch-cpu"), ('{"fps": 1e400}', "fps is '1e400'"),
+    ('{"fps": "24 fps"}', "a number"), ('{"prompt": "a\\u0000b"}', "u0000"), ("", "line"),
     ('{"model-path": "x"}', "model-path"), ('{"prompt": "\xff"}', "0xff"),
-    ('{"height": 32,\n "height": 48}', "line 2"), ('{"t2va": "yes"}', "true or false")])
+    ('{"height": 32,\n "height": 48}', "line 2"), ('{"t2va": "perhaps"}', "true or false")])
 def test_config_values(plan, tmp_path, text, word):
     path = tmp_path / "settings.json"
     path.write_bytes(text.encode("latin-1"))
@@ -136,14 +137,14 @@ def test_config_that_is_fine(plan, tmp_path):
     (["-o", "f.wav", "--no-audio-output"], "--no-audio-output"),
     (["-o", "f.png", "--no-video-output"], "--no-video-output"),
     (["--adjust-frames"], "--adjust-frames"),
-    (["--vae-tile-stride", "64"], "vae_tile_stride"),
-    (["--rng", "own", "--cuda-sm-count", "132"], "cuda_multiprocessors"),
-    (["--rng", "torch-cpu", "--cuda-sm-count", "132"], "cuda_multiprocessors"),
-    (["--guidance-scale", "1", "--negative-prompt", "x"], "negative_prompt"),
-    (["--guidance-scale", "1", "--guidance-rescale", "0.5"], "guidance_rescale"),
+    (["--vae-tile-stride", "64"], "--vae-tile-stride"),
+    (["--rng", "own", "--cuda-sm-count", "132"], "--cuda-sm-count"),
+    (["--rng", "torch-cpu", "--cuda-sm-count", "132"], "--cuda-sm-count"),
+    (["--guidance-scale", "1", "--negative-prompt", "x"], "--negative-prompt"),
+    (["--guidance-scale", "1", "--guidance-rescale", "0.5"], "--guidance-rescale"),
     (["--guidance-scale", "1", "--bridge-guidance-scale", "1", "--negative-prompt", "x"],
-     "negative_prompt"),
-    (["--num-frames", "1", "--last-image-path", "first"], "last_frame"),
+     "--negative-prompt"),
+    (["--num-frames", "1", "--last-image-path", "first"], "--last-image-path"),
     (["--platform", "reference", "--isa", "avx2"], "isa"),
     (["--t2va"], "--t2va"),
     (["-o", "f.mp4", "--output-file-name", "g.mp4"], "choose one"),

@@ -143,7 +143,7 @@ def test_settings_of_sglang_in_a_file(plan, tmp_path):
     assert done.code == 2 and "num_gpus is '4', but must be 1" in done.err
     config.write_text(json.dumps({"cfg_scale": "much"}))
     done = plan("--config", config)
-    assert done.code == 2 and "guidance-scale is 'much'" in done.err
+    assert done.code == 2 and "cfg_scale is 'much'" in done.err
     config.write_text(json.dumps({"enable_torch_compile": "perhaps"}))
     done = plan("--config", config)
     assert done.code == 2 and "true or false" in done.err
