@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/say.h"
 
 enum { MAX_BRIEF = 72 };
 
@@ -324,8 +325,7 @@ int cli_completion(int argc, char **argv)
             writers[i].write();
             return EXIT_DONE;
         }
-    fprintf(stderr, "phonofilm: SHELL is %s%s%s, but must be bash, zsh or fish\n",
-            parser.operand ? "'" : "", parser.operand ? parser.operand : "missing",
-            parser.operand ? "'" : "");
+    cli_say("SHELL is %s%s%s, but must be bash, zsh or fish", parser.operand ? "'" : "",
+            parser.operand ? parser.operand : "missing", parser.operand ? "'" : "");
     return EXIT_WRONG;
 }

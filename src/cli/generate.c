@@ -611,12 +611,10 @@ static void print_path(const generation *g)
 {
     char *first = g->kind == PF_FILM_PNG ? frame_path(g, 1) : NULL;
     char *last = first ? frame_path(g, g->request.num_frames) : NULL;
-    if (!last)
-        printf("%s\n", g->film_path);
-    else if (g->request.num_frames == 1)
-        printf("%s\n", first);
-    else
-        printf("%s ... %s\n", first, last);
+    bool several = last && g->request.num_frames > 1;
+    if (several)
+        cli_print_name(first, " ... ");
+    cli_print_name(several ? last : first ? first : g->film_path, "\n");
     free(first);
     free(last);
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/say.h"
 #include "server/adopt.h"
 #include "server/fields.h"
 
@@ -149,10 +150,10 @@ static int run(const settings *s, const cli_parser *parser)
     const char *what = parser->operand_count > 0 ? parser->operands[0] : "";
     bool lists = strcmp(what, "list") == 0;
     if (!lists && strcmp(what, "adopt") != 0)
-        fprintf(stderr, "phonofilm: jobs is followed by \"%s\", but must be by list or adopt; "
-                "phonofilm jobs --help tells more\n", what);
+        cli_say("jobs is followed by '%s', but must be by list or adopt; phonofilm jobs --help "
+                "tells more", what);
     else if (lists && parser->operand_count > 1)
-        fprintf(stderr, "phonofilm: unexpected argument '%s'\n", parser->operands[1]);
+        cli_say("unexpected argument '%s'", parser->operands[1]);
     else if (!lists && s->json)
         fputs("phonofilm: --json has no effect on jobs adopt; leave it out\n", stderr);
     else

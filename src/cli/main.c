@@ -60,6 +60,7 @@ int cli_fail(pf_status status, const pf_error *error)
 void cli_warn(void *user, const char *line)
 {
     (void)user;
+    cli_end_progress();                 /* the next step draws it again, below */
     cli_say("warning: %s", line);
 }
 

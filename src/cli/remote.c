@@ -548,6 +548,6 @@ int remote_generate(const remote_request *request)
     free(s.reply);
     if (code == EXIT_DONE && !request->quiet &&
         !pf_place_is_same(request->film_path, "/dev/stdout"))
-        printf("%s\n", request->film_path);
+        cli_print_name(request->film_path, "\n");
     return code;
 }

@@ -2,7 +2,9 @@
 #include "cli/say.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "media/part_file.h"
 
@@ -16,4 +18,11 @@ void cli_say(const char *format, ...)
     vsnprintf(raw, sizeof raw, format, args);
     va_end(args);
     fprintf(stderr, "phonofilm: %s\n", pf_escape(raw, safe, sizeof safe));
+}
+
+void cli_print_name(const char *name, const char *end)
+{
+    char safe[2 * MAX_MESSAGE];
+    bool terminal = isatty(STDOUT_FILENO);
+    printf("%s%s", terminal ? pf_escape(name, safe, sizeof safe) : name, end);
 }

@@ -1,5 +1,7 @@
 """Files go where their names say: long ones, links, pipes, devices, standard output."""
 import os
+import pty
+import shutil
 import signal
 import stat
 import subprocess
@@ -188,3 +190,43 @@ def test_cancelled_while_a_pipe_has_no_reader(model, tmp_path):
     process.terminate()
     _, message = process.communicate(timeout=20)
     assert process.returncode == -15 and message == b"phonofilm: cancelled\n"
+
+
+def test_a_terminal_gets_names_escaped(model, tmp_path):
+    terminal, other = pty.openpty()
+    process = subprocess.Popen(
+        [PROGRAM, "generate", "-m", model, "-p", "x", "--t2va", "--height", "32", "--width",
+         "32", "--num-frames", "1", "-s", "1", "-o", "\x1b[2J.wav"],
+        cwd=tmp_path, stdout=other, stderr=subprocess.DEVNULL)
+    os.close(other)
+    assert process.wait(timeout=60) == 0 and os.read(terminal, 100) == b"\\x1B[2J.wav\r\n"
+    os.close(terminal)
+
+
+MOUNTS = """set -e
+mount -t tmpfs -o size=8k none disk; echo old >disk/f.wav; : >alone.wav; : >on.wav
+mount --bind alone.wav on.wav
+"$@" -o link.wav 2>message && exit 9            # it leads to a disk that is too small
+ls disk; cat disk/f.wav message
+mount -o remount,size=1m disk
+"$@" -q -o link.wav; "$@" -q -o on.wav; head -c 4 disk/f.wav; head -c 4 alone.wav
+mount -o remount,ro disk
+"$@" -q -o disk/g.wav 2>&1 || echo " code $?"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root")
+def test_other_file_systems(model, tmp_path):
+    """Full, read-only, behind a link, and a file that is mounted by itself."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link.wav").symlink_to("disk/f.wav")
+    done = subprocess.run(
+        ["unshare", "-m", "bash", "-c", MOUNTS, "bash", PROGRAM, "generate", "-m", model,
+         "-p", "x", "--t2va", "--height", "32", "--width", "32", "--num-frames", "5", "-s",
+         "1"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip("this machine mounts nothing for us")
+    assert done.stdout == (
+        "f.wav\nold\nphonofilm: cannot write link.wav: No space left on device\nRIFFRIFF"
+        "phonofilm: -o: cannot write disk/g.wav: folder disk: Read-only file system\n"
+        " code 1\n"), done
