@@ -11,7 +11,8 @@ enum {
     EXIT_DONE = 0,
     EXIT_FAILED = 1,            /* model, memory, disk, platform */
     EXIT_WRONG = 2,             /* command line, request or input is wrong */
-    EXIT_CANCELLED = 130        /* Ctrl-C or SIGTERM */
+    EXIT_CANCELLED = 130,       /* then the program ends by the signal (process.h) */
+    EXIT_UNREAD = 141           /* the reader of standard output is gone: by SIGPIPE */
 };
 
 int cli_generate(int argc, char **argv);

@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "cli/say.h"
 
 /* From the program's folder. */
 static const char *const places[] = {
@@ -27,13 +30,21 @@ static bool program_folder(char out[PATH_MAX])
     return slash != NULL;
 }
 
-const char *cli_default_model(void)
+/* What the environment names; NULL after a message. */
+static const char *check_chosen(const char *chosen)
+{
+    struct stat info;
+    if (stat(chosen, &info) == 0 && S_ISDIR(info.st_mode))
+        return chosen;
+    cli_say("PHONOFILM_MODEL is '%s', but must be a model folder", chosen);
+    return NULL;
+}
+
+/* The model that comes with the program, or NULL. */
+static const char *find_model(void)
 {
     static char found[PATH_MAX];
     char folder[PATH_MAX], path[PATH_MAX], index[PATH_MAX];
-    const char *chosen = getenv("PHONOFILM_MODEL");
-    if (chosen && *chosen)
-        return chosen;
     if (!program_folder(folder))
         return NULL;
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
@@ -45,4 +56,15 @@ const char *cli_default_model(void)
             return found;
     }
     return NULL;
+}
+
+const char *cli_default_model(const char *missing)
+{
+    const char *chosen = getenv("PHONOFILM_MODEL");
+    if (chosen && *chosen)
+        return check_chosen(chosen);
+    const char *found = find_model();
+    if (!found)
+        cli_say("%s is missing: give a model folder", missing);
+    return found;
 }

@@ -575,6 +575,11 @@ static int warn(generation *g)
     return EXIT_DONE;
 }
 
+static bool is_on_standard_output(const generation *g)
+{
+    return pf_place_is_same(g->film_path, "/dev/stdout");
+}
+
 static int run_job(generation *g)
 {
     pf_error error = {0};
@@ -590,6 +595,8 @@ static int run_job(generation *g)
     if (code != EXIT_DONE)
         return code;
     status = make_film(g, &error);
+    if (status == PF_E_IO && is_on_standard_output(g) && process_reader_is_gone())
+        return EXIT_UNREAD;
     return status == PF_OK ? EXIT_DONE : cli_fail_request(&g->parser, status, &error);
 }
 
@@ -633,7 +640,7 @@ static int report(generation *g)
         if (status != PF_OK)
             return cli_fail(status, &error);
     }
-    if (!g->s.quiet && !pf_place_is_same(g->film_path, "/dev/stdout"))
+    if (!g->s.quiet && !is_on_standard_output(g))
         print_path(g);
     return EXIT_DONE;
 }
@@ -817,10 +824,10 @@ int cli_generate(int argc, char **argv)
         code = cli_parse_config(&g.parser, g.s.config);
     if (code == EXIT_DONE)
         code = check_remote_flags(&g);
-    if (code == EXIT_DONE && !g.s.server && !g.s.model_path)
-        g.s.model_path = cli_default_model();
-    if (code == EXIT_DONE && !g.s.server && !g.s.model_path)
-        code = complain("--model-path is missing: give a model folder");
+    if (code == EXIT_DONE && !g.s.server && !g.s.model_path) {
+        g.s.model_path = cli_default_model("--model-path");
+        code = g.s.model_path ? EXIT_DONE : EXIT_WRONG;
+    }
     if (code == EXIT_DONE)
         code = g.s.server ? generate_remotely(&g) : generate(&g);
     clean_up(&g);

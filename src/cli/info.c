@@ -253,11 +253,9 @@ static int tell(const settings *s, const cli_parser *parser)
         }
         return show_platforms(s);
     }
-    const char *model = parser->operand ? parser->operand : cli_default_model();
-    if (!model) {
-        fputs("phonofilm: MODEL is missing: give a model folder\n", stderr);
+    const char *model = parser->operand ? parser->operand : cli_default_model("MODEL");
+    if (!model)
         return EXIT_WRONG;
-    }
     pf_engine *engine = NULL;
     pf_error error = {0};
     pf_engine_options engine_options = cli_engine_options(&s->machine, model, false);

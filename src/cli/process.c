@@ -3,8 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +49,7 @@ static bool output_arrived(void)
     if (fflush(stdout) == 0 && !ferror(stdout))
         return true;
     if (errno == EPIPE && pipes_may_end_us)
-        end_by(SIGPIPE);
+        end_by(SIGPIPE);                /* silently, as other tools do */
     fprintf(stderr, "phonofilm: cannot write standard output: %s\n",
             strerror(errno ? errno : EIO));
     return false;
@@ -73,8 +73,25 @@ void process_begin(void)
     atexit(check_at_exit);
 }
 
+bool process_reader_is_gone(void)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+static int end_unread(void)
+{
+    checked = true;
+    if (pipes_may_end_us)
+        end_by(SIGPIPE);
+    fprintf(stderr, "phonofilm: cannot write standard output: %s\n", strerror(EPIPE));
+    return EXIT_FAILED;
+}
+
 int process_end(int code)
 {
+    if (code == EXIT_UNREAD)
+        return end_unread();
     bool arrived = output_arrived();
     if (code == EXIT_CANCELLED && caught) {
         end_by(caught);

@@ -3,6 +3,7 @@
 #define PF_CLI_PROCESS_H
 
 #include <signal.h>
+#include <stdbool.h>
 
 /* First of all: occupies descriptors 0 to 2 where they are closed, so that no file of ours
  * gets such a number; reading and writing there go on to fail.  Makes sure that output
@@ -13,6 +14,9 @@ void process_begin(void);
  * other programs expect; standard output that does not arrive makes EXIT_FAILED.  Gives
  * the code to return from main. */
 int process_end(int code);
+
+/* Whether standard output is a pipe or socket that nobody reads any more. */
+bool process_reader_is_gone(void);
 
 /* For when files are half written: no signal may end the program at once.  `handle` gets
  * Ctrl-C, SIGTERM and a closed terminal (SIGHUP), each once: the second one ends the

@@ -197,11 +197,9 @@ static int serve(const settings *s, const sigset_t *set, pf_engine *engine)
 static int check(settings *s)
 {
     if (!s->model_path)
-        s->model_path = cli_default_model();
-    if (!s->model_path) {
-        fprintf(stderr, "phonofilm: --model-path is missing: give a model folder\n");
+        s->model_path = cli_default_model("--model-path");
+    if (!s->model_path)
         return EXIT_WRONG;
-    }
     if (s->retention && parse_time(s->retention) < 0) {
         cli_say("--retention is %s, but must be a time such as 90s, "
                 "30m, 12h or 7d", s->retention);

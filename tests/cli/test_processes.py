@@ -216,6 +216,18 @@ def test_a_film_is_kept_when_nobody_reads_its_name(model, tmp_path):
     assert os.listdir(tmp_path) == ["f.wav"]
 
 
+def test_a_film_that_nobody_reads_to_its_end(model, tmp_path):
+    for restore in (True, False):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            generate(model, "-s", "1", "-o", "-", "--contact-sheet", "s.png"), stdout=writer,
+            stderr=subprocess.PIPE, cwd=tmp_path, restore_signals=restore, timeout=60)
+        os.close(writer)
+        assert done.returncode == (-signal.SIGPIPE if restore else 1)
+        assert restore == (done.stderr == b"") and os.listdir(tmp_path) == []
+
+
 # --- terminals -----------------------------------------------------------------------------
 
 

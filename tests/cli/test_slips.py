@@ -1,4 +1,6 @@
 """Options, commands and settings that are not known, and flags as they were written."""
+import os
+
 import pytest
 
 
@@ -76,3 +78,11 @@ def test_messages_name_flags_as_they_were_written(run, model, tmp_path, flags, w
     (tmp_path / "c.json").write_text('{"t2va": true}')
     result = run("generate", "-m", model, "-p", "x", *flags, cwd=tmp_path)
     assert result.code == 2 and words in result.err, result.err
+
+
+def test_a_model_of_the_environment_is_named_so(monkeypatch, run, tmp_path):
+    monkeypatch.setenv("PHONOFILM_MODEL", str(tmp_path / "no\nmodel"))
+    for command in (["info"], ["generate", "-p", "x", "--t2va"], ["serve"]):
+        result = run(*command, cwd=tmp_path)
+        assert result.code == 2 and "PHONOFILM_MODEL is" in result.err
+        assert "no\\nmodel'" in result.err and os.listdir(tmp_path) == []
