@@ -74,7 +74,7 @@ const char *pf_server_explain(const pf_server *server, const pf_error *error,
                     !strstr(rest, folder);
     if (!of_model)
         return told;
-    snprintf(room, sizeof error->message, "%s: %s", told, rest + 1);
+    snprintf(room, sizeof error->message, "%.60s: %.440s", told, rest + 1);
     return room;
 }
 
