@@ -155,11 +155,11 @@ static bool wants_rounded_frequencies(const pf_engine_options *options)
 }
 
 static pf_status open_parts(pf_engine *engine, const pf_engine_options *options,
-                            const char *plan, pf_error *error)
+                            const char *forecast, pf_error *error)
 {
     pf_platform_options platform = {
         .name = options->platform, .isa = options->isa, .threads = options->threads,
-        .device = options->device, .plan = plan, .graph = options->graph};
+        .device = options->device, .forecast = forecast, .graph = options->graph};
     engine->model_path = pf_strdup(options->model_path);
     if (!engine->model_path)
         return pf_fail_memory(error, "engine", sizeof *engine);
@@ -169,7 +169,7 @@ static pf_status open_parts(pf_engine *engine, const pf_engine_options *options,
     return PF_OK;
 }
 
-pf_status pf_engine_open_planned(const pf_engine_options *options, const char *plan,
+pf_status pf_engine_open_forecast(const pf_engine_options *options, const char *forecast,
                                  pf_engine **out, pf_error *error)
 {
     *out = NULL;
@@ -185,7 +185,7 @@ pf_status pf_engine_open_planned(const pf_engine_options *options, const char *p
     engine->keep_resident = options->keep_resident;
     engine->memory_limit = options->memory_limit;
     engine->log = (pf_log){options->warn, options->warn_user};
-    pf_status status = open_parts(engine, options, plan, error);
+    pf_status status = open_parts(engine, options, forecast, error);
     if (status != PF_OK) {
         pf_engine_close(engine);
         return status;
@@ -197,7 +197,7 @@ pf_status pf_engine_open_planned(const pf_engine_options *options, const char *p
 pf_status pf_engine_open(const pf_engine_options *options, pf_engine **out,
                          pf_error *error)
 {
-    return pf_engine_open_planned(options, NULL, out, error);
+    return pf_engine_open_forecast(options, NULL, out, error);
 }
 
 void pf_engine_close(pf_engine *engine)

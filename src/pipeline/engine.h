@@ -133,8 +133,8 @@ pf_status pf_model_folder_check(const char *path, pf_error *error);
 pf_status pf_preview_read(pf_engine *engine, const json_t *config, const char *name,
                           pf_error *error);
 
-/* pf_engine_open on a platform that only counts (pf_platform_options.plan). */
-pf_status pf_engine_open_planned(const pf_engine_options *options, const char *plan,
+/* pf_engine_open on a platform that only counts (pf_platform_options.forecast). */
+pf_status pf_engine_open_forecast(const pf_engine_options *options, const char *forecast,
                                  pf_engine **out, pf_error *error);
 
 #endif

@@ -86,7 +86,7 @@ pf_status pf_predict_step(const pf_step_options *options, pf_step_cost *out,
     *out = (pf_step_cost){0};
     if (!options->device)
         return pf_fail(error, PF_E_ARGUMENT, "device is missing, but must be a name");
-    PF_TRY(pf_engine_open_planned(&how, options->device, &engine, error));
+    PF_TRY(pf_engine_open_forecast(&how, options->device, &engine, error));
     pf_status status = count_in(engine, options, out, error);
     pf_engine_close(engine);
     return status;

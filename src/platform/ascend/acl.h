@@ -268,7 +268,7 @@ typedef struct ascend_api {
     ACL_BASE_LIST(ACL_MEMBER)
 #undef ACL_MEMBER
 #define ACL_OPERATOR_MEMBER(needed, name, parameters, arguments)               \
-    aclnnStatus (*name##_plan)(ACL_UNPACK parameters, uint64_t *workspace,     \
+    aclnnStatus (*name##_prepare)(ACL_UNPACK parameters, uint64_t *workspace,     \
                                aclOpExecutor **executor);                      \
     acl_launch name;
     ACL_OPERATOR_LIST(ACL_OPERATOR_MEMBER)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "platform/ascend/operators.h"
-#include "platform/ascend/plan.h"
+#include "platform/ascend/forecast.h"
 
 /* --- memory ----------------------------------------------------------------------- */
 
@@ -201,7 +201,7 @@ static pf_status ask(ascend *a, pf_error *error)
     void *memory = NULL;
     PF_TRY(ascend_enter(a, error));
     a->facts.conv_f32 = a->facts.mixed_products = a->facts.narrow_products = true;
-    if (a->plan)
+    if (a->forecast)
         return PF_OK;
     PF_TRY(ascend_workspace(a, 1024, &memory));
     PF_TRY(accepts_conv_f32(a, memory, &a->facts.conv_f32));
@@ -220,7 +220,7 @@ static pf_status fill_capabilities(ascend *a, pf_capabilities *out)
 {
     int64_t memory;
     PF_TRY(ascend_ask_free(a, &memory));
-    if (!a->plan)                       /* the first workspace belongs to films, too */
+    if (!a->forecast)                       /* the first workspace belongs to films, too */
         memory += ascend_block_bytes(a->workspace_bytes);
     *out = (pf_capabilities){
         .threads = 1,
@@ -276,20 +276,20 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
         return pf_fail(error, PF_E_ARGUMENT,
                        "isa is '%s', but the ascend platform has no instruction sets",
                        options->isa);
-    const ascend_soc *plan = options->plan ? ascend_soc_find(options->plan) : NULL;
-    if (options->plan && !plan)
+    const ascend_soc *forecast = options->forecast ? ascend_soc_find(options->forecast) : NULL;
+    if (options->forecast && !forecast)
         return pf_fail(error, PF_E_ARGUMENT,
-                       "the device to plan for is '%s', but must be 910B1, 910B2, 910B3, "
-                       "910B4, 910_9391, 910_9382 or A3", options->plan);
-    PF_TRY(ascend_device_open(options->device, plan, &a, error));
-    if (options->threads > 0 && !plan) {
+                       "the device to forecast is '%s', but must be 910B1, 910B2, 910B3, "
+                       "910B4, 910_9391, 910_9382 or A3", options->forecast);
+    PF_TRY(ascend_device_open(options->device, forecast, &a, error));
+    if (options->threads > 0 && !forecast) {
         ascend_device_close(a);
         return pf_fail(error, PF_E_ARGUMENT,
                        "threads is %d, but has no effect on the ascend platform, which "
                        "computes on its device: leave it out, or take the platform cpu",
                        options->threads);
     }
-    if (options->graph && !plan && !ascend_can_record(a)) {
+    if (options->graph && !forecast && !ascend_can_record(a)) {
         ascend_device_close(a);
         return pf_fail(error, PF_E_ARGUMENT,
                        "graph is set, but this version of CANN has no aclmdlRICaptureBegin "
@@ -299,7 +299,7 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
     a->tally = &out->tally;
     out->state = a;
     pf_status status = ask(a, error);
-    if (status == PF_OK && !plan && is_on("PHONOFILM_ASCEND_NZ"))
+    if (status == PF_OK && !forecast && is_on("PHONOFILM_ASCEND_NZ"))
         status = ascend_ask_blocked(a);
     if (status == PF_OK)
         status = fill_capabilities(a, &out->capabilities);
@@ -308,6 +308,6 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
         return status;
     }
     fill_table(&out->table);
-    out->capabilities.records = options->graph && !plan;
+    out->capabilities.records = options->graph && !forecast;
     return PF_OK;
 }

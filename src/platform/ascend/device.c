@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "platform/ascend/launch.h"
 #include "platform/ascend/library.h"
-#include "platform/ascend/plan.h"
+#include "platform/ascend/forecast.h"
 
 enum { ALIGNMENT = 64, SLACK = 32, CHUNK = 1 << 16, SYNC_MILLISECONDS = 600000 };
 
@@ -109,7 +109,7 @@ pf_status ascend_enter(ascend *a, pf_error *error)
 {
     a->error = error;
     ascend_scratch_rewind(a, (ascend_mark){0, 0});
-    if (a->plan || a->recording)        /* the context is the thread's already */
+    if (a->forecast || a->recording)        /* the context is the thread's already */
         return PF_OK;
     PF_TRY(ascend_check(a, a->api->aclrtSetCurrentContext(a->context),
                         "aclrtSetCurrentContext"));
@@ -139,7 +139,7 @@ pf_status ascend_sync(ascend *a)
     a->staged = 0;
     if (a->tally)
         a->tally->waits++;
-    if (a->plan)
+    if (a->forecast)
         return PF_OK;
     int code = a->api->aclrtSynchronizeStreamWithTimeout(a->stream, SYNC_MILLISECONDS);
     pf_status status = ascend_check(a, code, "waiting for the stream");
@@ -195,8 +195,8 @@ static int64_t kept_bytes(const ascend *a)
 static int count_free(const ascend *a, int64_t *bytes)
 {
     size_t free_bytes = 0, total = 0;
-    int code = a->plan ? 0 : a->api->aclrtGetMemInfo(ACL_HBM, &free_bytes, &total);
-    *bytes = a->plan     ? a->plan->memory_bytes
+    int code = a->forecast ? 0 : a->api->aclrtGetMemInfo(ACL_HBM, &free_bytes, &total);
+    *bytes = a->forecast     ? a->forecast->memory_bytes
              : code == 0 ? (int64_t)free_bytes + kept_bytes(a)
                          : 0;
     return code;
@@ -223,9 +223,9 @@ pf_status ascend_allocate(ascend *a, int64_t bytes, void **out)
 {
     *out = NULL;
     bytes = bytes > 0 ? bytes : ALIGNMENT;
-    if (a->plan) {
-        *out = (void *)a->planned;
-        a->planned += (uintptr_t)((bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    if (a->forecast) {
+        *out = (void *)a->next_address;
+        a->next_address += (uintptr_t)((bytes + 2 * ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
         return PF_OK;
     }
     if (a->recording)                   /* what is recorded may not move later */
@@ -277,8 +277,8 @@ pf_status ascend_scratch_take(ascend *a, int64_t bytes, void **out)
 {
     ascend_scratch *s = &a->scratch;
     bytes = padded(bytes);
-    if (a->plan) {
-        *out = (void *)(a->planned + (uintptr_t)s->at);
+    if (a->forecast) {
+        *out = (void *)(a->next_address + (uintptr_t)s->at);
         s->at += bytes;
         if (s->at > a->tally->own_bytes)
             a->tally->own_bytes = s->at;
@@ -315,7 +315,7 @@ pf_status ascend_scratch_reserve(ascend *a, int64_t bytes)
 {
     void *memory;
     drop_scratch(a);
-    if (bytes == 0 || a->plan)
+    if (bytes == 0 || a->forecast)
         return PF_OK;
     if (2 * kept_bytes(a) > free_bytes(a))   /* large blocks want one piece each */
         trim(a);
@@ -420,7 +420,7 @@ pf_status ascend_upload(ascend *a, void *device, pf_dtype dtype, const void *hos
         }
         int64_t here = count < room ? count : room, bytes = bytes_of(dtype, here);
         char *stage = a->staging + a->staged;
-        if (!a->plan) {
+        if (!a->forecast) {
             convert(stage, dtype, source, from, here);
             PF_TRY(queue_upload(a, to, stage, bytes));
         }
@@ -440,7 +440,7 @@ pf_status ascend_download(ascend *a, void *host, const void *device, int64_t byt
         int64_t here = bytes < staging_bytes ? bytes : staging_bytes;
         if (a->staged + here > staging_bytes)
             PF_TRY(ascend_sync(a));
-        if (a->plan)
+        if (a->forecast)
             return ascend_sync(a);
         char *stage = a->staging + a->staged;
         PF_TRY(ascend_check_queued(a, a->api->aclrtMemcpyAsync(stage, (size_t)here, from,
@@ -480,7 +480,7 @@ static pf_status prepare_transfer(ascend *a, ascend_transfer *t, int64_t bytes)
 pf_status ascend_transfer_begin(ascend *a, int number, const void *device, int64_t bytes)
 {
     ascend_transfer *t = &a->transfers[number];
-    if (a->plan || bytes == 0)
+    if (a->forecast || bytes == 0)
         return PF_OK;
     PF_TRY(prepare_transfer(a, t, bytes));
     PF_TRY(ascend_check_queued(a, a->api->aclrtMemcpyAsync(t->landing, (size_t)t->room,
@@ -494,7 +494,7 @@ pf_status ascend_transfer_begin(ascend *a, int number, const void *device, int64
 pf_status ascend_transfer_end(ascend *a, int number, void *host, int64_t bytes)
 {
     ascend_transfer *t = &a->transfers[number];
-    if (a->plan || bytes == 0)
+    if (a->forecast || bytes == 0)
         return PF_OK;
     int code = t->under_way ? a->api->aclrtSynchronizeEventWithTimeout(
                                   t->arrived, SYNC_MILLISECONDS) : 0;
@@ -591,12 +591,12 @@ static pf_status open_parts(ascend *a)
     return status;
 }
 
-pf_status ascend_device_open(int device, const ascend_soc *plan, ascend **out,
+pf_status ascend_device_open(int device, const ascend_soc *forecast, ascend **out,
                              pf_error *error)
 {
     *out = NULL;
     const ascend_api *api = NULL;
-    if (!plan)
+    if (!forecast)
         PF_TRY(ascend_library(&api, error));
     ascend *a = pf_calloc(1, sizeof *a);
     ascend_block *blocks = pf_calloc(ASCEND_BLOCKS, sizeof *blocks);
@@ -606,10 +606,10 @@ pf_status ascend_device_open(int device, const ascend_soc *plan, ascend **out,
         return pf_fail_memory(error, "ascend platform", sizeof *a);
     }
     *a = (ascend){.api = api, .device = device, .blocks = blocks, .error = error,
-                  .plan = plan, .planned = (uintptr_t)1 << 40};
-    if (plan)
-        snprintf(a->facts.soc, sizeof a->facts.soc, "%s", plan->name);
-    pf_status status = plan ? PF_OK : open_parts(a);
+                  .forecast = forecast, .next_address = (uintptr_t)1 << 40};
+    if (forecast)
+        snprintf(a->facts.soc, sizeof a->facts.soc, "%s", forecast->name);
+    pf_status status = forecast ? PF_OK : open_parts(a);
     if (status != PF_OK) {
         ascend_device_close(a);
         return status;
@@ -620,10 +620,10 @@ pf_status ascend_device_open(int device, const ascend_soc *plan, ascend **out,
 
 pf_status ascend_counter_open(const ascend *a, ascend **out, pf_error *error)
 {
-    const ascend_soc *plan = a->plan ? a->plan : ascend_soc_like(a->facts.soc);
-    PF_TRY(ascend_device_open(a->device, plan, out, error));
+    const ascend_soc *forecast = a->forecast ? a->forecast : ascend_soc_like(a->facts.soc);
+    PF_TRY(ascend_device_open(a->device, forecast, out, error));
     (*out)->api = a->api;
-    (*out)->for_device = !a->plan || a->for_device;
+    (*out)->for_device = !a->forecast || a->for_device;
     (*out)->facts = a->facts;
     (*out)->fused = a->fused;
     return PF_OK;

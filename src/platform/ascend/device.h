@@ -69,9 +69,10 @@ typedef struct ascend {
     ascend_transfer transfers[PF_TRANSFERS];
     ascend_cache *cache;                /* of executors, launch.c */
     pf_tally *tally;                    /* the platform's */
-    const ascend_soc *plan;             /* plan.h: nothing is computed; else NULL */
-    bool for_device;                    /* it is planned for the device of `api` */
-    uintptr_t planned;                  /* the next address that is handed out then */
+    const ascend_soc *forecast;         /* kind of device that launches are counted for and
+                                         * not run (forecast.h); NULL: they run */
+    bool for_device;                    /* the forecast is for the device of `api` */
+    uintptr_t next_address;             /* of the next block, in a forecast */
     pf_error *error;                    /* of the entry that runs */
 } ascend;
 
@@ -80,8 +81,9 @@ static inline ascend *ascend_of(const pf_platform *platform)
     return platform->state;
 }
 
-/* Opens and closes; *out is NULL on failure.  With `plan` there is no device. */
-pf_status ascend_device_open(int device, const ascend_soc *plan, ascend **out,
+/* Opens and closes; *out is NULL on failure.  With `forecast` there is no
+ * device. */
+pf_status ascend_device_open(int device, const ascend_soc *forecast, ascend **out,
                              pf_error *error);
 /* One that counts what `a` would be given. */
 pf_status ascend_counter_open(const ascend *a, ascend **out, pf_error *error);

@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "platform/ascend/limits.h"
-#include "platform/ascend/plan.h"
+#include "platform/ascend/forecast.h"
 
 /* BSND: batch, sequence, heads, width. */
 static char ascend_layout[] = "BSND";
@@ -144,29 +144,32 @@ static pf_status make_handles(ascend *a, const ascend_call *call, handles *h)
 
 /* --- phase one: an adapter for each operator ---------------------------------------------- */
 
-typedef struct plan {
+/* What phase one of CANN (GetWorkspaceSize) is given and gives. */
+typedef struct preparation {
     const ascend_api *api;
     const ascend_call *call;
-    const handles *h;
-    uint64_t workspace;
+    const handles *handles;
+    uint64_t workspace;                 /* bytes */
     aclOpExecutor *executor;
-} plan;
+} preparation;
 
-#define I(i) p->h->in[i]
-#define O(i) p->h->out[i]
-#define L(i) p->h->list[i]
-#define S(i) p->h->scalar[i]
-#define A(i) p->h->array[i]
+/* The words of ACL_OPERATOR_LIST (acl.h) for the arguments of phase one: an input, an
+ * output, a tensor list, a scalar, an integer array, a whole and a real number. */
+#define I(i) p->handles->in[i]
+#define O(i) p->handles->out[i]
+#define L(i) p->handles->list[i]
+#define S(i) p->handles->scalar[i]
+#define A(i) p->handles->array[i]
 #define N(i) p->call->number[i]
 #define R p->call->real
-#define ASCEND_PLAN(needed, name, parameters, arguments)                       \
-    static aclnnStatus plan_##name(plan *p)                                    \
+#define ASCEND_PREPARE(needed, name, parameters, arguments)                    \
+    static aclnnStatus prepare_##name(preparation *p)                          \
     {                                                                          \
-        return p->api->name##_plan(ACL_UNPACK arguments, &p->workspace,        \
-                                   &p->executor);                              \
+        return p->api->name##_prepare(ACL_UNPACK arguments, &p->workspace,     \
+                                      &p->executor);                           \
     }
-ACL_OPERATOR_LIST(ASCEND_PLAN)
-#undef ASCEND_PLAN
+ACL_OPERATOR_LIST(ASCEND_PREPARE)
+#undef ASCEND_PREPARE
 #undef I
 #undef O
 #undef L
@@ -175,15 +178,15 @@ ACL_OPERATOR_LIST(ASCEND_PLAN)
 #undef N
 #undef R
 
-typedef struct entry {
+typedef struct operator_entry {
     const char *name;
-    aclnnStatus (*plan)(plan *p);
+    aclnnStatus (*prepare)(preparation *p);
     size_t launch;                      /* offset of phase two in ascend_api */
-} entry;
+} operator_entry;
 
-static const entry entries[ASCEND_OPERATORS] = {
+static const operator_entry entries[ASCEND_OPERATORS] = {
 #define ASCEND_ENTRY(needed, name, parameters, arguments) \
-    {"aclnn" #name, plan_##name, offsetof(ascend_api, name)},
+    {"aclnn" #name, prepare_##name, offsetof(ascend_api, name)},
     ACL_OPERATOR_LIST(ASCEND_ENTRY)
 #undef ASCEND_ENTRY
 };
@@ -197,80 +200,80 @@ static acl_launch phase_two(const ascend *a, ascend_operator op)
 
 bool ascend_has(const ascend *a, ascend_operator op)
 {
-    return (a->plan && !a->for_device) || phase_two(a, op) != NULL;
+    return (a->forecast && !a->for_device) || phase_two(a, op) != NULL;
 }
 
 /* --- the cache of executors --------------------------------------------------------------- */
 
 /* A call as numbers, without its addresses. */
-typedef struct key {
+typedef struct call_key {
     int words;
     int64_t word[KEY_WORDS];
-} key;
+} call_key;
 
-typedef struct kept {
+typedef struct executor_slot {
     int64_t *word;                      /* [words], or NULL: a free slot */
     int words;
-    handles h;
+    handles handles;
     uint64_t workspace;
     aclOpExecutor *executor;
-} kept;
+} executor_slot;
 
 struct ascend_cache {
-    kept slot[CACHE_SLOTS];
+    executor_slot slots[CACHE_SLOTS];
     int count;
-    bool full;                          /* settle empties it */
+    bool full;                          /* ascend_cache_settle is to empty it */
 };
 
-static void add_word(key *k, int64_t word)
+static void add_word(call_key *key, int64_t word)
 {
-    k->word[k->words++] = word;
+    key->word[key->words++] = word;
 }
 
-static void add_tensor(key *k, const pf_tensor *t)
+static void add_tensor(call_key *key, const pf_tensor *t)
 {
     if (pf_tensor_is_null(t)) {
-        add_word(k, -1);
+        add_word(key, -1);
         return;
     }
-    add_word(k, (int64_t)t->dtype * 64 + t->rank);
-    add_word(k, offset_of(t));
+    add_word(key, (int64_t)t->dtype * 64 + t->rank);
+    add_word(key, offset_of(t));
     for (int i = 0; i < t->rank; i++) {
-        add_word(k, t->shape[i]);
-        add_word(k, t->stride[i]);
+        add_word(key, t->shape[i]);
+        add_word(key, t->stride[i]);
     }
 }
 
-static void make_key(const ascend_call *call, key *k)
+static void make_key(const ascend_call *call, call_key *key)
 {
     int64_t bits = 0;
-    k->words = 0;
-    add_word(k, call->op);
+    key->words = 0;
+    add_word(key, call->op);
     for (int i = 0; i < ASCEND_IN; i++)
-        add_tensor(k, &call->in[i]);
+        add_tensor(key, &call->in[i]);
     for (int i = 0; i < ASCEND_OUT; i++)
-        add_tensor(k, &call->out[i]);
+        add_tensor(key, &call->out[i]);
     for (int i = 0; i < call->scalars; i++) {
         uint32_t low;
         memcpy(&low, &call->scalar[i], sizeof low);
-        add_word(k, low);
+        add_word(key, low);
     }
     for (int i = 0; i < ASCEND_ARRAYS; i++) {
-        add_word(k, call->array[i].count);
+        add_word(key, call->array[i].count);
         for (int j = 0; j < call->array[i].count; j++)
-            add_word(k, call->array[i].value[j]);
+            add_word(key, call->array[i].value[j]);
     }
-    add_word(k, call->number[0]);
-    add_word(k, call->number[1]);
+    add_word(key, call->number[0]);
+    add_word(key, call->number[1]);
     memcpy(&bits, &call->real, sizeof bits);
-    add_word(k, bits);
+    add_word(key, bits);
 }
 
-static uint64_t hash_of(const key *k)
+static uint64_t hash_of(const call_key *key)
 {
     uint64_t hash = 0xcbf29ce484222325u;
-    for (int i = 0; i < k->words; i++) {
-        hash ^= (uint64_t)k->word[i];
+    for (int i = 0; i < key->words; i++) {
+        hash ^= (uint64_t)key->word[i];
         hash *= 0x100000001b3u;
         hash ^= hash >> 29;
     }
@@ -278,15 +281,15 @@ static uint64_t hash_of(const key *k)
 }
 
 /* The slot that has this key, else a free one, else NULL. */
-static kept *find_slot(ascend_cache *cache, const key *k)
+static executor_slot *find_slot(ascend_cache *cache, const call_key *key)
 {
-    uint64_t hash = hash_of(k);
+    uint64_t hash = hash_of(key);
     for (int i = 0; i < PROBES; i++) {
-        kept *s = &cache->slot[(hash + (uint64_t)i) % CACHE_SLOTS];
-        if (!s->word || (s->words == k->words &&
-                         memcmp(s->word, k->word,
-                                (size_t)k->words * sizeof *k->word) == 0))
-            return s;
+        executor_slot *slot = &cache->slots[(hash + (uint64_t)i) % CACHE_SLOTS];
+        if (!slot->word ||
+            (slot->words == key->words &&
+             memcmp(slot->word, key->word, (size_t)key->words * sizeof *key->word) == 0))
+            return slot;
     }
     cache->full = true;
     return NULL;
@@ -295,13 +298,13 @@ static kept *find_slot(ascend_cache *cache, const key *k)
 static void empty_cache(ascend *a)
 {
     for (int i = 0; i < CACHE_SLOTS; i++) {
-        kept *s = &a->cache->slot[i];
-        if (!s->word)
+        executor_slot *slot = &a->cache->slots[i];
+        if (!slot->word)
             continue;
-        a->api->aclDestroyAclOpExecutor(s->executor);
-        destroy_handles(a, &s->h);
-        pf_free(s->word);
-        *s = (kept){0};
+        a->api->aclDestroyAclOpExecutor(slot->executor);
+        destroy_handles(a, &slot->handles);
+        pf_free(slot->word);
+        *slot = (executor_slot){0};
     }
     a->cache->count = 0;
     a->cache->full = false;
@@ -313,7 +316,7 @@ pf_status ascend_cache_create(ascend_cache **out, pf_error *error)
     return *out ? PF_OK : pf_fail_memory(error, "ascend executors", sizeof **out);
 }
 
-/* Other shapes of another film fill it up: then all begins anew. */
+/* Films of other shapes fill the cache up, which is then emptied. */
 void ascend_cache_settle(ascend *a)
 {
     if (a->cache && (a->cache->full || a->cache->count > CACHE_SLOTS * 3 / 4))
@@ -327,31 +330,32 @@ void ascend_cache_destroy(ascend *a)
     a->cache = NULL;
 }
 
-/* Keeps what phase one made; false when it cannot be kept. */
-static bool keep(ascend *a, kept *slot, const key *k, const plan *p)
+/* Keeps what phase one made; false when CANN or memory refuses. */
+static bool keep_executor(ascend *a, executor_slot *slot, const call_key *key,
+                          const preparation *p)
 {
-    size_t bytes = (size_t)k->words * sizeof *k->word;
+    size_t bytes = (size_t)key->words * sizeof *key->word;
     int64_t *word = pf_alloc(bytes);
     if (!word || a->api->aclSetAclOpExecutorRepeatable(p->executor) != 0) {
         pf_free(word);
         return false;
     }
-    memcpy(word, k->word, bytes);
-    *slot = (kept){word, k->words, *p->h, p->workspace, p->executor};
+    memcpy(word, key->word, bytes);
+    *slot = (executor_slot){word, key->words, *p->handles, p->workspace, p->executor};
     a->cache->count++;
     return true;
 }
 
 /* --- launching ------------------------------------------------------------------------------- */
 
-static int move_input(const ascend *a, const kept *s, const ascend_call *call, int i)
+static int move_input(const ascend *a, const executor_slot *slot, const ascend_call *call, int i)
 {
     const ascend_api *f = a->api;
     void *base = base_of(&call->in[i]);
-    if (s->h.list[i])
-        return f->aclSetDynamicInputTensorAddr(s->executor, (size_t)i, 0, s->h.list[i],
+    if (slot->handles.list[i])
+        return f->aclSetDynamicInputTensorAddr(slot->executor, (size_t)i, 0, slot->handles.list[i],
                                                base);
-    return f->aclSetInputTensorAddr(s->executor, (size_t)i, s->h.in[i], base);
+    return f->aclSetInputTensorAddr(slot->executor, (size_t)i, slot->handles.in[i], base);
 }
 
 static bool is_inplace(const ascend_call *call)
@@ -360,19 +364,19 @@ static bool is_inplace(const ascend_call *call)
 }
 
 /* Gives a kept executor the addresses of this call. */
-static int move_all(const ascend *a, const kept *s, const ascend_call *call)
+static int move_all(const ascend *a, const executor_slot *slot, const ascend_call *call)
 {
     const ascend_api *f = a->api;
     int code = 0;
     for (int i = 0; code == 0 && i < ASCEND_IN; i++)
-        if (s->h.in[i])
-            code = move_input(a, s, call, i);
+        if (slot->handles.in[i])
+            code = move_input(a, slot, call, i);
     for (int i = 0; code == 0 && i < ASCEND_OUT; i++)
-        if (s->h.out[i])
-            code = f->aclSetOutputTensorAddr(s->executor, (size_t)i, s->h.out[i],
+        if (slot->handles.out[i])
+            code = f->aclSetOutputTensorAddr(slot->executor, (size_t)i, slot->handles.out[i],
                                              base_of(&call->out[i]));
     if (code == 0 && is_inplace(call))
-        code = f->aclSetOutputTensorAddr(s->executor, 0, s->h.in[0],
+        code = f->aclSetOutputTensorAddr(slot->executor, 0, slot->handles.in[0],
                                          base_of(&call->in[0]));
     return code;
 }
@@ -384,7 +388,7 @@ static bool discard(const ascend *a, aclOpExecutor *executor)
            a->api->aclDestroyAclOpExecutor(executor) == 0;
 }
 
-static pf_status run_in(ascend *a, ascend_operator op, const plan *p, void *workspace)
+static pf_status run_in(ascend *a, ascend_operator op, const preparation *p, void *workspace)
 {
     if (a->tally)
         a->tally->launches++;
@@ -392,7 +396,7 @@ static pf_status run_in(ascend *a, ascend_operator op, const plan *p, void *work
                                                    a->stream), entries[op].name);
 }
 
-static pf_status run(ascend *a, ascend_operator op, const plan *p, bool stays)
+static pf_status run(ascend *a, ascend_operator op, const preparation *p, bool stays)
 {
     void *workspace = NULL;
     if (p->workspace > 0) {
@@ -405,24 +409,24 @@ static pf_status run(ascend *a, ascend_operator op, const plan *p, bool stays)
 }
 
 /* Phase one; handles are there only if it went well. */
-static pf_status make_plan(ascend *a, const ascend_call *call, handles *h, plan *p)
+static pf_status prepare(ascend *a, const ascend_call *call, handles *h, preparation *p)
 {
-    *p = (plan){.api = a->api, .call = call, .h = h};
+    *p = (preparation){.api = a->api, .call = call, .handles = h};
     PF_TRY(make_handles(a, call, h));
-    int code = entries[call->op].plan(p);
+    int code = entries[call->op].prepare(p);
     if (code != 0)
         destroy_handles(a, h);
     return ascend_check(a, code, entries[call->op].name);
 }
 
 /* Phase one, then phase two once, or as often as the executor is kept for. */
-static pf_status launch_new(ascend *a, const ascend_call *call, kept *slot,
-                            const key *k)
+static pf_status launch_new(ascend *a, const ascend_call *call, executor_slot *slot,
+                            const call_key *key)
 {
     handles h;
-    plan p;
-    PF_TRY(make_plan(a, call, &h, &p));
-    bool stays = slot && keep(a, slot, k, &p);
+    preparation p;
+    PF_TRY(prepare(a, call, &h, &p));
+    bool stays = slot && keep_executor(a, slot, key, &p);
     pf_status status = run(a, call->op, &p, stays);
     if (!stays)
         destroy_handles(a, &h);
@@ -431,28 +435,28 @@ static pf_status launch_new(ascend *a, const ascend_call *call, kept *slot,
 
 pf_status ascend_launch(ascend *a, const ascend_call *call)
 {
-    key k;
-    if (a->plan) {
-        ascend_plan_count(a->plan, call, a->tally);
+    call_key key;
+    if (a->forecast) {
+        ascend_forecast_count(a->forecast, call, a->tally);
         return PF_OK;
     }
-    make_key(call, &k);
-    kept *slot = find_slot(a->cache, &k);
+    make_key(call, &key);
+    executor_slot *slot = find_slot(a->cache, &key);
     if (!slot || !slot->word)
-        return launch_new(a, call, slot, &k);
+        return launch_new(a, call, slot, &key);
     PF_TRY(ascend_check(a, move_all(a, slot, call), entries[call->op].name));
-    plan p = {.workspace = slot->workspace, .executor = slot->executor};
+    preparation p = {.workspace = slot->workspace, .executor = slot->executor};
     return run(a, call->op, &p, true);
 }
 
-static pf_status plan_and_run(ascend *a, const ascend_call *call, void *workspace,
+static pf_status prepare_and_run(ascend *a, const ascend_call *call, void *workspace,
                               int64_t room)
 {
     handles h;
-    plan p;
+    preparation p;
     void *more = NULL;
     pf_status status = PF_OK;
-    PF_TRY(make_plan(a, call, &h, &p));
+    PF_TRY(prepare(a, call, &h, &p));
     if ((int64_t)p.workspace > room)
         status = ascend_allocate(a, (int64_t)p.workspace, &more);
     if (status == PF_OK)
@@ -465,10 +469,10 @@ static pf_status plan_and_run(ascend *a, const ascend_call *call, void *workspac
 pf_status ascend_launch_once(ascend *a, const ascend_call *call, int64_t room)
 {
     void *workspace;
-    if (a->plan)
+    if (a->forecast)
         return ascend_launch(a, call);
     PF_TRY(ascend_allocate(a, room, &workspace));
-    pf_status status = plan_and_run(a, call, workspace, room);
+    pf_status status = prepare_and_run(a, call, workspace, room);
     ascend_release(a, workspace);
     return status;
 }
@@ -482,9 +486,9 @@ static bool is_refusal(int code)
 pf_status ascend_accepts(ascend *a, const ascend_call *call, bool *out)
 {
     handles h;
-    plan p = {.api = a->api, .call = call, .h = &h};
+    preparation p = {.api = a->api, .call = call, .handles = &h};
     PF_TRY(make_handles(a, call, &h));
-    int code = entries[call->op].plan(&p);
+    int code = entries[call->op].prepare(&p);
     *out = code == 0;
     if (*out && !discard(a, p.executor))
         run(a, call->op, &p, false);    /* which uses it up, whatever it computes */

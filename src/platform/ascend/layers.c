@@ -6,7 +6,7 @@
  */
 #include "platform/ascend/limits.h"
 #include "platform/ascend/operators.h"
-#include "platform/reference/kernels.h"
+#include "platform/common/common.h"
 
 /* Most memory that norms of q and k may take together, so that one operator rotates
  * both. */
@@ -308,7 +308,7 @@ pf_status ascend_attend(pf_platform *platform, const pf_attend_args *args, pf_er
     r.keys = r.kept ? args->kept.shape[1] : args->condition.shape[0];
     if (ascend_is_empty(&args->y))
         return PF_OK;
-    return fits(&r) ? attend_fused(&r) : reference_attend(platform, args, error);
+    return fits(&r) ? attend_fused(&r) : common_attend(platform, args, error);
 }
 
 /* --- feed-forward -------------------------------------------------------------------------- */
@@ -377,5 +377,5 @@ pf_status ascend_feed_forward(pf_platform *platform, const pf_feed_forward_args 
     if (ascend_is_empty(&args->y))
         return PF_OK;
     feed_run f = feed_places(a, args);
-    return fused ? feed_fused(&f) : reference_feed_forward(platform, args, error);
+    return fused ? feed_fused(&f) : common_feed_forward(platform, args, error);
 }

@@ -188,10 +188,10 @@ static pf_status find_all(const library_set *set, ascend_api *out, pf_error *err
 #undef FIND
 #define FIND_OPERATOR(needed, name, parameters, arguments)                     \
     PF_TRY(find_one(set, "aclnn" #name "GetWorkspaceSize", needed,             \
-                    &out->name##_plan, error));                                \
+                    &out->name##_prepare, error));                                \
     PF_TRY(find_one(set, "aclnn" #name, needed, &out->name, error));           \
     if (!out->name)                                                            \
-        out->name##_plan = NULL;
+        out->name##_prepare = NULL;
     ACL_OPERATOR_LIST(FIND_OPERATOR)
 #undef FIND_OPERATOR
     return PF_OK;

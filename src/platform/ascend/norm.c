@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "platform/ascend/operators.h"
-#include "platform/reference/kernels.h"
+#include "platform/common/common.h"
 
 /* --- rows --------------------------------------------------------------------------- */
 
@@ -101,7 +101,7 @@ pf_status ascend_norm(pf_platform *platform, const pf_norm_args *given, pf_error
         return PF_OK;
     if (!pf_tensor_is_null(&args->plus) && sums_too(a, args))
         return sum_and_norm(a, args);
-    PF_TRY(reference_sum_first(platform, args, error));
+    PF_TRY(common_sum_first(platform, args, error));
     bool own = ascend_same(&args->x, &y) || !pf_tensor_is_contiguous(&y);
     if (own)
         PF_TRY(ascend_temp(a, PF_F32, 2, y.shape, &y));

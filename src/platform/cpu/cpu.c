@@ -12,6 +12,7 @@
 #endif
 
 #include "base/memory.h"
+#include "platform/common/common.h"
 #include "platform/reference/reference.h"
 
 /* --- instruction sets ------------------------------------------------------- */
@@ -155,8 +156,6 @@ typedef struct region {
 } region;
 
 typedef struct cpu_state {
-    void (*close_reference)(pf_platform *platform);
-    void *reference_state;
     region shared;
     region *workers;                /* one for each thread of the pool */
     int threads;
@@ -205,10 +204,8 @@ static void cpu_close(pf_platform *platform)
         pf_free(state->workers[i].memory);
     pf_free(state->workers);
     pf_free(state->shared.memory);
-    platform->state = state->reference_state;
-    if (state->close_reference)
-        state->close_reference(platform);
     pf_free(state);
+    common_host_close(platform);
 }
 
 static pf_status make_state(const pf_platform *platform, cpu_state **out,
@@ -232,17 +229,14 @@ pf_status pf_cpu_open(pf_platform *out, const pf_platform_options *options,
 {
     const instruction_set *set = NULL;
     PF_TRY(choose_set(options->isa, &set, error));
-    cpu_state *state = NULL;
-    PF_TRY(make_state(out, &state, error));
     pf_platform_options reference = {.threads = options->threads};
-    pf_status status = pf_reference_open(out, &reference, error);
+    PF_TRY(pf_reference_open(out, &reference, error));
+    cpu_state *state = NULL;
+    pf_status status = make_state(out, &state, error);
     if (status != PF_OK) {
-        pf_free(state->workers);
-        pf_free(state);
+        common_host_close(out);
         return status;
     }
-    state->close_reference = out->table.close;
-    state->reference_state = out->state;
     out->state = state;
     out->table.close = cpu_close;
     set->fill(&out->table);

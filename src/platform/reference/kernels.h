@@ -7,25 +7,15 @@
 #ifndef PF_PLATFORM_REFERENCE_KERNELS_H
 #define PF_PLATFORM_REFERENCE_KERNELS_H
 
-#include "platform/platform.h"
+#include "platform/common/common.h"
 
 #define REFERENCE_DECLARE(slot, type)                                          \
     pf_status reference_##slot(pf_platform *platform, const type *args,        \
                                pf_error *error);
-PF_KERNEL_LIST(REFERENCE_DECLARE)
+PF_SINGLE_KERNEL_LIST(REFERENCE_DECLARE)
 #undef REFERENCE_DECLARE
 
-/* Where a norm has `plus`: the sum, by the platform's own kernel, as its x. */
-pf_status reference_sum_first(pf_platform *platform, pf_norm_args *args, pf_error *error);
-
-/* Fills allocate, release, upload, download and the weight functions. */
-void reference_fill_memory(pf_platform_table *table);
-
-/* Bytes that this process may still take: the least of what the machine, its
- * container and its own limit leave. */
-int64_t reference_available_memory(void);
-
-/* r() of platform.h. */
+/* r() of platform/kernels.h. */
 static inline float round_if(bool round, float value)
 {
     return round ? pf_round_bf16(value) : value;

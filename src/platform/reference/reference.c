@@ -1,6 +1,6 @@
 /* The reference platform: scalar C, straight from docs/model.
  *
- * Every kernel is the formula in platform.h and nothing more: no packing, no
+ * Every kernel is the formula in platform/kernels.h and nothing more: no packing, no
  * blocking that shows in a result, no fast mathematics.  It always multiplies in
  * f32, which PF_MATH_FAST allows.  Feature maps may have any strides.
  */
@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "platform/reference/kernels.h"
 
@@ -22,25 +21,6 @@ static pf_status no_ceilings(pf_platform *platform, double seconds,
     return PF_OK;
 }
 
-static void close_nothing(pf_platform *platform)
-{
-    (void)platform;
-}
-
-static void fill_capabilities(const pf_platform *platform, pf_capabilities *out)
-{
-    struct utsname machine;
-    *out = (pf_capabilities){
-        .threads = pf_pool_threads(platform->pool),
-        .memory_bytes = reference_available_memory(),
-        .maps_channels_last = false,
-    };
-    snprintf(out->name, sizeof out->name, "reference");
-    snprintf(out->isa, sizeof out->isa, "scalar");
-    if (uname(&machine) == 0)
-        snprintf(out->device, sizeof out->device, "%s", machine.machine);
-}
-
 pf_status pf_reference_open(pf_platform *out, const pf_platform_options *options,
                             pf_error *error)
 {
@@ -48,12 +28,15 @@ pf_status pf_reference_open(pf_platform *out, const pf_platform_options *options
         return pf_fail(error, PF_E_ARGUMENT,
                        "isa is '%s', but the reference platform has only scalar",
                        options->isa);
+    PF_TRY(common_host_open(out, options->threads, error));
 #define REFERENCE_FILL(slot, type) out->table.slot = reference_##slot;
-    PF_KERNEL_LIST(REFERENCE_FILL)
+    PF_SINGLE_KERNEL_LIST(REFERENCE_FILL)
 #undef REFERENCE_FILL
-    reference_fill_memory(&out->table);
+#define COMMON_FILL(slot, type) out->table.slot = common_##slot;
+    PF_LAYER_LIST(COMMON_FILL)
+#undef COMMON_FILL
     out->table.ceilings = no_ceilings;
-    out->table.close = close_nothing;
-    fill_capabilities(out, &out->capabilities);
+    snprintf(out->capabilities.name, sizeof out->capabilities.name, "reference");
+    snprintf(out->capabilities.isa, sizeof out->capabilities.isa, "scalar");
     return PF_OK;
 }

@@ -1,11 +1,13 @@
-/* Reference platform: memory, which is the host's, and weights, which stay where
- * they were loaded.
+/* Platforms that compute on the host: a pool of threads, memory of the process, and weights
+ * that are multiplied where they lie in the mapped file.
  */
+#include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 #include "base/machine.h"
 #include "base/memory.h"
-#include "platform/reference/kernels.h"
+#include "platform/common/common.h"
 
 /* --- blocks ----------------------------------------------------------------- */
 
@@ -85,7 +87,7 @@ static void weight_release(pf_platform *platform, pf_weight *weight)
     *weight = (pf_weight){0};
 }
 
-void reference_fill_memory(pf_platform_table *table)
+static void fill_table(pf_platform_table *table)
 {
     table->allocate = allocate;
     table->release = release;
@@ -98,11 +100,36 @@ void reference_fill_memory(pf_platform_table *table)
     table->weight_release = weight_release;
 }
 
-/* --- how much there is ------------------------------------------------------ */
+/* --- opening and closing ------------------------------------------------------ */
 
-int64_t reference_available_memory(void)
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t available_memory(void)
 {
     pf_machine machine;
     pf_machine_read(NULL, &machine);
     return least(machine.memory, least(machine.address_space, machine.data));
+}
+
+pf_status common_host_open(pf_platform *out, int threads, pf_error *error)
+{
+    struct utsname machine;
+    PF_TRY(pf_pool_create(threads, &out->pool, error));
+    fill_table(&out->table);
+    out->table.close = common_host_close;
+    out->capabilities = (pf_capabilities){
+        .threads = pf_pool_threads(out->pool), .memory_bytes = available_memory()};
+    if (uname(&machine) == 0)
+        snprintf(out->capabilities.device, sizeof out->capabilities.device, "%s",
+                 machine.machine);
+    return PF_OK;
+}
+
+void common_host_close(pf_platform *platform)
+{
+    pf_pool_destroy(platform->pool);
+    platform->pool = NULL;
 }

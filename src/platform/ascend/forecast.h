@@ -23,6 +23,6 @@ const ascend_soc *ascend_soc_like(const char *name);
 double ascend_soc_peak(const ascend_soc *soc, pf_dtype dtype);
 
 /* Adds one operator to the tally. */
-void ascend_plan_count(const ascend_soc *soc, const ascend_call *call, pf_tally *tally);
+void ascend_forecast_count(const ascend_soc *soc, const ascend_call *call, pf_tally *tally);
 
 #endif

@@ -1,5 +1,5 @@
-/* Counting instead of computing.  See plan.h. */
-#include "platform/ascend/plan.h"
+/* Counting instead of computing.  See forecast.h. */
+#include "platform/ascend/forecast.h"
 
 #include <string.h>
 
@@ -97,7 +97,7 @@ static double bytes_of(const ascend_call *call)
     return bytes;
 }
 
-void ascend_plan_count(const ascend_soc *soc, const ascend_call *call, pf_tally *tally)
+void ascend_forecast_count(const ascend_soc *soc, const ascend_call *call, pf_tally *tally)
 {
     double flops = product_flops(call), bytes = bytes_of(call);
     double elements = bytes / 4.0;

@@ -1,9 +1,9 @@
-/* Reference platform: layers of several kernels, put together from the table of
- * whichever platform runs them.  docs/model/towers.md#block.
+/* Layers of several kernels, put together from the table of the platform that runs them.
+ * docs/model/towers.md#block.
  */
-#include "platform/reference/kernels.h"
+#include "platform/common/common.h"
 
-pf_status reference_sum_first(pf_platform *platform, pf_norm_args *args, pf_error *error)
+pf_status common_sum_first(pf_platform *platform, pf_norm_args *args, pf_error *error)
 {
     pf_tensor x = args->x, plus = args->plus;
     if (pf_tensor_is_null(&plus))
@@ -55,7 +55,7 @@ static pf_status make_keys(pf_platform *platform, const pf_attend_args *args,
     return project(platform, args, &args->v, &args->condition, v, error);
 }
 
-pf_status reference_attend(pf_platform *platform, const pf_attend_args *args,
+pf_status common_attend(pf_platform *platform, const pf_attend_args *args,
                            pf_error *error)
 {
     pf_tensor q = pf_tensor_slice(args->work, 0, 0, args->x.shape[0]), k, v;
@@ -71,7 +71,7 @@ pf_status reference_attend(pf_platform *platform, const pf_attend_args *args,
         .y = args->y}, error);
 }
 
-pf_status reference_feed_forward(pf_platform *platform, const pf_feed_forward_args *args,
+pf_status common_feed_forward(pf_platform *platform, const pf_feed_forward_args *args,
                                  pf_error *error)
 {
     PF_TRY(platform->table.linear(platform, &(pf_linear_args){
