@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The library in forty lines.  Usage: make_film MODEL PROMPT; writes film.rgb (raw
  * frames, 8-bit RGB) and film.f32 (raw samples). */
 #include <phonofilm.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* driver: runs a fuzz target a bounded number of times, without libFuzzer.
  *
  *     fuzz_NAME RUNS CORPUS

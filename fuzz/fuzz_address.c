@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Addresses of webhooks and pictures: a host that is not listed is never allowed,
  * however it is written. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies in chunks: the same data, however the bytes come. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* --config: a file is refused with a line on standard error, or every setting of it
  * has a value that its option may have. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Colour profiles of a WebP, which has them as they are: pixels stay inside their
  * picture, and what is ignored is said. */
 #include <stdlib.h>

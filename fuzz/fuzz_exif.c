@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* EXIF blocks: an orientation, whatever they hold. */
 #include <stdlib.h>
 

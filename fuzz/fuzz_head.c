@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Heads of requests: one is refused, or it is taken apart into texts that hold no line
  * ends and no control characters, with one host and one length. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* job.json: refused with a sentence, or a video whose id can become a path. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JSON bodies: refused with a sentence, or all fields are text within the limits. */
 #include <stdlib.h>
 #include <string.h>

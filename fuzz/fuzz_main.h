@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What every fuzz target defines. */
 #ifndef PF_FUZZ_MAIN_H
 #define PF_FUZZ_MAIN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Configurations: the first byte chooses what the rest is read as.  It is refused with a
  * sentence that fits one line, or the component opens as far as its weights reach. */
 #include <stdio.h>

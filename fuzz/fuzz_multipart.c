@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* multipart/form-data: the first line of the input is the Content-Type.  A body is
  * refused with a sentence, or every field lies inside it. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pictures: a file is refused with a message, or its pixels can be cut and scaled. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Prompts: refused with a message, or clean UTF-8 without stray white space. */
 #include <stdlib.h>
 #include <string.h>

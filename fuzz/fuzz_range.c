@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Range headers: what is answered lies inside the file. */
 #include <stdlib.h>
 #include <string.h>

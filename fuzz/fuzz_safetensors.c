@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Safetensors: a file is refused with a message, or every tensor can be read. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer.json: refused with a message, or every text gives ids of its vocabulary. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Write-ahead logs: sound, or refused with a sentence. */
 #include <stdlib.h>
 

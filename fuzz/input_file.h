@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The input of a fuzz target as a file in memory, for parsers that take a path. */
 #ifndef PF_FUZZ_INPUT_FILE_H
 #define PF_FUZZ_INPUT_FILE_H

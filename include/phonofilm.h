@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* phonofilm.h - the whole interface of libphonofilm, and its manual.
  *
  * Phonofilm turns a prompt and a first-frame picture into a short film with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Status codes and error messages of libphonofilm.
  *
  * One list makes the codes, their texts (`pf_status_text`) and their HTTP

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # make_tiny_model.sh MAKE_MODEL STAMP [WRAPPER]: makes the folder beside STAMP anew.  WRAPPER
 # is what runs programs of another processor, from the property of a cross file.
 set -eu

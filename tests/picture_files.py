@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Picture files that tests make: what they say of turning and colours, and what this
 project and Pillow read in them."""
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of the program and of the server share: where things are, and a tiny
 model with seeded random weights."""
 import os

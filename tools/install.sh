@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Installing and uninstalling, for the Makefile; sourced after packages.sh.
 
 # The list of what was installed, below the prefix.

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes src/text/html_entities.c from Python's table of HTML5 entity names.
 
 Usage: tools/make_html_entities.py > src/text/html_entities.c
 """
 import html.entities
 
-HEAD = '''/* HTML5 entity names, in order of name.  See html_entities.h.
+HEAD = '''/* SPDX-License-Identifier: Apache-2.0 */
+/* HTML5 entity names, in order of name.  See html_entities.h.
  * Written by tools/make_html_entities.py; do not edit. */
 #include "text/html_entities.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* make_model: writes a whole model folder with seeded random weights, in the layout
  * of MOVA, of any of three sizes.  docs/model/file-formats.md#stand-in-models.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which tensors and which config.json the components of a stand-in model have.
  * docs/model/file-formats.md#model-folder; the names are those of MOVA.
  *

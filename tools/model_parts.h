@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of a stand-in model: what sizes it has, which tensors each component
  * holds, and how they are written.  docs/model/file-formats.md#model-folder. */
 #ifndef PF_TOOLS_MODEL_PARTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The tokenizer of a stand-in model: a small unigram vocabulary of bytes, letters and
  * frequent English words, with byte fallback for everything else.
  */

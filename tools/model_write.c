@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Writing the weights of a stand-in model: random BF16 values made block by block,
  * so that a file of 10 GB needs no more memory than one of 10 kB.
  */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What demo, check and the Makefile share: Debian's packages, a place to build in, building.
 # Sourced by sh in the top folder of the checkout.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """python -m training COMMAND [options]: trains a small MOVA and exports it.
 
 `all` runs every stage in order and goes on where it was stopped; the other commands

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The audio autoencoder: a continuous DAC, 960 samples to one latent frame.
 
 Tensors are [B, C, L].  The names of the parameters are those of the published file.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bridge between the towers, and both towers with it as one velocity model."""
 import torch
 from torch import nn

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a film shows and lets hear, measured without knowing how it was made.
 
 Only numpy is needed.  Pictures are [F, H, W, 3], u8 or f32 of 0..255; sounds [n] f32 at

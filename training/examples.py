@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """python -m training.examples FOLDER: pictures of the world with prompts that fit."""
 import os
 import sys

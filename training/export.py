@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes a model folder in the published layout, weights as BF16."""
 import os
 

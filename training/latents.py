@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The towers' training data: video latents of clips, encoded once and kept in shards.
 
 Clip i of a seed is always the same scene.  Some clips are for films without a picture:

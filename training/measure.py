@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figures of a set of films whose scenes are known; numpy only."""
 import numpy as np
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Muon for matrices and convolution kernels, AdamW for all else, and the moving
 average of the weights that is exported."""
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several processes that train one model: each draws its own batches, and all take the
 same step with the mean of their gradients.
 

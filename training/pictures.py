@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PNG and WAV files with numpy and the standard library only."""
 import struct
 import wave

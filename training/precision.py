@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """bf16 where the machine multiplies it faster than f32, else f32."""
 import torch
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sizes of the models and shares of the training time."""
 
 VIDEO_VAE = dict(_class_name="AutoencoderKLWan", base_dim=16, z_dim=16,

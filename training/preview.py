@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fits preview.json: the linear map from normalised latents to colours that the server's
 previews use.  docs/model/pipeline.md#previews.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sentences about a scene, from many templates; only the standard library is needed.
 
 Adjectives are missing at random, words have synonyms, the order of subject, floor and

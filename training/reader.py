@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asks the text encoder what a sentence says of its scene; only used in training."""
 import torch
 import torch.nn.functional as F

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """python -m training.roundtrip MODEL [SCENES]: what both autoencoders alone do to films.
 
 Encodes and decodes unseen clips with an exported model, measures them as the quality

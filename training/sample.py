@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sampling loop of the pipeline in PyTorch: what the program is compared with."""
 import torch
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files: safetensors of BF16 weights, JSON, and writes that survive a kill."""
 import io
 import json

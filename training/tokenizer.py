@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A unigram tokenizer in the layout of tokenizer.json, and its encoding in Python.
 
 The vocabulary holds the words of the templates, small and with a capital letter,

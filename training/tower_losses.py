@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the towers' steps minimise.
 
 Flow matching: x = (1 - s) data + s noise, and the model tells noise - data.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The diffusion towers of video and audio: Wan transformers.
 
 Shapes: tokens [B, L, d], context [B, 1 + n, d].  Timesteps are 0..1000.

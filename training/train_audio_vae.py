@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training of the audio autoencoder on crops of the world's sound."""
 import numpy as np
 import torch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training of both towers, the bridge and the text encoder on cached latents.
 
 One video expert learns all noise levels first; then a copy of it takes over the low

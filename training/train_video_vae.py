@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training of the video autoencoder on short crops around the falling thing."""
 import numpy as np
 import torch

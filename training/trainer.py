@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training loop that all stages share.
 
 A stage is trained for a number of seconds, not of steps, by one process or several

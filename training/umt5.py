@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The text encoder: UMT5, with a relative attention bias in every block."""
 import math
 

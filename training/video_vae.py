@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The video autoencoder: AutoencoderKLWan, 4x in time and 8x in space.
 
 Tensors are [B, C, T, H, W].  Whole clips are processed at once, which equals the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The world: a thing falls, bounces and comes to rest, and every impact sounds.
 
 Only numpy is needed, so that the quality tests can use this module without PyTorch.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Many connections to a server on this machine while it makes a film.
 
     bench/server/load.py [--connections 1000] [--readers 200] [--seconds 60]

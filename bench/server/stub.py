@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What bench/server/load.py compares with: the status call and the events of a video
 server as FastAPI has them, with nothing behind them.  Prints its port."""
 import asyncio

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Time that only goes forward, in seconds. */
 #ifndef PF_BASE_CLOCK_H
 #define PF_BASE_CLOCK_H

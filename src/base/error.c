@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Error messages.  See error.h. */
 #include "base/error.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fault injection: tests make the Nth allocation, read, write, thread start or statement
  * fail.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files.  See file.h. */
 #include "base/file.h"
 

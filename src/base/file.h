@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files: read-only maps, bounded reads, whole-or-nothing writes. */
 #ifndef PF_BASE_FILE_H
 #define PF_BASE_FILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The handler of SIGBUS and its ranges.  See guard.h. */
 #include "base/guard.h"
 

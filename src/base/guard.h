@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Mapped files that cannot be read any more: cut while they are mapped, or on a disk or
  * network drive that fails.  Touching them raises SIGBUS, in the middle of a kernel.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JSON.  See json.h. */
 #include "base/json.h"
 

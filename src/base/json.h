@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JSON: jansson with our messages.  Duplicate keys, invalid UTF-8 and text after
  * the value are refused; the message names file and position.
  */

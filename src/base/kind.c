@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files by their first bytes.  See kind.h. */
 #include "base/kind.h"
 

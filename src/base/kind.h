@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a file is that is not what its name says. */
 #ifndef PF_BASE_KIND_H
 #define PF_BASE_KIND_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Warnings on their way to whoever embeds the library; it never prints itself. */
 #ifndef PF_BASE_LOG_H
 #define PF_BASE_LOG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Limits of the surroundings.  See machine.h.
  *
  * Cgroups: /proc/self/cgroup has the path of the process in each hierarchy, and

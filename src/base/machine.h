@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Limits of the surroundings: the memory and the processors that this process may use.
  *
  *   memory      the least over MemAvailable of /proc/meminfo and the memory controllers of

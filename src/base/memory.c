@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Host memory.  See memory.h.  A 64-byte header in front of each block holds its
  * size, which keeps the alignment and lets realloc copy. */
 #include "base/memory.h"

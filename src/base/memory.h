@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Host memory: the only way to malloc, so that faults can be injected and bytes
  * counted.  Not for device memory: that is the platform's.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files under a temporary name.  See part_file.h. */
 #include "base/part_file.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files that get their name only when they are whole.
  *
  *     open -> write ... -> finish -> publish; discard at any time, also after publish.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Paths to places.  See place.h. */
 #include "base/place.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Where a file of some path is, or would be made: the folder and the name in it, behind
  * all symbolic links. */
 #ifndef PF_BASE_PLACE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Normal noise.  See rng.h; docs/model/schedules.md#noise. */
 #include "base/rng.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Normal noise: our own counter-based stream, and the streams of torch.randn.
  * docs/model/schedules.md#noise.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Byte order marks and encodings.  See text.h. */
 #include "base/text.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text as people's programs save it: byte order marks, and what is not UTF-8. */
 #ifndef PF_BASE_TEXT_H
 #define PF_BASE_TEXT_H

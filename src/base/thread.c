@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Thread pool.  See thread.h.
  *
  * Workers sleep on a condition variable between loops, after a short spin: the

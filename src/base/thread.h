@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A thread pool for data-parallel loops.  No task queue, no futures: one loop at
  * a time, the caller takes part, everybody has left when pf_pool_for returns.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The command line as it was written.  See arguments.h. */
 #include "cli/arguments.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A look at the command line before it is parsed. */
 #ifndef PF_CLI_ARGUMENTS_H
 #define PF_CLI_ARGUMENTS_H

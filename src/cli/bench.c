@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* phonofilm bench: the kernels of this machine against its ceilings. */
 #include <jansson.h>
 #include <stddef.h>

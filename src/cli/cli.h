@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The program: sub-commands, exit codes, and what they share. */
 #ifndef PF_CLI_CLI_H
 #define PF_CLI_CLI_H

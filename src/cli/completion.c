@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* phonofilm completion: scripts for shells, written from the option tables.
  *
  * A script knows every command and flag of the program that wrote it, proposes the words

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Finding the model that is used when none is named.  See default_model.h. */
 #include "cli/default_model.h"
 

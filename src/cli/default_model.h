@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The model that is used when none is named. */
 #ifndef PF_CLI_DEFAULT_MODEL_H
 #define PF_CLI_DEFAULT_MODEL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From a job's sinks to a film file.  See film_sink.h. */
 #include "cli/film_sink.h"
 

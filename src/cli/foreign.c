@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Flags of other programs.  See foreign.h. */
 #include "cli/foreign.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Flags of other programs that run the same models (sglang, MOVA's own script,
  * vllm-omni), so that their commands work here.  docs/from-sglang.md.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* phonofilm generate: flags to a request, a request to a film.  Man page: generate.
  *
  * Uses the public header and media/ only.

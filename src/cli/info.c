@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* phonofilm info: what a model holds, and what a film of it needs. */
 #include <jansson.h>
 #include <limits.h>

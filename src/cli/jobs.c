@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* phonofilm jobs: what the job store of a server holds, and films that it has lost.  Man
  * page: jobs; docs/server.md, "What is kept". */
 #include <jansson.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Flags of the machine and of the engine.  See machine.h. */
 #include "cli/machine.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Flags of the machine and of the engine: one table for every command that has them. */
 #ifndef PF_CLI_MACHINE_H
 #define PF_CLI_MACHINE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* phonofilm: the program.  Sub-commands are in files of their own. */
 #include <ctype.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Flags from a table, over argp; the same table reads --config files.  See cli.h. */
 #include <argp.h>
 #include <jansson.h>

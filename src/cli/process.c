@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Signals and standard streams.  See process.h. */
 #include "cli/process.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The program as a process: signals, standard streams, how it ends. */
 #ifndef PF_CLI_PROCESS_H
 #define PF_CLI_PROCESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The progress line.  See cli.h. */
 #include <errno.h>
 #include <signal.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A film by a running server.  See remote.h. */
 #include "cli/remote.h"
 

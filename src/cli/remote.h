@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* generate --server: a film by a running server. */
 #ifndef PF_CLI_REMOTE_H
 #define PF_CLI_REMOTE_H

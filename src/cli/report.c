@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tables and JSON about a run.  See report.h. */
 #include "cli/report.h"
 

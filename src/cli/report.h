@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tables and JSON about a run. */
 #ifndef PF_CLI_REPORT_H
 #define PF_CLI_REPORT_H

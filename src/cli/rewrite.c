@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Spellings of a command line.  See rewrite.h. */
 #include "cli/rewrite.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A command line in the spellings of other programs, rewritten into ours: '_' for '-',
  * switches with a value (--flag true, --flag=false, --no-flag), and other programs' flags
  * (foreign.h). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Messages.  See say.h. */
 #include "cli/say.h"
 

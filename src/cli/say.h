@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Messages on standard error, and names on standard output. */
 #ifndef PF_CLI_SAY_H
 #define PF_CLI_SAY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* phonofilm serve: flags to a server.  Man page: serve; docs/server.md. */
 #include <errno.h>
 #include <pthread.h>

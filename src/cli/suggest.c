@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The nearest word.  See suggest.h. */
 #include "cli/suggest.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The word that somebody meant who wrote one that is not known. */
 #ifndef PF_CLI_SUGGEST_H
 #define PF_CLI_SUGGEST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Names of output files.  See targets.h. */
 #include "cli/targets.h"
 

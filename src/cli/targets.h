@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The files that a run will write, looked at before any work is done. */
 #ifndef PF_CLI_TARGETS_H
 #define PF_CLI_TARGETS_H

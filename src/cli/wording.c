@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sentences of the library about a request, in the words of the command line.  See cli.h. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Films.  See film.h; docs/model/image.md#films.  The writers are in film_mux.c,
  * film_wav.c and film_png.c.
  *

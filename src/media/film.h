@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Film files, written while frames and sound are made.
  *
  *     pf_film_open(&options, &film, &error);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The level of an H.264 film.  docs/model/image.md#films.
  *
  * A level promises a decoder how large frames are, how many of them come a second, how

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* MP4 and WebM through libavformat and libavcodec.  docs/model/image.md#films.
  *
  * The muxer writes into our own file descriptor.  "faststart" moves the index to the

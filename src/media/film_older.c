@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What an older, longer film of numbered pictures left behind.  film.h says when.
  *
  * Frames are numbered without gaps, so the older film's go on where the new one's end.

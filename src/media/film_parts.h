@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Inside a film: the writers for each kind of file.  For film*.c alone. */
 #ifndef PF_MEDIA_FILM_PARTS_H
 #define PF_MEDIA_FILM_PARTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A film as numbered PNG files.
  *
  * Every frame is written as NAME-0001.png.part; all are renamed at the end.  The

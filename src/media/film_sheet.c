@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The contact sheet of a film: a few frames in a row, the waveform below them.
  *
  * Frames are taken at even distances, the first and the last among them, and made

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sound alone: RIFF/WAVE, 16-bit PCM, mono.  docs/model/image.md#sound.
  *
  * Samples are clipped to -1..1, multiplied with 32767 and truncated toward zero, as

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* RGB to the samples that video codecs take.  docs/model/image.md#films.
  *
  * 16-bit fixed point; the weights of each chroma row add up to zero, so that grey stays

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers of JSON as they are spelled.  See json_numbers.h.
  *
  * A number becomes a string that begins with DEL, which no text of ours may hold.  A string

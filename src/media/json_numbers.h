@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JSON whose numbers keep their spelling: 18446744073709551615, 1e400 and 7.0 are more
  * than what a reader's integers and doubles make of them. */
 #ifndef PF_MEDIA_JSON_NUMBERS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* FFmpeg's errors as ours.  See libav.h. */
 #include "media/libav.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What all of media/ needs of FFmpeg's libraries: silence and errors. */
 #ifndef PF_MEDIA_LIBAV_H
 #define PF_MEDIA_LIBAV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Picture files to RGB.  See picture.h; docs/model/image.md#decoding.
  *
  * JPEG is libjpeg's, PNG and WebP are decoders of libavcodec; which one is decided by

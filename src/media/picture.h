@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Picture files: PNG, JPEG and WebP to 8-bit sRGB, as viewers show it; what Pillow's
  * exif_transpose and convert("RGB") give.  docs/model/image.md#decoding and #colours.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Colours that are not sRGB, through Little CMS.  docs/model/image.md#colours.
  *
  * A profile counts when it changes a colour visibly: those of sRGB itself, of which

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* EXIF orientation.  See picture_exif.h. */
 #include "media/picture_exif.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How a camera was held, from the EXIF block of a picture.  docs/model/image.md#colours. */
 #ifndef PF_MEDIA_PICTURE_EXIF_H
 #define PF_MEDIA_PICTURE_EXIF_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The structure of picture files, read before decoding.
  * docs/model/image.md#decoding.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JPEG to RGB through libjpeg-turbo, with the settings that Pillow leaves alone:
  * the accurate integer IDCT and smooth chroma upsampling.
  * docs/model/image.md#decoding.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of picture.c: reading headers, checking, JPEG, and conversion to
  * RGB.  For picture*.c alone. */
 #ifndef PF_MEDIA_PICTURE_PARTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* That a PNG holds every row that its header promises.  docs/model/image.md#decoding.
  *
  * libavcodec checks the checksums of the chunks and the values, but takes a picture

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Decoded PNG and WebP to RGB.  docs/model/image.md#colours.
  *
  * Chroma upsampling and colour arithmetic of lossy WebP are libwebp's, because that is

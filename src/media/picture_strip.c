@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pictures without what no pixel depends on.  docs/model/image.md#decoding.
  *
  * libavcodec inflates compressed texts and profiles of a PNG whole, however long they

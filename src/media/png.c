@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* RGB pictures to PNG files.  See png.h.  libavcodec compresses; the text chunks
  * are put behind the header here. */
 #include "media/png.h"

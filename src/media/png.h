@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* RGB pictures to PNG files. */
 #ifndef PF_MEDIA_PNG_H
 #define PF_MEDIA_PNG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text files and pipes.  See text_file.h. */
 #include "media/text_file.h"
 

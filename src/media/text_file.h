@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text files and pipes that people name: settings, keys, prompts. */
 #ifndef PF_MEDIA_TEXT_FILE_H
 #define PF_MEDIA_TEXT_FILE_H

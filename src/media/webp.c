@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* WebP through libavcodec.  See webp.h. */
 #include "media/webp.h"
 

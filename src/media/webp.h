@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* RGB pictures to WebP in memory, and smaller: thumbnails, sheets, previews. */
 #ifndef PF_MEDIA_WEBP_H
 #define PF_MEDIA_WEBP_H

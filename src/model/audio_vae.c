@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Audio VAE: opening, and the two networks.  docs/model/audio-vae.md.
  * Leaves out the quantiser of the discrete DAC and the variance of the posterior. */
 #include <assert.h>

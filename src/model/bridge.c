@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The bridge between the towers.  See bridge.h; docs/model/bridge.md. */
 #include <math.h>
 #include <stdio.h>

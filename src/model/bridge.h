@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The bridge: cross attention between the towers.  docs/model/bridge.md. */
 #ifndef PF_MODEL_BRIDGE_H
 #define PF_MODEL_BRIDGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The bridge inside: what the dual tower calls.  docs/model/bridge.md. */
 #ifndef PF_MODEL_BRIDGE_PARTS_H
 #define PF_MODEL_BRIDGE_PARTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The dual tower.  See dual_tower.h; docs/model/towers.md#dual-tower. */
 #include "model/dual_tower.h"
 

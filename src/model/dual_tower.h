@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The dual tower: a video expert and the audio tower in step, with the bridge
  * between them.  docs/model/towers.md, docs/model/bridge.md. */
 #ifndef PF_MODEL_DUAL_TOWER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The parameters of a component.  See params.h; DESIGN "Memory". */
 #include "model/params.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The parameters of a component: found and checked when the component opens,
  * brought to the platform when it is needed, given back afterwards.
  *

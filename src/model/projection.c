@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Projections of attention layers.  See projection.h. */
 #include "model/projection.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Projections of attention layers, shared by towers and bridge. */
 #ifndef PF_MODEL_PROJECTION_H
 #define PF_MODEL_PROJECTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The paired flow-matching scheduler.  See scheduler.h; docs/model/schedules.md.
  *
  * The order of the f32 operations is that of the reference: the tables equal its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The paired flow-matching scheduler: one table of timesteps a modality.
  * docs/model/schedules.md.
  *

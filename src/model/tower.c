@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Opening a Wan tower: configuration and parameters.  See tower.h;
  * docs/model/towers.md#configuration. */
 #include <stdio.h>

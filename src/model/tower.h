@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The Wan tower: one DiT, video or audio.  docs/model/towers.md. */
 #ifndef PF_MODEL_TOWER_H
 #define PF_MODEL_TOWER_H

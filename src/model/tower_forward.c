@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Forward pieces of a Wan tower.  See tower_parts.h; docs/model/towers.md. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A tower inside: parameters and the pieces of a forward pass that the dual tower
  * puts together.  docs/model/towers.md. */
 #ifndef PF_MODEL_TOWER_PARTS_H

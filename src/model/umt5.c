@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* UMT5 text encoder.  See umt5.h; docs/model/text.md#encoder.
  *
  * Runs on the real tokens only: the reference pads to 512 and masks, which gives the

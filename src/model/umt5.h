@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* UMT5 text encoder.  docs/model/text.md#encoder. */
 #ifndef PF_MODEL_UMT5_H
 #define PF_MODEL_UMT5_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Video VAE: opening, and finding its parameters.  docs/model/video-vae.md,
  * sections 1 to 3.  The way of the values is in video_vae_encode.c and _decode.c. */
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Video VAE (AutoencoderKLWan).  docs/model/video-vae.md. */
 #ifndef PF_MODEL_VIDEO_VAE_H
 #define PF_MODEL_VIDEO_VAE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Blocks of the video VAE that both halves share.  docs/model/video-vae.md,
  * sections 2 and 4. */
 #include <math.h>

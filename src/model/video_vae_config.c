@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Configuration of the video VAE: read, checked, refused by name.
  * docs/model/video-vae.md, section 1.  Leaves out what only training needs
  * (dropout) and the residual variant of Wan 2.2. */

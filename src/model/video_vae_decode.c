@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The decoder of the video VAE, one latent frame a step.
  * docs/model/video-vae.md, sections 3, 4 and 5.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The encoder of the video VAE, frame 0 and then group by group.
  * docs/model/video-vae.md, sections 3, 5 and 6. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Original (Wan) tensor names of the video VAE to those of diffusers.
  * docs/model/video-vae.md, section 3.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Inside of the video VAE: layers, caches, and the drive of both directions.
  * Only video_vae*.c include this.  docs/model/video-vae.md.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Streaming a film through one half of the video VAE: spatial tiles, their caches,
  * and the blending of their results.  docs/model/video-vae.md, sections 5 and 7.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The arena of a pf_ops: tensors that live until the next rewind.  See ops.h.
  *
  * A dry run counts the same bytes but owns no memory: its addresses begin at an

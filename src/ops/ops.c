@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Operations: shape checks, cost, and the call of the platform's kernel.
  *
  * A wrong shape here is a fault in model code, not in somebody's input (configs

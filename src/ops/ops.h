@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Operations: what model code is written in.
  *
  * Each operation checks shapes and dtypes once, counts its work, and calls the

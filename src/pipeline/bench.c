@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels of this machine against its ceilings.  See phonofilm.h "bench".
  *
  * Each round runs the ceiling loops and then the kernel, so that both see the machine

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Opening the component folders of a model.  docs/model/file-formats.md. */
 #include <math.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The denoising loop: branches, guidance, step.  docs/model/guidance.md,
  * docs/model/schedules.md.
  *

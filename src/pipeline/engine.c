@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The engine behind the public header.  See engine.h. */
 #include "pipeline/engine.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The engine inside: components, residency, defaults.  Public side: phonofilm.h. */
 #ifndef PF_PIPELINE_ENGINE_H
 #define PF_PIPELINE_ENGINE_H

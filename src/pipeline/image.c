@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Cutting and scaling a picture.  docs/model/image.md#crop and #resize.
  *
  * The filter is Pillow's: weights in f64, rounded to 22 binary places, two passes

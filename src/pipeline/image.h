@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A picture cut and scaled to the film, bit-equal to Pillow.
  * docs/model/image.md.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Jobs: the list of stages and the runner, which alone knows about time, progress,
  * residency and working memory.  DESIGN "One request, start to end". */
 #include "pipeline/job.h"

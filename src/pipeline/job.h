@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A job inside: the plan made from a request, the values that stages leave for
  * each other, and the stages themselves. */
 #ifndef PF_PIPELINE_JOB_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Folders that hold no model: what they are instead, and which folder is meant.
  * docs/model/file-formats.md#model-folder. */
 #include <dirent.h>

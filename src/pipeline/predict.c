@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Prediction of memory and time: every stage run dry.  DESIGN "Memory". */
 #include <stdio.h>
 

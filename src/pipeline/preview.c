@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Previews: a linear map from latents to colours.  docs/model/pipeline.md.
  *
  * Not the latents themselves are shown, which are noise for most of the way, but

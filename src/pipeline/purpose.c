@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a model was made for.  See purpose.h. */
 #include "pipeline/purpose.h"
 

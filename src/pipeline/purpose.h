@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a model was made for: "made_for" of generation_config.json.
  * docs/model/file-formats.md.
  */

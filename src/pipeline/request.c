@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Requests: defaults, checks, and the plan.  See phonofilm.h and job.h.
  *
  * Members are checked in the order of the structure.  A member that would have no

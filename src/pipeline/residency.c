@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which components hold memory.  See engine.h; DESIGN "Memory": at any time only
  * the components of the current stage. */
 #include "pipeline/engine.h"

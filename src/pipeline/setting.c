@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Settings as text: the table, and reading a value.  See phonofilm.h. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers of a request against the table of settings (phonofilm.h). */
 #ifndef PF_PIPELINE_SETTING_H
 #define PF_PIPELINE_SETTING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The stages before and after denoising: text, image, latents, decoding.
  * docs/model/pipeline.md.  Values between stages are host memory. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A pf_state on disk.  See phonofilm.h "latents"; docs/model/file-formats.md. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One denoising step as a device would be given it.  docs/ascend.md, "Prediction".
  *
  * The denoising stage runs on a platform that counts operators instead of computing:

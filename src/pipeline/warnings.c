@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a film will lack although it is made: words that nobody reads, and what the model
  * was not made for.  See phonofilm.h. */
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels: their arguments, with the formula of each, and their list.
  *
  * Activations are f32 tensors in device memory.  Where the numerics ask for the

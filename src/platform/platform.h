@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The platform seam: everything that the rest of the library knows about the
  * machine it computes on.
  *

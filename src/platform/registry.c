@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The registry of platforms, and opening one.  See platform.h.
  *
  * Every platform has one row of facts; this file alone includes their headers.

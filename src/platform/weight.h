@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Weights: what a platform is given, and what it makes of that.
  *
  * A weight matrix comes as F32, BF16 or F16 in a mapped file.  A platform multiplies by the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Addresses of the other end.  See address.h. */
 #include "server/address.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Addresses of the other end: as text, compared, and named for counting. */
 #ifndef PF_SERVER_ADDRESS_H
 #define PF_SERVER_ADDRESS_H

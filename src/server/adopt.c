@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Taking in films that the store does not know.  See adopt.h. */
 #include "server/adopt.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Taking films into a job store that does not know them: from the job.json beside each.
  * For "phonofilm jobs"; no server may use the folder meanwhile.
  */

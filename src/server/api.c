@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading the API: retrieve, list, content, models; delete and cancel.  Creating is in
  * create.c, the stream of events in events.c.  docs/server.md. */
 #include <errno.h>

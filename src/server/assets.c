@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The embedded files; the build turns each into a list of bytes.  See assets.h. */
 #include "server/assets.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files that are part of the program: the page and the description of the API. */
 #ifndef PF_SERVER_ASSETS_H
 #define PF_SERVER_ASSETS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The body of a request while it comes: in memory, and beyond PF_BODY_SPILL bytes in an
  * unnamed file, so that many large ones cost no memory.  For connection.c alone.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The chunked transfer coding.  See chunks.h. */
 #include "server/chunks.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The chunked transfer coding of a body (RFC 9112, 7.1), and nothing beside it: extensions
  * and trailers are read and thrown away, whatever is no such thing is refused. */
 #ifndef PF_SERVER_CHUNKS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One connection, from a socket to its end: heads, bodies, handlers, replies.  Everything
  * here runs in the thread of the connection's loop.  See http_parts.h. */
 #include <event2/bufferevent_ssl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Creating videos: POST /v1/videos, /v1/videos/sync and /v1/videos/{id}/remix.
  *
  * Runs in the create lane: it may wait for the engine's check and for the disk.  A

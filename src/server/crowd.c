@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The table of all connections: how many there are, and who has to go when there are too
  * many.  See http_parts.h. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Digests and encodings.  See digest.h. */
 #include "server/digest.h"
 

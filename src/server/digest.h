@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SHA-256 (FIPS 180-4), HMAC (RFC 2104), Base64 (RFC 4648) and unguessable names. */
 #ifndef PF_SERVER_DIGEST_H
 #define PF_SERVER_DIGEST_H

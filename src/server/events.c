@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The stream of a video's events (text/event-stream).
  *
  * An event is what the video is now, not what has happened: a reader that is slow, or

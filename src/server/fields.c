@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fields of a request body.  See fields.h. */
 #include "server/fields.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The fields of a request body: one list, whether they came as multipart/form-data
  * or as JSON.
  *

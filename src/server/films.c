@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The folder of the films.  See films.h. */
 #include "server/films.h"
 

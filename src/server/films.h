@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The folder of the films: what lies there at a start, and whether its disk works.
  *
  *     OUTPUT/phonofilm.db     the store

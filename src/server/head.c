@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The head of a request.  See head.h. */
 #include "server/head.h"
 

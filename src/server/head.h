@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The head of an HTTP/1 request: request line and headers, as RFC 9112 has them, and
  * nothing beside.  Whatever another reader, such as a proxy, could take for another
  * request is refused: lines that end with a bare LF or CR, folded headers, blanks before

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Housekeeping, every second: old films, films that nobody waits for,
  * a full disk, and a sign of life for those who read events. */
 #include <math.h>

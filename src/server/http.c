@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP: opening, listening, loops, closing; what handlers read.  See http.h. */
 #include <errno.h>
 #include <event2/thread.h>

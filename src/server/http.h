@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP: connections, requests and replies.  libevent waits, buffers and speaks TLS; what
  * a request is, head.h and chunks.h decide.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Inside HTTP: what its files share.  For http.c, connection.c, send.c, crowd.c and
  * lanes.c alone.
  *

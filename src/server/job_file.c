@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The description of a job beside its film.  See job_file.h. */
 #include "server/job_file.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* job.json: what the store knows of a video, once more beside its film.
  *
  * A film whose store was lost can be taken in again from it (adopt.h).  Written when the

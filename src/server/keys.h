@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Who may use the server: keys, sessions of browsers, and how often. */
 #ifndef PF_SERVER_KEYS_H
 #define PF_SERVER_KEYS_H

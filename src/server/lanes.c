@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Lanes: threads that may wait, for disks, the engine or other hosts.  See http.h. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* multipart/form-data (RFC 7578), from a whole body.  See fields.h.
  *
  * Strict: the last boundary must be there, every part needs a Content-Disposition

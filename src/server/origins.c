@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pages of other origins.  See origins.h. */
 #include "server/origins.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pages of other origins: which may use the server (--allow-origin), and what their
  * browsers are told (CORS, the Fetch standard).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Outbound requests over libcurl.  See outbound.h. */
 #include "server/outbound.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Requests that the server itself makes: webhooks, and pictures by address.
  *
  * Only to hosts on a list.  The address that a name resolves to is checked when the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Who holds how much.  See places.h. */
 #include "server/places.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The Range header.  See range.h. */
 #include "server/range.h"
 

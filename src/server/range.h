@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The Range header (RFC 9110, 14.2), one range of bytes. */
 #ifndef PF_SERVER_RANGE_H
 #define PF_SERVER_RANGE_H

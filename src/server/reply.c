@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Replies: bodies, errors, files.  See http.h. */
 #include <fcntl.h>
 #include <stdarg.h>

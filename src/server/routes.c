@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From the head of a request to its handler: paths, keys, origins.  docs/server.md. */
 #include <stdio.h>
 #include <stdlib.h>

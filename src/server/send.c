@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Replies on their way: status line, headers, and a body of memory, of a file or of a
  * stream.  See http_parts.h. */
 #include <string.h>

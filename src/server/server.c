@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The server: opening, threads, closing.  See server.h and server_parts.h. */
 #include "server/server.h"
 

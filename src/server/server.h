@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* phonofilm serve: a video service over one engine.  docs/server.md.
  *
  *     pf_server_open(&options, engine, &server, &error);     // accepts and works

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Inside the server: what its files share.  For src/server alone. */
 #ifndef PF_SERVER_SERVER_PARTS_H
 #define PF_SERVER_SERVER_PARTS_H

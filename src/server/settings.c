@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Settings of a film.  See settings.h. */
 #include "server/settings.h"
 

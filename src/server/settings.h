@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From the fields of a request to the settings of a film, and from those to a
  * pf_request.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Still pictures.  See stills.h. */
 #include "server/stills.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Still pictures of a film: a thumbnail and a sheet of frames, taken while frames pass,
  * and previews of a film that is still noise. */
 #ifndef PF_SERVER_STILLS_H

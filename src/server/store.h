@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The job store: SQLite in WAL mode.  Films are files; the store holds what is known
  * of them, and deliveries of webhooks that are still to be made.
  *

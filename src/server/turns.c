@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Turns of owners.  See turns.h. */
 #include "server/turns.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whose request is next in a lane: owners take turns, and none has all threads. */
 #ifndef PF_SERVER_TURNS_H
 #define PF_SERVER_TURNS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One video.  See video.h. */
 #include "server/video.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A video: one job of the server, from acceptance to deletion.
  *
  * The upper half is what the store keeps; the lower half lives as long as the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The table of videos.  See videos.h. */
 #include "server/videos.h"
 

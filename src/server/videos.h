@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The table of all videos: the queue, who is next, who waits for what.
  *
  * What it says is in memory, so that reading never waits for a disk; what is accepted or

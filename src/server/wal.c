@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The check of a write-ahead log.  See wal.h. */
 #include "server/wal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SQLite's write-ahead log, looked at before SQLite opens it.
  *
  * SQLite takes a log up to its first frame that does not check, and drops the rest

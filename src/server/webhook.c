@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Webhooks: signed as the Standard Webhooks specification has it (and OpenAI's SDK
  * checks), kept in the store until they are delivered or given up.  Several postmen take
  * them there: one whose receiver is silent holds up no other.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The worker: one film after another, from the queue through the engine to a file.
  *
  * Nothing is lost when the process ends at any point.  Latents are saved after steps

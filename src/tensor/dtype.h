@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Element types and their conversions.  All rounding is to nearest, ties to even. */
 #ifndef PF_TENSOR_DTYPE_H
 #define PF_TENSOR_DTYPE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tensors.  See tensor.h. */
 #include "tensor/tensor.h"
 

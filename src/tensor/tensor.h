@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tensors: descriptions of memory, no arithmetic.  A tensor is a value; it never
  * owns what it points to.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Added tokens in a text.  See tokenizer_parts.h; docs/model/text.md#added-tokens. */
 #include <string.h>
 #include <utf8proc.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Growing strings and UTF-8.  See buffer.h. */
 #include "text/buffer.h"
 

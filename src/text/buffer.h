@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A growing string of UTF-8, and walking over code points. */
 #ifndef PF_TEXT_BUFFER_H
 #define PF_TEXT_BUFFER_H

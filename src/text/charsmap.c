@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Precompiled character maps.  See charsmap.h; docs/model/text.md#charsmap. */
 #include "text/charsmap.h"
 

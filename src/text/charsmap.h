@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SentencePiece's precompiled character map: a double-array trie over a pool of
  * replacements.  docs/model/text.md#charsmap. */
 #ifndef PF_TEXT_CHARSMAP_H

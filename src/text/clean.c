@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Prompt cleaning.  See clean.h; docs/model/text.md#cleaning. */
 #include "text/clean.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Prompt cleaning: ftfy (without its repair of wrongly decoded text), HTML entities,
  * white space.  docs/model/text.md#cleaning. */
 #ifndef PF_TEXT_CLEAN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From text to ids.  See tokenizer.h; docs/model/text.md#viterbi. */
 #include <string.h>
 

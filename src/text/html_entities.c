@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* HTML5 entity names, in order of name.  See html_entities.h.
  * Written by tools/make_html_entities.py; do not edit. */
 #include "text/html_entities.h"

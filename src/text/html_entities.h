@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The HTML5 names of characters.  docs/model/text.md#cleaning. */
 #ifndef PF_TEXT_HTML_ENTITIES_H
 #define PF_TEXT_HTML_ENTITIES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The normalizers of tokenizer.json.  See tokenizer_parts.h;
  * docs/model/text.md#normalizers. */
 #include <stdlib.h>

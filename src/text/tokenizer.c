@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading tokenizer.json.  See tokenizer.h; docs/model/text.md#tokenizer. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The unigram tokenizer of tokenizer.json.  docs/model/text.md#tokenizer. */
 #ifndef PF_TEXT_TOKENIZER_H
 #define PF_TEXT_TOKENIZER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The tokenizer inside: what reading makes and encoding uses.
  * docs/model/text.md#tokenizer. */
 #ifndef PF_TEXT_TOKENIZER_PARTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What stands for the first character.  See trace.h. */
 #include "text/trace.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How much of a normalised text still stands for the first character of the prompt:
  * what Metaspace's scheme "first" asks.  docs/model/text.md#the-first-character. */
 #ifndef PF_TEXT_TRACE_H

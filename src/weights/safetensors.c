@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading safetensors.  See safetensors.h; docs/model/file-formats.md#safetensors.
  *
  * The header is somebody's data: every number is checked before it is used, names are

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One safetensors file: header checks and the list of its tensors.
  * docs/model/file-formats.md#safetensors. */
 #ifndef PF_WEIGHTS_SAFETENSORS_H

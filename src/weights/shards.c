@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Names of weight files.  See shards.h; docs/model/file-formats.md#weights. */
 #include "weights/shards.h"
 

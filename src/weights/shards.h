@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The names of a component's weight files, and what is there instead of them. */
 #ifndef PF_WEIGHTS_SHARDS_H
 #define PF_WEIGHTS_SHARDS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The tensors of one component.  See weights.h; docs/model/file-formats.md. */
 #include "weights/weights.h"
 

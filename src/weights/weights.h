@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The tensors of one component on disk: one safetensors file, or shards with an
  * index, mapped read-only.  docs/model/file-formats.md.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Writing safetensors.  See weights.h; docs/model/file-formats.md#safetensors. */
 #include <string.h>
 

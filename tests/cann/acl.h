@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CANN's C interface as the emulator exports it: types, values and run-time
  * functions, declared from the public documentation (docs/ascend.md, "The
  * interface").  Deliberately not shared with src/platform/ascend, so that a wrong

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The emulator's descriptors and executors: libnnopbase.so.  docs/ascend.md,
  * "Descriptors" and "Two phases".
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The emulator's capture of graphs: what a stream is given is kept instead of done, and
  * done as often as one likes.  docs/ascend.md, "Graphs".  Versions without it leave this
  * file out.

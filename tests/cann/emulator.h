@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the emulator's libraries share, and what tests ask of it.
  *
  * Wrong use never "just works": it gets the documented code and a message

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The emulator behind a platform that tests have opened; include cmocka.h first. */
 #ifndef TESTS_CANN_EMULATOR_TEST_H
 #define TESTS_CANN_EMULATOR_TEST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the emulator's own tests share: its functions, what every case finds ready, and
  * running a list of wrong uses.
  */

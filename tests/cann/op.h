@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Descriptors, executors and what operators are written with.
  *
  * Phase one makes an `aclOpExecutor`: op_begin, one op_input / op_output / ... a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Emulated operators on elements, shapes and reductions.  docs/ascend.md,
  * "Operators: elementwise", "Operators: data movement", "Operators: reductions".
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Emulated products, convolutions and norms.  docs/ascend.md, "Operators:
  * products", "Operators: convolution", "Operators: norms".
  */

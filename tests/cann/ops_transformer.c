@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Emulated attention and rotary embedding.  docs/ascend.md, "Operators: attention"
  * and "Operators: rotary".
  */

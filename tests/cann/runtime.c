@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The emulator's run time: libascendcl.so.  docs/ascend.md, "The interface".
  *
  * Device memory is mapped twice: at the addresses that the caller sees, which no

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Weights in the format NZ: which are, that they multiply rightly, and what the platform
  * says where it cannot have them.
  */

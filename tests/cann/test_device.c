@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A device that fails: what is said, and that the next who asks finds one that works. */
 #include <setjmp.h>
 #include <stdarg.h>

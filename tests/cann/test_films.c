@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whole films on the ascend platform over the emulator: they agree with the cpu's,
  * a step allocates nothing and waits for nothing that is behind it, what is predicted is
  * what is needed, a recorded step is the step, and whatever fails in the middle leaves

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The table of limits, on both sides of every edge, and which operators a kernel
  * really takes there, as the emulator counts them.
  */

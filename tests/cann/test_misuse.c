@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The emulator's own test: each wrong use gets its documented code and a message, and a
  * process that leaves something behind ends with a verdict.  docs/ascend.md, "What the
  * emulator enforces".  Operators have a test of their own.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The emulator's own test of operators: dtypes, shapes and formats that they do not
  * document get their codes and a message.  docs/ascend.md, "Operators".
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Recording and replaying at the seam: what is kept, what is read anew, and what may
  * not happen while something is recorded.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Audio VAE: encode and decode. */
 #include "base/memory.h"
 #include "checker.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Crop and resize against Pillow's. */
 #include "base/memory.h"
 #include "checker.h"

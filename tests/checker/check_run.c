@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whole generations: the real pipeline on a model folder. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Schedules and noise streams. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One forward pass of the dual tower, with everything inside. */
 #include <math.h>
 #include <stdio.h>

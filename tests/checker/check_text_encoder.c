@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The text encoder on the prompts of tokenizer_cases.json. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Cleaning and tokens: tokenizer_cases.json with the model's tokenizer, and the
  * folders of tokenizers/. */
 #include <dirent.h>

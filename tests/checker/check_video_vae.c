@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Video VAE: encode and decode, with and without tiles. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The golden checker: runs every case of a folder through the library's own code
  * and prints one line a tensor (case, tensor, error, tolerance, ok or FAIL).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* golden DIR: runs every case of a folder of goldens.  See checker.h. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ascend platform through the program, over the emulator of CANN."""
 import json
 import os

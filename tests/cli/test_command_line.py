@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line itself: numbers, flags without effect, names, signals, terminals."""
 import json
 import os

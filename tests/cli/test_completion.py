@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scripts of `phonofilm completion`, driven in the shells that they are for."""
 import os
 import pty

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights that are cut, changed or replaced while a film is being made of them."""
 import os
 import shutil

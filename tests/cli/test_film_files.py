@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Film files of known colours and a known tone, read back with ffprobe and ffmpeg."""
 import math
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """That browsers, QuickTime, Windows and phones take the films: profile, level, pixels,
 colours, lengths, at every quality and size.  tests/server/test_players.py plays some."""
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files that the program makes, looked at with ffprobe and ffmpeg."""
 import json
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model folders that are wrong in one place are refused by the real program, in one
 sentence that names the place; folders that only look different make the same film."""
 import json

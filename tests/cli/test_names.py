@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files go where their names say: long ones, links, pipes, devices, standard output."""
 import os
 import pty

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands of other programs: sglang's and MOVA's own work with the name changed."""
 import json
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How pictures are turned and what becomes of their colours: as viewers have it, and to
 the bit as Pillow and Little CMS do."""
 import io

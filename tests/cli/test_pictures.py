@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Picture files: what is refused, and what Pillow makes of the same file.
 
 Fixed pictures with Pillow's pixels are in tests/fixtures/pictures (tests/unit); here

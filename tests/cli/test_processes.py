@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program as shells know programs: signals, jobs, pipes, closed streams, terminals."""
 import fcntl
 import os

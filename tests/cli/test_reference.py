@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real program against the Python reference: a whole generation, from prompt, picture
 and seed to latents and frames.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong is refused in one clear sentence, and leaves nothing behind."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tools/packages.sh, tools/install.sh and the Makefile: what a newcomer meets first.
 
 Tools that would change the machine (apt-get, sudo, meson) are stand-ins here.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Options, commands and settings that are not known, and flags as they were written."""
 import os
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Limits of containers: cgroups laid over /sys/fs/cgroup in a mount namespace (as root)."""
 import json
 import os

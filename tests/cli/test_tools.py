@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """info, bench, the example program and the man page."""
 import json
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Audio VAE: against a plain model, pieces against one pass, weight norm, refusals. */
 #include "vae_test.h"
 

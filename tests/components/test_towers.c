@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Towers and bridge on small random models, by construction: which layers interact, any
  * length on any number of threads, the text's tail in one row, layers that only one side
  * knows.  What they compute is checked against goldens. */

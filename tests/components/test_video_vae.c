@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Video VAE: streaming against a plain model of the whole clip, caches, tiles,
  * constant stretches, names, refusals. */
 #include "vae_test.h"

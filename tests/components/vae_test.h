@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Small random models for the tests of the two VAEs: named tensors that are written
  * to a file and opened through the library.  Values come from a fixed sequence, so
  * the same names in the same order give the same model. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every public entry with the Nth allocation, read, write or thread start failing:
  * a clean status with a sentence, nothing leaked (under ASan), nothing crashed, and
  * the same call works afterwards. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A server with the Nth allocation, read, write, thread start or statement of its job
  * store failing: every request
  * gets an answer or a closed connection, no accepted job is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Checks of the kernels that go element by element: unary, binary, copy, fill,
  * guidance and step.
  */

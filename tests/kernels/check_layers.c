@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Checks of attend and feed_forward: layers of several kernels. */
 #include <math.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Checks of linear, attention and embedding. */
 #include <math.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Checks of norm, rope and lerp_rows: kernels that go row by row. */
 
 #include "trial.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every kernel of every platform and instruction set against the reference.
  *
  *   kernels [--only SLOT] [--case N] [--platform NAME] [--isa NAME] [--seed S]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reference's kernels that go element by element, its memory, and what it says
  * of itself.
  */

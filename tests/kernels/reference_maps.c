@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reference's kernels of feature maps: values worked out by hand, and
  * convolutions against sums that go the other way, from each input to the outputs
  * that it reaches, in f64.

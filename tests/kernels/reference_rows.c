@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reference's linear, attention, norm, rope, embedding and lerp_rows against
  * values worked out by hand.
  */

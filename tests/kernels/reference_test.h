@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of the reference platform against values that are known: what the
  * group's set-up opens, and how results are compared.
  */

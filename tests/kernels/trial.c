@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Building, running and comparing trials.  See trial.h. */
 #include "trial.h"
 

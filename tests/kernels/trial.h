@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One call of one kernel on one platform: its tensors, what surrounds them, and
  * how near the result must come to the reference's.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* decode_picture: the program's picture reading alone, for tests.
  *
  *     decode_picture FILE                  RGB of the whole picture on standard output

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* write_film: a film of known colours and a known tone, for tests of the files.
  *
  *     write_film PATH WIDTH HEIGHT FRAMES FPS SAMPLES QUALITY [SHEET.png]

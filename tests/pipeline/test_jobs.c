@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whole jobs on a tiny model: determinism, resuming, cancelling, prediction. */
 #include <setjmp.h>
 #include <stdarg.h>

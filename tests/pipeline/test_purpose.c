@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a model was made for: reading it, and judging prompts by it. */
 #include <setjmp.h>
 #include <stdarg.h>

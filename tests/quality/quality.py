@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """How good are the films of a model?  Renders unseen scenes with the program, measures
 picture, sound and how they agree, and prints a table.
 

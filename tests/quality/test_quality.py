@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The measuring itself: its options, what it leaves behind, and that wrong films have
 bad figures."""
 import json

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded by a test of the program: its calendar clock runs backwards. */
 #include <sys/syscall.h>
 #include <time.h>

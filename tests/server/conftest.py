@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures of the server's tests: the real program on a port of this machine."""
 import contextlib
 import http.client

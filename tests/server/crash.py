@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Kills a server at random moments under load, and counts what is lost: nothing.
 
     tests/server/crash.py [--kills 50] [--seed 1] [--build build]

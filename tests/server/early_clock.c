@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded by a test of the program: its calendar clock is an hour ahead of the system's,
  * as if that one had been set back since it was read. */
 #include <sys/syscall.h>

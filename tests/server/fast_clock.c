@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded by a test of the program: its clocks run thirty times as fast. */
 #include <sys/syscall.h>
 #include <time.h>

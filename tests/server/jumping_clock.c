@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded by a test of the program: its calendar clock is ten years ahead as soon as the
  * file CLOCK_JUMPS is there. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """nginx in front of the server, where it is installed."""
 import contextlib
 import shutil

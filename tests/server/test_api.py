@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The /v1/videos interface, spoken by hand."""
 import base64
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """phonofilm generate --server: the same flags, by a running server."""
 import http.server
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Nobody has all of the server: connections, streams, and who makes room."""
 import contextlib
 import json

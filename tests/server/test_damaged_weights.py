@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights that are damaged under a running server: the film fails, the server goes on, and
 makes films again when they are whole."""
 import os

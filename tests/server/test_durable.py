@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Jobs survive whatever happens to the process, and end as if nothing had happened."""
 import contextlib
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a field may be, in a form and in JSON, and how other servers' clients send it."""
 import base64
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests that are broken in a thousand seeded ways: an answer, or a closed
 connection; never a server that is gone."""
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the fixtures promise: a server that crashes, or that a sanitizer complains about,
 fails the test that has started it."""
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Nothing that somebody made is lost because a list is shorter than it was."""
 import contextlib
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys, limits, and requests that are meant to do harm."""
 import json
 import os

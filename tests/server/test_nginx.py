@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The site of packaging/nginx.conf in front of the server."""
 import http.client
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The unmodified Python package of OpenAI against this server."""
 import base64
 import io

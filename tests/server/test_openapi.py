@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """/openapi.json is true: every path is there, and every answer is as it says."""
 import re
 

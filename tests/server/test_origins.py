@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pages of other origins: --allow-origin, and what stays the own page's alone."""
 import json
 import re

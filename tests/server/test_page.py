@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page in a real browser.  Screenshots go to build/screenshots."""
 import json
 import shutil

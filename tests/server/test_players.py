@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A browser plays the films, and shows pictures as they are read here.
 
 tests/cli/test_film_plays.py has the table of all films, by ffprobe.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests byte by byte: what is legal is read as it is meant, whatever two readers could
 understand differently is refused, once, with the connection closed; and each answer has
 the form of all others."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A value is the same, or is refused in the same words, whichever way it comes: as a flag,
 in a file, through --server, as a number or text of JSON, and in a form."""
 import json

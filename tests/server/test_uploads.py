@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures that come to the server: turned as cameras were held, bombs, and large ones of
 one key while others ask."""
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a film will lack although it is made: told by the video, the model and a check."""
 import json
 import shutil

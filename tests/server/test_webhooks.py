@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Webhooks: signed, retried, and only where they may go; pictures by address."""
 import base64
 import contextlib

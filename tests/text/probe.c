@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* probe [TOKENIZER.json]...: cleaned text and ids, for comparisons from outside.
  *
  * Reads a JSON array of strings from standard input and prints one line of JSON for

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prompt cleaning against ftfy and html, ids against tokenizers, on fuzzed texts.
 
 The packages are those of PyPI; without them the file is skipped.  The number of texts is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tokenizer and the text encoder's table of the model in the box."""
 import json
 import pathlib

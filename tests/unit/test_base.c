@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Errors, memory, faults, files, threads, JSON and element types. */
 #include <setjmp.h>
 #include <stdarg.h>

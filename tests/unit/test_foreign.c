@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Flags of other programs: how each value is judged, and that the page about them has
  * the same table.  Argument: docs/from-sglang.md. */
 #include <setjmp.h>

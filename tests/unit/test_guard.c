@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Mapped files that are cut, changed, replaced or cannot be read while they are mapped. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Limits of the surroundings, read below a root of the test's own: cgroups of both
  * versions as hosts, containers and hybrid systems show them, and garbage. */
 #include <setjmp.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pictures against Pillow's pixels, films against their formulas.  What whole programs
  * make of the files (ffprobe, ffmpeg) is tests/cli/test_media_files.py's. */
 #include <setjmp.h>

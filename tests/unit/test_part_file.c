@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files that get their name when they are whole: where they go, and what stays. */
 #include <setjmp.h>
 #include <stdarg.h>

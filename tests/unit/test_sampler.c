@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Schedules and noise: the figures of docs/model/schedules.md, ties, refusals. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The server's small parts: digests, Base64, ranges, fields, hosts, keys. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Settings as text: every kind in every spelling, and the sentence that refuses. */
 #include <setjmp.h>
 #include <stdarg.h>

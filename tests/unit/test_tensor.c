@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Views of tensors: shapes, strides and the elements that they reach. */
 #include <setjmp.h>
 #include <stdarg.h>

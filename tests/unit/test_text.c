@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Prompt cleaning, the tokenizer's settings, and what both refuse.
  *
  * Expected texts and ids marked "seen" are what ftfy 6.3 (without its repair of wrongly

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Owners that take turns in a lane of the server. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tensors on disk: every check of docs/model/file-formats.md, in headers made by hand,
  * and a component in one file, in shards with and without an index. */
 #include <setjmp.h>

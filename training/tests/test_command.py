@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command around the training: its options, one at a time, and what a killed, a
 failed or a second one leaves."""
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No step of the training leaves a tensor behind on another device.
 
 No GPU is needed: PyTorch's meta device computes nothing, yet refuses operations on tensors

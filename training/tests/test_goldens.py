@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training models against the golden tensors of the reference.
 
 Set GOLDENS to the folder that holds them; without it, or without PyTorch, these tests

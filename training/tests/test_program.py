@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program's latents of a whole film against the same model in PyTorch, both F32.
 
 Set PHONOFILM to the program and MODEL to the model's folder; skipped without them."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The training itself: resuming, starting from an export, and small helpers."""
 import subprocess
 import sys

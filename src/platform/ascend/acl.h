@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CANN's C interface, as far as it is used: types, values, and lists that make the
  * table of functions, the search for symbols, and the adapters of operators.
  * docs/ascend.md, "The interface".

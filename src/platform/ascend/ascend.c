@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The ascend platform: its table, memory, weights and capabilities.  See ascend.h. */
 #include "platform/ascend/ascend.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The ascend platform: Huawei's NPUs through CANN's C interface, which is loaded at
  * run time.  docs/ascend.md.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Attention.  docs/ascend.md, "Operators: attention".
  *
  * The fused operator multiplies bf16; f32, roundings and shapes outside of its

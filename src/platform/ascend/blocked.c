@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Weights of linear layers in the format FRACTAL_NZ: blocks of 16 x 16, as the cube cores
  * read them.  docs/ascend.md, "Operators: products".
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Convolutions.  docs/ascend.md, "Operators: convolution".
  *
  * Maps are channels first, which is the only layout the operator knows.  A kernel

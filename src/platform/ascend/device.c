@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One open device.  See device.h. */
 #include "platform/ascend/device.h"
 

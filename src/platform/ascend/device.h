@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One open device: context, stream, memory, errors.  docs/ascend.md, "Memory".
  *
  * Everything goes through one stream, so that the order of calls is the order of

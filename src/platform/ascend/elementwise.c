@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Everything that goes element by element, guidance and the step.
  * docs/ascend.md, "Operators: elementwise" and "Operators: data movement".
  */

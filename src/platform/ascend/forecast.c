@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counting instead of computing.  See forecast.h. */
 #include "platform/ascend/forecast.h"
 

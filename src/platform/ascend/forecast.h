@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Counting instead of computing: what a device would be given, and how long its
  * arithmetic and its memory need for it at least.  docs/ascend.md, "Prediction".
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Launching operators.  See launch.h. */
 #include "platform/ascend/launch.h"
 

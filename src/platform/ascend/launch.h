@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Launching operators: descriptors, both phases, workspaces, and the cache of
  * executors.  docs/ascend.md, "Two phases".
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Layers of several kernels: what one hands to the next stays bf16, is converted once
  * and does not pass through copies.  docs/ascend.md, "Operators: layers".
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Finding and loading CANN.  docs/ascend.md, "Where CANN is looked for". */
 #include "platform/ascend/library.h"
 

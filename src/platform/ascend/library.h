@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Finding and loading CANN. */
 #ifndef PF_PLATFORM_ASCEND_LIBRARY_H
 #define PF_PLATFORM_ASCEND_LIBRARY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What CANN's operators document about shapes.  See limits.h. */
 #include "platform/ascend/limits.h"
 

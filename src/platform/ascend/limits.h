@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What CANN's operators document about the shapes that they take: one table.
  *
  * A fused operator is used inside its limits, and composed of plain ones outside.

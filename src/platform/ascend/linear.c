@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Linear layers: one product, then what is left of the epilogue in as few operators
  * as there are.  docs/ascend.md, "Operators: products".
  */

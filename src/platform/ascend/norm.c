@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Norms over rows and over the channels of maps.  docs/ascend.md, "Operators:
  * norms".
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Operators by name.  See operators.h. */
 #include "platform/ascend/operators.h"
 

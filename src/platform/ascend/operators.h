@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Operators by name, for kernels to be written with.
  *
  * Tensors are F32 or BF16 and may have any strides unless it says otherwise.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Recording kernels and replaying them: graph capture.  docs/ascend.md, "Graphs".
  *
  * Between begin and end the stream keeps what it is given instead of doing it, and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Rotary embedding.  docs/ascend.md, "Operators: rotary".
  *
  * Tables are real and F32, made on the host: no complex numbers and no f64 on the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What platforms share: layers that are composed of their own kernels, and all that a
  * platform on the host has beside kernels.
  */

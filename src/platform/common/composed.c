@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Layers of several kernels, put together from the table of the platform that runs them.
  * docs/model/towers.md#block.
  */

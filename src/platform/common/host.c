@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Platforms that compute on the host: a pool of threads, memory of the process, and weights
  * that are multiplied where they lie in the mapped file.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Attention: softmax(scale q k^T + bias) v, without ever holding the scores.
  *
  * Everything lies with the queries in the lanes: the scores of a block of keys

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Register-only loops: how fast this processor multiplies when memory plays no
  * part.  What `phonofilm bench` puts the kernels against.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Convolutions: direct, channels-last, never im2col.  platform.h has the formulas;
  * this file is about how.
  *

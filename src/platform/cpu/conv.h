@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How the weights of a convolution lie once packed: panels of TILE_COLUMNS output
  * channels, [panel][tap][unit][TILE_COLUMNS].  A unit is 32 bits wide: one input
  * channel as f32, or, with `pairs`, two neighbouring ones as bf16 (tile.h).  Taps

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Weights of convolutions, packed once when a component is loaded.  Other weights
  * stay where they are.  conv.h has the layout. */
 #include "base/memory.h"

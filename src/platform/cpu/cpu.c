@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The cpu platform: finds out what the processor has, opens the table, and keeps
  * the scratch memory.  See cpu.h.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The cpu platform: what its kernels share.
  *
  * It starts from the reference table.  Which instruction set to use is found out

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Everything that goes element by element, for tensors of any strides.
  *
  * The axes are first put in the order in which the result lies in memory, and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels of one instruction set: included by the files that are compiled
  * once per set, with PF_ISA as its name.  A kernel that is not listed here is the
  * reference's.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Linear layers: y = epilogue(x W^T).  docs/model has the formulas in platform.h's
  * words; this file is about how.
  *

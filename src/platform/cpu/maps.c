@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Feature maps that lie channels-last: channel norm, snake, upsampling.  A pixel's
  * channels are adjacent, so that they are the lanes.  Other layouts, which occur at
  * the edges of a network only, are left to the reference.

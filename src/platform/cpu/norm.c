@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Layer and RMS norm over the rows of a matrix.  docs/model/numerics.md#norms.
  *
  * Two passes over a row that lies in the first-level cache.  The second one also

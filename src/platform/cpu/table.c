@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Puts the kernels of one instruction set into the platform's table. */
 #include "platform/cpu/kernels.h"
 

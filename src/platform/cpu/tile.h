@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The product that linear layers and attention are made of: a tile of
  * TILE_ROWS x TILE_COLUMNS sums that stays in registers.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The vector layer: what every kernel of the cpu platform is written in.
  *
  * One of the files vec_<isa>.h defines, for the instruction set that this

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vec.h for AVX-512 (F, BW, DQ, VL), with BF16 where the compiler has it on. */
 #include <immintrin.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Functions over vec.h that are the same text for every instruction set: exp,
  * tanh and sin within about 2 ulp, the two activations, rounding to bf16.  The
  * scalar set takes those of the C library.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vec.h for NEON on aarch64. */
 #include <arm_neon.h>
 

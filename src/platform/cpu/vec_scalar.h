@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vec.h in plain C: one lane.  A fused multiply-add is two roundings here, since
  * without the instruction it would be a slow call. */
 #include <math.h>

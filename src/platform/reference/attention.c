@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reference platform: attention.  docs/model/numerics.md#attention.
  *
  * The scores of a row are formed twice, once for their maximum and once for the

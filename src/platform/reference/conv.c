@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reference platform: convolutions.  docs/model/video-vae.md#2-layers and
  * docs/model/audio-vae.md#2-layers.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reference platform: everything that goes element by element.
  * docs/model/numerics.md#elementwise.
  *

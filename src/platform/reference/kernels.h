@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reference platform: what its kernels share.
  *
  * One function a slot, each in the file of its family.  Parallel loops run over

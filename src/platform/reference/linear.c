@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reference platform: linear layers.  docs/model/numerics.md#linear. */
 #include <math.h>
 

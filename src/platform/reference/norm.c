@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reference platform: norms.  docs/model/numerics.md#norms.
  * Statistics are f64 sums in two passes, results f32.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reference platform: scalar C, straight from docs/model.
  *
  * Every kernel is the formula in platform/kernels.h and nothing more: no packing, no

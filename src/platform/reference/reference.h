@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reference platform: scalar C, straight from docs/model. */
 #ifndef PF_PLATFORM_REFERENCE_H
 #define PF_PLATFORM_REFERENCE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reference platform: rotary embedding.  docs/model/towers.md#rope and
  * docs/model/bridge.md#rope.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reference platform: guidance and the sampler's step.  docs/model/guidance.md and
  * docs/model/schedules.md.  Every operation is rounded to f32 on its own.
  */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 "use strict";
 // The page: a form that makes films, and the films.  It speaks the same /v1/videos
 // interface as everybody else; docs/server.md.  Addresses are relative: a proxy may
