@@ -178,7 +178,10 @@ to_the_owner() {
 build_in() {
     folder=$1
     shift
-    place="$(pwd)/$folder"
+    case $folder in
+    /*) place=$folder ;;
+    *) place="$(pwd)/$folder" ;;
+    esac
     if [ -f "$folder/place" ] && [ "$place" != "$(cat "$folder/place")" ]; then
         rm -rf "$folder"                # the checkout was moved or copied
     fi
