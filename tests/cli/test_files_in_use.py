@@ -50,7 +50,9 @@ def test_weights_are_cut(film_during, model_copy, component, steps, flags):
     path = weights(model_copy, component)
     whole = path.stat().st_size
     code, err, left, _ = film_during(lambda process: os.truncate(path, 1000), steps, *flags)
-    assert code == 1 and left == [], (code, err, left)
+    # Latents that were whole before a decoder met the file stay.
+    whole_latents = ["latents"] if component.endswith("_vae") else []
+    assert code == 1 and left in ([], whole_latents), (code, err, left)
     assert len(err.strip().split("\n")) == 1 and str(path) in err
     # While it is in use, or when it is loaded later.
     assert f"has 1000 of {whole} bytes" in err or "cut" in err, err
