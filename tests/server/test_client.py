@@ -60,7 +60,7 @@ def test_webm_and_silence(server, tmp_path):
     (["--model-path", "m"], "--model-path has no effect"),
     (["--threads", "2"], "--threads has no effect"),
     (["--save-latents", "x"], "--save-latents has no effect"),
-    (["--image-path", "nowhere.png"], "contradict each other"),
+    (["--image-path", "nowhere.png"], "leave --image-path out"),
 ])
 def test_what_is_wrong(server, tmp_path, flags, words):
     code, out, err = run(server, *FLAGS, *flags, cwd=tmp_path)
