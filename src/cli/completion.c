@@ -306,12 +306,24 @@ static void write_fish(void)
 
 /* --- the command -------------------------------------------------------------------- */
 
-int cli_completion(int argc, char **argv)
+static int write_script(const char *shell)
 {
     static const struct {
         const char *shell;
         void (*write)(void);
     } writers[] = {{"bash", write_bash}, {"zsh", write_zsh}, {"fish", write_fish}};
+    for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++)
+        if (shell && strcmp(shell, writers[i].shell) == 0) {
+            writers[i].write();
+            return EXIT_DONE;
+        }
+    cli_say("SHELL is %s%s%s, but must be bash, zsh or fish", shell ? "'" : "",
+            shell ? shell : "missing", shell ? "'" : "");
+    return EXIT_WRONG;
+}
+
+int cli_completion(int argc, char **argv)
+{
     cli_parser parser = {
         .usage = "SHELL",
         .summary = "Prints a script that completes commands, flags and file names in "
@@ -319,14 +331,8 @@ int cli_completion(int argc, char **argv)
         .takes_operand = true,
     };
     int code = cli_parse(&parser, argc, argv);
-    if (code != EXIT_DONE)
-        return code;
-    for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++)
-        if (parser.operand && strcmp(parser.operand, writers[i].shell) == 0) {
-            writers[i].write();
-            return EXIT_DONE;
-        }
-    cli_say("SHELL is %s%s%s, but must be bash, zsh or fish", parser.operand ? "'" : "",
-            parser.operand ? parser.operand : "missing", parser.operand ? "'" : "");
-    return EXIT_WRONG;
+    if (code == EXIT_DONE)
+        code = write_script(parser.operand);
+    cli_parser_close(&parser);
+    return code;
 }
