@@ -44,7 +44,7 @@ static const double gib = 1024.0 * 1024.0 * 1024.0;
 /* What the model says of itself; an empty object where it says nothing. */
 static json_t *purpose_json(const pf_purpose *p)
 {
-    json_t *root = json_object(), *list;
+    json_t *root = json_object(), *list = NULL;
     char size[32];
     if (p->about)
         json_object_set_new(root, "about", json_string(p->about));
