@@ -383,10 +383,12 @@ static void test_prediction_and_limits(void **state)
 }
 
 /* Components that stay loaded, and pages of their files, are part of what the next film
- * needs: they are not counted again. */
+ * needs: they are not counted again.  They have 3.6 MiB; what an allocator keeps for itself
+ * (a sanitizer's above all) has less than one. */
 static void test_the_next_film_needs_no_more(void **state)
 {
     (void)state;
+    const int64_t heap = 1 << 20;
     pf_engine *engine;
     pf_prediction first, next;
     pf_error error = {0};
@@ -400,7 +402,7 @@ static void test_the_next_film_needs_no_more(void **state)
         assert_int_equal(run_request(engine, &request, &k, &error), PF_OK);
         kept_free(&k);
         assert_int_equal(pf_request_check(engine, &request, &next, &error), PF_OK);
-        assert_int_equal(next.peak_bytes, first.peak_bytes);
+        assert_in_range(next.peak_bytes, first.peak_bytes - heap, first.peak_bytes + heap);
     }
     pf_engine_close(engine);
 }
