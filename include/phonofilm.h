@@ -139,7 +139,7 @@ typedef struct pf_size {
     int width, height;          /* pixels */
 } pf_size;
 
-/* What a model was made for, as its generation_config.json says ("made_for",
+/* The purpose of a model, as its generation_config.json says ("made_for",
  * docs/model/file-formats.md).  Lists are empty where it says nothing.  Other films can be
  * asked for, too: see pf_request_warnings. */
 typedef struct pf_purpose {
@@ -196,7 +196,7 @@ PF_API int pf_platform_list(int device, pf_platform_info *out, int room);
  * container with all their parents, affinity and resource limits.
  */
 
-/* One limit that was found. */
+/* A limit that was found. */
 typedef struct pf_machine_limit {
     char source[256];           /* "/sys/fs/cgroup/films/memory.max", "affinity" */
     bool memory;                /* amounts are bytes of memory; else processors */
@@ -328,7 +328,7 @@ typedef struct pf_prediction {
 PF_API pf_status pf_request_check(pf_engine *engine, const pf_request *request,
                                   pf_prediction *out, pf_error *error);
 
-/* What a film will lack although the request is granted, a sentence each: words beyond
+/* Shortcomings of a film whose request is granted, a sentence each: words beyond
  * what the text encoder reads, and what the model was not made for. */
 typedef struct pf_warnings {
     int count;

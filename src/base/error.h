@@ -18,7 +18,7 @@ pf_status pf_fail(pf_error *error, pf_status status, const char *format, ...)
 pf_status pf_fail_errno(pf_error *error, int error_number,
                         const char *format, ...) PF_PRINTF(3, 4);
 
-/* The same about a setting of a film, with whose name the sentence should begin. */
+/* pf_fail about a setting of a film, with whose name the sentence should begin. */
 pf_status pf_fail_field(pf_error *error, pf_status status, const char *field,
                         const char *format, ...) PF_PRINTF(4, 5);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a file is that is not what its name says. */
+/* Kinds of files that are not what their names say. */
 #ifndef PF_BASE_KIND_H
 #define PF_BASE_KIND_H
 

@@ -472,7 +472,7 @@ static void read_affinity(reader *r)
     note(r, (pf_limit){PF_LIMIT_PROCESSORS, count, count, "affinity"});
 }
 
-/* What is left of a limit of addresses. */
+/* Bytes left of a limit of addresses. */
 static int64_t read_rlimit(int resource, int64_t used)
 {
     struct rlimit own;

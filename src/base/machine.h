@@ -24,7 +24,7 @@ enum { PF_MACHINE_LIMITS = 32, PF_LIMIT_SOURCE_BYTES = 256 };
 
 typedef enum pf_limit_kind { PF_LIMIT_MEMORY, PF_LIMIT_PROCESSORS } pf_limit_kind;
 
-/* One limit that was found. */
+/* A limit that was found. */
 typedef struct pf_limit {
     pf_limit_kind kind;
     double amount;              /* bytes that may still be used, or processors */

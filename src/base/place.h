@@ -26,7 +26,7 @@ typedef struct pf_place {
 pf_status pf_place_find(const char *path, pf_place *out, pf_error *error);
 void pf_place_free(pf_place *place);
 
-/* That the file can be written: into its folder, or where it is. */
+/* Checks that the file can be written: into its folder, or where it is. */
 pf_status pf_place_check(const char *path, pf_error *error);
 
 /* Whether both paths are, or would become, one file; false when either is no place. */

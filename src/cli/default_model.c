@@ -31,7 +31,7 @@ static bool program_folder(char out[PATH_MAX])
     return slash != NULL;
 }
 
-/* What the environment names; NULL after a message. */
+/* The model that the environment names; NULL after a message. */
 static const char *check_chosen(const char *chosen)
 {
     struct stat info;

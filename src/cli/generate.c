@@ -563,7 +563,7 @@ static pf_status make_film(generation *g, pf_error *error)
     return status;
 }
 
-/* What the film will lack, before it is waited for. */
+/* Shows the warnings of the request, before the film is waited for. */
 static int warn(generation *g)
 {
     pf_error error = {0};

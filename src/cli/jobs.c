@@ -103,7 +103,7 @@ static int list(const settings *s)
 
 /* --- adopt ------------------------------------------------------------------------ */
 
-/* What cannot be taken in holds nothing else up: a bad code of one is the program's. */
+/* A folder that cannot be taken in stops no other; its exit code is the program's. */
 typedef struct adopting {
     int seen, code;
 } adopting;

@@ -63,7 +63,7 @@ static void store_value(const pf_setting *setting, void *place, const pf_setting
     }
 }
 
-/* What a value may be that the library does not read. */
+/* Describes the accepted values of an option that the library does not read. */
 static const char *wanted_of(const cli_option *option)
 {
     switch (option->kind) {
@@ -263,7 +263,7 @@ static bool store_json(const cli_option *option, void *place, const char *key,
     return false;
 }
 
-/* What another program's setting `key` became: "--name=value", or a switch. */
+/* Takes the words that another program's setting `key` became: "--name=value", or a switch. */
 static int take_word(cli_parser *parser, const char *path, const char *key, const char *word)
 {
     size_t length = strcspn(word, "=");
@@ -317,7 +317,7 @@ static int refuse_key(const cli_parser *parser, const char *path, const char *ke
     return EXIT_WRONG;
 }
 
-/* One of our own; null is as if it were not given. */
+/* A setting of our own; null counts as not given. */
 static int take_own(cli_parser *parser, const char *path, int index, const json_t *value)
 {
     const cli_option *option = &parser->options[index];

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What other programs call it; the name must be in the list to be suggested. */
+/* Names in other programs; ours is suggested only where the list has it. */
 typedef struct synonym {
     const char *word, *name;
     const char *text;                   /* NULL: "--NAME" */

@@ -420,7 +420,7 @@ static pf_status open_format(mux *m, pf_error *error)
     return PF_OK;
 }
 
-/* What the lengths of an MP4's tracks are counted in.  By default that is milliseconds,
+/* Units in which an MP4 counts the lengths of tracks.  The default is milliseconds,
  * which cut the end of the sound. */
 static int units_a_second(const mux *m)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an older, longer film of numbered pictures left behind.  film.h says when.
+/* Frames that an older, longer film of numbered pictures left behind.  film.h says when.
  *
  * Frames are numbered without gaps, so the older film's go on where the new one's end.
  * What comes after a gap, or is no picture like ours, is somebody else's.

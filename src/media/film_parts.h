@@ -59,7 +59,7 @@ pf_status pf_sheet_finish(pf_sheet *sheet, const float *audio, int64_t count,
 pf_status pf_sheet_publish(pf_sheet *sheet, pf_error *error);
 void pf_sheet_destroy(pf_sheet *sheet);         /* NULL is fine */
 
-/* What an H.264 stream says that it needs. */
+/* Needs that an H.264 stream declares. */
 typedef struct pf_film_level {
     int number;                 /* ten times the level's name: 40 is 4.0 */
     int64_t most_bits;          /* a second, to be kept by the encoder; 0: it will be */

@@ -47,7 +47,7 @@ static pf_status open_decoder(pf_picture_kind kind, AVCodecContext **out,
     return PF_OK;
 }
 
-/* One packet in, one frame out.  The packet owns the bytes, also on failure. */
+/* Decodes a packet to a frame.  The packet owns the bytes, also on failure. */
 static int decode_packet(AVCodecContext *decoder, const pf_picture_bytes *picture,
                          AVFrame *frame)
 {

@@ -23,7 +23,7 @@ enum {
     STEP = 255 / (CUBE - 1)
 };
 
-/* What is known about the picture's colours. */
+/* Facts about the picture's colours. */
 typedef struct colours {
     const pf_picture_header *header;
     const char *name;
@@ -223,7 +223,7 @@ static pf_status open_code_points(colours *c, pf_error *error)
     return PF_OK;
 }
 
-/* What says most goes first, as the PNG specification has it. */
+/* The most specific chunk goes first, as the PNG specification has it. */
 static pf_status open_profile(colours *c, pf_error *error)
 {
     const pf_picture_colours *given = &c->header->colours;

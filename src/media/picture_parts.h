@@ -26,7 +26,7 @@ typedef struct pf_picture_bytes {
     size_t bytes;
 } pf_picture_bytes;
 
-/* What a file says of its colours: chunks of PNG, segments of JPEG, chunks of WebP, of
+/* Colours as a file declares them: chunks of PNG, segments of JPEG, chunks of WebP, of
  * each the first that counts. */
 typedef struct pf_picture_colours {
     bool grey;                              /* one sample a pixel, or one and alpha */

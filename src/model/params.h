@@ -87,7 +87,7 @@ pf_status pf_params_layer_from(pf_params *params, pf_layer *layer,
                                pf_weight_kind kind, const pf_tensor *source,
                                pf_error *error);
 
-/* The same for a vector: a view into a stored or computed tensor. */
+/* A vector likewise: a view into a stored or computed tensor. */
 pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
                                 const pf_tensor *source, pf_error *error);
 

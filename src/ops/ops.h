@@ -138,7 +138,7 @@ static inline bool pf_ops_tapped(const pf_ops *ops)
 
 /* --- the operations --------------------------------------------------------- */
 
-/* One for each kernel of kernels.h, which has the formulas.  `args->numerics`
+/* An operation for each kernel of kernels.h, which has the formulas.  `args->numerics`
  * is set from ops; leave it out.  Named pf_op_SLOT(ops, &(pf_SLOT_args){...}). */
 #define PF_OP_DECLARE(slot, type) pf_status pf_op_##slot(pf_ops *ops, const type *args);
 PF_KERNEL_LIST(PF_OP_DECLARE)

@@ -17,7 +17,7 @@ static bool anything_is_loaded(const pf_engine *engine)
     return false;
 }
 
-/* What the process holds without a film: the one that runs now will have ended before the
+/* Memory of the process without a film: the one that runs now will have ended before the
  * next one begins, and components that stay loaded are part of what that one needs. */
 static pf_process_memory memory_without_film(pf_engine *engine)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a model was made for.  See purpose.h. */
+/* Purposes of models.  See purpose.h. */
 #include "pipeline/purpose.h"
 
 #include <ctype.h>
@@ -172,7 +172,7 @@ static pf_status read_languages(const json_t *object, const char *name, pf_made_
     return PF_OK;
 }
 
-/* One word, as those of prompts are cut. */
+/* A word, cut as those of prompts are. */
 static bool is_word(const char *text)
 {
     char word[WORD_BYTES];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a model was made for: "made_for" of generation_config.json.
+/* Purpose of a model: "made_for" of generation_config.json.
  * docs/model/file-formats.md.
  */
 #ifndef PF_PIPELINE_PURPOSE_H

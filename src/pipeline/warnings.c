@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a film will lack although it is made: words that nobody reads, and what the model
+/* Shortcomings of a film that is made all the same: words that nobody reads, and what the model
  * was not made for.  See phonofilm.h. */
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,7 +74,7 @@ static void warn_frames(const pf_made_for *m, const pf_request *r, pf_warnings *
              r->num_frames, list);
 }
 
-/* One sentence about the words: the script first, which is worse. */
+/* A sentence about the words: the script first, which is worse. */
 static void warn_words(const pf_made_for *m, const char *prompt, pf_warnings *out)
 {
     char languages[96], subjects[128];

@@ -21,7 +21,7 @@ bool pf_address_parse(const char *text, size_t length, pf_address *out);
 bool pf_address_is_loopback(const pf_address *address);
 /* For counting: a network of 64 bits counts as one, and this machine is "". */
 void pf_address_name(const pf_address *address, char out[PF_ADDRESS_BYTES]);
-/* It is in a list with commas; NULL is an empty one. */
+/* Whether a list with commas has it; NULL is an empty list. */
 bool pf_address_is_listed(const pf_address *address, const char *list);
 
 #endif

@@ -360,7 +360,7 @@ void pf_api_list(pf_http_request *request)
 
 /* --- models ----------------------------------------------------------------------- */
 
-/* What the model says of itself; lists are empty, and `about` is null, where it does not. */
+/* The model's purpose; lists are empty, and `about` is null, where it says nothing. */
 static json_t *purpose_json(const pf_purpose *p)
 {
     json_t *sizes = json_array(), *frames = json_array(), *languages = json_array();

@@ -30,7 +30,7 @@ static int open_spool(const char *folder)
 
 /* --- space ------------------------------------------------------------------------ */
 
-/* What was set aside for bytes that are written now is theirs. */
+/* Bytes that are written now use up what was set aside for them. */
 static void redeem(pf_http_request *request, const pf_http_options *options, int64_t bytes)
 {
     if (bytes > request->body_promised)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection, from a socket to its end: heads, bodies, handlers, replies.  Everything
+/* A connection, from a socket to its end: heads, bodies, handlers, replies.  Everything
  * here runs in the thread of the connection's loop.  See http_parts.h. */
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
@@ -110,7 +110,7 @@ static void end_request(pf_connection *c)
 
 /* --- the end ---------------------------------------------------------------------- */
 
-/* What is told to the other end of a TLS connection, so that nothing seems cut off. */
+/* Tells the other end of a TLS connection that it ends, so that nothing seems cut off. */
 static void say_goodbye(pf_connection *c)
 {
     if (c->tls && SSL_is_init_finished(c->tls)) {
@@ -383,7 +383,7 @@ static bool body_is_whole(const pf_connection *c)
     return c->request->head.chunked ? c->chunks.done : c->body_left == 0;
 }
 
-/* What is not wanted is read all the same, since not every client sees an answer that
+/* Bodies that are not wanted are read all the same: not every client sees an answer that
  * comes while it sends, but not for ever. */
 static bool body_is_endless(const pf_connection *c)
 {

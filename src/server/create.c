@@ -224,7 +224,7 @@ static pf_status decode(const pf_picture_source *source, pf_image *image, char *
 
 /* --- the check -------------------------------------------------------------------- */
 
-/* What was passed over in the pictures stands with what the film will lack. */
+/* Notes about the pictures join the warnings of the film. */
 static void add_notes(const creation *c, pf_warnings *warnings)
 {
     const int room = (int)(sizeof warnings->text / sizeof warnings->text[0]);
@@ -553,7 +553,7 @@ void pf_api_create(pf_http_request *request)
 
 /* --- only looking -------------------------------------------------------------------- */
 
-/* What a film of these fields would lack.  Its pictures change nothing in that. */
+/* Warnings of a film of these fields.  Its pictures change nothing in them. */
 static void look(creation *c)
 {
     pf_request request;

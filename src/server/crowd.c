@@ -23,7 +23,7 @@ static int count_of(const pf_http *http, const char *address)
     return count;
 }
 
-/* Who makes room first: those who only wait, without a key before those with one, and
+/* Ranks who makes room first: those who only wait, without a key before those with one, and
  * among them the oldest.  A request that is handled never does. */
 static int rank_of(const pf_connection *c)
 {
@@ -46,7 +46,7 @@ static bool goes_before(const pf_connection *a, const pf_connection *b)
     return rank < rank_of(b) || (rank == rank_of(b) && a->since < b->since);
 }
 
-/* What it has sent is not read yet: it does not only wait. */
+/* Bytes that it has sent are not read yet: it does not only wait. */
 static bool has_sent(const pf_connection *c)
 {
     int bytes = 0;

@@ -62,7 +62,7 @@ const pf_trouble *pf_films_explain(pf_films *films, pf_store *store, pf_status s
 
 /* Sets space of a body aside; false when there is not as much.  Thread-safe. */
 bool pf_films_promise(pf_films *films, int64_t bytes);
-/* It has been written, or will not come. */
+/* The space is written, or its bytes will not come. */
 void pf_films_redeem(pf_films *films, int64_t bytes);
 
 #endif

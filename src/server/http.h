@@ -154,7 +154,7 @@ void pf_http_each_query(const pf_http_request *request,
 /* The address that the request comes from, as a trusted proxy tells it; "" for this
  * machine itself. */
 void pf_http_client(const pf_http_request *request, char out[PF_ADDRESS_BYTES]);
-/* Who asks has shown a key: others make room first. */
+/* Notes that the client has shown a key: others make room first. */
 void pf_http_mark_known(pf_http_request *request);
 
 void pf_http_set(pf_http_request *request, const char *name, const char *format, ...)

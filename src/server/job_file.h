@@ -16,7 +16,7 @@ pf_status pf_job_file_write(const char *folder, const pf_video *video, pf_error 
  * pf_free).  PF_E_INPUT: it is no description of a job; PF_E_NOT_FOUND: there is none. */
 pf_status pf_job_file_read(const char *folder, pf_video **out, pf_error *error);
 
-/* The same from its text; `name` is for messages. */
+/* Reads it from its text; `name` is for messages. */
 pf_status pf_job_file_parse(const char *text, size_t bytes, const char *name,
                             pf_video **out, pf_error *error);
 

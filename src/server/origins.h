@@ -23,7 +23,7 @@ pf_status pf_origins_open(pf_origins *origins, const char *const *texts, int cou
 
 /* A page of another origin asks, as far as its browser tells. */
 bool pf_origins_is_foreign(const pf_http_request *request);
-/* That page's origin is on the list. */
+/* Whether the page's origin is on the list. */
 bool pf_origins_allow(const pf_origins *origins, const pf_http_request *request);
 
 /* OPTIONS: which methods (as in Allow) and headers another page may use. */

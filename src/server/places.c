@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who holds how much.  See places.h. */
+/* Shares of the server.  See places.h. */
 #include "server/places.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who holds how much of the server at this moment: a key, or without keys an address, may
+/* Shares of the server at this moment: a key, or without keys an address, may
  * not have all of it. */
 #ifndef PF_SERVER_PLACES_H
 #define PF_SERVER_PLACES_H

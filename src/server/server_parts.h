@@ -54,7 +54,7 @@ void pf_server_poke(pf_server *server);
  * files of the server. */
 const char *pf_server_outward(const pf_error *error);
 
-/* The same with the message, where it is about a file of the model: that one is named
+/* Adds the message where it is about a file of the model: that one is named
  * within its folder.  `room` may be what is returned. */
 const char *pf_server_explain(const pf_server *server, const pf_error *error,
                               char room[sizeof ((pf_error *)0)->message]);

@@ -60,7 +60,7 @@ static const struct {
     const char *sql;
 } upgrades[] = {{2, upgrade_to_2}, {3, upgrade_to_3}};
 
-/* What to do about a store that nobody can use as it is. */
+/* Advice about a store that cannot be used as it is. */
 #define ADVICE                                                                            \
     "put back a copy of phonofilm.db and phonofilm.db-wal, or move both away and run "    \
     "\"phonofilm jobs adopt\", which takes the films in again"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose request is next in a lane: owners take turns, and none has all threads. */
+/* Chooses the next request of a lane: owners take turns, and none has all threads. */
 #ifndef PF_SERVER_TURNS_H
 #define PF_SERVER_TURNS_H
 

@@ -208,7 +208,7 @@ static void set_past(json_t *o, const pf_video *video, double retention, bool *c
         set(o, "inference_time_s", json_real(video->run_seconds), complete);
 }
 
-/* What is shown of the settings: warnings stand beside them. */
+/* Settings as they are shown: warnings stand beside them. */
 static json_t *settings_json(json_t *settings)
 {
     if (!json_object_get(settings, PF_SETTINGS_WARNINGS))

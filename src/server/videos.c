@@ -600,7 +600,7 @@ pf_status pf_videos_save_again(pf_videos *videos, pf_error *error)
     return status;
 }
 
-/* One that may lack its job.json, as those of older versions do, or NULL. */
+/* A video that may lack its job.json, as those of older versions do, or NULL. */
 static pf_video *find_undescribed(pf_videos *videos)
 {
     pf_video *found = NULL;

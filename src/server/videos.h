@@ -29,7 +29,7 @@ typedef struct pf_share {
     double used;                        /* seconds of computing */
 } pf_share;
 
-/* Who may have how many films waiting. */
+/* Limits of waiting films, by owner. */
 typedef struct pf_queue_limits {
     int films;                          /* of all */
     int films_per_owner;                /* 0: half of them, where there are several */

@@ -560,7 +560,7 @@ static double memory_rest(int failures)
     return failures == 1 ? retry_seconds : fmin(ldexp(1, failures - 2), most_rest);
 }
 
-/* It may succeed another time. */
+/* Puts the film back if it may succeed another time. */
 static bool try_again(run *r)
 {
     pf_server *server = r->server;

@@ -96,7 +96,7 @@ static char *find_unfinished(const char *folder, const char *begin)
     return path;
 }
 
-/* The same where the hub's own program keeps them: below the model's folder, or beside the
+/* Downloads where the hub's own program keeps them: below the model's folder, or beside the
  * snapshots of its cache. */
 static char *find_unfinished_of_hub(const char *folder)
 {

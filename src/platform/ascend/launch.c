@@ -145,7 +145,7 @@ static pf_status make_handles(ascend *a, const ascend_call *call, handles *h)
 
 /* --- phase one: an adapter for each operator ---------------------------------------------- */
 
-/* What phase one of CANN (GetWorkspaceSize) is given and gives. */
+/* Arguments and results of CANN's phase one (GetWorkspaceSize). */
 typedef struct preparation {
     const ascend_api *api;
     const ascend_call *call;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What platforms share: layers that are composed of their own kernels, and all that a
+/* Parts that platforms share: layers that are composed of their own kernels, and all that a
  * platform on the host has beside kernels.
  */
 #ifndef PF_PLATFORM_COMMON_COMMON_H
