@@ -26,7 +26,7 @@ bool targets_is_folder(const char *path);
 /* Whether it is a pipe or a device. */
 bool targets_is_stream(const char *path);
 
-/* That the file can be written: its folder is there and may be written to, or it is a file,
+/* Checks that the file can be written: its folder is there and may be written to, or it is a file,
  * a pipe or a device that may.  An exit code, after a message. */
 int targets_check_place(const named_file *file);
 

@@ -222,7 +222,7 @@ static pf_status run_stage(pf_job *job, const pf_stage *stage, pf_error *error)
     pf_ops_release(&ops);
     if (status == PF_OK)
         return pf_job_check_files(job, error);
-    /* Whatever went wrong, went wrong because of that. */
+    /* A damaged file explains any other failure: its message takes precedence. */
     pf_status files = status == PF_E_CANCELLED
                           ? PF_OK
                           : pf_residency_check(job->engine, stage->components(job), false,

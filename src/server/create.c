@@ -205,7 +205,7 @@ static pf_status read_original(creation *c, const char *name, pf_picture_source 
     return status;
 }
 
-/* That it is a picture, and its size, which is all that is checked before the film is
+/* Checks that it is a picture, and its size, which is all that is checked before the film is
  * made: pixels, of which there may be 192 MB, are not kept. */
 static pf_status decode(const pf_picture_source *source, pf_image *image, char *note,
                         pf_error *error)

@@ -37,7 +37,7 @@ bool pf_settings_are_complete(const json_t *settings);
  * prompt where one has an effect. */
 pf_status pf_settings_complete(json_t *settings, const pf_prediction *prediction,
                                pf_error *error);
-/* What the film will lack goes with the settings, as a member that pf_video_json shows
+/* Warnings of the film go with the settings, as a member that pf_video_json shows
  * beside them; without warnings there is none. */
 #define PF_SETTINGS_WARNINGS "warnings"
 pf_status pf_settings_warn(json_t *settings, const pf_warnings *warnings, pf_error *error);

@@ -34,13 +34,6 @@ static void drop(pf_video *video)
     pf_free(video);
 }
 
-void pf_videos_hold(pf_videos *videos, pf_video *video)
-{
-    pthread_mutex_lock(&videos->lock);
-    video->references++;
-    pthread_mutex_unlock(&videos->lock);
-}
-
 void pf_videos_release(pf_videos *videos, pf_video *video)
 {
     if (!video)

@@ -77,8 +77,8 @@ pf_status pf_videos_check_room(pf_videos *videos, const char *owner, int *retry_
 int64_t pf_videos_expected_bytes(pf_videos *videos);
 
 /* Stores the video, gives its folder the name that it keeps, and queues it.  The table
- * takes over the caller's reference when it succeeds; the caller takes one more with
- * pf_videos_hold, if it needs it. */
+ * takes over the caller's reference when it succeeds; a caller that needs the video longer
+ * counts one more before. */
 pf_status pf_videos_add(pf_videos *videos, pf_video *video, pf_error *error);
 
 /* Whoever it belongs to. */
@@ -87,7 +87,6 @@ bool pf_videos_knows(pf_videos *videos, const char *id);
 pf_video *pf_videos_find(pf_videos *videos, const char *id, const char *owner);
 pf_video *pf_videos_find_idempotent(pf_videos *videos, const char *owner,
                                     const char *key);
-void pf_videos_hold(pf_videos *videos, pf_video *video);
 void pf_videos_release(pf_videos *videos, pf_video *video);
 
 /* A page of an owner's videos: up to `limit` after or before these ids (""), newest
