@@ -373,7 +373,7 @@ static pf_status convolve(pf_ops *ops, const pf_layer *layer, sweep s,
                           const pf_tensor *x, const pf_tensor *residual,
                           const pf_tensor *y)
 {
-    assert(ops->dry || layer->weight.math == PF_MATH_F32);
+    assert(ops->dry || layer->weight.multiply == PF_MULTIPLY_F32);
     pf_conv_args args = {
         .x = *x, .weight = &layer->weight, .bias = layer->bias,
         .stride = {1, 1, s.stride}, .dilation = {1, 1, s.dilation},
@@ -437,7 +437,7 @@ static pf_status decode_block(pf_ops *ops, const coder *c, int i,
         return PF_OK;
     }
     const block *blk = &c->blocks[i];
-    assert(ops->dry || blk->resample.weight.math == PF_MATH_F32);
+    assert(ops->dry || blk->resample.weight.multiply == PF_MULTIPLY_F32);
     PF_TRY(make_map(ops, blk->wide, y->shape[3] / blk->rate, &x));
     PF_TRY(decode_block(ops, c, i - 1, latents, &x));
     PF_TRY(snake(ops, &x, &blk->alpha, &x));
@@ -530,7 +530,7 @@ pf_status pf_audio_vae_decode_pieces(pf_audio_vae *vae, pf_ops *ops,
                        "must be at least 1", (long long)length, (long long)piece);
     PF_TRY(pf_ops_tensor(ops, 4, shape, &all));
     PF_TRY(pf_ops_upload(ops, &all, latents));
-    ops->numerics = (pf_numerics){.math = PF_MATH_F32};
+    ops->numerics = (pf_numerics){.multiply = PF_MULTIPLY_F32};
     pf_status status = decode_pieces(vae, ops, &all, piece, samples);
     ops->numerics = numerics;
     pf_ops_rewind(ops, mark);
@@ -605,7 +605,7 @@ pf_status pf_audio_vae_encode(pf_audio_vae *vae, pf_ops *ops, const float *sampl
         return pf_fail(ops->error, PF_E_ARGUMENT,
                        "%lld audio samples cannot be encoded: there must be at least 1",
                        (long long)count);
-    ops->numerics = (pf_numerics){.math = PF_MATH_F32};
+    ops->numerics = (pf_numerics){.multiply = PF_MULTIPLY_F32};
     pf_status status = encode_all(vae, ops, samples, count, mean);
     ops->numerics = numerics;
     pf_ops_rewind(ops, mark);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Audio VAE (continuous DAC).  docs/model/audio-vae.md.  Always computes with
- * PF_MATH_F32: phases of the snake must not be rounded. */
+ * PF_MULTIPLY_F32: phases of the snake must not be rounded. */
 #ifndef PF_MODEL_AUDIO_VAE_H
 #define PF_MODEL_AUDIO_VAE_H
 

@@ -67,11 +67,11 @@ void pf_params_round(pf_params *params, bool to_bf16)
     params->round_bf16 = to_bf16;
 }
 
-void pf_params_expect(pf_params *params, pf_math math)
+void pf_params_expect(pf_params *params, pf_multiply multiply)
 {
     for (int64_t i = 0; i < params->count; i++)
         if (params->slots[i].kind == SLOT_WEIGHT)
-            params->slots[i].weight->math = math;
+            params->slots[i].weight->multiply = multiply;
 }
 
 pf_weights *pf_params_weights(pf_params *params)
@@ -377,7 +377,7 @@ static pf_status round_weight(slot *s, pf_tensor *source, pf_error *error)
     return PF_OK;
 }
 
-static pf_status load_weights(pf_params *params, pf_math math, pf_error *error)
+static pf_status load_weights(pf_params *params, pf_multiply multiply, pf_error *error)
 {
     pf_platform *platform = params->platform;
     for (int64_t i = 0; i < params->count; i++) {
@@ -391,7 +391,7 @@ static pf_status load_weights(pf_params *params, pf_math math, pf_error *error)
             is_rounded(params, s) ? round_weight(s, &source, error) : PF_OK;
         if (status == PF_OK)
             status = platform->table.weight_prepare(
-                platform, s->weight->kind, math, &source, &ready, error);
+                platform, s->weight->kind, multiply, &source, &ready, error);
         if (status != PF_OK) {
             params->prepared = i;
             return status;
@@ -401,7 +401,7 @@ static pf_status load_weights(pf_params *params, pf_math math, pf_error *error)
     return PF_OK;
 }
 
-pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_math math,
+pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_multiply multiply,
                          pf_error *error)
 {
     if (params->platform)
@@ -409,7 +409,7 @@ pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_math math,
     params->platform = platform;
     pf_status status = load_vectors(params, error);
     if (status == PF_OK)
-        status = load_weights(params, math, error);
+        status = load_weights(params, multiply, error);
     if (status != PF_OK)
         pf_params_unload(params);
     return status;
@@ -425,7 +425,7 @@ void pf_params_unload(pf_params *params)
         if (s->kind == SLOT_VECTOR && s->vector)
             s->vector->data = s->source.data;
         if (s->kind == SLOT_WEIGHT && i < params->prepared) {
-            pf_weight bare = {.kind = s->weight->kind, .math = s->weight->math,
+            pf_weight bare = {.kind = s->weight->kind, .multiply = s->weight->multiply,
                               .source = s->source};
             platform->table.weight_release(platform, s->weight);
             *s->weight = bare;
@@ -445,7 +445,7 @@ bool pf_params_loaded(const pf_params *params)
 }
 
 pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
-                                 pf_math math)
+                                 pf_multiply multiply)
 {
     int64_t vectors = all_vector_bytes(params, platform);
     pf_params_size size = {.device_bytes = pf_block_bytes(&platform->capabilities, vectors),
@@ -462,7 +462,7 @@ pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
         if (rounded)
             source.dtype = PF_BF16;
         int64_t prepared = platform->table.weight_bytes(platform, s->weight->kind,
-                                                        math, &source);
+                                                        multiply, &source);
         size.device_bytes += prepared;
         size.rounded_bytes += rounded ? pf_tensor_bytes(&source) : 0;
         if (prepared == 0 && !rounded)

@@ -96,14 +96,14 @@ pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
 void pf_params_round(pf_params *params, bool to_bf16);
 
 /* What weights will be prepared for: dry runs find it in them before they are loaded. */
-void pf_params_expect(pf_params *params, pf_math math);
+void pf_params_expect(pf_params *params, pf_multiply multiply);
 
 /* Reads files anew that are not what they were when they were opened, unloads and computes
  * again what came from them.  Nobody may use the component meanwhile. */
 pf_status pf_params_renew(pf_params *params, pf_error *error);
 
 /* Prepares every weight and uploads every vector; loading twice is fine. */
-pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_math math,
+pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_multiply multiply,
                          pf_error *error);
 void pf_params_unload(pf_params *params);
 bool pf_params_loaded(const pf_params *params);
@@ -118,6 +118,6 @@ typedef struct pf_params_size {
     int64_t stored_bytes;               /* all of the component's tensors */
 } pf_params_size;
 pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
-                                 pf_math math);
+                                 pf_multiply multiply);
 
 #endif

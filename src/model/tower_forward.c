@@ -102,7 +102,7 @@ pf_status pf_tower_embed_time(pf_tower *tower, pf_ops *ops, const pf_tensor *wav
     PF_TRY(pf_ops_matrix(ops, 1, dim, &e));
     PF_TRY(pf_ops_matrix(ops, 1, PF_MODULATIONS * dim, &m));
     pf_mark mark = pf_ops_mark(ops);
-    ops->numerics = (pf_numerics){PF_MATH_F32, false};
+    ops->numerics = (pf_numerics){PF_MULTIPLY_F32, false};
     pf_status status = time_layers(tower, ops, wave, &e, &m);
     ops->numerics = outer;
     PF_TRY(status);

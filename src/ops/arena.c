@@ -118,7 +118,7 @@ pf_status pf_ops_tensor(pf_ops *ops, int rank, const int64_t *shape,
 pf_status pf_ops_keys(pf_ops *ops, int rank, const int64_t *shape, pf_tensor *out)
 {
     bool narrow = ops->platform->capabilities.narrow_keys &&
-                  ops->numerics.math == PF_MATH_FAST && !ops->numerics.round_bf16;
+                  ops->numerics.multiply == PF_MULTIPLY_BF16 && !ops->numerics.round_bf16;
     *out = pf_tensor_make(NULL, narrow ? PF_BF16 : PF_F32, rank, shape);
     return make(ops, out);
 }

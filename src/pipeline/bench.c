@@ -19,24 +19,24 @@ static const double ceiling_seconds = 0.03, kernel_seconds = 0.25;
 
 typedef struct bench_case {
     const char *op;
-    pf_math math;
+    pf_multiply multiply;
     int rank;
     int64_t shape[5];
 } bench_case;
 
 /* linear: M, K, N.  attention: heads, L, head dim.  conv3d: channels, F, H, W. */
 static const bench_case cases[] = {
-    {"linear", PF_MATH_FAST, 3, {2048, 5120, 5120}},
-    {"linear", PF_MATH_FAST, 3, {880, 1536, 1536}},
-    {"linear", PF_MATH_F32, 3, {2048, 5120, 5120}},
-    {"linear", PF_MATH_F32, 3, {880, 1536, 1536}},
-    {"attention", PF_MATH_FAST, 3, {12, 880, 128}},
-    {"attention", PF_MATH_FAST, 3, {12, 4096, 128}},
-    {"attention", PF_MATH_F32, 3, {12, 4096, 128}},
-    {"conv3d", PF_MATH_FAST, 4, {96, 5, 44, 80}},
-    {"conv3d", PF_MATH_FAST, 4, {384, 5, 44, 80}},
-    {"conv3d", PF_MATH_F32, 4, {96, 5, 44, 80}},
-    {"conv3d", PF_MATH_F32, 4, {384, 5, 44, 80}},
+    {"linear", PF_MULTIPLY_BF16, 3, {2048, 5120, 5120}},
+    {"linear", PF_MULTIPLY_BF16, 3, {880, 1536, 1536}},
+    {"linear", PF_MULTIPLY_F32, 3, {2048, 5120, 5120}},
+    {"linear", PF_MULTIPLY_F32, 3, {880, 1536, 1536}},
+    {"attention", PF_MULTIPLY_BF16, 3, {12, 880, 128}},
+    {"attention", PF_MULTIPLY_BF16, 3, {12, 4096, 128}},
+    {"attention", PF_MULTIPLY_F32, 3, {12, 4096, 128}},
+    {"conv3d", PF_MULTIPLY_BF16, 4, {96, 5, 44, 80}},
+    {"conv3d", PF_MULTIPLY_BF16, 4, {384, 5, 44, 80}},
+    {"conv3d", PF_MULTIPLY_F32, 4, {96, 5, 44, 80}},
+    {"conv3d", PF_MULTIPLY_F32, 4, {384, 5, 44, 80}},
 };
 
 /* One case at work. */
@@ -71,11 +71,11 @@ static pf_status fill(pf_ops *ops, const pf_tensor *tensor)
     return status;
 }
 
-/* BF16, as models have them, or F32 with PF_MATH_F32. */
+/* BF16, as models have them, or F32 with PF_MULTIPLY_F32. */
 static pf_status make_weight(bench_run *r, pf_weight_kind kind, int rank,
                              const int64_t *shape)
 {
-    bool wide = r->spec->math == PF_MATH_F32;
+    bool wide = r->spec->multiply == PF_MULTIPLY_F32;
     pf_tensor source = pf_tensor_make(NULL, wide ? PF_F32 : PF_BF16, rank, shape);
     int64_t count = pf_tensor_count(&source);
     uint32_t state = 11;
@@ -91,7 +91,7 @@ static pf_status make_weight(bench_run *r, pf_weight_kind kind, int rank,
             ((uint16_t *)r->source)[i] = pf_f32_to_bf16(value);
     }
     pf_platform *platform = r->ops.platform;
-    return platform->table.weight_prepare(platform, kind, r->spec->math, &source,
+    return platform->table.weight_prepare(platform, kind, r->spec->multiply, &source,
                                           &r->weight, r->ops.error);
 }
 
@@ -184,7 +184,7 @@ static pf_status run_rounds(bench_run *r, pf_bench_row *row, pf_bench_report *ou
     out->f32 = median(f32, ROUNDS);
     out->bf16 = median(bf16, ROUNDS);
     out->int8 = median(int8, ROUNDS);
-    bool fast = r->spec->math == PF_MATH_FAST, halves = fast && out->bf16 > 0;
+    bool fast = r->spec->multiply == PF_MULTIPLY_BF16, halves = fast && out->bf16 > 0;
     double ceiling = halves ? out->bf16 : out->f32;
     bool has_bf16 = is_attention(r->spec) ? halves : fast;
     row->gflops = median(speed, ROUNDS);
@@ -202,7 +202,7 @@ static pf_status bench_one(pf_platform *platform, const bench_case *spec,
     snprintf(row->op, sizeof row->op, "%s", spec->op);
     snprintf(row->isa, sizeof row->isa, "%s", platform->capabilities.isa);
     memcpy(row->shape, spec->shape, sizeof spec->shape);
-    pf_ops_init(&r.ops, platform, (pf_numerics){spec->math, false}, false, error);
+    pf_ops_init(&r.ops, platform, (pf_numerics){spec->multiply, false}, false, error);
     pf_status status = run_rounds(&r, row, out);
     if (r.source)
         platform->table.weight_release(platform, &r.weight);
@@ -218,7 +218,7 @@ static pf_status bench_one(pf_platform *platform, const bench_case *spec,
 static bool is_worth(const pf_platform *platform, const bench_case *spec)
 {
     bool halves = strcmp(platform->capabilities.isa, "avx512bf16") == 0;
-    return halves || !is_attention(spec) || spec->math == PF_MATH_F32 ||
+    return halves || !is_attention(spec) || spec->multiply == PF_MULTIPLY_F32 ||
            spec->shape[1] < 4096;
 }
 

@@ -341,7 +341,7 @@ pf_status pf_components_open(pf_engine *engine, pf_error *error)
         pf_params_round(engine->params[c],
                         pf_engine_numerics(engine, (pf_component)c).round_bf16);
         pf_params_expect(engine->params[c],
-                         pf_engine_numerics(engine, (pf_component)c).math);
+                         pf_engine_numerics(engine, (pf_component)c).multiply);
         describe(engine, (pf_component)c);
     }
     PF_TRY(read_preview(engine, error));

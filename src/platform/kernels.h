@@ -19,7 +19,7 @@
 #include "tensor/tensor.h"
 
 typedef struct pf_numerics {
-    pf_math math;
+    pf_multiply multiply;
     bool round_bf16;    /* apply the r() of each formula; otherwise r() is identity */
 } pf_numerics;
 
@@ -127,7 +127,7 @@ typedef struct pf_attend_args {
     pf_tensor x;                    /* [G*Lq, C]: rows may be strided */
     pf_tensor condition;            /* [G*Lk, K], may be x; null: keys and values are kept */
     pf_tensor kept;                 /* [2, G*Lk, D]: keys, values; or null.  BF16 with
-                                     * PF_MATH_FAST where capabilities.narrow_keys */
+                                     * PF_MULTIPLY_BF16 where capabilities.narrow_keys */
     pf_projection q, k, v, out;     /* out [N, D], without norm and rotation */
     float epsilon;                  /* of the norms */
     pf_rope_form form;

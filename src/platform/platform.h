@@ -42,7 +42,7 @@ typedef struct pf_capabilities {
     bool costly_launches;           /* starting a kernel costs: rather few and large ones,
                                      * where memory allows */
     bool wide_tables;               /* see pf_rope_table */
-    bool rounds_products;           /* see PF_MATH_FAST */
+    bool rounds_products;           /* see PF_MULTIPLY_BF16 */
     bool narrow_keys;               /* see pf_attend_args */
     int tensor_slack;               /* bytes that must be free behind each tensor, for
                                      * vector units that fetch whole units */
@@ -115,10 +115,10 @@ typedef struct pf_platform_table {
     /* Makes `out` from a host tensor that outlives it; release frees `prepared`.
      * weight_bytes predicts prepared_bytes from kind, shape and dtype alone. */
     pf_status (*weight_prepare)(pf_platform *platform, pf_weight_kind kind,
-                                pf_math math, const pf_tensor *source,
+                                pf_multiply multiply, const pf_tensor *source,
                                 pf_weight *out, pf_error *error);
     int64_t (*weight_bytes)(pf_platform *platform, pf_weight_kind kind,
-                            pf_math math, const pf_tensor *source);
+                            pf_multiply multiply, const pf_tensor *source);
     void (*weight_release)(pf_platform *platform, pf_weight *weight);
 
     /* Runs the ceiling loops for about `seconds` of processor time each.  What else runs on

@@ -10,12 +10,13 @@
 
 #include "tensor/tensor.h"
 
-/* How a kernel may compute.  Accumulation is f32 in every mode. */
-typedef enum pf_math {
-    PF_MATH_F32,        /* multiplicands f32: weights are widened, never rounded */
-    PF_MATH_FAST        /* multiplicands may be rounded to bf16, and so may the result
-                         * of a product where capabilities.rounds_products says so */
-} pf_math;
+/* The number format of multiplicands.  Accumulation is f32 in every one.  A format is
+ * added here when a platform multiplies in it. */
+typedef enum pf_multiply {
+    PF_MULTIPLY_F32,    /* weights are widened, never rounded */
+    PF_MULTIPLY_BF16    /* multiplicands may be rounded to bf16, and so may the result of
+                         * a product where capabilities.rounds_products is set */
+} pf_multiply;
 
 typedef enum pf_weight_kind {
     PF_WEIGHT_LINEAR,               /* [out, in] */
@@ -27,7 +28,7 @@ typedef enum pf_weight_kind {
  * does (it points into a mapped file, at any byte alignment). */
 typedef struct pf_weight {
     pf_weight_kind kind;
-    pf_math math;                   /* what it was prepared for */
+    pf_multiply multiply;           /* what it was prepared for */
     pf_tensor source;               /* shape and dtype; data as loaded */
     void *prepared;                 /* the platform's own form, or NULL */
     int64_t prepared_bytes;

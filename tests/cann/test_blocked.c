@@ -50,14 +50,14 @@ static void assert_product(const float *y, int64_t n, int64_t k, bool bias)
 }
 
 /* Is a layer [n, k] multiplied in blocks?  The values are checked. */
-static bool is_blocked(pf_platform *p, int64_t n, int64_t k, pf_math math, bool bias)
+static bool is_blocked(pf_platform *p, int64_t n, int64_t k, pf_multiply multiply, bool bias)
 {
     int64_t before = counters()->blocked_products;
     static float host[4096], y[4096];
     pf_weight weight;
     fill(host, 4096);
     pf_tensor source = pf_matrix(host, PF_F32, n, k);
-    assert_int_equal(p->table.weight_prepare(p, PF_WEIGHT_LINEAR, math, &source, &weight,
+    assert_int_equal(p->table.weight_prepare(p, PF_WEIGHT_LINEAR, multiply, &source, &weight,
                                              NULL), PF_OK);
     void *x = upload(p, host, ROWS * k), *b = upload(p, host, n), *to = upload(p, y, ROWS * n);
     pf_linear_args args = {
@@ -77,12 +77,12 @@ static void test_blocked_inside_the_limits(void **state)
 {
     pf_platform *p = *state;
     for (int bias = 0; bias < 2; bias++) {
-        assert_true(is_blocked(p, 16, 16, PF_MATH_FAST, bias));
-        assert_true(is_blocked(p, 48, 64, PF_MATH_FAST, bias));
-        assert_false(is_blocked(p, 24, 16, PF_MATH_FAST, bias));
-        assert_false(is_blocked(p, 16, 40, PF_MATH_FAST, bias));
-        assert_false(is_blocked(p, 1, 16, PF_MATH_FAST, bias));
-        assert_false(is_blocked(p, 16, 16, PF_MATH_F32, bias));
+        assert_true(is_blocked(p, 16, 16, PF_MULTIPLY_BF16, bias));
+        assert_true(is_blocked(p, 48, 64, PF_MULTIPLY_BF16, bias));
+        assert_false(is_blocked(p, 24, 16, PF_MULTIPLY_BF16, bias));
+        assert_false(is_blocked(p, 16, 40, PF_MULTIPLY_BF16, bias));
+        assert_false(is_blocked(p, 1, 16, PF_MULTIPLY_BF16, bias));
+        assert_false(is_blocked(p, 16, 16, PF_MULTIPLY_F32, bias));
     }
 }
 
@@ -113,7 +113,7 @@ static void test_bias_that_is_not_taken(void **state)
     assert_int_equal(open_platform(&p, NULL), PF_OK);
     fail_nth(NULL, 0, 0);
     int64_t before = p->tally.launches;
-    assert_true(is_blocked(p, 16, 32, PF_MATH_FAST, true));
+    assert_true(is_blocked(p, 16, 32, PF_MULTIPLY_BF16, true));
     assert_int_equal(p->tally.launches - before, 4);    /* the weight, x, product, sum */
     pf_platform_close(p);
 }

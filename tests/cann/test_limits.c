@@ -92,12 +92,12 @@ static void discard(pf_tensor t)
 }
 
 /* Does attention of this shape take the fused operator? */
-static bool attention_is_fused(int heads, int64_t width, pf_math math)
+static bool attention_is_fused(int heads, int64_t width, pf_multiply multiply)
 {
     int64_t before = counters()->fused_attention;
     pf_tensor q = matrix(2, heads * width), k = matrix(3, heads * width);
     pf_tensor v = matrix(3, heads * width), out = matrix(2, heads * width);
-    pf_attention_args args = {.numerics = {math, false}, .q = q, .k = k, .v = v,
+    pf_attention_args args = {.numerics = {multiply, false}, .q = q, .k = k, .v = v,
                               .heads = heads, .scale = 0.1f, .out = out};
     float first = 0.0f;
     assert_int_equal(platform->table.attention(platform, &args, NULL), PF_OK);
@@ -110,15 +110,15 @@ static bool attention_is_fused(int heads, int64_t width, pf_math math)
 static void test_attention_falls_back_outside(void **state)
 {
     (void)state;
-    assert_true(attention_is_fused(2, 16, PF_MATH_FAST));
-    assert_true(attention_is_fused(1, 512, PF_MATH_FAST));
-    assert_true(attention_is_fused(256, 16, PF_MATH_FAST));
-    assert_false(attention_is_fused(2, 16, PF_MATH_F32));
-    assert_false(attention_is_fused(2, 24, PF_MATH_FAST));
-    assert_false(attention_is_fused(1, 528, PF_MATH_FAST));
-    assert_false(attention_is_fused(257, 16, PF_MATH_FAST));
-    assert_true(attention_is_fused(127, 512, PF_MATH_FAST));
-    assert_false(attention_is_fused(128, 512, PF_MATH_FAST));
+    assert_true(attention_is_fused(2, 16, PF_MULTIPLY_BF16));
+    assert_true(attention_is_fused(1, 512, PF_MULTIPLY_BF16));
+    assert_true(attention_is_fused(256, 16, PF_MULTIPLY_BF16));
+    assert_false(attention_is_fused(2, 16, PF_MULTIPLY_F32));
+    assert_false(attention_is_fused(2, 24, PF_MULTIPLY_BF16));
+    assert_false(attention_is_fused(1, 528, PF_MULTIPLY_BF16));
+    assert_false(attention_is_fused(257, 16, PF_MULTIPLY_BF16));
+    assert_true(attention_is_fused(127, 512, PF_MULTIPLY_BF16));
+    assert_false(attention_is_fused(128, 512, PF_MULTIPLY_BF16));
 }
 
 static bool rope_is_fused(int heads, int64_t width)
@@ -151,7 +151,7 @@ static pf_projection flat_layer(int64_t n, int64_t k, pf_weight *weight)
     static float zeros[1 << 14];
     assert_true(n * k <= (int64_t)(sizeof zeros / sizeof zeros[0]));
     pf_tensor source = pf_matrix(zeros, PF_F32, n, k);
-    assert_int_equal(platform->table.weight_prepare(platform, PF_WEIGHT_LINEAR, PF_MATH_FAST,
+    assert_int_equal(platform->table.weight_prepare(platform, PF_WEIGHT_LINEAR, PF_MULTIPLY_BF16,
                                                     &source, weight, NULL), PF_OK);
     pf_tensor bias = matrix(1, n);
     return (pf_projection){.weight = weight, .bias = pf_vector(bias.data, PF_F32, n)};
@@ -172,7 +172,7 @@ static bool attend_is_fused(int heads, int64_t width, bool round)
         p[i] = flat_layer(d, d, &weights[i]);
     pf_tensor x = matrix(2, d), work = matrix(6, d), y = matrix(2, d);
     pf_attend_args args = {
-        .numerics = {PF_MATH_FAST, round}, .x = x, .condition = x, .q = p[0], .k = p[1],
+        .numerics = {PF_MULTIPLY_BF16, round}, .x = x, .condition = x, .q = p[0], .k = p[1],
         .v = p[2], .out = p[3], .heads = heads, .scale = 0.1f, .work = work,
         .attended = x, .y = y};
     float first = 0.0f;
@@ -215,7 +215,7 @@ static int64_t run_a_layer(void)
     pf_tensor x = matrix(3, 16), y = matrix(3, 32);
     int64_t before = platform->tally.launches;
     assert_int_equal(platform->table.linear(platform, &(pf_linear_args){
-        .numerics = {PF_MATH_FAST, false}, .x = x, .weight = &weight, .bias = p.bias,
+        .numerics = {PF_MULTIPLY_BF16, false}, .x = x, .weight = &weight, .bias = p.bias,
         .y = y}, NULL), PF_OK);
     int64_t launches = platform->tally.launches - before;
     assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
@@ -235,7 +235,7 @@ static int64_t run_feed_forward(void)
     pf_tensor x = matrix(3, 16), hidden = matrix(3, 48), y = matrix(3, 16);
     int64_t before = platform->tally.launches;
     assert_int_equal(platform->table.feed_forward(platform, &(pf_feed_forward_args){
-        .numerics = {PF_MATH_FAST, false}, .x = x, .in = in, .out = out,
+        .numerics = {PF_MULTIPLY_BF16, false}, .x = x, .in = in, .out = out,
         .activation = PF_ACTIVATION_GELU_TANH, .hidden = hidden, .y = y}, NULL), PF_OK);
     int64_t launches = platform->tally.launches - before;
     assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
@@ -299,11 +299,11 @@ static bool conv_is_native(int dilation, int pad)
     int64_t out = width + 2 * pad - dilation * (taps - 1);
     pf_tensor source = pf_tensor_make(one, PF_F32, 5, (int64_t[]){1, 1, 1, 1, taps});
     pf_weight weight;
-    assert_int_equal(platform->table.weight_prepare(platform, PF_WEIGHT_CONV, PF_MATH_FAST,
+    assert_int_equal(platform->table.weight_prepare(platform, PF_WEIGHT_CONV, PF_MULTIPLY_BF16,
                                                     &source, &weight, NULL), PF_OK);
     pf_tensor x = matrix(1, width), y = matrix(1, out);
     pf_conv_args args = {
-        .numerics = {PF_MATH_FAST, false}, .weight = &weight,
+        .numerics = {PF_MULTIPLY_BF16, false}, .weight = &weight,
         .x = pf_tensor_reshape(x, 4, (int64_t[]){1, 1, 1, width}),
         .y = pf_tensor_reshape(y, 4, (int64_t[]){1, 1, 1, out}),
         .stride = {1, 1, 1}, .dilation = {1, 1, dilation}, .pad_front = {0, 0, pad}};

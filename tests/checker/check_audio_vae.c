@@ -27,7 +27,7 @@ static pf_status open_vae(audio_case *a, pf_error *error)
     PF_TRY(status);
     PF_TRY(pf_audio_vae_open(weights, config, stem, &a->vae, error));
     return pf_params_load(pf_audio_vae_params(a->vae), a->check->platform,
-                          PF_MATH_F32, error);
+                          PF_MULTIPLY_F32, error);
 }
 
 static pf_status encode(const audio_case *a, pf_ops *ops, const pf_tensor *in,
@@ -73,7 +73,7 @@ static void compare(const audio_case *a, const direction *d)
     float *golden = check_tensor(a->file, d->out, &out_shape);
     int64_t count = golden ? pf_tensor_count(&out_shape) : 0;
     float *ours = pf_calloc((size_t)count + 1, sizeof *ours);
-    pf_ops_init(&ops, a->check->platform, (pf_numerics){.math = PF_MATH_F32}, false,
+    pf_ops_init(&ops, a->check->platform, (pf_numerics){.multiply = PF_MULTIPLY_F32}, false,
                 &error);
     if (!in || !golden || !ours)
         check_broken(a->check, a->name, "in and out of one direction are missing");

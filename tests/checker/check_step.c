@@ -138,7 +138,7 @@ static pf_status open_towers(step_case *s, pf_error *error)
                                  pf_bridge_params(s->towers.bridge)};
     for (int i = 0; i < 3; i++) {
         pf_params_round(params[i], s->ref);
-        PF_TRY(pf_params_load(params[i], s->check->platform, s->ops.numerics.math,
+        PF_TRY(pf_params_load(params[i], s->check->platform, s->ops.numerics.multiply,
                               error));
     }
     return PF_OK;
@@ -319,7 +319,7 @@ static pf_status execute(step_case *s, pf_error *error)
                        profile ? profile : "missing");
     s->ref = strcmp(profile, "REF") == 0;
     if (s->ref)
-        s->ops.numerics = (pf_numerics){PF_MATH_F32, true};
+        s->ops.numerics = (pf_numerics){PF_MULTIPLY_F32, true};
     PF_TRY(open_towers(s, error));
     PF_TRY(prepare(s));
     PF_TRY(pf_dual_tower_forward(&s->towers, &s->ops, &s->inputs));
@@ -336,7 +336,7 @@ void check_step(checker *c, const char *name)
     s.file = check_open(c, name);
     if (!s.file)
         return;
-    pf_ops_init(&s.ops, c->platform, (pf_numerics){check_math(c), false}, false,
+    pf_ops_init(&s.ops, c->platform, (pf_numerics){check_multiply(c), false}, false,
                 &error);
     s.ops.tap = &tap;
     if (execute(&s, &error) != PF_OK)

@@ -44,7 +44,7 @@ static pf_status open_encoder(encoder_case *e, const json_t *meta, pf_error *err
                               &e->encoder, error);
     if (status == PF_OK)
         status = pf_params_load(pf_umt5_params(e->encoder), e->check->platform,
-                                check_math(e->check), error);
+                                check_multiply(e->check), error);
     pf_free(folder);
     return status;
 }
@@ -62,7 +62,7 @@ static pf_status encode(encoder_case *e, const json_t *list, float *out,
         return pf_fail(error, PF_E_INPUT, "the case has %lld ids", (long long)count);
     for (int64_t i = 0; i < count; i++)
         ids[i] = (int32_t)json_integer_value(json_array_get(list, (size_t)i));
-    pf_ops_init(&ops, e->check->platform, (pf_numerics){check_math(e->check), false}, false,
+    pf_ops_init(&ops, e->check->platform, (pf_numerics){check_multiply(e->check), false}, false,
                 error);
     memset(out, 0, (size_t)(ROWS * width) * sizeof *out);
     pf_status status = pf_ops_matrix(&ops, count, width, &rows);

@@ -61,7 +61,7 @@ static pf_status open_vae(vae_case *v, const json_t *meta, pf_error *error)
     json_decref(config);
     PF_TRY(status);
     return pf_params_load(pf_video_vae_params(v->vae), v->check->platform,
-                          check_math(v->check), error);
+                          check_multiply(v->check), error);
 }
 
 /* --- running ------------------------------------------------------------------------ */
@@ -101,7 +101,7 @@ static pf_status run_twice(const vae_case *v, const void *args,
                            pf_error *error)
 {
     pf_ops ops;
-    const pf_numerics numerics = {.math = check_math(v->check)};
+    const pf_numerics numerics = {.multiply = check_multiply(v->check)};
     pf_ops_init(&ops, v->check->platform, numerics, true, error);
     PF_TRY(body(v, &ops, args));
     int64_t peak = ops.peak;

@@ -31,9 +31,9 @@ typedef enum judge {
     JUDGE_EXACT                     /* equal values; NaN equals NaN */
 } judge;
 
-static inline pf_math check_math(const checker *c)
+static inline pf_multiply check_multiply(const checker *c)
 {
-    return c->fast ? PF_MATH_FAST : PF_MATH_F32;
+    return c->fast ? PF_MULTIPLY_BF16 : PF_MULTIPLY_F32;
 }
 
 /* Compares `count` values and prints the line. */

@@ -323,10 +323,10 @@ static void bench_open(bench *b, const model *m, norm_form form, const char *pla
     b->config = model_config(m);
     if (pf_audio_vae_open(recipe_open(b->r), b->config, "config.json", &b->vae,
                           &b->error) != PF_OK ||
-        pf_params_load(pf_audio_vae_params(b->vae), b->platform, PF_MATH_F32,
+        pf_params_load(pf_audio_vae_params(b->vae), b->platform, PF_MULTIPLY_F32,
                        &b->error) != PF_OK)
         fail_msg("%s", b->error.message);
-    pf_ops_init(&b->ops, b->platform, (pf_numerics){.math = PF_MATH_FAST}, false,
+    pf_ops_init(&b->ops, b->platform, (pf_numerics){.multiply = PF_MULTIPLY_BF16}, false,
                 &b->error);
 }
 
@@ -346,7 +346,7 @@ static float *decode(bench *b, const float *latents, int64_t length, int64_t pie
                                    samples) != PF_OK)
         fail_msg("%s", b->error.message);
     assert_int_equal(b->ops.in_use, 0);
-    assert_int_equal(b->ops.numerics.math, PF_MATH_FAST);
+    assert_int_equal(b->ops.numerics.multiply, PF_MULTIPLY_BF16);
     return samples;
 }
 
@@ -357,7 +357,7 @@ static float *encode(bench *b, const float *samples, int64_t count)
     if (pf_audio_vae_encode(b->vae, &b->ops, samples, count, mean) != PF_OK)
         fail_msg("%s", b->error.message);
     assert_int_equal(b->ops.in_use, 0);
-    assert_int_equal(b->ops.numerics.math, PF_MATH_FAST);
+    assert_int_equal(b->ops.numerics.multiply, PF_MULTIPLY_BF16);
     return mean;
 }
 
@@ -595,10 +595,10 @@ static pf_status run_once(void *user, pf_weights *weights, pf_error *error)
     pf_audio_vae *vae = NULL;
     pf_ops ops;
     float latents[2 * 3] = {0}, samples[2 * 6];
-    pf_ops_init(&ops, b->platform, (pf_numerics){.math = PF_MATH_F32}, false, error);
+    pf_ops_init(&ops, b->platform, (pf_numerics){.multiply = PF_MULTIPLY_F32}, false, error);
     pf_status status = pf_audio_vae_open(weights, b->config, "config.json", &vae, error);
     if (status == PF_OK)
-        status = pf_params_load(pf_audio_vae_params(vae), b->platform, PF_MATH_F32,
+        status = pf_params_load(pf_audio_vae_params(vae), b->platform, PF_MULTIPLY_F32,
                                 error);
     if (status == PF_OK)
         status = pf_audio_vae_decode(vae, &ops, latents, 2, samples);

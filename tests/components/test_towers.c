@@ -132,7 +132,7 @@ static pf_tower *open_tower(pf_modality modality, int layers, pf_platform *platf
         json_object_set_new(config, "patch_size", json_pack("[i]", 1));
     if (pf_tower_open(modality, recipe_open(r), config, "tower", &tower, &error) !=
             PF_OK ||
-        pf_params_load(pf_tower_params(tower), platform, PF_MATH_F32, &error) != PF_OK)
+        pf_params_load(pf_tower_params(tower), platform, PF_MULTIPLY_F32, &error) != PF_OK)
         fail_msg("%s", error.message);
     json_decref(config);
     recipe_free(r);
@@ -162,7 +162,7 @@ static pf_bridge *open_bridge_as(json_t *config, int layers, pf_platform *platfo
     pf_error error = {0};
     pf_bridge *bridge = NULL;
     if (pf_bridge_open(recipe_open(r), config, "bridge", &bridge, &error) != PF_OK ||
-        pf_params_load(pf_bridge_params(bridge), platform, PF_MATH_F32, &error) != PF_OK)
+        pf_params_load(pf_bridge_params(bridge), platform, PF_MULTIPLY_F32, &error) != PF_OK)
         fail_msg("%s", error.message);
     json_decref(config);
     recipe_free(r);
@@ -231,7 +231,7 @@ static result run(const pf_dual_tower *towers, pf_platform *platform, const size
     const int64_t v[4] = {LATENTS, s->frames, s->height, s->width};
     const int64_t a[2] = {SOUND, s->sound};
     const pf_dual_extent extent = {v[1], v[2], v[3], a[1]};
-    pf_ops_init(&ops, platform, (pf_numerics){PF_MATH_F32, false}, false, &error);
+    pf_ops_init(&ops, platform, (pf_numerics){PF_MULTIPLY_F32, false}, false, &error);
     pf_dual_inputs in = {.video_time = &time[0], .audio_time = &time[1],
                          .video_text = &text[0], .audio_text = &text[1],
                          .tables = &tables, .scales = {1.0f, NAN, NAN}};
@@ -435,18 +435,18 @@ static void test_rounded_weights(void **state)
     pf_params *params = pf_tower_params(tower);
     const pf_weight *weight = &tower->head.weight;
     (void)state;
-    int64_t plain = pf_params_measure(params, platform, PF_MATH_F32).device_bytes;
+    int64_t plain = pf_params_measure(params, platform, PF_MULTIPLY_F32).device_bytes;
     assert_int_equal(weight->source.dtype, PF_F32);
     pf_params_unload(params);
     pf_params_round(params, true);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(pf_params_load(params, platform, PF_MATH_F32, NULL), PF_OK);
+        assert_int_equal(pf_params_load(params, platform, PF_MULTIPLY_F32, NULL), PF_OK);
         const float *bias = tower->head.bias.data;
         for (int k = 0; k < SOUND; k++)
             assert_true(bias[k] == pf_round_bf16(bias[k]));
         pf_params_unload(params);
     }
-    pf_params_size held = pf_params_measure(params, platform, PF_MATH_F32);
+    pf_params_size held = pf_params_measure(params, platform, PF_MULTIPLY_F32);
     assert_true(held.device_bytes + held.rounded_bytes > plain);
     pf_tower_close(tower);
     pf_platform_close(platform);
@@ -466,7 +466,7 @@ static pf_status open_tower_body(void *user, pf_weights *weights, pf_error *erro
         pf_tower_open(PF_VIDEO, weights, o->config, "tower", &tower, error);
     if (status == PF_OK) {
         pf_params_round(pf_tower_params(tower), true);
-        status = pf_params_load(pf_tower_params(tower), o->platform, PF_MATH_F32, error);
+        status = pf_params_load(pf_tower_params(tower), o->platform, PF_MULTIPLY_F32, error);
     }
     pf_tower_close(tower);
     return status;
@@ -478,7 +478,7 @@ static pf_status open_bridge_body(void *user, pf_weights *weights, pf_error *err
     pf_bridge *bridge = NULL;
     pf_status status = pf_bridge_open(weights, o->config, "bridge", &bridge, error);
     if (status == PF_OK)
-        status = pf_params_load(pf_bridge_params(bridge), o->platform, PF_MATH_F32,
+        status = pf_params_load(pf_bridge_params(bridge), o->platform, PF_MULTIPLY_F32,
                                 error);
     pf_bridge_close(bridge);
     return status;

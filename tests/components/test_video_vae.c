@@ -496,7 +496,7 @@ static void bench_open(bench *b, const model *m, const naming *n, const char *pl
     b->config = model_config(m);
     if (pf_video_vae_open(recipe_open(b->r), b->config, "config.json", &b->vae,
                           &b->error) != PF_OK ||
-        pf_params_load(pf_video_vae_params(b->vae), b->platform, PF_MATH_F32,
+        pf_params_load(pf_video_vae_params(b->vae), b->platform, PF_MULTIPLY_F32,
                        &b->error) != PF_OK)
         fail_msg("%s", b->error.message);
 }
@@ -567,7 +567,7 @@ static void see_progress(void *user, int64_t done, int64_t total)
 static void fresh_ops(bench *b, bool dry)
 {
     pf_ops_release(&b->ops);
-    pf_ops_init(&b->ops, b->platform, (pf_numerics){.math = PF_MATH_F32}, dry,
+    pf_ops_init(&b->ops, b->platform, (pf_numerics){.multiply = PF_MULTIPLY_F32}, dry,
                 &b->error);
     b->moved = 0;
     b->progress = 0;
@@ -943,10 +943,10 @@ static pf_status run_once(void *user, pf_weights *weights, pf_error *error)
                                .user = b, .mean = mean};
     const pf_video_decode d = {.latents = mean, .frames = 2, .height = 2, .width = 2,
                                .sink = take, .user = b};
-    pf_ops_init(&ops, b->platform, (pf_numerics){.math = PF_MATH_F32}, false, error);
+    pf_ops_init(&ops, b->platform, (pf_numerics){.multiply = PF_MULTIPLY_F32}, false, error);
     pf_status status = pf_video_vae_open(weights, b->config, "config.json", &vae, error);
     if (status == PF_OK)
-        status = pf_params_load(pf_video_vae_params(vae), b->platform, PF_MATH_F32,
+        status = pf_params_load(pf_video_vae_params(vae), b->platform, PF_MULTIPLY_F32,
                                 error);
     if (status == PF_OK)
         status = pf_video_vae_encode(vae, &ops, &e);

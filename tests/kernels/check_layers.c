@@ -159,7 +159,7 @@ const kernel_check check_attend = {
     .shapes = sizeof attend_shapes / sizeof attend_shapes[0] - 1,
     .bench_shapes = 1,
     .variants = sizeof attend_variants / sizeof attend_variants[0],
-    .math = true,
+    .multiply = true,
     .round = true,
     .build = build_attend,
 };
@@ -207,7 +207,7 @@ const kernel_check check_feed_forward = {
     .shapes = sizeof feed_shapes / sizeof feed_shapes[0] - 1,
     .bench_shapes = 1,
     .variants = sizeof feed_variants / sizeof feed_variants[0],
-    .math = true,
+    .multiply = true,
     .round = true,
     .build = build_feed_forward,
 };

@@ -101,7 +101,7 @@ const kernel_check check_linear = {
     .shapes = sizeof linear_shapes / sizeof linear_shapes[0] - 3,
     .bench_shapes = 3,
     .variants = sizeof linear_variants / sizeof linear_variants[0],
-    .math = true,
+    .multiply = true,
     .round = true,
     .build = build_linear,
 };
@@ -222,7 +222,7 @@ static limits attention_limits(const trial *t, int scores, const attention_shape
     if (allowed.flips > 0.0)
         allowed.flips = 0.25;           /* P may be rounded before its final scale */
     if (scores == SCORES_LARGE && s->width < WIDE &&
-        t->numerics.math == PF_MATH_FAST) {
+        t->numerics.multiply == PF_MULTIPLY_BF16) {
         allowed.relative = 0.1;         /* a score of 9 is off by 0.03 */
         allowed.cosine = 0.998;
     }
@@ -263,7 +263,7 @@ const kernel_check check_attention = {
     .shapes = sizeof attention_shapes / sizeof attention_shapes[0] - 3,
     .bench_shapes = 3,
     .variants = sizeof attention_variants / sizeof attention_variants[0],
-    .math = true,
+    .multiply = true,
     .round = true,
     .build = build_attention,
 };

@@ -168,12 +168,12 @@ static void weights_stay_where_they_are(void **state)
     pf_tensor source = matrix(data, 1, 2);
     pf_weight weight;
     pf_platform_table *t = &platform->table;
-    assert_int_equal(t->weight_prepare(platform, PF_WEIGHT_LINEAR, PF_MATH_FAST,
+    assert_int_equal(t->weight_prepare(platform, PF_WEIGHT_LINEAR, PF_MULTIPLY_BF16,
                                        &source, &weight, NULL), PF_OK);
     assert_ptr_equal(weight.source.data, data);
     assert_null(weight.prepared);
     assert_int_equal(weight.prepared_bytes, 0);
-    assert_int_equal(t->weight_bytes(platform, PF_WEIGHT_LINEAR, PF_MATH_FAST, &source),
+    assert_int_equal(t->weight_bytes(platform, PF_WEIGHT_LINEAR, PF_MULTIPLY_BF16, &source),
                      0);
     t->weight_release(platform, &weight);
 }

@@ -28,7 +28,7 @@ static pf_weight conv_weight(pf_weight_kind kind, const float *data, int rank,
 {
     pf_tensor source = pf_tensor_make((void *)(uintptr_t)data, PF_F32, rank, shape);
     pf_weight weight;
-    assert_int_equal(platform->table.weight_prepare(platform, kind, PF_MATH_F32,
+    assert_int_equal(platform->table.weight_prepare(platform, kind, PF_MULTIPLY_F32,
                                                     &source, &weight, NULL), PF_OK);
     return weight;
 }

@@ -10,7 +10,7 @@ static pf_weight linear_weight(const void *data, pf_dtype dtype, int64_t out,
     pf_tensor source = pf_matrix((void *)(uintptr_t)data, dtype, out, in);
     pf_weight weight;
     assert_int_equal(platform->table.weight_prepare(platform, PF_WEIGHT_LINEAR,
-                                                    PF_MATH_F32, &source, &weight,
+                                                    PF_MULTIPLY_F32, &source, &weight,
                                                     NULL), PF_OK);
     return weight;
 }

@@ -18,8 +18,8 @@
 
 static pf_platform *platform;
 
-static const pf_numerics plain = {PF_MATH_F32, false};
-static const pf_numerics rounded = {PF_MATH_F32, true};
+static const pf_numerics plain = {PF_MULTIPLY_F32, false};
+static const pf_numerics rounded = {PF_MULTIPLY_F32, true};
 
 static int open_reference(void **state)
 {

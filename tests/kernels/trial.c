@@ -226,10 +226,10 @@ pf_tensor trial_host_tensor(trial *t, pf_dtype dtype, int rank,
 const pf_weight *trial_weight(trial *t, pf_weight_kind kind, pf_tensor source)
 {
     pf_platform *p = t->platform;
-    pf_math math = t->numerics.math;
-    int64_t expected = p->table.weight_bytes(p, kind, math, &source);
+    pf_multiply multiply = t->numerics.multiply;
+    int64_t expected = p->table.weight_bytes(p, kind, multiply, &source);
     pf_weight *weight = &t->weights[t->weight_count];
-    require(p->table.weight_prepare(p, kind, math, &source, weight, &t->error), t);
+    require(p->table.weight_prepare(p, kind, multiply, &source, weight, &t->error), t);
     t->weight_count++;
     if (weight->prepared_bytes != expected) {
         pf_fail(&t->error, PF_E_INTERNAL,
@@ -296,7 +296,7 @@ limits tolerance_of(const trial *t, double relative)
 limits tolerance_of_products(const trial *t)
 {
     limits result = tolerance_of(t, 1e-5);
-    if (t->numerics.math == PF_MATH_FAST) {
+    if (t->numerics.multiply == PF_MULTIPLY_BF16) {
         result.relative = t->platform->capabilities.rounds_products ? 1.5e-2 : 1e-2;
         result.cosine = 0.9999;
     }
@@ -308,7 +308,7 @@ limits tolerance_of_products(const trial *t)
 /* Case numbers count the modes fastest, then the variants, then the shapes. */
 static int modes_of(const kernel_check *check)
 {
-    return (check->math ? 2 : 1) * (check->round ? 2 : 1);
+    return (check->multiply ? 2 : 1) * (check->round ? 2 : 1);
 }
 
 int kernel_check_cases(const kernel_check *check, bool bench)
@@ -326,11 +326,11 @@ void trial_build(trial *t, const kernel_check *check, pf_platform *platform,
     memset(t, 0, sizeof *t);
     t->platform = platform;
     t->random.state = seed * 1000003u + (uint64_t)case_number;
-    t->numerics.math = check->math && mode % 2 ? PF_MATH_FAST : PF_MATH_F32;
+    t->numerics.multiply = check->multiply && mode % 2 ? PF_MULTIPLY_BF16 : PF_MULTIPLY_F32;
     t->numerics.round_bf16 = check->round && mode >= modes / 2;
     check->build(t, shape, variant);
-    if (check->math)
-        trial_say(t, t->numerics.math == PF_MATH_FAST ? " fast" : " f32");
+    if (check->multiply)
+        trial_say(t, t->numerics.multiply == PF_MULTIPLY_BF16 ? " fast" : " f32");
     if (t->numerics.round_bf16)
         trial_say(t, " rounded");
 }

@@ -153,7 +153,7 @@ typedef struct kernel_check {
     int shapes;                         /* edge shapes, of the tests */
     int bench_shapes;                   /* large ones behind them, for --bench */
     int variants;                       /* for every shape */
-    bool math, round;                   /* numerics that the slot looks at */
+    bool multiply, round;               /* numerics that the slot looks at */
     void (*build)(trial *t, int shape, int variant);
 } kernel_check;
 

@@ -106,33 +106,33 @@ static void record_drop(pf_platform *platform)
 
 /* Linear layers multiply in bf16 unless they must not; convolutions multiply f32,
  * which their operator narrows to HF32 by itself where it may. */
-static pf_dtype kept_dtype(pf_weight_kind kind, pf_math math)
+static pf_dtype kept_dtype(pf_weight_kind kind, pf_multiply multiply)
 {
-    return kind == PF_WEIGHT_LINEAR && math == PF_MATH_FAST ? PF_BF16 : PF_F32;
+    return kind == PF_WEIGHT_LINEAR && multiply == PF_MULTIPLY_BF16 ? PF_BF16 : PF_F32;
 }
 
-static int64_t value_bytes(pf_weight_kind kind, pf_math math, const pf_tensor *source)
+static int64_t value_bytes(pf_weight_kind kind, pf_multiply multiply, const pf_tensor *source)
 {
-    return pf_tensor_count(source) * (int64_t)pf_dtype_bytes(kept_dtype(kind, math));
+    return pf_tensor_count(source) * (int64_t)pf_dtype_bytes(kept_dtype(kind, multiply));
 }
 
-static int64_t weight_bytes(pf_platform *platform, pf_weight_kind kind, pf_math math,
+static int64_t weight_bytes(pf_platform *platform, pf_weight_kind kind, pf_multiply multiply,
                             const pf_tensor *source)
 {
     (void)platform;
-    return ascend_block_bytes(value_bytes(kind, math, source));
+    return ascend_block_bytes(value_bytes(kind, multiply, source));
 }
 
 static pf_status weight_prepare(pf_platform *platform, pf_weight_kind kind,
-                                pf_math math, const pf_tensor *source, pf_weight *out,
+                                pf_multiply multiply, const pf_tensor *source, pf_weight *out,
                                 pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
     void *memory;
-    *out = (pf_weight){.kind = kind, .math = math, .source = *source,
-                       .prepared_bytes = weight_bytes(platform, kind, math, source)};
-    PF_TRY(ascend_allocate(a, value_bytes(kind, math, source), &memory));
-    pf_status status = ascend_upload(a, memory, kept_dtype(kind, math), source->data,
+    *out = (pf_weight){.kind = kind, .multiply = multiply, .source = *source,
+                       .prepared_bytes = weight_bytes(platform, kind, multiply, source)};
+    PF_TRY(ascend_allocate(a, value_bytes(kind, multiply, source), &memory));
+    pf_status status = ascend_upload(a, memory, kept_dtype(kind, multiply), source->data,
                                      source->dtype, pf_tensor_count(source));
     if (status == PF_OK && ascend_weight_is_blocked(a, out))
         status = ascend_block_weight(a, pf_matrix(memory, PF_BF16, source->shape[0],

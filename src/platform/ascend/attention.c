@@ -249,7 +249,7 @@ pf_status ascend_attention(pf_platform *platform, const pf_attention_args *args,
         return PF_OK;
     if (!pf_tensor_is_null(&args->bias))
         PF_TRY(ascend_upright(a, args->bias, &r.bias));
-    if (a->fused && args->numerics.math == PF_MATH_FAST && !args->numerics.round_bf16 &&
+    if (a->fused && args->numerics.multiply == PF_MULTIPLY_BF16 && !args->numerics.round_bf16 &&
         ascend_has(a, ASCEND_FusedInferAttentionScoreV2) && fits(&r))
         return attend_fused(&r);
     return attend_plain(&r);

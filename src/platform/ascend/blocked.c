@@ -9,7 +9,7 @@ bool ascend_weight_is_blocked(const ascend *a, const pf_weight *weight)
 {
     const pf_tensor *w = &weight->source;
     return a->facts.blocked_weights && weight->kind == PF_WEIGHT_LINEAR &&
-           weight->math == PF_MATH_FAST && ascend_nz_fits(w->shape[0], w->shape[1]);
+           weight->multiply == PF_MULTIPLY_BF16 && ascend_nz_fits(w->shape[0], w->shape[1]);
 }
 
 /* The result is made in a workspace and takes the matrix's place. */

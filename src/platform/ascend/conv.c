@@ -127,9 +127,9 @@ static int64_t largest_extent(const pf_tensor *a, const pf_tensor *b, const pf_t
     return most;
 }
 
-static int8_t cube_type(pf_math math)
+static int8_t cube_type(pf_multiply multiply)
 {
-    return math == PF_MATH_FAST ? ACL_ALLOW_HF32 : ACL_KEEP_DTYPE;
+    return multiply == PF_MULTIPLY_BF16 ? ACL_ALLOW_HF32 : ACL_KEEP_DTYPE;
 }
 
 static void shape_of(const conv_run *r, ascend_conv_shape *s)
@@ -155,7 +155,7 @@ static pf_status convolve(const conv_run *r, const ascend_conv_shape *s, pf_tens
         .out = {as_batch(y, s->axes)},
         .array = {last_of(s->stride, s->axes), last_of(s->padding, s->axes),
                   last_of(s->dilation, s->axes), last_of(none, s->axes)},
-        .number = {cube_type(r->args->weight->math)}});
+        .number = {cube_type(r->args->weight->multiply)}});
 }
 
 /* --- columns -------------------------------------------------------------------------- */
@@ -223,9 +223,9 @@ static pf_status convolve_columns(conv_run *r, pf_tensor y)
 
 /* --- the kernel ------------------------------------------------------------------------ */
 
-static bool takes(const ascend *a, pf_math math, const ascend_conv_shape *s)
+static bool takes(const ascend *a, pf_multiply multiply, const ascend_conv_shape *s)
 {
-    return (math == PF_MATH_FAST || a->facts.conv_f32) && ascend_conv_fits(s);
+    return (multiply == PF_MULTIPLY_BF16 || a->facts.conv_f32) && ascend_conv_fits(s);
 }
 
 pf_status ascend_conv(pf_platform *platform, const pf_conv_args *args, pf_error *error)
@@ -245,7 +245,7 @@ pf_status ascend_conv(pf_platform *platform, const pf_conv_args *args, pf_error 
         PF_TRY(write_padding(&r));
     ascend_conv_shape shape;
     shape_of(&r, &shape);
-    if (takes(a, args->weight->math, &shape))
+    if (takes(a, args->weight->multiply, &shape))
         PF_TRY(convolve(&r, &shape, y));
     else
         PF_TRY(convolve_columns(&r, y));
@@ -275,7 +275,7 @@ static pf_status convolve_transposed(const transposed_run *r, int64_t more)
         .op = ASCEND_Convolution, .maps = true, .in = {x, r->weight, args->bias},
         .out = {y},
         .array = {{1, {args->stride}}, {1, {args->pad}}, {1, {1}}, {1, {more}}},
-        .number = {cube_type(args->weight->math), 1}}));
+        .number = {cube_type(args->weight->multiply), 1}}));
     if (!cut)
         return PF_OK;
     return ascend_move(r->a, pf_tensor_slice(y, 2, 0, wanted), as_batch(args->y, 1));
@@ -335,7 +335,7 @@ pf_status ascend_conv_transposed(pf_platform *platform,
         .axes = 1, .extent = largest_extent(&args->x, &r.weight, &args->y),
         .kernel = {1, 1, w->shape[2]}, .stride = {1, 1, args->stride},
         .dilation = {1, 1, 1}, .padding = {0, 0, args->pad}, .transposed = true};
-    if (takes(a, args->weight->math, &shape) && more < args->stride)
+    if (takes(a, args->weight->multiply, &shape) && more < args->stride)
         return convolve_transposed(&r, more);
     return add_taps(&r);
 }

@@ -70,10 +70,10 @@ static bool is_normed(const attend_run *r, int part)
 static bool fits(const attend_run *r)
 {
     const pf_attend_args *args = r->args;
-    return r->a->fused && args->numerics.math == PF_MATH_FAST &&
+    return r->a->fused && args->numerics.multiply == PF_MULTIPLY_BF16 &&
            !args->numerics.round_bf16 && pf_tensor_is_null(&args->bias) &&
            ascend_has(r->a, ASCEND_FusedInferAttentionScoreV2) &&
-           args->q.weight->math == PF_MATH_FAST &&
+           args->q.weight->multiply == PF_MULTIPLY_BF16 &&
            ascend_within(ASCEND_ATTENTION_BATCH, r->groups) &&
            ascend_attention_fits(r->heads, r->dim / r->heads, r->queries / r->groups,
                                  r->keys / r->groups);
@@ -372,8 +372,8 @@ pf_status ascend_feed_forward(pf_platform *platform, const pf_feed_forward_args 
                               pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
-    bool fused = a->fused && args->numerics.math == PF_MATH_FAST &&
-                 !args->numerics.round_bf16 && args->in.weight->math == PF_MATH_FAST &&
+    bool fused = a->fused && args->numerics.multiply == PF_MULTIPLY_BF16 &&
+                 !args->numerics.round_bf16 && args->in.weight->multiply == PF_MULTIPLY_BF16 &&
                  args->activation == PF_ACTIVATION_GELU_TANH;
     if (ascend_is_empty(&args->y))
         return PF_OK;

@@ -22,14 +22,14 @@ static bool y_is_free(const pf_linear_args *args)
 static pf_tensor transposed(const pf_weight *weight)
 {
     const pf_tensor *w = &weight->source;
-    pf_dtype dtype = weight->math == PF_MATH_FAST ? PF_BF16 : PF_F32;
+    pf_dtype dtype = weight->multiply == PF_MULTIPLY_BF16 ? PF_BF16 : PF_F32;
     pf_tensor matrix = pf_matrix(weight->prepared, dtype, w->shape[0], w->shape[1]);
     return pf_tensor_permute(matrix, (int[]){1, 0});
 }
 
 bool ascend_projects_narrow(const ascend *a, const pf_weight *weight, pf_tensor bias)
 {
-    return weight->math == PF_MATH_FAST &&
+    return weight->multiply == PF_MULTIPLY_BF16 &&
            (pf_tensor_is_null(&bias) || a->facts.narrow_products);
 }
 
@@ -47,7 +47,7 @@ pf_status ascend_project(ascend *a, const pf_weight *weight, pf_tensor bias, pf_
                          pf_tensor y)
 {
     pf_tensor rounded, none = {0};
-    if (weight->math != PF_MATH_FAST) {
+    if (weight->multiply != PF_MULTIPLY_BF16) {
         PF_TRY(ascend_whole(a, x, &x));
         return multiply(a, weight, bias, x, y);
     }

@@ -63,21 +63,21 @@ static pf_status download_end(pf_platform *platform, int number, void *host,
 /* --- weights ---------------------------------------------------------------- */
 
 static pf_status weight_prepare(pf_platform *platform, pf_weight_kind kind,
-                                pf_math math, const pf_tensor *source,
+                                pf_multiply multiply, const pf_tensor *source,
                                 pf_weight *out, pf_error *error)
 {
     (void)platform;
     (void)error;
-    *out = (pf_weight){.kind = kind, .math = math, .source = *source};
+    *out = (pf_weight){.kind = kind, .multiply = multiply, .source = *source};
     return PF_OK;
 }
 
 static int64_t weight_bytes(pf_platform *platform, pf_weight_kind kind,
-                            pf_math math, const pf_tensor *source)
+                            pf_multiply multiply, const pf_tensor *source)
 {
     (void)platform;
     (void)kind;
-    (void)math;
+    (void)multiply;
     (void)source;
     return 0;
 }

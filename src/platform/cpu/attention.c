@@ -492,7 +492,7 @@ static pf_status attend_group(pf_platform *platform, const pf_attention_args *ar
     attention a = {
         .args = args,
         .platform = platform,
-        .pairs = VF_BF16_DOT && args->numerics.math == PF_MATH_FAST &&
+        .pairs = VF_BF16_DOT && args->numerics.multiply == PF_MULTIPLY_BF16 &&
                  !args->numerics.round_bf16,
         .round = args->numerics.round_bf16,
         .queries = args->q.shape[0],

@@ -444,7 +444,7 @@ pf_status PF_CPU(conv)(pf_platform *platform, const pf_conv_args *args, pf_error
         .residual = args->residual,
         .y = args->y,
         .weights = weight->prepared,
-        .panels = conv_panels_of(weight->kind, weight->math, &weight->source),
+        .panels = conv_panels_of(weight->kind, weight->multiply, &weight->source),
         .tap_step = 1,
     };
     for (int i = 0; i < 3; i++) {
@@ -486,7 +486,7 @@ pf_status PF_CPU(conv_transposed)(pf_platform *platform,
             .bias = args->bias,
             .y = args->y,
             .weights = weight->prepared,
-            .panels = conv_panels_of(weight->kind, weight->math, &weight->source),
+            .panels = conv_panels_of(weight->kind, weight->multiply, &weight->source),
             .kernel = {1, 1, 1},
             .stride = {1, 1, 1},
             .dilation = {1, 1, 1},

@@ -56,28 +56,28 @@ static void pack_panels(void *argument, int64_t begin, int64_t end, int worker)
     }
 }
 
-int64_t PF_CPU(weight_bytes)(pf_platform *platform, pf_weight_kind kind, pf_math math,
+int64_t PF_CPU(weight_bytes)(pf_platform *platform, pf_weight_kind kind, pf_multiply multiply,
                              const pf_tensor *source)
 {
     (void)platform;
     if (kind == PF_WEIGHT_LINEAR)
         return 0;
-    conv_panels p = conv_panels_of(kind, math, source);
+    conv_panels p = conv_panels_of(kind, multiply, source);
     return p.panels * p.panel_floats * (int64_t)sizeof(float);
 }
 
 pf_status PF_CPU(weight_prepare)(pf_platform *platform, pf_weight_kind kind,
-                                 pf_math math, const pf_tensor *source, pf_weight *out,
+                                 pf_multiply multiply, const pf_tensor *source, pf_weight *out,
                                  pf_error *error)
 {
-    *out = (pf_weight){.kind = kind, .math = math, .source = *source};
-    int64_t bytes = PF_CPU(weight_bytes)(platform, kind, math, source);
+    *out = (pf_weight){.kind = kind, .multiply = multiply, .source = *source};
+    int64_t bytes = PF_CPU(weight_bytes)(platform, kind, multiply, source);
     if (bytes == 0)
         return PF_OK;
     bool transposed = kind == PF_WEIGHT_CONV_TRANSPOSED;
     packing p = {
         .source = source,
-        .panels = conv_panels_of(kind, math, source),
+        .panels = conv_panels_of(kind, multiply, source),
         .in = source->shape[transposed ? 0 : 1],
         .out = source->shape[transposed ? 1 : 0],
         .in_stride = source->stride[transposed ? 0 : 1],

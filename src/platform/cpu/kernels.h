@@ -28,10 +28,10 @@
 PF_CPU_KERNEL_LIST(PF_CPU_DECLARE)
 #undef PF_CPU_DECLARE
 
-int64_t PF_CPU(weight_bytes)(pf_platform *platform, pf_weight_kind kind, pf_math math,
+int64_t PF_CPU(weight_bytes)(pf_platform *platform, pf_weight_kind kind, pf_multiply multiply,
                              const pf_tensor *source);
 pf_status PF_CPU(weight_prepare)(pf_platform *platform, pf_weight_kind kind,
-                                 pf_math math, const pf_tensor *source, pf_weight *out,
+                                 pf_multiply multiply, const pf_tensor *source, pf_weight *out,
                                  pf_error *error);
 void PF_CPU(weight_release)(pf_platform *platform, pf_weight *weight);
 

@@ -333,7 +333,7 @@ pf_status PF_CPU(linear)(pf_platform *platform, const pf_linear_args *args,
         pf_pool_for(platform->pool, n, grain, run_dots, &d);
         return PF_OK;
     }
-    bool pairs = VF_BF16_DOT && args->numerics.math == PF_MATH_FAST;
+    bool pairs = VF_BF16_DOT && args->numerics.multiply == PF_MULTIPLY_BF16;
     packed_linear p = {
         .epilogue = make_epilogue(args),
         .x = {args->x.data, PF_F32, args->x.stride[0] * (int64_t)sizeof(float)},

@@ -3,7 +3,7 @@
  *
  * Every kernel is the formula in platform/kernels.h and nothing more: no packing, no
  * blocking that shows in a result, no fast mathematics.  It always multiplies in
- * f32, which PF_MATH_FAST allows.  Feature maps may have any strides.
+ * f32, which PF_MULTIPLY_BF16 allows.  Feature maps may have any strides.
  */
 #include "platform/reference/reference.h"
 
