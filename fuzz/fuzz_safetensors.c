@@ -14,12 +14,8 @@ static unsigned touch(const pf_safetensors *file)
 {
     unsigned sum = 0;
     for (int64_t i = 0; i < file->count; i++) {
-        if (!file->entries[i].known)
-            continue;
-        pf_tensor tensor = file->entries[i].tensor;
-        const unsigned char *data = tensor.data;
-        size_t bytes = (size_t)pf_tensor_count(&tensor) * pf_dtype_bytes(tensor.dtype);
-        for (size_t k = 0; k < bytes; k++)
+        const unsigned char *data = file->entries[i].tensor.data;
+        for (int64_t k = 0; k < file->entries[i].bytes; k++)
             sum += data[k];
     }
     return sum;

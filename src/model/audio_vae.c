@@ -176,8 +176,7 @@ static pf_status fold(const pf_computed *self, pf_error *error)
     pf_to_f32(v->data, v->dtype, pf_tensor_count(v), self->values);
     for (int64_t i = 0; i < v->shape[0]; i++) {
         float magnitude;
-        pf_to_f32(magnitudes + i * (int64_t)pf_dtype_bytes(g->dtype), g->dtype, 1,
-                  &magnitude);
+        pf_to_f32(magnitudes + pf_dtype_bytes(g->dtype, i), g->dtype, 1, &magnitude);
         if (!fold_row(self->values + i * row, row, magnitude))
             return pf_fail(error, PF_E_MODEL,
                            "%s: weight norm of %s cannot be folded: row %lld of its "

@@ -361,16 +361,11 @@ static bool is_rounded(const pf_params *params, const slot *s)
 static pf_status round_weight(slot *s, pf_tensor *source, pf_error *error)
 {
     int64_t count = pf_tensor_count(source);
-    size_t width = pf_dtype_bytes(source->dtype);
-    const char *from = source->data;
-    uint16_t *to = pf_alloc((size_t)count * sizeof *to);
+    size_t bytes = (size_t)pf_dtype_bytes(PF_BF16, count);
+    void *to = pf_alloc(bytes);
     if (!to)
-        return pf_fail_memory(error, "rounded weight", (size_t)count * sizeof *to);
-    for (int64_t i = 0; i < count; i++) {
-        float value;
-        pf_to_f32(from + (size_t)i * width, source->dtype, 1, &value);
-        to[i] = pf_f32_to_bf16(value);
-    }
+        return pf_fail_memory(error, "rounded weight", bytes);
+    pf_convert(source->data, source->dtype, count, to, PF_BF16);
     s->rounded = to;
     source->data = to;
     source->dtype = PF_BF16;

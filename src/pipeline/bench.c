@@ -85,10 +85,8 @@ static pf_status make_weight(bench_run *r, pf_weight_kind kind, int rank,
                               (unsigned long long)pf_tensor_bytes(&source));
     for (int64_t i = 0; i < count; i++) {
         float value = 0.05f * noise(&state);
-        if (wide)
-            ((float *)r->source)[i] = value;
-        else
-            ((uint16_t *)r->source)[i] = pf_f32_to_bf16(value);
+        pf_from_f32(&value, 1, (char *)r->source + pf_dtype_bytes(source.dtype, i),
+                    source.dtype);
     }
     pf_platform *platform = r->ops.platform;
     return platform->table.weight_prepare(platform, kind, r->spec->multiply, &source,

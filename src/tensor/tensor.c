@@ -29,7 +29,7 @@ int64_t pf_tensor_count(const pf_tensor *tensor)
 
 int64_t pf_tensor_bytes(const pf_tensor *tensor)
 {
-    return pf_tensor_count(tensor) * (int64_t)pf_dtype_bytes(tensor->dtype);
+    return pf_dtype_bytes(tensor->dtype, pf_tensor_count(tensor));
 }
 
 bool pf_tensor_is_contiguous(const pf_tensor *tensor)
@@ -63,9 +63,8 @@ pf_tensor pf_tensor_slice(pf_tensor tensor, int axis, int64_t begin,
 {
     assert(axis >= 0 && axis < tensor.rank);
     assert(begin >= 0 && count >= 0 && begin + count <= tensor.shape[axis]);
-    int64_t skip = begin * tensor.stride[axis] *
-                   (int64_t)pf_dtype_bytes(tensor.dtype);
-    tensor.data = (char *)tensor.data + skip;
+    tensor.data = (char *)tensor.data +
+                  pf_dtype_bytes(tensor.dtype, begin * tensor.stride[axis]);
     tensor.shape[axis] = count;
     return tensor;
 }

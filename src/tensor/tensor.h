@@ -41,7 +41,7 @@ static inline bool pf_tensor_is_null(const pf_tensor *tensor)
 }
 
 int64_t pf_tensor_count(const pf_tensor *tensor);
-int64_t pf_tensor_bytes(const pf_tensor *tensor);       /* count * element size */
+int64_t pf_tensor_bytes(const pf_tensor *tensor);       /* of its elements */
 
 /* Row-major without gaps (axes of extent 1 may have any stride). */
 bool pf_tensor_is_contiguous(const pf_tensor *tensor);

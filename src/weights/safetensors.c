@@ -15,35 +15,6 @@
 
 enum { MAX_HEADER_BYTES = 100000000, MAX_RANK = 8, LENGTH_BYTES = 8 };
 
-typedef struct stored_type {
-    const char *name;
-    int bits;
-    bool usable;
-    pf_dtype dtype;
-} stored_type;
-
-static const stored_type types[] = {
-    {"F32", 32, true, PF_F32},      {"BF16", 16, true, PF_BF16},
-    {"F16", 16, true, PF_F16},      {"F64", 64, false, PF_F32},
-    {"I64", 64, false, PF_F32},     {"U64", 64, false, PF_F32},
-    {"C64", 64, false, PF_F32},     {"I32", 32, false, PF_I32},
-    {"U32", 32, false, PF_F32},     {"I16", 16, false, PF_F32},
-    {"U16", 16, false, PF_F32},     {"I8", 8, false, PF_F32},
-    {"U8", 8, false, PF_U8},       {"BOOL", 8, false, PF_F32},
-    {"F8_E4M3", 8, false, PF_F32},  {"F8_E5M2", 8, false, PF_F32},
-    {"F8_E8M0", 8, false, PF_F32},  {"F8_E4M3FNUZ", 8, false, PF_F32},
-    {"F8_E5M2FNUZ", 8, false, PF_F32}, {"F4", 4, false, PF_F32},
-    {"F6_E2M3", 6, false, PF_F32},  {"F6_E3M2", 6, false, PF_F32},
-};
-
-static const stored_type *find_type(const char *name)
-{
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (name && strcmp(types[i].name, name) == 0)
-            return &types[i];
-    return NULL;
-}
-
 /* --- one tensor ------------------------------------------------------------- */
 
 typedef struct range {
@@ -86,8 +57,9 @@ static pf_status read_shape(const pf_safetensors *file, const char *name,
         *elements *= extent;
         extents[i] = (int64_t)extent;
     }
-    if (rank <= PF_MAX_RANK)
-        entry->tensor = pf_tensor_make(NULL, PF_F32, (int)rank, extents);
+    entry->fits = rank <= PF_MAX_RANK;
+    if (entry->fits)
+        entry->tensor = pf_tensor_make(NULL, entry->tensor.dtype, (int)rank, extents);
     return PF_OK;
 }
 
@@ -102,9 +74,19 @@ static pf_status read_range(const pf_safetensors *file, const char *name,
     return PF_OK;
 }
 
-static int json_rank(const json_t *value)
+/* The range must be as long as shape and dtype ask for. */
+static pf_status check_bytes(const pf_safetensors *file, const char *name,
+                             const pf_entry *entry, uint64_t elements, pf_error *error)
 {
-    return (int)json_array_size(json_object_get(value, "shape"));
+    pf_dtype dtype = entry->tensor.dtype;
+    int64_t count = (int64_t)elements, odd = count % pf_dtype_block(dtype);
+    int64_t bytes = pf_dtype_bytes(dtype, count - odd);
+    if (odd == 0 && entry->bytes == bytes)
+        return PF_OK;
+    return pf_fail(error, PF_E_MODEL,
+                   "%s: tensor %.200s has %lld bytes of data, but its shape and dtype %s "
+                   "need %lld", file->path, name, (long long)entry->bytes,
+                   pf_dtype_name(dtype), (long long)bytes);
 }
 
 static pf_status read_entry(const pf_safetensors *file, const char *name,
@@ -114,28 +96,18 @@ static pf_status read_entry(const pf_safetensors *file, const char *name,
     uint64_t elements = 0;
     if (!json_is_object(value))
         return bad(file, name, "is not described by an object", error);
-    const stored_type *type =
-        find_type(json_string_value(json_object_get(value, "dtype")));
+    const char *dtype = json_string_value(json_object_get(value, "dtype"));
+    entry->tensor.dtype = dtype ? pf_dtype_find(dtype) : PF_DTYPES;
     if (*name == '\0')
         return bad(file, name, "has an empty name", error);
-    if (!type)
+    if (entry->tensor.dtype == PF_DTYPES)
         return bad(file, name, "has an unknown dtype", error);
     PF_TRY(read_shape(file, name, json_object_get(value, "shape"), entry, &elements,
                       error));
     PF_TRY(read_range(file, name, json_object_get(value, "data_offsets"), place,
                       error));
-    uint64_t bits = elements * (uint64_t)type->bits;
-    if (bits % 8 != 0 || place->end - place->begin != bits / 8)
-        return pf_fail(error, PF_E_MODEL,
-                       "%s: tensor %.200s has %llu bytes of data, but its shape and "
-                       "dtype %s need %llu", file->path, name,
-                       (unsigned long long)(place->end - place->begin), type->name,
-                       (unsigned long long)(bits / 8));
-    entry->dtype_name = type->name;
-    entry->tensor.dtype = type->dtype;
-    entry->fits = entry->tensor.rank == json_rank(value);
-    entry->known = entry->fits && (type->usable || type->dtype != PF_F32);
-    entry->usable = entry->known && type->usable;
+    entry->bytes = (int64_t)(place->end - place->begin);
+    PF_TRY(check_bytes(file, name, entry, elements, error));
     entry->name = pf_strdup(name);
     return entry->name ? PF_OK : pf_fail_memory(error, file->path, strlen(name));
 }
@@ -310,7 +282,7 @@ pf_status pf_safetensors_open(const char *path, pf_safetensors *out,
 static bool same_entry(const pf_safetensors *a, const pf_safetensors *b, int64_t i)
 {
     const pf_entry *x = &a->entries[i], *y = &b->entries[i];
-    return strcmp(x->name, y->name) == 0 && strcmp(x->dtype_name, y->dtype_name) == 0 &&
+    return strcmp(x->name, y->name) == 0 && x->tensor.dtype == y->tensor.dtype &&
            pf_tensor_has_shape(&x->tensor, y->tensor.rank, y->tensor.shape) &&
            (const unsigned char *)x->tensor.data - a->map.data ==
                (const unsigned char *)y->tensor.data - b->map.data;

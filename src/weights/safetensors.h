@@ -9,10 +9,9 @@
 
 typedef struct pf_entry {
     char *name;                         /* pf_free */
-    const char *dtype_name;             /* "BF16"; of a fixed table */
-    bool fits;                          /* has at most PF_MAX_RANK axes */
-    bool known;                         /* fits, a dtype of ours: `tensor` is filled in */
-    bool usable;                        /* as a weight: F32, BF16 or F16 */
+    int64_t bytes;
+    bool fits;                          /* at most PF_MAX_RANK axes; else `tensor` has a
+                                         * dtype and an address alone */
     pf_tensor tensor;
 } pf_entry;
 

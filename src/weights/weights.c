@@ -282,23 +282,15 @@ static pf_status missing(const pf_weights *w, const char *name, pf_error *error)
     return pf_fail(error, PF_E_MODEL, "%s: tensor %.200s is missing", w->path, name);
 }
 
-static pf_status refuse_dtype(const item *it, pf_error *error)
-{
-    if (!it->entry->fits)
-        return pf_fail(error, PF_E_MODEL,
-                       "%s: tensor %.200s has more than %d axes", it->file->path,
-                       it->name, PF_MAX_RANK);
-    return pf_fail(error, PF_E_MODEL,
-                   "%s: tensor %.200s is %s, but must be F32, F16 or BF16",
-                   it->file->path, it->name, it->entry->dtype_name);
-}
-
 pf_status pf_weights_find(pf_weights *weights, const char *name, int rank,
                           const int64_t *shape, pf_tensor *out, pf_error *error)
 {
     PF_TRY(pf_weights_find_any(weights, name, out, error));
-    if (!find_item(weights, name)->entry->usable)
-        return refuse_dtype(find_item(weights, name), error);
+    const item *it = find_item(weights, name);
+    if (!pf_dtype_converts(out->dtype))
+        return pf_fail(error, PF_E_MODEL,
+                       "%s: tensor %.200s is %s, but must be F32, F16 or BF16",
+                       it->file->path, it->name, pf_dtype_name(out->dtype));
     if (pf_tensor_has_shape(out, rank, shape))
         return PF_OK;
     char found[128], expected[128];
@@ -307,7 +299,7 @@ pf_status pf_weights_find(pf_weights *weights, const char *name, int rank,
     pf_tensor_shape_text(&wanted, expected);
     return pf_fail(error, PF_E_MODEL,
                    "%s: tensor %.200s has shape %s, but the config asks for %s",
-                   find_item(weights, name)->file->path, name, found, expected);
+                   it->file->path, name, found, expected);
 }
 
 pf_status pf_weights_find_any(pf_weights *weights, const char *name,
@@ -317,8 +309,9 @@ pf_status pf_weights_find_any(pf_weights *weights, const char *name,
     if (!it)
         return missing(weights, name, error);
     it->used = true;
-    if (!it->entry->known)
-        return refuse_dtype(it, error);
+    if (!it->entry->fits)
+        return pf_fail(error, PF_E_MODEL, "%s: tensor %.200s has more than %d axes",
+                       it->file->path, it->name, PF_MAX_RANK);
     *out = it->entry->tensor;
     return PF_OK;
 }
@@ -369,17 +362,19 @@ int64_t pf_weights_bytes(const pf_weights *weights)
 {
     int64_t bytes = 0;
     for (int64_t i = 0; i < weights->count; i++)
-        bytes += pf_tensor_bytes(&weights->items[i].entry->tensor);
+        bytes += weights->items[i].entry->bytes;
     return bytes;
 }
 
 const char *pf_weights_dtype(const pf_weights *weights)
 {
-    const char *dtype = weights->count ? weights->items[0].entry->dtype_name : "none";
+    if (weights->count == 0)
+        return "none";
+    pf_dtype dtype = weights->items[0].entry->tensor.dtype;
     for (int64_t i = 1; i < weights->count; i++)
-        if (strcmp(weights->items[i].entry->dtype_name, dtype) != 0)
+        if (weights->items[i].entry->tensor.dtype != dtype)
             return "mixed";
-    return dtype;
+    return pf_dtype_name(dtype);
 }
 
 bool pf_weights_in_memory(const pf_weights *weights)

@@ -51,7 +51,7 @@ static void linear_by_one_is_nothing(void **state)
     for (int i = 0; i < N; i++)
         x[i] = (float)i - 511.3f;
     for (int dtype = PF_F32; dtype <= PF_F16; dtype++) {
-        size_t size = pf_dtype_bytes((pf_dtype)dtype);
+        size_t size = (size_t)pf_dtype_bytes((pf_dtype)dtype, 1);
         memset(memory, 0, sizeof memory);
         for (size_t i = 0; i < N; i++)
             memcpy(memory + 1 + i * (N + 1) * size, &one[dtype], size);

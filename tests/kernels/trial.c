@@ -200,24 +200,16 @@ void *trial_host(trial *t, int64_t bytes, int misalign)
     return (char *)block->pages + room - bytes - misalign;
 }
 
-static void write_value(char *to, pf_dtype dtype, float value)
-{
-    uint16_t half = dtype == PF_BF16 ? pf_f32_to_bf16(value) : pf_f32_to_f16(value);
-    if (dtype == PF_F32)
-        memcpy(to, &value, sizeof value);
-    else
-        memcpy(to, &half, sizeof half);
-}
-
 pf_tensor trial_host_tensor(trial *t, pf_dtype dtype, int rank,
                             const int64_t *shape, float spread, bool odd)
 {
     pf_tensor tensor = pf_tensor_make(NULL, dtype, rank, shape);
     int64_t count = pf_tensor_count(&tensor);
-    int64_t size = (int64_t)pf_dtype_bytes(dtype);
-    char *data = trial_host(t, count * size, odd ? 1 : 0);
-    for (int64_t i = 0; i < count; i++)
-        write_value(data + i * size, dtype, spread * prng_normal(&t->random));
+    char *data = trial_host(t, pf_dtype_bytes(dtype, count), odd ? 1 : 0);
+    for (int64_t i = 0; i < count; i++) {
+        float value = spread * prng_normal(&t->random);
+        pf_from_f32(&value, 1, data + pf_dtype_bytes(dtype, i), dtype);
+    }
     tensor.data = data;
     trial_say(t, " %s%s", pf_dtype_name(dtype), odd ? "@odd" : "");
     return tensor;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors, memory, faults, files, threads, JSON and element types. */
+/* Errors, memory, faults, files, threads and JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
 #include <errno.h>
-#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +20,6 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "base/thread.h"
-#include "tensor/dtype.h"
 
 /* --- errors ----------------------------------------------------------------- */
 
@@ -384,40 +382,6 @@ static void test_json_members_are_checked(void **state)
     json_decref(value);
 }
 
-/* --- element types and tensors ------------------------------------------------ */
-
-static void test_bf16_rounds_to_nearest_even(void **state)
-{
-    (void)state;
-    assert_int_equal(pf_f32_to_bf16(1.0f), 0x3f80);
-    assert_int_equal(pf_f32_to_bf16(1.00390625f), 0x3f80);      /* half, to even */
-    assert_int_equal(pf_f32_to_bf16(1.01171875f), 0x3f82);      /* half, to even */
-    assert_int_equal(pf_f32_to_bf16(1.00390637f), 0x3f81);
-    assert_int_equal(pf_f32_to_bf16(INFINITY), 0x7f80);
-    assert_int_equal(pf_f32_to_bf16(3.4e38f), 0x7f80);
-    assert_true(isnan(pf_round_bf16(NAN)));
-    for (uint32_t half = 0; half < 0x10000; half++) {
-        float value = pf_bf16_to_f32((uint16_t)half);
-        if (!isnan(value))
-            assert_int_equal(pf_f32_to_bf16(value), half);
-    }
-}
-
-static void test_f16_round_trips(void **state)
-{
-    (void)state;
-    for (uint32_t half = 0; half < 0x10000; half++) {
-        float value = pf_f16_to_f32((uint16_t)half);
-        if (!isnan(value))
-            assert_int_equal(pf_f32_to_f16(value), half);
-    }
-    assert_int_equal(pf_f32_to_f16(65519.0f), 0x7bff);
-    assert_int_equal(pf_f32_to_f16(65520.0f), 0x7c00);
-    assert_int_equal(pf_f32_to_f16(1.00048828125f), 0x3c00);    /* half, to even */
-    assert_int_equal(pf_f32_to_f16(0x1p-25f), 0x0000);          /* half, to even */
-    assert_int_equal(pf_f32_to_f16(0x1.8p-24f), 0x0002);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,8 +402,6 @@ int main(void)
         cmocka_unit_test(test_json_passes_a_mark_over),
         cmocka_unit_test(test_kinds_are_named),
         cmocka_unit_test(test_json_members_are_checked),
-        cmocka_unit_test(test_bf16_rounds_to_nearest_even),
-        cmocka_unit_test(test_f16_round_trips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,7 +113,7 @@ static pf_dtype kept_dtype(pf_weight_kind kind, pf_multiply multiply)
 
 static int64_t value_bytes(pf_weight_kind kind, pf_multiply multiply, const pf_tensor *source)
 {
-    return pf_tensor_count(source) * (int64_t)pf_dtype_bytes(kept_dtype(kind, multiply));
+    return pf_dtype_bytes(kept_dtype(kind, multiply), pf_tensor_count(source));
 }
 
 static int64_t weight_bytes(pf_platform *platform, pf_weight_kind kind, pf_multiply multiply,

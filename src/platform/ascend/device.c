@@ -354,33 +354,6 @@ void ascend_scratch_rewind(ascend *a, ascend_mark mark)
 
 /* --- copies ------------------------------------------------------------------------------- */
 
-static int64_t bytes_of(pf_dtype dtype, int64_t count)
-{
-    return count * (int64_t)pf_dtype_bytes(dtype);
-}
-
-/* By way of f32, in pieces that fit a buffer on the stack. */
-static void convert(void *out, pf_dtype dtype, const char *from, pf_dtype source,
-                    int64_t count)
-{
-    enum { PIECE = 1024 };
-    float values[PIECE];
-    char *to = out;
-    uint16_t *halves = out;
-    if (dtype == source) {
-        memcpy(to, from, (size_t)bytes_of(dtype, count));
-        return;
-    }
-    for (int64_t at = 0; at < count; at += PIECE) {
-        int64_t here = count - at < PIECE ? count - at : PIECE;
-        pf_to_f32(from + bytes_of(source, at), source, here, values);
-        if (dtype == PF_F32)
-            memcpy(to + bytes_of(dtype, at), values, (size_t)bytes_of(dtype, here));
-        for (int64_t i = 0; dtype == PF_BF16 && i < here; i++)
-            halves[at + i] = pf_f32_to_bf16(values[i]);
-    }
-}
-
 static pf_status queue_upload(ascend *a, void *device, const char *stage, int64_t bytes)
 {
     return ascend_check_queued(a, a->api->aclrtMemcpyAsync(device, (size_t)bytes, stage,
@@ -392,14 +365,14 @@ static pf_status queue_upload(ascend *a, void *device, const char *stage, int64_
 static pf_status upload_for_good(ascend *a, void *device, pf_dtype dtype, const void *host,
                                  pf_dtype from, int64_t count)
 {
-    int64_t bytes = bytes_of(dtype, count);
+    int64_t bytes = pf_dtype_bytes(dtype, count);
     char *stage = a->staging + staging_bytes + a->staged_for_good;
     if (a->staged_for_good + bytes > staging_for_good)
         return pf_fail(a->error, PF_E_UNSUPPORTED,
                        "ascend: %lld bytes are uploaded while kernels are recorded, but "
                        "there is room for %lld", (long long)bytes,
                        (long long)(staging_for_good - a->staged_for_good));
-    convert(stage, dtype, host, from, count);
+    pf_convert(host, from, count, stage, dtype);
     a->staged_for_good += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return queue_upload(a, device, stage, bytes);
 }
@@ -414,19 +387,19 @@ pf_status ascend_upload(ascend *a, void *device, pf_dtype dtype, const void *hos
     if (a->recording)
         return upload_for_good(a, device, dtype, host, from, count);
     while (count > 0) {
-        int64_t room = (staging_bytes - a->staged) / (int64_t)pf_dtype_bytes(dtype);
+        int64_t room = pf_dtype_fits(dtype, staging_bytes - a->staged);
         if (room < (count < CHUNK ? count : CHUNK)) {
             PF_TRY(ascend_sync(a));
             continue;
         }
-        int64_t here = count < room ? count : room, bytes = bytes_of(dtype, here);
+        int64_t here = count < room ? count : room, bytes = pf_dtype_bytes(dtype, here);
         char *stage = a->staging + a->staged;
         if (!a->forecast) {
-            convert(stage, dtype, source, from, here);
+            pf_convert(source, from, here, stage, dtype);
             PF_TRY(queue_upload(a, to, stage, bytes));
         }
         a->staged += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-        source += bytes_of(from, here);
+        source += pf_dtype_bytes(from, here);
         to += bytes;
         count -= here;
     }

@@ -88,7 +88,7 @@ pf_status ascend_embedding(pf_platform *platform, const pf_embedding_args *args,
     ASCEND_ENTER(a, platform, error);
     const pf_tensor *table = &args->table;
     int64_t width = table->shape[1];
-    int64_t row = width * (int64_t)pf_dtype_bytes(table->dtype);
+    int64_t row = pf_dtype_bytes(table->dtype, width);
     for (int64_t i = 0; i < args->ids.shape[0]; i++) {
         int32_t id = ((const int32_t *)args->ids.data)[i * args->ids.stride[0]];
         float *y = (float *)args->y.data + i * args->y.stride[0];

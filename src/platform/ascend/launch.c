@@ -39,7 +39,7 @@ static int format_of(const ascend_call *call, const pf_tensor *t)
 /* Descriptors begin at 32-byte boundaries; the rest is an offset in elements. */
 static int64_t offset_of(const pf_tensor *t)
 {
-    return (int64_t)((uintptr_t)t->data & 31u) / (int64_t)pf_dtype_bytes(t->dtype);
+    return pf_dtype_fits(t->dtype, (int64_t)((uintptr_t)t->data & 31u));
 }
 
 static void *base_of(const pf_tensor *t)

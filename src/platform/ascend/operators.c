@@ -99,8 +99,8 @@ pf_status ascend_upright(ascend *a, pf_tensor x, pf_tensor *out)
     *out = x;
     for (int i = 0; i < x.rank; i++)
         if (x.stride[i] < 0) {
-            x.data = (char *)x.data + (x.shape[i] - 1) * x.stride[i] *
-                                          (int64_t)pf_dtype_bytes(x.dtype);
+            x.data = (char *)x.data +
+                     pf_dtype_bytes(x.dtype, (x.shape[i] - 1) * x.stride[i]);
             x.stride[i] = -x.stride[i];
             axes.value[axes.count++] = i;
         }

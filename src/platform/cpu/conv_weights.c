@@ -37,7 +37,7 @@ static void pack_panels(void *argument, int64_t begin, int64_t end, int worker)
 {
     (void)worker;
     const packing *p = argument;
-    size_t size = pf_dtype_bytes(p->source->dtype);
+    pf_dtype dtype = p->source->dtype;
     float values[TAPS_AT_ONCE];
     for (int64_t n = begin; n < end; n++) {
         float *panel = p->to + n * p->panels.panel_floats;
@@ -49,8 +49,8 @@ static void pack_panels(void *argument, int64_t begin, int64_t end, int worker)
                     int64_t left = p->panels.taps - tap;
                     int64_t count = left < TAPS_AT_ONCE ? left : TAPS_AT_ONCE;
                     int64_t at = o * p->out_stride + i * p->in_stride + tap;
-                    pf_to_f32((const char *)p->source->data + at * (int64_t)size,
-                              p->source->dtype, count, values);
+                    pf_to_f32((const char *)p->source->data + pf_dtype_bytes(dtype, at),
+                              dtype, count, values);
                     scatter(p, values, tap, count, i, panel, o - first);
                 }
     }

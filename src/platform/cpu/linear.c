@@ -324,8 +324,7 @@ pf_status PF_CPU(linear)(pf_platform *platform, const pf_linear_args *args,
     int64_t m = args->x.shape[0], n = w->shape[0], k = w->shape[1];
     if (m == 0)
         return PF_OK;
-    tile_matrix weight = {w->data, w->dtype,
-                          w->stride[0] * (int64_t)pf_dtype_bytes(w->dtype)};
+    tile_matrix weight = {w->data, w->dtype, pf_dtype_bytes(w->dtype, w->stride[0])};
     if (m <= ROWS_WITHOUT_PACKING) {
         dot_linear d = {make_epilogue(args), args->x.data, args->x.stride[0], weight,
                         m, n, k};
@@ -336,7 +335,7 @@ pf_status PF_CPU(linear)(pf_platform *platform, const pf_linear_args *args,
     bool pairs = VF_BF16_DOT && args->numerics.multiply == PF_MULTIPLY_BF16;
     packed_linear p = {
         .epilogue = make_epilogue(args),
-        .x = {args->x.data, PF_F32, args->x.stride[0] * (int64_t)sizeof(float)},
+        .x = {args->x.data, PF_F32, pf_dtype_bytes(PF_F32, args->x.stride[0])},
         .weight = weight,
         .pairs = pairs,
         .n = n,

@@ -165,10 +165,9 @@ VF_INLINE void tile_pack_group(const tile_matrix *m, const char *p, int64_t rows
                                float *out, int width, int lanes)
 {
     int64_t steps = tile_steps(elements, pairs), depth = tile_depth(pairs);
-    int64_t size = dtype == PF_F32 ? 4 : 2;
     for (int64_t s = 0; s < steps; s += VF_WIDTH) {
         vf unit[VF_WIDTH];
-        const char *at = p + s * depth * size;
+        const char *at = p + pf_dtype_bytes(dtype, s * depth);
         VF_UNROLL
         for (int r = 0; r < VF_WIDTH; r++)
             unit[r] = r < rows ? tile_load_units(at + r * m->row_bytes, dtype,
@@ -206,8 +205,8 @@ typedef struct tile_part {
 static inline void tile_pack(const tile_matrix *m, tile_part part, bool pairs,
                              float *out, int width)
 {
-    int64_t size = m->dtype == PF_F32 ? 4 : 2;
-    const char *p = m->data + part.row * m->row_bytes + part.first * size;
+    const char *p = m->data + part.row * m->row_bytes +
+                    pf_dtype_bytes(m->dtype, part.first);
     pairs = VF_BF16_DOT && pairs;
     if (m->dtype == PF_BF16 && pairs)
         tile_pack_as(m, p, part.rows, part.elements, true, PF_BF16, out, width);

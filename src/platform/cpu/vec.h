@@ -76,20 +76,20 @@
 VF_INLINE vf vf_load_as(const void *p, pf_dtype dtype, int64_t i)
 {
     if (dtype == PF_BF16)
-        return vf_load_bf16((const char *)p + 2 * i);
+        return vf_load_bf16((const char *)p + pf_dtype_bytes(dtype, i));
     if (dtype == PF_F16)
-        return vf_load_f16((const char *)p + 2 * i);
-    return vf_load((const char *)p + 4 * i);
+        return vf_load_f16((const char *)p + pf_dtype_bytes(dtype, i));
+    return vf_load((const char *)p + pf_dtype_bytes(dtype, i));
 }
 
 /* The same of the first n lanes. */
 VF_INLINE vf vf_load_as_part(const void *p, pf_dtype dtype, int64_t i, int64_t n)
 {
     if (dtype == PF_BF16)
-        return vf_load_bf16_part((const char *)p + 2 * i, n);
+        return vf_load_bf16_part((const char *)p + pf_dtype_bytes(dtype, i), n);
     if (dtype == PF_F16)
-        return vf_load_f16_part((const char *)p + 2 * i, n);
-    return vf_load_part((const char *)p + 4 * i, n);
+        return vf_load_f16_part((const char *)p + pf_dtype_bytes(dtype, i), n);
+    return vf_load_part((const char *)p + pf_dtype_bytes(dtype, i), n);
 }
 
 #endif

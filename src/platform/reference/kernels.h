@@ -39,8 +39,7 @@ static inline void widen(const pf_tensor *weight, int64_t first, int64_t count,
                          float *out)
 {
     const char *data = weight->data;
-    pf_to_f32(data + first * (int64_t)pf_dtype_bytes(weight->dtype), weight->dtype,
-              count, out);
+    pf_to_f32(data + pf_dtype_bytes(weight->dtype, first), weight->dtype, count, out);
 }
 
 static inline int64_t least(int64_t a, int64_t b)
