@@ -36,6 +36,13 @@ typedef struct pf_cost {
     int64_t launches;
 } pf_cost;
 
+/* The cost of all operations since `before`. */
+static inline pf_cost pf_cost_since(const pf_cost *now, const pf_cost *before)
+{
+    return (pf_cost){now->flops - before->flops, now->bytes - before->bytes,
+                     now->launches - before->launches};
+}
+
 typedef struct pf_arena_block {
     char *memory;                   /* device memory */
     int64_t bytes, used;

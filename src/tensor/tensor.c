@@ -87,6 +87,12 @@ pf_tensor pf_tensor_reshape(pf_tensor tensor, int rank, const int64_t *shape)
     return view;
 }
 
+pf_tensor pf_tensor_flatten(pf_tensor tensor)
+{
+    int64_t count = pf_tensor_count(&tensor);
+    return pf_tensor_reshape(tensor, 1, &count);
+}
+
 pf_tensor pf_tensor_permute(pf_tensor tensor, const int *order)
 {
     pf_tensor view = tensor;

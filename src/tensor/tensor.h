@@ -58,6 +58,9 @@ pf_tensor pf_tensor_drop_first(pf_tensor tensor);
 /* The same elements of a contiguous tensor in another shape of equal count. */
 pf_tensor pf_tensor_reshape(pf_tensor tensor, int rank, const int64_t *shape);
 
+/* The elements of a contiguous tensor as a vector. */
+pf_tensor pf_tensor_flatten(pf_tensor tensor);
+
 /* Axis i of the result is axis order[i] of the tensor. */
 pf_tensor pf_tensor_permute(pf_tensor tensor, const int *order);
 

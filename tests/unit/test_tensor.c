@@ -99,10 +99,21 @@ static void test_as_strided_goes_backwards(void **state)
             assert_true(at(m, (int64_t[]){i, j}) == (float)(2 + j - i));
 }
 
+static void test_flatten_keeps_the_order(void **state)
+{
+    float values[6] = {0, 1, 2, 3, 4, 5};
+    (void)state;
+    pf_tensor flat = pf_tensor_flatten(pf_matrix(values, PF_F32, 2, 3));
+    assert_true(pf_tensor_has_shape(&flat, 1, (int64_t[]){6}));
+    assert_ptr_equal(flat.data, values);
+    assert_int_equal(flat.stride[0], 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_views),
+        cmocka_unit_test(test_flatten_keeps_the_order),
         cmocka_unit_test(test_repeat_inserts_an_axis),
         cmocka_unit_test(test_stretch_broadcasts_one_entry),
         cmocka_unit_test(test_every_takes_each_nth),
