@@ -31,12 +31,18 @@ typedef enum pf_activation {
     PF_ACTIVATION_SILU              /* x / (1 + exp(-x)) */
 } pf_activation;
 
+/* A linear layer of this many rows or fewer may sum in another order than a larger one.  A
+ * matrix of so few rows is computed whole on every rank of a group. */
+enum { PF_FEW_ROWS = 4 };
+
 /* y = r(residual + r(gate * r(act(r(x W^T + bias)) * mul)))
  * where absent parts are skipped together with their r().
  * x [M, K], y [M, N], mul [M, N], residual [M, N]: rows may be strided, elements
  * of a row are adjacent.  residual may be y itself; mul may be y itself. */
 typedef struct pf_linear_args {
     pf_numerics numerics;
+    bool shard;                     /* x holds part of the rows of a matrix that has more
+                                     * than PF_FEW_ROWS: each gets its bits of there */
     pf_tensor x;
     const pf_weight *weight;        /* [N, K] */
     pf_tensor bias;                 /* [N], or null */
@@ -124,6 +130,7 @@ typedef struct pf_projection {
  * Keys and values may be there already. */
 typedef struct pf_attend_args {
     pf_numerics numerics;
+    bool shard;                     /* of x: see pf_linear_args */
     pf_tensor x;                    /* [G*Lq, C]: rows may be strided */
     pf_tensor condition;            /* [G*Lk, K], may be x; null: keys and values are kept */
     pf_tensor kept;                 /* [2, G*Lk, D]: keys, values; or null.  BF16 with
@@ -143,6 +150,7 @@ typedef struct pf_attend_args {
 /* y = [residual + gate *] (act(x in^T + bias) out^T + bias) */
 typedef struct pf_feed_forward_args {
     pf_numerics numerics;
+    bool shard;                     /* of x: see pf_linear_args */
     pf_tensor x;                    /* [M, C] */
     pf_projection in, out;          /* [F, C], [N, F], without norm and rotation */
     pf_activation activation;

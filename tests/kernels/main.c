@@ -6,7 +6,8 @@
  *
  * For each case: the result is near the reference's, nothing outside of the
  * outputs is written, inputs stay as they were, and further runs with 2, 3 and 5
- * threads give the same bits.  A failure prints one line that, given back,
+ * threads give the same bits.  On the host, calls that are cut as several ranks would cut
+ * them give the bits of the whole, too (cuts.h).  A failure prints one line that, given back,
  * runs it again.  --bench times the same calls instead, with larger shapes behind
  * the edge shapes; --list says what the cases are.
  */
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cuts.h"
 #include "trial.h"
 
 /* --- slots -------------------------------------------------------------------- */
@@ -22,20 +24,21 @@
 typedef struct slot {
     const char *name;
     const kernel_check *check;
-    pf_status (*call)(trial *t);
+    const kernel_cuts *cuts;
+    pf_status (*call)(trial *t, const kernel_args *args);
 } slot;
 
 #define SLOT_CALL(name, type)                                                  \
-    static pf_status call_##name(trial *t)                                     \
+    static pf_status call_##name(trial *t, const kernel_args *args)            \
     {                                                                          \
-        return t->platform->table.name(t->platform, &t->args.name, &t->error); \
+        return t->platform->table.name(t->platform, &args->name, &t->error);   \
     }
 PF_KERNEL_LIST(SLOT_CALL)
 #undef SLOT_CALL
 
-/* A slot without a check does not link. */
+/* A slot without a check or without cuts does not link. */
 static const slot slots[] = {
-#define SLOT_ENTRY(name, type) {#name, &check_##name, call_##name},
+#define SLOT_ENTRY(name, type) {#name, &check_##name, &cuts_##name, call_##name},
     PF_KERNEL_LIST(SLOT_ENTRY)
 #undef SLOT_ENTRY
 };
@@ -140,7 +143,7 @@ static bool run_trial(trial *t, const slot *what, pf_platform *platform,
                       const options *o, int case_number, char *why)
 {
     trial_build(t, what->check, platform, case_number, o->seed);
-    if (what->call(t) != PF_OK) {
+    if (what->call(t, &t->args) != PF_OK) {
         snprintf(why, WHY, "failed: %.200s", t->error.message);
         return false;
     }
@@ -167,6 +170,60 @@ static bool repeats(const trial *first, const slot *what, const target *on,
     return true;
 }
 
+/* Ranks that a call is cut for; one unit a rank is the finest cut. */
+static const int64_t degrees[] = {2, 3, 5, PF_GROUP_MAX};
+
+/* The case once more, as `ranks` calls that share the units of one axis. */
+static bool run_cut(const trial *whole, const slot *what, const kernel_cut *cut, int ranks,
+                    trial *t)
+{
+    int64_t units = cut->units(&whole->args);
+    for (int rank = 0; rank < ranks; rank++) {
+        pf_share share = pf_share_of(rank, ranks, units);
+        kernel_args part = t->args;
+        if (share.count == 0)
+            continue;
+        cut->narrow(&part, share);
+        if (what->call(t, &part) != PF_OK)
+            return false;
+    }
+    trial_download(t);
+    return true;
+}
+
+/* Every cut gives the bits of the whole call. */
+static bool cuts_agree(const trial *whole, const slot *what, const kernel_cut *cut,
+                       const options *o, int case_number, char *why)
+{
+    int64_t units = cut->units(&whole->args);
+    for (size_t i = 0; i < sizeof degrees / sizeof degrees[0]; i++) {
+        int ranks = (int)(units < degrees[i] ? units : degrees[i]);
+        if (ranks < 2 || (i > 0 && units <= degrees[i - 1]))
+            continue;
+        trial t;
+        char reason[WHY] = "the call failed";
+        trial_build(&t, what->check, whole->platform, case_number, o->seed);
+        bool fine = run_cut(whole, what, cut, ranks, &t) && trial_guards_hold(&t, reason) &&
+                    trial_same_results(&t, whole, reason);
+        trial_release(&t);
+        if (!fine) {
+            snprintf(why, WHY, "%s cut for %d ranks: %.200s", cut->axis, ranks, reason);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A device promises no such thing for its vendor's operators. */
+static bool holds_for_ranks(const trial *whole, const slot *what, const target *on,
+                            const options *o, int case_number, char *why)
+{
+    for (int i = 0; on->isa && i < CUTS_MOST && what->cuts->cuts[i].axis; i++)
+        if (!cuts_agree(whole, what, &what->cuts->cuts[i], o, case_number, why))
+            return false;
+    return true;
+}
+
 static void report_failure(const trial *t, const slot *what, const target *on,
                            const options *o, int case_number, const char *why)
 {
@@ -184,7 +241,8 @@ static void check_target(session *s, const slot *what, const target *on,
     const options *o = &s->options;
     bool fine = run_trial(&t, what, on->platforms[0], o, case_number, why) &&
                 trial_near(&t, reference, why) &&
-                repeats(&t, what, on, o, case_number, why);
+                repeats(&t, what, on, o, case_number, why) &&
+                holds_for_ranks(&t, what, on, o, case_number, why);
     if (!fine)
         report_failure(&t, what, on, o, case_number, why);
     s->passed += fine;
@@ -214,7 +272,7 @@ static double seconds_of(trial *t, const slot *what)
     double best = 1e30, begin = pf_seconds(), now = begin;
     for (int runs = 0; runs < 3 || (now - begin < 0.1 && runs < 1000); runs++) {
         double start = pf_seconds();
-        if (what->call(t) != PF_OK)
+        if (what->call(t, &t->args) != PF_OK)
             return 0.0;
         now = pf_seconds();
         best = now - start < best ? now - start : best;

@@ -377,19 +377,37 @@ bool trial_guards_hold(const trial *t, char *why)
     return true;
 }
 
+static bool buffer_same_bits(const buffer *a, const buffer *b, char *why)
+{
+    for (int64_t k = 0; k < a->count; k++) {
+        if (same_bits(a->after[k], b->after[k]))
+            continue;
+        snprintf(why, WHY, "%s at %lld is %.9g, but was %.9g", a->name,
+                 (long long)(k - a->first), (double)a->after[k], (double)b->after[k]);
+        return false;
+    }
+    return true;
+}
+
 bool trial_same_bits(const trial *t, const trial *first, char *why)
 {
-    for (int i = 0; i < t->count; i++) {
-        const buffer *a = &t->buffers[i], *b = &first->buffers[i];
-        for (int64_t k = 0; k < a->count; k++) {
-            if (same_bits(a->after[k], b->after[k]))
-                continue;
-            snprintf(why, WHY, "%s at %lld is %.9g, but was %.9g", a->name,
-                     (long long)(k - a->first), (double)a->after[k],
-                     (double)b->after[k]);
+    for (int i = 0; i < t->count; i++)
+        if (!buffer_same_bits(&t->buffers[i], &first->buffers[i], why))
             return false;
-        }
-    }
+    return true;
+}
+
+static bool is_result(const buffer *b)
+{
+    return b->role == ROLE_OUTPUT || b->role == ROLE_INOUT;
+}
+
+bool trial_same_results(const trial *t, const trial *first, char *why)
+{
+    for (int i = 0; i < t->count; i++)
+        if (is_result(&t->buffers[i]) &&
+            !buffer_same_bits(&t->buffers[i], &first->buffers[i], why))
+            return false;
     return true;
 }
 
@@ -464,7 +482,7 @@ static bool is_near(const buffer *found, const buffer *expected, char *why)
 bool trial_near(const trial *t, const trial *reference, char *why)
 {
     for (int i = 0; i < t->count; i++)
-        if ((t->buffers[i].role == ROLE_OUTPUT || t->buffers[i].role == ROLE_INOUT) &&
+        if (is_result(&t->buffers[i]) &&
             !is_near(&t->buffers[i], &reference->buffers[i], why))
             return false;
     return true;

@@ -174,5 +174,7 @@ enum { WHY = 256 };
 bool trial_guards_hold(const trial *t, char *why);
 bool trial_near(const trial *t, const trial *reference, char *why);
 bool trial_same_bits(const trial *t, const trial *first, char *why);
+/* Of outputs alone: work memory may differ. */
+bool trial_same_results(const trial *t, const trial *first, char *why);
 
 #endif

@@ -20,14 +20,14 @@
 
 enum { MOST = 7 };
 
-/* A part that every member plays; 0: as it should be. */
-typedef int (*part)(pf_group *group, pf_error *error);
+/* Every member's part in a scene; 0: all was as it should be. */
+typedef int (*role)(pf_group *group, pf_error *error);
 
 typedef struct actor {
     pthread_t thread;
     pf_hub *hub;
     int rank;
-    part play;
+    role act;
     int result;
     pf_error error;
 } actor;
@@ -37,7 +37,7 @@ static int play(actor *a)
     pf_group *group;
     if (pf_hub_join(a->hub, a->rank, &group, &a->error) != PF_OK)
         return -1;
-    int result = a->play(group, &a->error);
+    int result = a->act(group, &a->error);
     pf_group_close(group);
     return result;
 }
@@ -49,12 +49,12 @@ static void *run_actor(void *argument)
     return NULL;
 }
 
-static void run_threads(int size, double deadline, part play, actor actors[MOST])
+static void run_threads(int size, double deadline, role act, actor actors[MOST])
 {
     pf_hub *hub;
     assert_int_equal(pf_hub_create(size, deadline, &hub, NULL), PF_OK);
     for (int i = 0; i < size; i++) {
-        actors[i] = (actor){.hub = hub, .rank = i, .play = play};
+        actors[i] = (actor){.hub = hub, .rank = i, .act = act};
         assert_int_equal(pthread_create(&actors[i].thread, NULL, run_actor, &actors[i]), 0);
     }
     for (int i = 0; i < size; i++)
@@ -62,10 +62,10 @@ static void run_threads(int size, double deadline, part play, actor actors[MOST]
     pf_hub_destroy(hub);
 }
 
-static void expect_all(int size, part play)
+static void expect_all(int size, role act)
 {
     actor actors[MOST];
-    run_threads(size, 20.0, play, actors);
+    run_threads(size, 20.0, act, actors);
     for (int i = 0; i < size; i++)
         if (actors[i].result)
             fail_msg("rank %d of %d: %d %s", i, size, actors[i].result,
@@ -208,7 +208,7 @@ static void forked_processes_are_members(void **unused)
         children[i] = fork();
         assert_true(children[i] >= 0);
         if (children[i] == 0)
-            _exit(play(&(actor){.hub = hub, .rank = i, .play = exchange_unevenly}));
+            _exit(play(&(actor){.hub = hub, .rank = i, .act = exchange_unevenly}));
     }
     for (int i = 0; i < SIZE; i++) {
         int status;
@@ -220,10 +220,10 @@ static void forked_processes_are_members(void **unused)
 
 /* --- how a group ends --------------------------------------------------------- */
 
-static void expect_reason(int size, double deadline, part play, const char *reason)
+static void expect_reason(int size, double deadline, role act, const char *reason)
 {
     actor actors[MOST];
-    run_threads(size, deadline, play, actors);
+    run_threads(size, deadline, act, actors);
     for (int i = 0; i < size; i++) {
         if (actors[i].result == -2)
             continue;                   /* plays the culprit */
@@ -360,14 +360,14 @@ static void arguments_are_judged(void **unused)
 static void one_member_needs_no_carrier(void **unused)
 {
     (void)unused;
-    pf_group *group, *part;
+    pf_group *group, *other;
     pf_error error = {0};
     assert_int_equal(pf_group_alone(&group, NULL), PF_OK);
     assert_int_equal(exchange_unevenly(group, &error), 0);
     assert_int_equal(gather_and_spread(group, &error), 0);
-    assert_int_equal(pf_group_split(group, 3, &part, NULL), PF_OK);
-    assert_int_equal(part->size, 1);
-    pf_group_close(part);
+    assert_int_equal(pf_group_split(group, 3, &other, NULL), PF_OK);
+    assert_int_equal(other->size, 1);
+    pf_group_close(other);
     pf_group_abort(group, "enough");
     assert_int_equal(pf_group_barrier(group, &error), PF_E_PLATFORM);
     assert_string_equal(error.message, "enough");

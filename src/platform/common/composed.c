@@ -16,14 +16,15 @@ pf_status common_sum_first(pf_platform *platform, pf_norm_args *args, pf_error *
         .y = args->x}, error);
 }
 
+/* Keys and values are never a shard: every rank makes all that its queries attend to. */
 static pf_status project(pf_platform *platform, const pf_attend_args *args,
                          const pf_projection *p, const pf_tensor *x, const pf_tensor *y,
                          pf_error *error)
 {
     const pf_platform_table *table = &platform->table;
     PF_TRY(table->linear(platform, &(pf_linear_args){
-        .numerics = args->numerics, .x = *x, .weight = p->weight, .bias = p->bias,
-        .y = *y}, error));
+        .numerics = args->numerics, .shard = args->shard && p == &args->q, .x = *x,
+        .weight = p->weight, .bias = p->bias, .y = *y}, error));
     if (!pf_tensor_is_null(&p->norm))
         PF_TRY(table->norm(platform, &(pf_norm_args){
             .numerics = args->numerics, .kind = PF_NORM_RMS, .epsilon = args->epsilon,
@@ -67,20 +68,20 @@ pf_status common_attend(pf_platform *platform, const pf_attend_args *args,
         .groups = args->groups, .scale = args->scale, .bias = args->bias,
         .out = args->attended}, error));
     return platform->table.linear(platform, &(pf_linear_args){
-        .numerics = args->numerics, .x = args->attended, .weight = args->out.weight,
-        .bias = args->out.bias, .gate = args->gate, .residual = args->residual,
-        .y = args->y}, error);
+        .numerics = args->numerics, .shard = args->shard, .x = args->attended,
+        .weight = args->out.weight, .bias = args->out.bias, .gate = args->gate,
+        .residual = args->residual, .y = args->y}, error);
 }
 
 pf_status common_feed_forward(pf_platform *platform, const pf_feed_forward_args *args,
                                  pf_error *error)
 {
     PF_TRY(platform->table.linear(platform, &(pf_linear_args){
-        .numerics = args->numerics, .x = args->x, .weight = args->in.weight,
-        .bias = args->in.bias, .activation = args->activation, .y = args->hidden},
-        error));
+        .numerics = args->numerics, .shard = args->shard, .x = args->x,
+        .weight = args->in.weight, .bias = args->in.bias, .activation = args->activation,
+        .y = args->hidden}, error));
     return platform->table.linear(platform, &(pf_linear_args){
-        .numerics = args->numerics, .x = args->hidden, .weight = args->out.weight,
-        .bias = args->out.bias, .gate = args->gate, .residual = args->residual,
-        .y = args->y}, error);
+        .numerics = args->numerics, .shard = args->shard, .x = args->hidden,
+        .weight = args->out.weight, .bias = args->out.bias, .gate = args->gate,
+        .residual = args->residual, .y = args->y}, error);
 }

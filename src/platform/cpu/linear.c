@@ -15,16 +15,17 @@
  *         for each panel of columns: pack it
  *           for each tile of rows: multiply; after the last block: epilogue
  *
- * A few rows alone (ROWS_WITHOUT_PACKING) are multiplied by dot products, since
+ * A few rows alone (PF_FEW_ROWS) are multiplied by dot products, since
  * packing would cost more than it brings.
  *
- * Every sum has the same order whatever the cutting, so it may follow the shape.
+ * Every sum has the same order whatever the cutting, so it may follow the shape.  Dot
+ * products have an order of their own: a shard of few rows is packed like the matrix that
+ * it is part of.
  */
 #include "platform/cpu/kernels.h"
 #include "platform/cpu/tile.h"
 
 enum {
-    ROWS_WITHOUT_PACKING = 4,
     BLOCK_STEPS = VF_WIDTH == 16 ? 192 : 256,       /* of the summed axis */
     BLOCK_ROWS = VF_WIDTH == 16 ? 480 : 240,
     BLOCK_PANELS = VF_WIDTH == 16 ? 4 : 8,
@@ -254,11 +255,11 @@ typedef struct dot_linear {
     int64_t m, n, k;
 } dot_linear;
 
-/* sums[m] = x[m] . row for up to ROWS_WITHOUT_PACKING rows of x. */
+/* sums[m] = x[m] . row for up to PF_FEW_ROWS rows of x. */
 VF_INLINE void dot_row(const dot_linear *d, const char *row, pf_dtype dtype, int rows,
                        float *sums)
 {
-    vf sum[ROWS_WITHOUT_PACKING][2];
+    vf sum[PF_FEW_ROWS][2];
     VF_UNROLL
     for (int i = 0; i < rows; i++)
         sum[i][0] = sum[i][1] = vf_zero();
@@ -299,7 +300,7 @@ static void run_dots(void *argument, int64_t begin, int64_t end, int worker)
 {
     (void)worker;
     const dot_linear *d = argument;
-    float sums[ROWS_WITHOUT_PACKING * TILE_COLUMNS];
+    float sums[PF_FEW_ROWS * TILE_COLUMNS];
     for (int64_t n = begin; n < end; n += TILE_COLUMNS) {
         int64_t columns = at_most(TILE_COLUMNS, end - n);
         for (int64_t j = 0; j < columns; j++) {
@@ -325,7 +326,7 @@ pf_status PF_CPU(linear)(pf_platform *platform, const pf_linear_args *args,
     if (m == 0)
         return PF_OK;
     tile_matrix weight = {w->data, w->dtype, pf_dtype_bytes(w->dtype, w->stride[0])};
-    if (m <= ROWS_WITHOUT_PACKING) {
+    if (m <= PF_FEW_ROWS && !args->shard) {
         dot_linear d = {make_epilogue(args), args->x.data, args->x.stride[0], weight,
                         m, n, k};
         int64_t grain = tile_round_up(blocks_of(32768, k), TILE_COLUMNS);
