@@ -323,8 +323,8 @@ typedef struct pf_prediction {
 
 /* Checks everything that can be checked without computing, in the order of the
  * members, and predicts; reads no pixel of the pictures.  PF_E_ARGUMENT names the
- * member, its value and what is accepted; PF_E_MEMORY gives needed and available bytes.
- * `out` may be NULL. */
+ * member, its value and what is accepted; PF_E_TOO_LARGE and PF_E_MEMORY give needed and
+ * available bytes.  `out` may be NULL. */
 PF_API pf_status pf_request_check(pf_engine *engine, const pf_request *request,
                                   pf_prediction *out, pf_error *error);
 

@@ -33,7 +33,8 @@ extern "C" {
     X(E_NOT_FOUND, "not found", 404)            /* file, folder, tensor */  \
     X(E_IO, "input/output error", 500)          /* the system refused */    \
     X(E_NO_SPACE, "no space left", 507)         /* disk full */             \
-    X(E_MEMORY, "out of memory", 503)           /* now, or as predicted */  \
+    X(E_MEMORY, "out of memory", 503)           /* now; later it may do */  \
+    X(E_TOO_LARGE, "too large", 400)            /* a film, for this machine */ \
     X(E_PLATFORM, "platform failure", 500)      /* device or its driver */  \
     X(E_CANCELLED, "cancelled", 499)            /* by pf_job_cancel */      \
     X(E_INTERNAL, "internal error", 500)        /* a bug of ours */

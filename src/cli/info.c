@@ -231,7 +231,8 @@ static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
         request.num_frames = s->num_frames;
     pf_status status = pf_request_check(engine, &request, &prediction, &error);
     /* A film that does not fit into memory is still worth telling about. */
-    if (status != PF_OK && status != PF_E_MEMORY)
+    bool short_of_memory = status == PF_E_MEMORY || status == PF_E_TOO_LARGE;
+    if (status != PF_OK && !short_of_memory)
         return cli_fail_request(parser, status, &error);
     if (s->json)
         print_json(pf_engine_info(engine), &prediction, &machine);
@@ -239,7 +240,7 @@ static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
         print_table(pf_engine_info(engine), &request, &prediction);
     if (!s->json)
         print_machine(&machine);
-    if (status == PF_E_MEMORY)
+    if (short_of_memory)
         cli_say("warning: %s", error.message);
     return EXIT_DONE;
 }

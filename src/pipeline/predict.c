@@ -176,15 +176,16 @@ static amount amount_of(double bytes)
     return out;
 }
 
-/* `limit` is the one that binds.  A film that would fit were there nobody else is refused
- * in other words: it may be asked for again. */
+/* `limit` is the one that binds.  A film that would fit if other programs left the limit
+ * alone is PF_E_MEMORY: it may be asked for again. */
 static pf_status refuse_memory(const need *n, int64_t available, const pf_limit *limit,
                                pf_error *error)
 {
     double needed = (double)(n->idle.resident + n->all);
-    return pf_fail(error, PF_E_MEMORY,
+    bool never = needed > limit->whole;
+    return pf_fail(error, never ? PF_E_TOO_LARGE : PF_E_MEMORY,
                    "%sthe film needs %s of memory, but only %s are available (%s)",
-                   needed > limit->whole ? "" : "memory is short now: ",
+                   never ? "" : "memory is short now: ",
                    amount_of(needed).text,
                    amount_of((double)(n->idle.resident + available)).text, limit->source);
 }
@@ -192,7 +193,7 @@ static pf_status refuse_memory(const need *n, int64_t available, const pf_limit 
 static pf_status refuse_addresses(const need *n, int64_t left, const char *limit,
                                   pf_error *error)
 {
-    return pf_fail(error, PF_E_MEMORY,
+    return pf_fail(error, PF_E_TOO_LARGE,
                    "the film needs %s more of memory, but %s leaves %s",
                    amount_of((double)n->taken).text, limit, amount_of((double)left).text);
 }
@@ -235,7 +236,7 @@ static pf_status check_memory(const pf_job *job, const pf_prediction *p, const n
     int64_t limit = engine->memory_limit;
     int64_t peak = c->own_memory ? p->device_bytes : p->peak_bytes;
     if (limit > 0 && peak > limit && !job->request.accepted)
-        return pf_fail(error, PF_E_MEMORY,
+        return pf_fail(error, PF_E_TOO_LARGE,
                        "the film needs %s of %s, but memory_limit is %s",
                        amount_of((double)peak).text, whose, amount_of((double)limit).text);
     if (limit > 0)
@@ -243,7 +244,7 @@ static pf_status check_memory(const pf_job *job, const pf_prediction *p, const n
     if (!c->own_memory)
         return check_host_memory(n, error);
     if (peak > c->memory_bytes)
-        return pf_fail(error, PF_E_MEMORY,
+        return pf_fail(error, PF_E_TOO_LARGE,
                        "the film needs %s of %s, but only %s are available",
                        amount_of((double)peak).text, whose,
                        amount_of((double)c->memory_bytes).text);

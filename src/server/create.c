@@ -270,7 +270,7 @@ static void refuse_order(creation *c, const pf_error *error)
     if (error->status == PF_E_CANCELLED)
         pf_http_reply_error(c->request, &(pf_http_fault){503, "closing", NULL, 5}, "%s",
                             error->message);
-    else if (pf_server_film_is_too_large(error))
+    else if (error->status == PF_E_TOO_LARGE)
         refuse(c, 400, "too_large", error, c->order.wrong);
     else if (pf_status_http(error->status) == 400)
         refuse(c, 400, "invalid", error, c->order.wrong);

@@ -39,23 +39,15 @@ void pf_server_log(const pf_server *server, const char *format, ...)
     server->options.log(server->options.log_user, line);
 }
 
-bool pf_server_film_is_too_large(const pf_error *error)
-{
-    static const char words[] = "the film needs";
-    return error->status == PF_E_MEMORY &&
-           strncmp(error->message, words, sizeof words - 1) == 0;
-}
-
 const char *pf_server_outward(const pf_error *error)
 {
     switch (error->status) {
     case PF_E_ARGUMENT:
     case PF_E_INPUT:
     case PF_E_UNSUPPORTED:
+    case PF_E_TOO_LARGE:
     case PF_E_CANCELLED: return error->message;     /* of what was asked for */
-    case PF_E_MEMORY:
-        return pf_server_film_is_too_large(error) ? error->message
-                                                  : "the server is out of memory";
+    case PF_E_MEMORY: return "the server is out of memory";
     case PF_E_MODEL: return "the model of the server is damaged";
     case PF_E_NOT_FOUND: return "a file of the server is missing";
     case PF_E_IO: return "a file of the server cannot be read or written";

@@ -59,9 +59,6 @@ const char *pf_server_outward(const pf_error *error);
 const char *pf_server_explain(const pf_server *server, const pf_error *error,
                               char room[sizeof ((pf_error *)0)->message]);
 
-/* The film needs more memory than there is, and will tomorrow. */
-bool pf_server_film_is_too_large(const pf_error *error);
-
 /* Stands the queue still for trouble of the disk; `detail` is for the log. */
 void pf_server_stand_still(pf_server *server, const pf_trouble *trouble,
                            const char *detail);

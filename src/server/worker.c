@@ -468,17 +468,24 @@ static const char *code_of(pf_status status)
     case PF_E_INPUT:
     case PF_E_UNSUPPORTED: return "invalid_input";
     case PF_E_MODEL: return "model_error";
-    case PF_E_MEMORY: return "out_of_memory";
+    case PF_E_MEMORY:
+    case PF_E_TOO_LARGE: return "out_of_memory";
     case PF_E_NOT_FOUND:
     case PF_E_IO: return "io_error";
     default: return "internal_error";
     }
 }
 
+/* Limits of memory may be raised while the film waits. */
+static bool is_of_memory(pf_status status)
+{
+    return status == PF_E_MEMORY || status == PF_E_TOO_LARGE;
+}
+
 /* Of a kind that may pass. */
 static bool is_transient(pf_status status)
 {
-    return status == PF_E_IO || status == PF_E_MEMORY;
+    return status == PF_E_IO || is_of_memory(status);
 }
 
 static bool is_of_files(pf_status status)
@@ -565,7 +572,7 @@ static bool try_again(run *r)
 {
     pf_server *server = r->server;
     int failures = r->video->failures;
-    bool waits = r->status == PF_E_MEMORY;
+    bool waits = is_of_memory(r->status);
     if (!is_transient(r->status) || failures >= (waits ? MAX_WAITS : MAX_FAILURES))
         return false;
     pf_server_log(server, "%s is tried again: %s", r->video->id, r->error.message);

@@ -247,7 +247,7 @@ static void test_what_was_accepted_is_not_judged_again(void **state)
                                  .memory_limit = 1 << 10};
     assert_int_equal(pf_engine_open(&options, &engine, &error), PF_OK);
     pf_request request = small_request(engine);
-    assert_int_equal(pf_request_check(engine, &request, NULL, &error), PF_E_MEMORY);
+    assert_int_equal(pf_request_check(engine, &request, NULL, &error), PF_E_TOO_LARGE);
     request.accepted = true;
     request.num_inference_steps = 1;
     request.guidance_scale = 1;
