@@ -11,8 +11,7 @@
 typedef struct settings {
     const char *text;
     int whole, choice;
-    double real, fps;
-    uint64_t seed;
+    double real;
     int64_t bytes;
     cli_list list;
     bool on;
@@ -22,22 +21,28 @@ typedef struct settings {
 
 /* One option of each kind. */
 static const cli_option options[] = {
-    {CLI_GROUP, "Group", 0, NULL, 0, 0, 0, NULL, NULL},
-    {CLI_TEXT, "a-text", 'a', "TEXT", AT(text), 0, 0, NULL, ""},
-    {CLI_INTEGER, "whole", 0, "N", AT(whole), 1, 100, NULL, ""},
-    {CLI_CHOICE, "choice", 0, "KIND", AT(choice), 0, 0, "one|two|three", ""},
-    {CLI_REAL, "real", 0, "X", AT(real), -2, 2, NULL, ""},
-    {CLI_SETTING, "seed", 0, "N", AT(seed), 0, 0, "seed", ""},
-    {CLI_SETTING, "fps", 0, "RATE", AT(fps), 0, 0, "fps", ""},
-    {CLI_BYTES, "bytes", 0, "SIZE", AT(bytes), 0, 0, NULL, ""},
-    {CLI_LIST, "list", 0, "TEXT", AT(list), 0, 0, NULL, ""},
-    {CLI_SWITCH, "on", 0, NULL, AT(on), 0, 0, NULL, ""},
+    {.kind = CLI_GROUP, .name = "Group"},
+    {.kind = CLI_TEXT, .name = "a-text", .key = 'a', .argument = "TEXT",
+     .offset = AT(text)},
+    {.kind = CLI_INTEGER, .name = "whole", .argument = "N", .offset = AT(whole), .low = 1,
+     .high = 100},
+    {.kind = CLI_CHOICE, .name = "choice", .argument = "KIND", .offset = AT(choice),
+     .choices = "one|two|three"},
+    {.kind = CLI_REAL, .name = "real", .argument = "X", .offset = AT(real), .low = -2,
+     .high = 2},
+    {.kind = CLI_SETTING, .name = "seed"},
+    {.kind = CLI_SETTING, .name = "fps"},
+    {.kind = CLI_BYTES, .name = "bytes", .argument = "SIZE", .offset = AT(bytes)},
+    {.kind = CLI_LIST, .name = "list", .argument = "TEXT", .offset = AT(list)},
+    {.kind = CLI_SWITCH, .name = "on", .offset = AT(on)},
 };
+static const cli_table table = CLI_TABLE(options);
 
 static volatile size_t sink;
 
 static void check(const cli_parser *parser, const settings *s)
 {
+    const pf_setting_value *fps = cli_setting(parser, "fps");
     if (cli_given(parser, "a-text"))
         sink += strlen(s->text);
     for (int i = 0; i < s->list.count; i++)
@@ -45,7 +50,7 @@ static void check(const cli_parser *parser, const settings *s)
     if ((cli_given(parser, "whole") && (s->whole < 1 || s->whole > 100)) ||
         (cli_given(parser, "choice") && (s->choice < 0 || s->choice > 2)) ||
         (cli_given(parser, "real") && !(s->real >= -2 && s->real <= 2)) ||
-        (cli_given(parser, "fps") && !(s->fps >= 1 && s->fps <= 120)) ||
+        (fps && !(fps->number >= 1 && fps->number <= 120)) ||
         (cli_given(parser, "bytes") && s->bytes < 1) || cli_given(parser, "on") != s->on ||
         s->list.count > CLI_LIST_MAX)
         abort();
@@ -63,10 +68,9 @@ static void silence(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     settings s = {0};
-    cli_parser parser = {.options = options,
-                         .count = (int)(sizeof options / sizeof options[0]),
-                         .settings = &s};
+    cli_parser parser = {.table = &table, .settings = &s};
     input_file input;
+    cli_parser_open(&parser);
     silence();
     if (!input_file_open(&input, data, size))
         abort();

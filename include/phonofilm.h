@@ -187,6 +187,11 @@ typedef struct pf_platform_info {
     char reason[512];           /* one sentence, if it is not usable */
 } pf_platform_info;
 
+/* The words that pf_engine_options.platform takes beside "auto", and those of .isa, best
+ * first: "ascend|cpu|reference".  Opens nothing.  Writes at most `bytes` bytes with the NUL. */
+PF_API void pf_platform_words(char *out, size_t bytes);
+PF_API void pf_isa_words(char *out, size_t bytes);
+
 /* Opens each platform (with device number `device`) to see; in order of preference.
  * Fills at most `room` and returns how many. */
 PF_API int pf_platform_list(int device, pf_platform_info *out, int room);
@@ -366,12 +371,49 @@ typedef enum pf_setting_kind {
 /* Numbers of which the model decides what they may be: pf_request_check tells. */
 #define PF_SETTING_OPEN 1e6
 
+/* Headings of a list of settings, such as --help. */
+typedef enum pf_setting_section {
+    PF_SECTION_NONE,            /* not listed: another setting says it, or a flag */
+    PF_SECTION_WORDS,           /* prompts and pictures */
+    PF_SECTION_SHAPE,           /* height, width, frames */
+    PF_SECTION_RATE,            /* frames a second */
+    PF_SECTION_STEPS,           /* number of steps, guidance, timesteps */
+    PF_SECTION_NOISE,
+    PF_SECTION_FILE,            /* of the film */
+    PF_SECTION_TILES            /* of the VAE */
+} pf_setting_section;
+
+/* The last phase of a film that reads a setting.  A film that goes on from latents
+ * (pf_request.resume) has its noise behind it; one of finished latents its steps, too. */
+typedef enum pf_setting_phase {
+    PF_PHASE_DECODING,
+    PF_PHASE_NOISE,             /* latents have decided it: sizes, number of steps, seed */
+    PF_PHASE_STEPS
+} pf_setting_phase;
+
+/* The value of a request's member that says "not given". */
+typedef enum pf_setting_blank {
+    PF_BLANK_NEVER,
+    PF_BLANK_UNSET,             /* PF_UNSET */
+    PF_BLANK_ZERO               /* 0: off */
+} pf_setting_blank;
+
 typedef struct pf_setting {
     const char *name;           /* "num_frames" */
     pf_setting_kind kind;
     double low, high;           /* of numbers, both included; -PF_SETTING_OPEN to
                                  * PF_SETTING_OPEN where the model decides */
     const char *choices;        /* "own|torch-cpu|torch-cuda" */
+    size_t member;              /* offset in pf_request of the member it fills; 0: none */
+    bool negated;               /* a switch whose member means the opposite */
+    pf_setting_blank blank;
+    pf_setting_phase phase;
+    pf_setting_section section;
+    const char *flag;           /* on command lines, without hyphens in front:
+                                 * "cuda-sm-count"; NULL: the name, with '-' for '_' */
+    char letter;                /* its short flag, 's', or 0 */
+    const char *argument;       /* of the flag: "PIXELS" */
+    const char *help;           /* of the flag: a sentence with range, unit and default */
 } pf_setting;
 
 typedef struct pf_setting_value {
@@ -396,6 +438,15 @@ PF_API const pf_setting *pf_setting_find(const char *name);
 PF_API pf_status pf_setting_read(const pf_setting *setting, const char *subject,
                                  const char *text, size_t bytes, pf_setting_value *out,
                                  pf_error *error);
+
+/* Writes a value into the member of `request` that the setting fills, if it fills one. */
+PF_API void pf_setting_apply(const pf_setting *setting, const pf_setting_value *value,
+                             pf_request *request);
+
+/* Reads that member back.  Returns false, with *out undefined, where the setting fills
+ * none or the member is blank. */
+PF_API bool pf_setting_get(const pf_setting *setting, const pf_request *request,
+                           pf_setting_value *out);
 
 /* =========================================================================== job
  * A job is one request on its way.  Results leave through sinks while they are

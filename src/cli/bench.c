@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "cli/machine.h"
+#include "cli/shared_flags.h"
 
 typedef struct settings {
     bool json;
@@ -16,16 +16,19 @@ typedef struct settings {
 #define AT(member) offsetof(settings, member)
 
 static const cli_option options[] = {
-    {CLI_SWITCH, "json", 0, NULL, AT(json), 0, 0, NULL, "Print JSON"},
-    {CLI_TEXT, "predict", 0, "DEVICE", AT(predict), 0, 0, "910B1|910B2|910B3|910B4|A3",
-     "Measure nothing: tell what a denoising step of MODEL gives a device that need "
-     "not be here, with --platform ascend: 910B1, 910B2, 910B3, 910B4 or A3"},
-    {CLI_TEXT, "op", 0, "NAME", AT(op), 0, 0, "linear|attention|conv3d",
-     "Only this operation: linear, attention or conv3d"},
-    CLI_MACHINE_OPTIONS(AT(machine)),
+    {.kind = CLI_ROWS, .rows = &cli_json_rows, .offset = AT(json)},
+    {.kind = CLI_TEXT, .name = "predict", .argument = "DEVICE", .offset = AT(predict),
+     .choices = "910B1|910B2|910B3|910B4|A3",
+     .help = "Measure nothing: tell what a denoising step of MODEL gives a device that "
+             "need not be here, with --platform ascend: 910B1, 910B2, 910B3, 910B4 or "
+             "A3"},
+    {.kind = CLI_TEXT, .name = "op", .argument = "NAME", .offset = AT(op),
+     .choices = "linear|attention|conv3d",
+     .help = "Only this operation: linear, attention or conv3d"},
+    {.kind = CLI_ROWS, .rows = &cli_machine_rows, .offset = AT(machine)},
 };
 
-const cli_table cli_bench_table = {options, sizeof options / sizeof options[0]};
+const cli_table cli_bench_table = CLI_TABLE(options);
 
 static json_t *row_json(const pf_bench_row *row)
 {
@@ -164,8 +167,7 @@ int cli_bench(int argc, char **argv)
 {
     settings s = {0};
     cli_parser parser = {
-        .options = options,
-        .count = (int)(sizeof options / sizeof options[0]),
+        .table = &cli_bench_table,
         .usage = "[--predict DEVICE MODEL]",
         .takes_operand = true,
         .summary = "Measures linear layers, attention and convolutions against "

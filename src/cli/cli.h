@@ -30,7 +30,13 @@ int cli_fail(pf_status status, const pf_error *error);
 void cli_warn(void *user, const char *line);
 
 /* --- options ------------------------------------------------------------------
- * One table describes every flag: the parser, --help and --config read it.
+ * One table describes every flag: the parser, --help, --config and completion read it.
+ *
+ *     row as written           row as used (cli_rows)
+ *     CLI_GROUP .. CLI_LIST    itself
+ *     CLI_SETTING "height"     with all that the library's table says of "height"
+ *     CLI_SETTINGS a section   a CLI_SETTING for every setting of that section
+ *     CLI_ROWS a table         the rows of a table that several commands share
  */
 
 typedef enum cli_kind {
@@ -38,12 +44,13 @@ typedef enum cli_kind {
     CLI_TEXT,                   /* const char * */
     CLI_INTEGER,                /* int, low..high */
     CLI_REAL,                   /* double, low..high */
-    CLI_SETTING,                /* one of the library's table, called `choices`: int, double,
-                                 * uint64_t of a seed, or int of a choice */
+    CLI_SETTING,                /* of the library's table; its value is read with cli_setting */
     CLI_BYTES,                  /* int64_t: 8G, 500M, 1024; at least `low` */
     CLI_SWITCH,                 /* bool */
     CLI_CHOICE,                 /* int: place in `choices`, "fast|f32|ref" */
-    CLI_LIST                    /* cli_list: one text each time the flag is given */
+    CLI_LIST,                   /* cli_list: one text each time the flag is given */
+    CLI_SETTINGS,
+    CLI_ROWS
 } cli_kind;
 
 enum { CLI_LIST_MAX = 32 };
@@ -53,19 +60,41 @@ typedef struct cli_list {
     int count;
 } cli_list;
 
+/* Uses of a flag by generate --server. */
+typedef enum cli_remote {
+    CLI_HERE_ONLY,              /* refused beside --server */
+    CLI_REMOTE,                 /* decides on this side of the wire */
+    CLI_REMOTE_FIELD,           /* CLI_TEXT: sent as the field `field` */
+    CLI_REMOTE_FILE,            /* CLI_TEXT: names the file that is sent as the field */
+    CLI_REMOTE_OFF              /* CLI_SWITCH: sends the field as false */
+} cli_remote;
+
+struct cli_table;
+
 typedef struct cli_option {
     cli_kind kind;
-    const char *name;           /* "num-frames"; the heading of a group */
+    const char *name;           /* "num-frames"; of a group: the heading; of a CLI_SETTING as
+                                 * written: "num_frames" */
     int key;                    /* short option, or 0 */
     const char *argument;       /* "N" in --help; NULL for switches */
-    size_t offset;              /* of the value in the settings */
+    size_t offset;              /* of the value in the settings; of CLI_ROWS: added to theirs */
     double low, high;
-    const char *choices;        /* of CLI_TEXT: words to propose; others are taken, too;
-                                 * of CLI_SETTING: its name in the table */
+    const char *choices;        /* of CLI_TEXT: words to propose; others are taken, too */
+    void (*words)(char *out, size_t bytes);     /* further choices, which also fill the %s of
+                                                 * `help`: "a, b or c" */
     const char *help;           /* with default and unit */
+    const pf_setting *setting;  /* of CLI_SETTING */
+    pf_setting_section section; /* of CLI_SETTINGS; of CLI_ROWS: only its rows of it */
+    const struct cli_table *rows;       /* of CLI_ROWS */
+    /* Flags of a request (request_flags.h). */
+    const char *member;         /* of pf_request, as errors name it: "first_frame"; NULL: the
+                                 * name with '_' for '-' */
+    pf_setting_phase phase;     /* the last that reads it */
+    cli_remote remote;
+    const char *field;          /* of the server's API: "input_reference" */
 } cli_option;
 
-enum { CLI_MAX_OPTIONS = 64, CLI_WRITTEN_BYTES = 48 };
+enum { CLI_MAX_OPTIONS = 96, CLI_WRITTEN_BYTES = 48, CLI_ROWS_TEXT_BYTES = 4096 };
 
 /* Words of a command line; those that are new belong to it. */
 typedef struct cli_words {
@@ -75,14 +104,27 @@ typedef struct cli_words {
     int owned_count, owned_room;
 } cli_words;
 
-/* The flags of a command. */
+/* The flags of a command, as written. */
 typedef struct cli_table {
     const cli_option *options;
     int count;
 } cli_table;
 
+#define CLI_TABLE(options) {options, sizeof(options) / sizeof((options)[0])}
+
 extern const cli_table cli_generate_table, cli_serve_table, cli_info_table,
     cli_jobs_table, cli_bench_table, cli_completion_table;
+
+/* The flags of a command, as used. */
+typedef struct cli_rows {
+    cli_option options[CLI_MAX_OPTIONS];
+    int count;
+    char text[CLI_ROWS_TEXT_BYTES];     /* names and helps that were made */
+    size_t text_bytes;
+} cli_rows;
+
+/* Fills *out, which must stay where it is: its options point into it. */
+void cli_rows_expand(const cli_table *table, cli_rows *out);
 
 typedef struct cli_command {
     const char *name;
@@ -97,23 +139,31 @@ extern const cli_command cli_commands[];
 extern const int cli_command_count;
 
 typedef struct cli_parser {
-    const cli_option *options;
-    int count;
+    const cli_table *table;
     unsigned commands;          /* whose flags of other programs are known (foreign.h) */
     const char *usage;          /* the arguments after the options, or "" */
     const char *summary;
     void *settings;
-    bool given[CLI_MAX_OPTIONS];    /* by flag or config, in the table's order */
+    bool takes_operand;
+    bool takes_operands;
+    /* The rest is filled by cli_parser_open and parsing.  Arrays are in the order of the
+     * rows. */
+    cli_rows rows;
+    const cli_option *options;          /* [count], of `rows` */
+    int count;
+    bool given[CLI_MAX_OPTIONS];        /* by flag or config */
     bool off[CLI_MAX_OPTIONS];  /* switches that a flag switches off: --no-quiet */
+    pf_setting_value values[CLI_MAX_OPTIONS];   /* of CLI_SETTING */
     cli_words words;            /* the command line as it is parsed */
     char written[CLI_MAX_OPTIONS][CLI_WRITTEN_BYTES];   /* how, see cli_flag */
     const char *operand;        /* the one argument, or NULL */
-    bool takes_operand;
     char **operands;            /* [operand_count], if it takes any number of them */
     int operand_count;
-    bool takes_operands;
     struct json_t *config;      /* its strings are those of the settings */
 } cli_parser;
+
+/* Expands the table.  cli_parse does so; cli_parse_config without it needs it. */
+void cli_parser_open(cli_parser *parser);
 
 /* Parses argv; prints help and exits as such programs do.  EXIT_DONE, or another
  * exit code after a message. */
@@ -127,6 +177,12 @@ int cli_parse_config(cli_parser *parser, const char *path);
 void cli_parser_close(cli_parser *parser);
 
 bool cli_given(const cli_parser *parser, const char *name);
+
+/* The value of the CLI_SETTING whose flag is `name`, or NULL when it was not given. */
+const pf_setting_value *cli_setting(const cli_parser *parser, const char *name);
+
+/* Sets the members of `request` whose settings were given. */
+void cli_apply_settings(const cli_parser *parser, pf_request *request);
 
 /* How the option was written, for messages: "-i", "--image-path", or "image_path in
  * --config"; "--image-path" when it was not given.  Valid as long as the parser. */

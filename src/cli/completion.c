@@ -14,6 +14,16 @@ enum { MAX_BRIEF = 72 };
 
 const cli_table cli_completion_table = {NULL, 0};
 
+/* Calls `write` for every command, with its flags. */
+static void each_command(void (*write)(const cli_command *, const cli_rows *))
+{
+    cli_rows rows;
+    for (int i = 0; i < cli_command_count; i++) {
+        cli_rows_expand(cli_commands[i].table, &rows);
+        write(&cli_commands[i], &rows);
+    }
+}
+
 /* --- what a value is -------------------------------------------------------------- */
 
 typedef enum value_kind { NO_VALUE, ANY_TEXT, A_FILE, A_FOLDER, A_WORD } value_kind;
@@ -29,15 +39,9 @@ static value_kind kind_of(const char *argument, const char *choices)
     return strncmp(argument, "FILE", 4) == 0 ? A_FILE : ANY_TEXT;
 }
 
-static const char *choices_of(const cli_option *option)
-{
-    return option->kind == CLI_SETTING ? pf_setting_find(option->choices)->choices
-                                       : option->choices;
-}
-
 static value_kind option_kind(const cli_option *option)
 {
-    return kind_of(option->argument, choices_of(option));
+    return kind_of(option->argument, option->choices);
 }
 
 /* Operands are words, "bash|zsh|fish", or the name of a file or folder. */
@@ -98,27 +102,27 @@ static void bash_action(value_kind kind, const char *choices)
     }
 }
 
-static void bash_values(const cli_command *command)
+static void bash_values(const cli_command *command, const cli_rows *rows)
 {
-    for (int i = 0; i < command->table->count; i++) {
-        const cli_option *option = &command->table->options[i];
+    for (int i = 0; i < rows->count; i++) {
+        const cli_option *option = &rows->options[i];
         if (option->kind == CLI_GROUP || option_kind(option) == NO_VALUE)
             continue;
         printf("    %s:--%s", command->name, option->name);
         if (option->key)
             printf(" | %s:-%c", command->name, option->key);
         fputs(") ", stdout);
-        bash_action(option_kind(option), choices_of(option));
+        bash_action(option_kind(option), option->choices);
     }
 }
 
-static void bash_flags(const cli_command *command)
+static void bash_flags(const cli_command *command, const cli_rows *rows)
 {
     value_kind operand = operand_kind(command);
     printf("    %s:*%s) set -- -W '--help", command->name, operand ? ":-*" : "");
-    for (int i = 0; i < command->table->count; i++)
-        if (command->table->options[i].kind != CLI_GROUP)
-            printf(" --%s", command->table->options[i].name);
+    for (int i = 0; i < rows->count; i++)
+        if (rows->options[i].kind != CLI_GROUP)
+            printf(" --%s", rows->options[i].name);
     puts("' ;;");
     if (operand == NO_VALUE)
         return;
@@ -146,11 +150,9 @@ static void write_bash(void)
          "        return\n"
          "    fi\n"
          "    case $command:$flag in");
-    for (int i = 0; i < cli_command_count; i++)
-        bash_values(&cli_commands[i]);
+    each_command(bash_values);
     puts("    *) case $command:$flag:$word in");
-    for (int i = 0; i < cli_command_count; i++)
-        bash_flags(&cli_commands[i]);
+    each_command(bash_flags);
     puts("    *) return ;;\n"
          "    esac ;;\n"
          "    esac\n"
@@ -191,18 +193,18 @@ static void zsh_flag(const cli_option *option)
     put_brief(option->help, zsh_escapes);
     putchar(']');
     if (kind)
-        zsh_action(option->argument, kind, choices_of(option));
+        zsh_action(option->argument, kind, option->choices);
     putchar('\'');
 }
 
-static void zsh_command(const cli_command *command)
+static void zsh_command(const cli_command *command, const cli_rows *rows)
 {
     value_kind operand = operand_kind(command);
     printf("        (%s)\n"
            "            _arguments -s '(- *)--help[Explain the options]'", command->name);
-    for (int i = 0; i < command->table->count; i++)
-        if (command->table->options[i].kind != CLI_GROUP)
-            zsh_flag(&command->table->options[i]);
+    for (int i = 0; i < rows->count; i++)
+        if (rows->options[i].kind != CLI_GROUP)
+            zsh_flag(&rows->options[i]);
     if (operand != NO_VALUE) {
         fputs(" \\\n            '1", stdout);
         zsh_action(operand == A_WORD ? "shell" : "model", operand, command->operand);
@@ -233,8 +235,7 @@ static void write_zsh(void)
          "        _describe -t commands command commands && ret=0 ;;\n"
          "    (rest)\n"
          "        case $words[1] in");
-    for (int i = 0; i < cli_command_count; i++)
-        zsh_command(&cli_commands[i]);
+    each_command(zsh_command);
     puts("        esac && ret=0 ;;\n"
          "    esac\n"
          "    return ret\n"
@@ -265,18 +266,18 @@ static void fish_value(value_kind kind, const char *choices)
     }
 }
 
-static void fish_command(const cli_command *command)
+static void fish_command(const cli_command *command, const cli_rows *rows)
 {
     value_kind operand = operand_kind(command);
-    for (int i = 0; i < command->table->count; i++) {
-        const cli_option *option = &command->table->options[i];
+    for (int i = 0; i < rows->count; i++) {
+        const cli_option *option = &rows->options[i];
         if (option->kind == CLI_GROUP)
             continue;
         printf("complete -c phonofilm -n '__fish_seen_subcommand_from %s' -l %s",
                command->name, option->name);
         if (option->key)
             printf(" -s %c", option->key);
-        fish_value(option_kind(option), choices_of(option));
+        fish_value(option_kind(option), option->choices);
         fputs(" -d '", stdout);
         put_brief(option->help, fish_escapes);
         puts("'");
@@ -300,8 +301,7 @@ static void write_fish(void)
         put_brief(cli_commands[i].summary, fish_escapes);
         puts("'");
     }
-    for (int i = 0; i < cli_command_count; i++)
-        fish_command(&cli_commands[i]);
+    each_command(fish_command);
 }
 
 /* --- the command -------------------------------------------------------------------- */
@@ -325,6 +325,7 @@ static int write_script(const char *shell)
 int cli_completion(int argc, char **argv)
 {
     cli_parser parser = {
+        .table = &cli_completion_table,
         .usage = "SHELL",
         .summary = "Prints a script that completes commands, flags and file names in "
                    "SHELL: bash, zsh or fish. `make install` puts them in place.",

@@ -8,65 +8,53 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "media/setting_json.h"
 
 enum { TITLE_BYTES = 200 };
 
 /* --- metadata ------------------------------------------------------------------- */
 
-static void set_if(json_t *object, const char *key, double value)
+/* Adds the settings whose member is always there, or may be blank in that way, under the
+ * names that --config takes; or those of the noise. */
+static void add_settings(json_t *object, const pf_request *r, pf_setting_blank blank,
+                         bool noise)
 {
-    if (value != PF_UNSET)
-        json_object_set_new(object, key, json_real(value));
+    int count;
+    const pf_setting *list = pf_setting_list(&count);
+    for (int i = 0; i < count; i++) {
+        const pf_setting *setting = &list[i];
+        pf_setting_value value;
+        char key[48];
+        bool of_noise = setting->section == PF_SECTION_NOISE;
+        if (setting->section == PF_SECTION_NONE || of_noise != noise ||
+            (!noise && setting->blank != blank) || !pf_setting_get(setting, r, &value))
+            continue;
+        snprintf(key, sizeof key, "%s", setting->flag ? setting->flag : setting->name);
+        for (char *at = key; *at; at++)
+            *at = *at == '-' ? '_' : *at;
+        json_object_set_new(object, key, pf_setting_json(setting, &value));
+    }
 }
 
-/* JSON's integers end at 2^63 here; beyond, text, which --config takes too. */
-static void set_seed(json_t *object, uint64_t seed)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
-    json_object_set_new(object, "seed", seed <= INT64_MAX
-                                            ? json_integer((json_int_t)seed)
-                                            : json_string(text));
-}
-
-static void set_noise(json_t *object, const pf_request *r)
-{
-    static const char *const rngs[] = {"own", "torch-cpu", "torch-cuda"};
-    set_seed(object, r->seed);
-    json_object_set_new(object, "rng", json_string(rngs[r->rng]));
-    if (r->cuda_multiprocessors > 0)
-        json_object_set_new(object, "cuda_sm_count",
-                            json_integer(r->cuda_multiprocessors));
-}
-
-/* All that decides what the film is, but for the pictures. */
+/* All that decides what the film is, but for the pictures.  Films are compared byte by byte,
+ * so that the order of the members is fixed. */
 static json_t *parameters_json(const film_sink *sink, const pf_engine *engine,
                                const pf_request *r)
 {
     const pf_model_info *info = pf_engine_info(engine);
     const char *slash = strrchr(info->path, '/');
-    json_t *p = json_pack(
-        "{s:s, s:s, s:s, s:s*, s:s*, s:i, s:i, s:i, s:f, s:i, s:f, s:b}", "phonofilm",
-        pf_version(), "precision", sink->precision, "isa", info->isa, "prompt",
-        r->prompt, "negative_prompt", r->negative_prompt, "height", r->height,
-        "width", r->width, "num_frames", r->num_frames, "fps", r->fps,
-        "num_inference_steps", r->num_inference_steps, "guidance_scale",
-        r->guidance_scale, "t2va", r->text_only);
+    json_t *p = json_pack("{s:s, s:s, s:s, s:s*, s:s*}", "phonofilm", pf_version(),
+                          "precision", sink->precision, "isa", info->isa, "prompt",
+                          r->prompt, "negative_prompt", r->negative_prompt);
+    add_settings(p, r, PF_BLANK_NEVER, false);
+    json_object_set_new(p, "t2va", json_boolean(r->text_only));
     /* A folder's name need not be UTF-8; then it is left out. */
     json_object_set_new(p, "model",
                         json_string(slash && slash[1] ? slash + 1 : info->path));
-    set_if(p, "guidance_scale_2", r->guidance_scale_2);
-    set_if(p, "bridge_guidance_scale", r->bridge_guidance_scale);
-    set_if(p, "visual_shift", r->visual_shift);
-    set_if(p, "audio_shift", r->audio_shift);
-    if (r->guidance_rescale > 0)
-        set_if(p, "guidance_rescale", r->guidance_rescale);
-    if (r->vae_tile > 0) {
-        json_object_set_new(p, "vae_tile", json_integer(r->vae_tile));
-        json_object_set_new(p, "vae_tile_stride", json_integer(r->vae_tile_stride));
-    }
+    add_settings(p, r, PF_BLANK_UNSET, false);
+    add_settings(p, r, PF_BLANK_ZERO, false);
     if (!r->resume)
-        set_noise(p, r);
+        add_settings(p, r, PF_BLANK_NEVER, true);
     return p;
 }
 

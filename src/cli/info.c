@@ -7,35 +7,33 @@
 
 #include "cli/cli.h"
 #include "cli/default_model.h"
-#include "cli/machine.h"
 #include "cli/report.h"
 #include "cli/say.h"
+#include "cli/shared_flags.h"
 #include "media/part_file.h"
 
 typedef struct settings {
     bool json, platforms;
-    int height, width, num_frames;
     cli_machine machine;
 } settings;
 
 #define AT(member) offsetof(settings, member)
 
 static const cli_option options[] = {
-    {CLI_GROUP, "Film", 0, NULL, 0, 0, 0, NULL, NULL},
-    {CLI_SETTING, "height", 0, "PIXELS", AT(height), 0, 0, "height",
-     "Predict for this size (default: the model's)"},
-    {CLI_SETTING, "width", 0, "PIXELS", AT(width), 0, 0, "width",
-     "by this width"},
-    {CLI_SETTING, "num-frames", 0, "N", AT(num_frames), 0, 0, "num_frames",
-     "and length (default: the model's)"},
-    {CLI_GROUP, "Output and machine", 0, NULL, 0, 0, 0, NULL, NULL},
-    {CLI_SWITCH, "platforms", 0, NULL, AT(platforms), 0, 0, NULL,
-     "Tell which platforms this machine has, and why it lacks the others"},
-    {CLI_SWITCH, "json", 0, NULL, AT(json), 0, 0, NULL, "Print JSON"},
-    CLI_MACHINE_OPTIONS(AT(machine)),
+    {.kind = CLI_GROUP, .name = "Film"},
+    {.kind = CLI_SETTING, .name = "height",
+     .help = "Predict for this size (default: the model's)"},
+    {.kind = CLI_SETTING, .name = "width", .help = "by this width"},
+    {.kind = CLI_SETTING, .name = "num_frames",
+     .help = "and length (default: the model's)"},
+    {.kind = CLI_GROUP, .name = "Output and machine"},
+    {.kind = CLI_SWITCH, .name = "platforms", .offset = AT(platforms),
+     .help = "Tell which platforms this machine has, and why it lacks the others"},
+    {.kind = CLI_ROWS, .rows = &cli_json_rows, .offset = AT(json)},
+    {.kind = CLI_ROWS, .rows = &cli_machine_rows, .offset = AT(machine)},
 };
 
-const cli_table cli_info_table = {options, sizeof options / sizeof options[0]};
+const cli_table cli_info_table = CLI_TABLE(options);
 
 static const double gib = 1024.0 * 1024.0 * 1024.0;
 
@@ -223,12 +221,7 @@ static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
     pf_request_init(engine, &request);
     request.text_only = true;
     request.prompt = "";
-    if (cli_given(parser, "height"))
-        request.height = s->height;
-    if (cli_given(parser, "width"))
-        request.width = s->width;
-    if (cli_given(parser, "num-frames"))
-        request.num_frames = s->num_frames;
+    cli_apply_settings(parser, &request);
     pf_status status = pf_request_check(engine, &request, &prediction, &error);
     /* A film that does not fit into memory is still worth telling about. */
     bool short_of_memory = status == PF_E_MEMORY || status == PF_E_TOO_LARGE;
@@ -271,8 +264,7 @@ int cli_info(int argc, char **argv)
 {
     settings s = {0};
     cli_parser parser = {
-        .options = options,
-        .count = (int)(sizeof options / sizeof options[0]),
+        .table = &cli_info_table,
         .usage = "[MODEL] | --platforms",
         .summary = "Tells what the model folder MODEL (default: the model that comes "
                    "with the program) holds: components, dtypes, bytes, and the memory "

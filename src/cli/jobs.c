@@ -20,11 +20,13 @@ typedef struct settings {
 #define AT(member) offsetof(settings, member)
 
 static const cli_option options[] = {
-    {CLI_TEXT, "output-dir", 'o', "FOLDER", AT(output_dir), 0, 0, NULL,
-     "Folder of the server's jobs and films (default: films)"},
-    {CLI_SWITCH, "json", 0, NULL, AT(json), 0, 0, NULL, "Print JSON (list)"},
+    {.kind = CLI_TEXT, .name = "output-dir", .key = 'o', .argument = "FOLDER",
+     .offset = AT(output_dir),
+     .help = "Folder of the server's jobs and films (default: films)"},
+    {.kind = CLI_SWITCH, .name = "json", .offset = AT(json),
+     .help = "Print JSON (list)"},
 };
-const cli_table cli_jobs_table = {options, sizeof options / sizeof options[0]};
+const cli_table cli_jobs_table = CLI_TABLE(options);
 
 static const char *const statuses[] = {"queued", "in_progress", "completed", "failed"};
 
@@ -167,8 +169,7 @@ int cli_jobs(int argc, char **argv)
 {
     settings s = {.output_dir = "films"};
     cli_parser parser = {
-        .options = options,
-        .count = (int)(sizeof options / sizeof options[0]),
+        .table = &cli_jobs_table,
         .settings = &s,
         .usage = "list\nadopt [FOLDER...]",
         .summary = "Looks after the job store of \"phonofilm serve\", which must not run "

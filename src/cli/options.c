@@ -23,7 +23,7 @@ enum { FIRST_LONG_KEY = 1000, MAX_CONFIG_BYTES = 16 << 20, MAX_SHOWN = 4096 };
 /* "8G" to bytes; negative when it is no such thing. */
 static double parse_bytes(const char *text)
 {
-    static const pf_setting number = {"", PF_SETTING_REAL, 0, 9e18, NULL};
+    static const pf_setting number = {.kind = PF_SETTING_REAL, .low = 0, .high = 9e18};
     static const char units[] = "KMGT";
     pf_setting_value value;
     size_t length = strlen(text);
@@ -40,10 +40,10 @@ static double parse_bytes(const char *text)
 /* How the library reads a value of this option; false when it is no value of that kind. */
 static bool setting_of(const cli_option *option, pf_setting *out)
 {
-    *out = (pf_setting){option->name, PF_SETTING_WHOLE, option->low, option->high,
-                        option->choices};
+    *out = (pf_setting){.name = option->name, .kind = PF_SETTING_WHOLE, .low = option->low,
+                        .high = option->high, .choices = option->choices};
     switch (option->kind) {
-    case CLI_SETTING: *out = *pf_setting_find(option->choices); return true;
+    case CLI_SETTING: *out = *option->setting; return true;
     case CLI_INTEGER: return true;
     case CLI_REAL: out->kind = PF_SETTING_REAL; return true;
     case CLI_SWITCH: out->kind = PF_SETTING_SWITCH; return true;
@@ -52,13 +52,13 @@ static bool setting_of(const cli_option *option, pf_setting *out)
     }
 }
 
-static void store_value(const pf_setting *setting, void *place, const pf_setting_value *value)
+static void store_value(const cli_option *option, void *place, const pf_setting_value *value)
 {
-    switch (setting->kind) {
-    case PF_SETTING_REAL: *(double *)place = value->number; break;
-    case PF_SETTING_SEED: *(uint64_t *)place = value->seed; break;
-    case PF_SETTING_SWITCH: *(bool *)place = value->on; break;
-    case PF_SETTING_CHOICE: *(int *)place = value->choice; break;
+    switch (option->kind) {
+    case CLI_SETTING: *(pf_setting_value *)place = *value; break;
+    case CLI_REAL: *(double *)place = value->number; break;
+    case CLI_SWITCH: *(bool *)place = value->on; break;
+    case CLI_CHOICE: *(int *)place = value->choice; break;
     default: *(int *)place = (int)value->number;
     }
 }
@@ -103,7 +103,7 @@ static bool store(const cli_option *option, void *place, const char *subject,
             text = "true";
         if (pf_setting_read(&setting, subject, text, strlen(text), &value, error) != PF_OK)
             return false;
-        store_value(&setting, place, &value);
+        store_value(option, place, &value);
         return true;
     }
     if (option->kind == CLI_TEXT)
@@ -117,9 +117,11 @@ static bool store(const cli_option *option, void *place, const char *subject,
     return good;
 }
 
-static void *place_of(const cli_parser *parser, int index)
+static void *place_of(cli_parser *parser, int index)
 {
-    return (char *)parser->settings + parser->options[index].offset;
+    const cli_option *option = &parser->options[index];
+    return option->kind == CLI_SETTING ? (void *)&parser->values[index]
+                                       : (char *)parser->settings + option->offset;
 }
 
 static int key_of(const cli_parser *parser, int index)
@@ -171,8 +173,16 @@ static void switch_off(cli_parser *parser)
     }
 }
 
+void cli_parser_open(cli_parser *parser)
+{
+    cli_rows_expand(parser->table, &parser->rows);
+    parser->options = parser->rows.options;
+    parser->count = parser->rows.count;
+}
+
 int cli_parse(cli_parser *parser, int argc, char **argv)
 {
+    cli_parser_open(parser);
     arguments_note_names(parser);
     int code = cli_rewrite(parser, argc, argv);
     if (code == EXIT_DONE)
@@ -325,6 +335,7 @@ static int take_own(cli_parser *parser, const char *path, int index, const json_
         double real;
         const char *text;
         cli_list list;
+        pf_setting_value value;
     } unused;                           /* a flag wins, but the file must be right */
     char key[CLI_WRITTEN_BYTES];
     pf_error error = {0};
@@ -423,6 +434,19 @@ bool cli_given(const cli_parser *parser, const char *name)
 {
     int index = index_of_name(parser, name);
     return index >= 0 && parser->given[index];
+}
+
+const pf_setting_value *cli_setting(const cli_parser *parser, const char *name)
+{
+    int index = index_of_name(parser, name);
+    return index >= 0 && parser->given[index] ? &parser->values[index] : NULL;
+}
+
+void cli_apply_settings(const cli_parser *parser, pf_request *request)
+{
+    for (int i = 0; i < parser->count; i++)
+        if (parser->options[i].kind == CLI_SETTING && parser->given[i])
+            pf_setting_apply(parser->options[i].setting, &parser->values[i], request);
 }
 
 const char *cli_flag(const cli_parser *parser, const char *name)

@@ -8,7 +8,7 @@
 /* One field of the request (docs/server.md); `value` is a file's path if `is_file`. */
 typedef struct remote_field {
     const char *name;
-    char value[64];
+    char value[24];
     const char *text;                   /* instead of `value`, or NULL */
     bool is_file;
 } remote_field;

@@ -122,7 +122,7 @@ bool targets_is_stream(const char *path)
     return is_kind(path, PF_PLACE_STREAM);
 }
 
-int targets_check_place(const named_file *file)
+static int check_place(const named_file *file)
 {
     pf_error error = {0};
     if (!file->path || pf_place_check(file->path, &error) == PF_OK)
@@ -130,6 +130,14 @@ int targets_check_place(const named_file *file)
     cli_say("%s: %s", file->flag, error.message);
     return error.status == PF_E_NOT_FOUND || error.status == PF_E_ARGUMENT ? EXIT_WRONG
                                                                            : EXIT_FAILED;
+}
+
+int targets_check_places(const run_files *files)
+{
+    int code = files->folder_is_made ? EXIT_DONE : check_place(&files->film);
+    for (int i = 0; i < files->output_count && code == EXIT_DONE; i++)
+        code = check_place(&files->outputs[i]);
+    return code;
 }
 
 /* --- one file, one purpose ---------------------------------------------------------- */

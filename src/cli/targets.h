@@ -26,20 +26,21 @@ bool targets_is_folder(const char *path);
 /* Whether it is a pipe or a device. */
 bool targets_is_stream(const char *path);
 
-/* Checks that the file can be written: its folder is there and may be written to, or it is a file,
- * a pipe or a device that may.  An exit code, after a message. */
-int targets_check_place(const named_file *file);
-
 /* What a run writes and reads. */
 typedef struct run_files {
     named_file film;
     pf_film_kind kind;
     int64_t frames;                     /* of a film of .png files */
+    bool folder_is_made;                /* the film's folder, later */
     const named_file *outputs;          /* the others that are written */
     int output_count;
     const named_file *inputs;
     int input_count;
 } run_files;
+
+/* Checks that what is written can be: the folder of each file is there and may be written to,
+ * or the file, pipe or device may.  An exit code, after a message. */
+int targets_check_places(const run_files *files);
 
 /* That no output is another output or an input.  An exit code, after a message. */
 int targets_check_distinct(const run_files *files);

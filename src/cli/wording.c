@@ -5,31 +5,29 @@
 
 #include "cli/cli.h"
 
-/* Members of a request whose flags have other names. */
-static const char *const others[][2] = {
-    {"first_frame", "image-path"},
-    {"last_frame", "last-image-path"},
-    {"text_only", "t2va"},
-    {"cuda_multiprocessors", "cuda-sm-count"},
-};
-
 static bool is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* The flag of a member, or NULL when it is none. */
+/* Whether an option fills the member: "num-frames" fills num_frames. */
+static bool fills(const cli_option *option, const char *member)
+{
+    if (option->member)
+        return strcmp(option->member, member) == 0;
+    const char *name = option->name;
+    for (; *name && (*name == '-' ? '_' : *name) == *member; name++)
+        member++;
+    return !*name && !*member;
+}
+
+/* The flag of a member as it was written, or NULL when it has none. */
 static const char *flag_of(const cli_parser *parser, const char *member)
 {
-    char name[sizeof((pf_error *)0)->field];
-    snprintf(name, sizeof name, "%s", member);
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (strcmp(others[i][0], member) == 0)
-            snprintf(name, sizeof name, "%s", others[i][1]);
-    for (char *at = name; *at; at++)
-        *at = *at == '_' ? '-' : *at;
-    const char *flag = cli_flag(parser, name);
-    return strcmp(flag, name) == 0 ? NULL : flag;
+    for (int i = 0; i < parser->count; i++)
+        if (parser->options[i].kind != CLI_GROUP && fills(&parser->options[i], member))
+            return parser->written[i];
+    return NULL;
 }
 
 int cli_fail_request(const cli_parser *parser, pf_status status, const pf_error *error)

@@ -41,6 +41,29 @@ static void describe_platform(const pf_platform_entry *entry, int device,
     pf_platform_close(platform);
 }
 
+/* Joins the words of all platforms with '|': their names, or instruction sets. */
+static void join_words(bool names, char *out, size_t bytes)
+{
+    int count;
+    size_t used = 0;
+    const pf_platform_entry *entries = pf_platform_entries(&count);
+    for (int i = 0; i < count && used < bytes; i++) {
+        const char *words = names ? entries[i].name : entries[i].isas;
+        if (words)
+            used += (size_t)snprintf(out + used, bytes - used, "%s%s", used ? "|" : "", words);
+    }
+}
+
+void pf_platform_words(char *out, size_t bytes)
+{
+    join_words(true, out, bytes);
+}
+
+void pf_isa_words(char *out, size_t bytes)
+{
+    join_words(false, out, bytes);
+}
+
 int pf_platform_list(int device, pf_platform_info *out, int room)
 {
     int count;

@@ -1,39 +1,85 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Settings as text: the table, and reading a value.  See phonofilm.h. */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
+/* The table of settings, and the members of a request that they fill.  See phonofilm.h.
+ *
+ * A row is all that command lines, --config, completion, requests to a server and the
+ * metadata of films need to know of a setting: docs/adding-a-flag.md.
+ */
+#include <stddef.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "pipeline/setting.h"
 
-enum { MAX_DIGITS = 64, MAX_SHOWN = 60 };
-
-#define OPEN -PF_SETTING_OPEN, PF_SETTING_OPEN
+/* Numbers whose range the model decides. */
+#define OPEN .low = -PF_SETTING_OPEN, .high = PF_SETTING_OPEN
+#define FILLS(name) .member = offsetof(pf_request, name)
 
 static const pf_setting table[] = {
-    {"size", PF_SETTING_SIZE, 0, 0, NULL},
-    {"width", PF_SETTING_WHOLE, OPEN, NULL},
-    {"height", PF_SETTING_WHOLE, OPEN, NULL},
-    {"num_frames", PF_SETTING_WHOLE, OPEN, NULL},
-    {"seconds", PF_SETTING_REAL, 0.001, 3600, NULL},
-    {"fps", PF_SETTING_REAL, 1, 120, NULL},
-    {"num_inference_steps", PF_SETTING_WHOLE, 1, 1000, NULL},
-    {"guidance_scale", PF_SETTING_REAL, 0, 100, NULL},
-    {"guidance_scale_2", PF_SETTING_REAL, 0, 100, NULL},
-    {"bridge_guidance_scale", PF_SETTING_REAL, 0, 100, NULL},
-    {"guidance_rescale", PF_SETTING_REAL, 0, 1, NULL},
-    {"visual_shift", PF_SETTING_REAL, OPEN, NULL},
-    {"audio_shift", PF_SETTING_REAL, OPEN, NULL},
-    {"seed", PF_SETTING_SEED, 0, 0, NULL},
-    {"rng", PF_SETTING_CHOICE, 0, 0, "own|torch-cpu|torch-cuda"},
-    {"cuda_multiprocessors", PF_SETTING_WHOLE, 1, 1024, NULL},
-    {"vae_tile", PF_SETTING_WHOLE, OPEN, NULL},
-    {"vae_tile_stride", PF_SETTING_WHOLE, OPEN, NULL},
-    {"generate_sound", PF_SETTING_SWITCH, 0, 0, NULL},
-    {"quality", PF_SETTING_WHOLE, 0, 51, NULL},
-    {"format", PF_SETTING_CHOICE, 0, 0, "mp4|webm"},
+    {.name = "size", .kind = PF_SETTING_SIZE},
+    {.name = "height", .kind = PF_SETTING_WHOLE, OPEN, FILLS(height),
+     .phase = PF_PHASE_NOISE, .section = PF_SECTION_SHAPE, .argument = "PIXELS",
+     .help = "A multiple of 16 (default: the model's)"},
+    {.name = "width", .kind = PF_SETTING_WHOLE, OPEN, FILLS(width),
+     .phase = PF_PHASE_NOISE, .section = PF_SECTION_SHAPE, .argument = "PIXELS",
+     .help = "A multiple of 16 (default: the model's)"},
+    {.name = "num_frames", .kind = PF_SETTING_WHOLE, OPEN, FILLS(num_frames),
+     .phase = PF_PHASE_NOISE, .section = PF_SECTION_SHAPE, .argument = "N",
+     .help = "4k + 1 (default: the model's)"},
+    {.name = "seconds", .kind = PF_SETTING_REAL, .low = 0.001, .high = 3600},
+    {.name = "fps", .kind = PF_SETTING_REAL, .low = 1, .high = 120, FILLS(fps),
+     .phase = PF_PHASE_NOISE, .section = PF_SECTION_RATE, .argument = "RATE",
+     .help = "Frames a second, 1 to 120 (default: the model's)"},
+    {.name = "num_inference_steps", .kind = PF_SETTING_WHOLE, .low = 1, .high = 1000,
+     FILLS(num_inference_steps), .phase = PF_PHASE_NOISE, .section = PF_SECTION_STEPS,
+     .letter = 's', .argument = "N",
+     .help = "Denoising steps, 1 to 1000 (default: the model's)"},
+    {.name = "guidance_scale", .kind = PF_SETTING_REAL, .low = 0, .high = 100,
+     FILLS(guidance_scale), .phase = PF_PHASE_STEPS, .section = PF_SECTION_STEPS,
+     .letter = 'g', .argument = "X",
+     .help = "How strongly the prompt pulls, 0 to 100; 1 switches guidance off (default: "
+             "the model's)"},
+    {.name = "guidance_scale_2", .kind = PF_SETTING_REAL, .low = 0, .high = 100,
+     FILLS(guidance_scale_2), .blank = PF_BLANK_UNSET, .phase = PF_PHASE_STEPS,
+     .section = PF_SECTION_STEPS, .argument = "X",
+     .help = "--guidance-scale from the low-noise expert on, 0 to 100 (default: the "
+             "model's; where it has none, the same)"},
+    {.name = "bridge_guidance_scale", .kind = PF_SETTING_REAL, .low = 0, .high = 100,
+     FILLS(bridge_guidance_scale), .blank = PF_BLANK_UNSET, .phase = PF_PHASE_STEPS,
+     .section = PF_SECTION_STEPS, .argument = "X",
+     .help = "Dual guidance: how strongly picture and sound pull each other, 0 to 100; 1 "
+             "is plain guidance (default: off)"},
+    {.name = "guidance_rescale", .kind = PF_SETTING_REAL, .low = 0, .high = 1,
+     FILLS(guidance_rescale), .blank = PF_BLANK_ZERO, .phase = PF_PHASE_STEPS,
+     .section = PF_SECTION_STEPS, .argument = "X",
+     .help = "Keeps the contrast of strong guidance, 0 to 1 (default: 0, off)"},
+    {.name = "visual_shift", .kind = PF_SETTING_REAL, OPEN, FILLS(visual_shift),
+     .blank = PF_BLANK_UNSET, .phase = PF_PHASE_STEPS, .section = PF_SECTION_STEPS,
+     .argument = "X",
+     .help = "Shift of the video timesteps; with --audio-shift (default: the model's)"},
+    {.name = "audio_shift", .kind = PF_SETTING_REAL, OPEN, FILLS(audio_shift),
+     .blank = PF_BLANK_UNSET, .phase = PF_PHASE_STEPS, .section = PF_SECTION_STEPS,
+     .argument = "X",
+     .help = "Shift of the audio timesteps; with --visual-shift (default: the model's)"},
+    {.name = "seed", .kind = PF_SETTING_SEED, FILLS(seed), .phase = PF_PHASE_NOISE,
+     .section = PF_SECTION_NOISE, .argument = "N", .help = "Noise seed (default: 42)"},
+    {.name = "rng", .kind = PF_SETTING_CHOICE, .choices = "own|torch-cpu|torch-cuda",
+     FILLS(rng), .phase = PF_PHASE_NOISE, .section = PF_SECTION_NOISE, .argument = "KIND",
+     .help = "Noise stream: own (default), torch-cpu or torch-cuda"},
+    {.name = "cuda_multiprocessors", .kind = PF_SETTING_WHOLE, .low = 1, .high = 1024,
+     FILLS(cuda_multiprocessors), .blank = PF_BLANK_ZERO, .phase = PF_PHASE_NOISE,
+     .section = PF_SECTION_NOISE, .flag = "cuda-sm-count", .argument = "N",
+     .help = "Multiprocessors of the GPU that --rng torch-cuda matches (H100: 132)"},
+    {.name = "vae_tile", .kind = PF_SETTING_WHOLE, OPEN, FILLS(vae_tile),
+     .blank = PF_BLANK_ZERO, .section = PF_SECTION_TILES, .argument = "PIXELS",
+     .help = "Decode and encode in tiles of this side; saves memory (usual: 256)"},
+    {.name = "vae_tile_stride", .kind = PF_SETTING_WHOLE, OPEN, FILLS(vae_tile_stride),
+     .blank = PF_BLANK_ZERO, .section = PF_SECTION_TILES, .argument = "PIXELS",
+     .help = "Distance of the tiles (default: three quarters of --vae-tile)"},
+    {.name = "generate_sound", .kind = PF_SETTING_SWITCH, FILLS(no_audio_output),
+     .negated = true},
+    {.name = "quality", .kind = PF_SETTING_WHOLE, .low = 0, .high = 51,
+     .section = PF_SECTION_FILE, .argument = "CRF",
+     .help = "Constant rate factor of the picture, 0 (best) to 51 (default: 5)"},
+    {.name = "format", .kind = PF_SETTING_CHOICE, .choices = "mp4|webm"},
 };
 
 enum { COUNT = sizeof table / sizeof table[0] };
@@ -52,287 +98,42 @@ const pf_setting *pf_setting_find(const char *name)
     return NULL;
 }
 
-/* --- numbers ---------------------------------------------------------------------- */
+/* --- members of a request ---------------------------------------------------------- */
 
-/* A text without white space around it; no NUL ends it. */
-typedef struct span {
-    const char *at;
-    size_t bytes;
-} span;
+_Static_assert(sizeof(pf_rng) == sizeof(int), "members of choices are read as int");
 
-static bool is_white(char c)
+void pf_setting_apply(const pf_setting *setting, const pf_setting_value *value,
+                      pf_request *request)
 {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static span trim(const char *text, size_t bytes)
-{
-    span s = {text, bytes};
-    while (s.bytes > 0 && is_white(s.at[0])) {
-        s.at++;
-        s.bytes--;
-    }
-    while (s.bytes > 0 && is_white(s.at[s.bytes - 1]))
-        s.bytes--;
-    return s;
-}
-
-/* A decimal number, taken apart: digits times ten to the exponent. */
-typedef struct decimal {
-    char digits[MAX_DIGITS + 1];        /* without zeros in front and behind */
-    int count;
-    int exponent;
-    bool negative;
-} decimal;
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* "e-3" at `s`, or nothing. */
-static bool take_exponent(span s, int *out)
-{
-    int value = 0;
-    bool negative = false;
-    if (s.bytes == 0)
-        return true;
-    if ((s.at[0] | 32) != 'e' || s.bytes < 2)
-        return false;
-    size_t i = 1;
-    if (s.at[i] == '+' || s.at[i] == '-')
-        negative = s.at[i++] == '-';
-    if (i == s.bytes)
-        return false;
-    for (; i < s.bytes; i++) {
-        if (!is_digit(s.at[i]))
-            return false;
-        value = value < 10000 ? value * 10 + s.at[i] - '0' : value;
-    }
-    *out += negative ? -value : value;
-    return true;
-}
-
-static bool take_apart(span s, decimal *out)
-{
-    bool point = false, any = false;
-    size_t i = 0;
-    memset(out, 0, sizeof *out);
-    if (s.bytes > 0 && (s.at[0] == '+' || s.at[0] == '-'))
-        out->negative = s.at[i++] == '-';
-    for (; i < s.bytes && (is_digit(s.at[i]) || (s.at[i] == '.' && !point)); i++) {
-        point = point || s.at[i] == '.';
-        if (s.at[i] == '.')
-            continue;
-        any = true;
-        out->exponent -= point;
-        if (out->count == 0 && s.at[i] == '0')
-            continue;
-        if (out->count == MAX_DIGITS)
-            return false;
-        out->digits[out->count++] = s.at[i];
-    }
-    while (out->count > 0 && out->digits[out->count - 1] == '0') {
-        out->count--;
-        out->exponent++;
-    }
-    out->digits[out->count] = '\0';
-    return any && take_exponent((span){s.at + i, s.bytes - i}, &out->exponent);
-}
-
-/* Without a point, which a locale may write differently. */
-static double to_double(const decimal *d)
-{
-    char text[MAX_DIGITS + 16];
-    snprintf(text, sizeof text, "%s%se%d", d->negative ? "-" : "",
-             d->count > 0 ? d->digits : "0", d->count > 0 ? d->exponent : 0);
-    return strtod(text, NULL) + 0.0;    /* -0 is 0 */
-}
-
-static bool to_whole(const decimal *d, uint64_t *out)
-{
-    uint64_t value = 0;
-    enum { MOST = 20 };                 /* digits of 2^64 */
-    if (d->count == 0) {
-        *out = 0;
-        return true;
-    }
-    if (d->negative || d->exponent < 0 || d->count + d->exponent > MOST)
-        return false;
-    for (int i = 0; i < d->count + d->exponent; i++) {
-        uint64_t digit = i < d->count ? (uint64_t)(d->digits[i] - '0') : 0;
-        if (value > (UINT64_MAX - digit) / 10)
-            return false;
-        value = value * 10 + digit;
-    }
-    *out = value;
-    return true;
-}
-
-/* --- values ----------------------------------------------------------------------- */
-
-static bool is_word(span s, const char *word, size_t length)
-{
-    if (s.bytes != length)
-        return false;
-    for (size_t i = 0; i < length; i++) {
-        char c = s.at[i] == '_' ? '-' : s.at[i];
-        if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != word[i])
-            return false;
-    }
-    return true;
-}
-
-/* Which of "a|b|c", or -1. */
-static int find_word(span s, const char *words)
-{
-    int index = 0;
-    for (const char *at = words; *at; index++) {
-        size_t length = strcspn(at, "|");
-        if (is_word(s, at, length))
-            return index;
-        at += length + (at[length] == '|');
-    }
-    return -1;
-}
-
-static bool read_number(const pf_setting *setting, span s, pf_setting_value *out)
-{
-    decimal d;
-    if (!take_apart(s, &d))
-        return false;
-    out->number = to_double(&d);
-    bool whole = setting->kind == PF_SETTING_WHOLE;
-    snprintf(out->text, sizeof out->text, "%.15g", out->number);
-    if (strtod(out->text, NULL) != out->number)
-        snprintf(out->text, sizeof out->text, "%.17g", out->number);
-    return isfinite(out->number) && out->number >= setting->low &&
-           out->number <= setting->high && (!whole || out->number == floor(out->number));
-}
-
-static bool read_seed(span s, pf_setting_value *out)
-{
-    decimal d;
-    if (!take_apart(s, &d) || !to_whole(&d, &out->seed))
-        return false;
-    snprintf(out->text, sizeof out->text, "%llu", (unsigned long long)out->seed);
-    return true;
-}
-
-static bool read_switch(span s, pf_setting_value *out)
-{
-    out->on = find_word(s, "true|yes|on|1") >= 0;
-    snprintf(out->text, sizeof out->text, "%s", out->on ? "true" : "false");
-    return out->on || find_word(s, "false|no|off|0") >= 0;
-}
-
-static bool read_choice(const pf_setting *setting, span s, pf_setting_value *out)
-{
-    const char *at = setting->choices;
-    out->choice = find_word(s, at);
-    if (out->choice < 0)
-        return false;
-    for (int i = 0; i < out->choice; i++)
-        at += strcspn(at, "|") + 1;
-    snprintf(out->text, sizeof out->text, "%.*s", (int)strcspn(at, "|"), at);
-    return true;
-}
-
-/* The bytes of what stands between width and height at `at`, or 0. */
-static size_t times_sign(const char *at, size_t bytes)
-{
-    static const char sign[] = "\u00d7";
-    if (*at == 'x' || *at == 'X' || *at == '*')
-        return 1;
-    return bytes >= 2 && memcmp(at, sign, 2) == 0 ? 2 : 0;
-}
-
-static bool read_size(span s, pf_setting_value *out)
-{
-    static const pf_setting side = {"", PF_SETTING_WHOLE, 1, PF_SETTING_OPEN, NULL};
-    for (size_t i = 0; i < s.bytes; i++) {
-        size_t sign = times_sign(s.at + i, s.bytes - i);
-        if (sign == 0)
-            continue;
-        if (!read_number(&side, trim(s.at, i), out))
-            return false;
-        out->width = (int)out->number;
-        if (!read_number(&side, trim(s.at + i + sign, s.bytes - i - sign), out))
-            return false;
-        out->height = (int)out->number;
-        snprintf(out->text, sizeof out->text, "%dx%d", out->width, out->height);
-        return true;
-    }
-    return false;
-}
-
-/* --- the sentence ----------------------------------------------------------------- */
-
-static void describe(const pf_setting *setting, char *out, size_t room)
-{
-    bool whole = setting->kind == PF_SETTING_WHOLE;
-    const char *kind = whole ? "a whole number" : "a number";
+    void *member = (char *)request + setting->member;
+    if (setting->member == 0)
+        return;
     switch (setting->kind) {
-    case PF_SETTING_SEED:
-        snprintf(out, room, "a whole number from 0 to 18446744073709551615");
-        break;
-    case PF_SETTING_SWITCH:
-        snprintf(out, room, "true or false");
-        break;
-    case PF_SETTING_CHOICE:
-        snprintf(out, room, "one of %s", setting->choices);
-        break;
-    case PF_SETTING_SIZE:
-        snprintf(out, room, "WIDTHxHEIGHT in pixels, such as 640x352");
-        break;
-    default:
-        if (setting->low == setting->high)
-            snprintf(out, room, "%.10g", setting->low);
-        else if (setting->high < PF_SETTING_OPEN)
-            snprintf(out, room, "%s from %.10g to %.10g", kind, setting->low, setting->high);
-        else
-            snprintf(out, room, "%s", kind);
+    case PF_SETTING_WHOLE: *(int *)member = (int)value->number; break;
+    case PF_SETTING_REAL: *(double *)member = value->number; break;
+    case PF_SETTING_SEED: *(uint64_t *)member = value->seed; break;
+    case PF_SETTING_SWITCH: *(bool *)member = value->on != setting->negated; break;
+    case PF_SETTING_CHOICE: *(int *)member = value->choice; break;
+    case PF_SETTING_SIZE: break;
     }
 }
 
-/* In quotes; long ones are cut, between characters. */
-static void show(span s, char *out, size_t room)
+bool pf_setting_get(const pf_setting *setting, const pf_request *request,
+                    pf_setting_value *out)
 {
-    int shown = s.bytes > MAX_SHOWN ? MAX_SHOWN : (int)s.bytes;
-    while (shown > 0 && (size_t)shown < s.bytes && ((unsigned char)s.at[shown] & 0xc0) == 0x80)
-        shown--;
-    snprintf(out, room, "'%.*s'%s", shown, s.at, (size_t)shown < s.bytes ? "..." : "");
-}
-
-pf_status pf_setting_read(const pf_setting *setting, const char *subject, const char *text,
-                          size_t bytes, pf_setting_value *out, pf_error *error)
-{
-    span s = trim(text, bytes);
-    bool good = false;
+    const void *member = (const char *)request + setting->member;
     *out = (pf_setting_value){0};
+    if (setting->member == 0)
+        return false;
     switch (setting->kind) {
-    case PF_SETTING_SEED: good = read_seed(s, out); break;
-    case PF_SETTING_SWITCH: good = read_switch(s, out); break;
-    case PF_SETTING_CHOICE: good = read_choice(setting, s, out); break;
-    case PF_SETTING_SIZE: good = read_size(s, out); break;
-    default: good = read_number(setting, s, out);
+    case PF_SETTING_WHOLE: out->number = *(const int *)member; break;
+    case PF_SETTING_REAL: out->number = *(const double *)member; break;
+    case PF_SETTING_SEED: out->seed = *(const uint64_t *)member; break;
+    case PF_SETTING_SWITCH: out->on = *(const bool *)member != setting->negated; break;
+    case PF_SETTING_CHOICE: out->choice = *(const int *)member; break;
+    case PF_SETTING_SIZE: return false;
     }
-    if (good)
-        return PF_OK;
-    char wanted[160], shown[MAX_SHOWN + 8];
-    describe(setting, wanted, sizeof wanted);
-    show(s, shown, sizeof shown);
-    return pf_fail_field(error, PF_E_ARGUMENT, setting->name, "%s is %s, but must be %s",
-                         subject, shown, wanted);
-}
-
-pf_status pf_setting_check(const char *name, double value, pf_error *error)
-{
-    const pf_setting *setting = pf_setting_find(name);
-    char wanted[160];
-    if (value >= setting->low && value <= setting->high)
-        return PF_OK;
-    describe(setting, wanted, sizeof wanted);
-    return pf_fail_field(error, PF_E_ARGUMENT, name, "%s is %.15g, but must be %s", name,
-                         value, wanted);
+    pf_setting_spell(setting, out);
+    return !((setting->blank == PF_BLANK_UNSET && out->number == PF_UNSET) ||
+             (setting->blank == PF_BLANK_ZERO && out->number == 0));
 }

@@ -183,6 +183,8 @@ typedef struct pf_platform_entry {
     bool forecasts;                 /* takes options.forecast */
     bool records;                   /* takes options.graph */
     bool last_resort;               /* "auto" never chooses it */
+    const char *isas;               /* words of options.isa, best first, "avx2|scalar"; NULL:
+                                     * it has none */
     /* Fills *out, which is zeroed; on failure nothing is left open, and the error says why
      * this machine cannot do it. */
     pf_status (*open)(pf_platform *out, const pf_platform_options *options,

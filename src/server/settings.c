@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "base/memory.h"
+#include "media/setting_json.h"
 
 typedef enum kind {
     TEXT,
@@ -33,33 +34,15 @@ typedef struct known {
     const char *member;                 /* of the settings; TOLD: the field to send */
 } known;
 
+/* Fields beside the library's table of settings, and other names of its rows. */
 static const known table[] = {
     {"prompt", PROMPT, "prompt"},
     {"negative_prompt", TEXT, "negative_prompt"},
     {"model", MODEL, NULL},
     {"size", SIZE, NULL},
-    {"width", SETTING, "width"},
-    {"height", SETTING, "height"},
     {"seconds", SECONDS, NULL},
-    {"num_frames", SETTING, "num_frames"},
-    {"fps", SETTING, "fps"},
-    {"seed", SETTING, "seed"},
-    {"num_inference_steps", SETTING, "num_inference_steps"},
-    {"guidance_scale", SETTING, "guidance_scale"},
-    {"guidance_scale_2", SETTING, "guidance_scale_2"},
-    {"bridge_guidance_scale", SETTING, "bridge_guidance_scale"},
-    {"guidance_rescale", SETTING, "guidance_rescale"},
     {"flow_shift", SETTING, "visual_shift"},
-    {"visual_shift", SETTING, "visual_shift"},
     {"audio_flow_shift", SETTING, "audio_shift"},
-    {"audio_shift", SETTING, "audio_shift"},
-    {"rng", SETTING, "rng"},
-    {"cuda_multiprocessors", SETTING, "cuda_multiprocessors"},
-    {"vae_tile", SETTING, "vae_tile"},
-    {"vae_tile_stride", SETTING, "vae_tile_stride"},
-    {"generate_sound", SETTING, "generate_sound"},
-    {"quality", SETTING, "quality"},
-    {"format", SETTING, "format"},
     {"n", ONE, NULL},
     {"num_outputs_per_prompt", ONE, NULL},
     {"input_reference", FIRST_PICTURE, NULL},
@@ -104,22 +87,26 @@ static const known table[] = {
     {"video_url", IDLE, NULL},
 };
 
-static const known *find(const char *name, size_t length)
+static bool find(const char *name, size_t length, known *out)
 {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (strncmp(table[i].name, name, length) == 0 && !table[i].name[length])
-            return &table[i];
-    return NULL;
+        if (strncmp(table[i].name, name, length) == 0 && !table[i].name[length]) {
+            *out = table[i];
+            return true;
+        }
+    return false;
 }
 
-/* What is idle is so with all that it holds: lora[name]. */
-static const known *find_known(const char *name)
+/* Fields without effect are so with all that they hold: lora[name]. */
+static bool find_known(const char *name, known *out)
 {
-    const known *k = find(name, strlen(name));
-    if (k || !strchr(name, '['))
-        return k;
-    k = find(name, strcspn(name, "["));
-    return k && k->kind == IDLE ? k : NULL;
+    const pf_setting *setting = pf_setting_find(name);
+    if (find(name, strlen(name), out))
+        return true;
+    if (setting)
+        *out = (known){setting->name, SETTING, setting->name};
+    return setting || (strchr(name, '[') && find(name, strcspn(name, "["), out) &&
+                       out->kind == IDLE);
 }
 
 /* A reading in progress. */
@@ -171,30 +158,12 @@ static pf_status read_value(const reading *r, const pf_field *field,
     return pf_setting_read(setting, field->name, field->value, field->bytes, out, r->error);
 }
 
-/* Integers of JSON end at 2^63 - 1 for many readers; a larger seed is text. */
-static json_t *seed_json(const pf_setting_value *value)
-{
-    return value->seed <= INT64_MAX ? json_integer((json_int_t)value->seed)
-                                    : json_string(value->text);
-}
-
-static json_t *value_json(const pf_setting *setting, const pf_setting_value *value)
-{
-    switch (setting->kind) {
-    case PF_SETTING_WHOLE: return json_integer((json_int_t)value->number);
-    case PF_SETTING_REAL: return json_real(value->number);
-    case PF_SETTING_SEED: return seed_json(value);
-    case PF_SETTING_SWITCH: return json_boolean(value->on);
-    default: return json_string(value->text);
-    }
-}
-
 static pf_status read_setting(const reading *r, const pf_field *field, const known *k)
 {
     const pf_setting *setting = pf_setting_find(k->member);
     pf_setting_value value;
     PF_TRY(read_value(r, field, setting, &value));
-    return put(r, field, k->member, value_json(setting, &value));
+    return put(r, field, k->member, pf_setting_json(setting, &value));
 }
 
 static pf_status read_size(const reading *r, const pf_field *field)
@@ -332,7 +301,7 @@ static pf_status refuse_idle(const reading *r, const pf_field *field)
 
 static bool is_off(const pf_field *field)
 {
-    static const pf_setting off = {"", PF_SETTING_SWITCH, 0, 0, NULL};
+    static const pf_setting off = {.kind = PF_SETTING_SWITCH};
     pf_setting_value value;
     return !field->is_file &&
            pf_setting_read(&off, "", field->value, field->bytes, &value, NULL) == PF_OK &&
@@ -364,7 +333,7 @@ static pf_status read_prompt(const reading *r, const pf_field *field, const know
 
 static pf_status read_one(const reading *r, const pf_field *field)
 {
-    static const pf_setting one = {"n", PF_SETTING_WHOLE, 1, 1, NULL};
+    static const pf_setting one = {.name = "n", .kind = PF_SETTING_WHOLE, .low = 1, .high = 1};
     pf_setting_value value;
     bool is_one = !field->is_file && pf_setting_read(&one, "n", field->value, field->bytes,
                                                      &value, NULL) == PF_OK;
@@ -411,15 +380,15 @@ static pf_field trim(const pf_field *field)
 
 static pf_status read_field(const reading *r, const pf_field *field)
 {
-    const known *k = find_known(field->name);
+    known k;
     memcpy(r->order->wrong, field->name, sizeof field->name);
-    if (!k)
+    if (!find_known(field->name, &k))
         return pf_fail(r->error, PF_E_ARGUMENT,
                        "%s is not a field of a film; see /openapi.json", field->name);
     const pf_field trimmed = trim(field);
-    bool verbatim = field->is_file || k->kind == TEXT || k->kind == PROMPT;
+    bool verbatim = field->is_file || k.kind == TEXT || k.kind == PROMPT;
     if (field->kind != PF_FIELD_NULL)
-        PF_TRY(read_known(r, verbatim ? field : &trimmed, k));
+        PF_TRY(read_known(r, verbatim ? field : &trimmed, &k));
     r->order->wrong[0] = '\0';
     return PF_OK;
 }
@@ -549,11 +518,20 @@ static pf_status draw_seed(const reading *r)
     return PF_OK;
 }
 
-static pf_status fill_in(const reading *r)
+/* Settings that were not sent and that a default of the model or the library decides. */
+static void set_defaults(json_t *settings, const pf_request *defaults)
 {
-    pf_request d;
+    int count;
+    const pf_setting *list = pf_setting_list(&count);
+    pf_setting_value value;
+    for (int i = 0; i < count; i++)
+        if (pf_setting_get(&list[i], defaults, &value))
+            set_default(settings, list[i].name, pf_setting_json(&list[i], &value));
+}
+
+static pf_status check_missing(const reading *r)
+{
     json_t *s = r->order->settings;
-    pf_request_init(r->engine, &d);
     if (!json_object_get(s, "width") != !json_object_get(s, "height")) {
         bool width = json_object_get(s, "width");
         snprintf(r->order->wrong, sizeof r->order->wrong, "%s",
@@ -561,28 +539,28 @@ static pf_status fill_in(const reading *r)
         return pf_fail(r->error, PF_E_ARGUMENT,
                        "width and height must be given together, or size");
     }
-    if (!json_object_get(s, "prompt")) {
-        snprintf(r->order->wrong, sizeof r->order->wrong, "prompt");
-        return pf_fail(r->error, PF_E_ARGUMENT,
-                       "prompt is missing: say what is to be seen and heard");
-    }
-    set_default(s, "width", json_integer(d.width));
-    set_default(s, "height", json_integer(d.height));
+    if (json_object_get(s, "prompt"))
+        return PF_OK;
+    snprintf(r->order->wrong, sizeof r->order->wrong, "prompt");
+    return pf_fail(r->error, PF_E_ARGUMENT,
+                   "prompt is missing: say what is to be seen and heard");
+}
+
+static pf_status fill_in(const reading *r)
+{
+    pf_request d;
+    json_t *s = r->order->settings;
+    pf_request_init(r->engine, &d);
+    PF_TRY(check_missing(r));
     set_default(s, "fps", json_real(d.fps));
     PF_TRY(frames_of_seconds(r));
-    set_default(s, "num_frames", json_integer(d.num_frames));
+    PF_TRY(draw_seed(r));
+    set_defaults(s, &d);
     name_seconds(s);
-    set_default(s, "num_inference_steps", json_integer(d.num_inference_steps));
-    set_default(s, "guidance_scale", json_real(d.guidance_scale));
-    if (d.guidance_scale_2 != PF_UNSET)
-        set_default(s, "guidance_scale_2", json_real(d.guidance_scale_2));
-    set_default(s, "rng", json_string("own"));
-    set_default(s, "generate_sound", json_true());
     set_default(s, "format", json_string("mp4"));
     set_stride(s);
     json_object_set_new(s, "picture", json_boolean(r->order->first.field));
     json_object_set_new(s, "last_picture", json_boolean(r->order->last.field));
-    PF_TRY(draw_seed(r));
     return pf_settings_are_complete(s) ? PF_OK : pf_fail_memory(r->error, "settings", 1);
 }
 
@@ -608,49 +586,18 @@ void pf_order_free(pf_order *order)
 
 /* --- to a request ----------------------------------------------------------------- */
 
-static void take_real(const json_t *settings, const char *member, double *out)
-{
-    const json_t *value = json_object_get(settings, member);
-    if (value)
-        *out = json_number_value(value);
-}
-
-static uint64_t seed_of(const json_t *seed)
-{
-    return json_is_string(seed) ? strtoull(json_string_value(seed), NULL, 10)
-                                : (uint64_t)json_integer_value(seed);
-}
-
-static pf_rng rng_of(const char *name)
-{
-    if (name && strcmp(name, "torch-cpu") == 0)
-        return PF_RNG_TORCH_CPU;
-    return name && strcmp(name, "torch-cuda") == 0 ? PF_RNG_TORCH_CUDA : PF_RNG_OWN;
-}
-
 void pf_settings_request(const json_t *s, const pf_engine *engine, pf_request *out)
 {
+    int count;
+    const pf_setting *list = pf_setting_list(&count);
+    pf_setting_value value;
     pf_request_init(engine, out);
     out->prompt = json_string_value(json_object_get(s, "prompt"));
     out->negative_prompt = json_string_value(json_object_get(s, "negative_prompt"));
     out->text_only = !json_is_true(json_object_get(s, "picture"));
-    out->width = whole(s, "width");
-    out->height = whole(s, "height");
-    out->num_frames = whole(s, "num_frames");
-    out->num_inference_steps = whole(s, "num_inference_steps");
-    take_real(s, "fps", &out->fps);
-    take_real(s, "guidance_scale", &out->guidance_scale);
-    take_real(s, "guidance_scale_2", &out->guidance_scale_2);
-    take_real(s, "bridge_guidance_scale", &out->bridge_guidance_scale);
-    take_real(s, "guidance_rescale", &out->guidance_rescale);
-    take_real(s, "visual_shift", &out->visual_shift);
-    take_real(s, "audio_shift", &out->audio_shift);
-    out->seed = seed_of(json_object_get(s, "seed"));
-    out->rng = rng_of(json_string_value(json_object_get(s, "rng")));
-    out->cuda_multiprocessors = whole(s, "cuda_multiprocessors");
-    out->vae_tile = whole(s, "vae_tile");
-    out->vae_tile_stride = whole(s, "vae_tile_stride");
-    out->no_audio_output = json_is_false(json_object_get(s, "generate_sound"));
+    for (int i = 0; i < count; i++)
+        if (pf_setting_from_json(&list[i], json_object_get(s, list[i].name), &value))
+            pf_setting_apply(&list[i], &value, out);
 }
 
 /* --- whom to blame ---------------------------------------------------------------- */
@@ -659,16 +606,16 @@ void pf_settings_request(const json_t *s, const pf_engine *engine, pf_request *o
  * way to say it. */
 static bool speaks_of(const char *name, const char *member)
 {
-    const known *k = find_known(name);
-    if (!k)
+    known k;
+    if (!find_known(name, &k))
         return false;
-    if (k->kind == SIZE)
+    if (k.kind == SIZE)
         return strcmp(member, "width") == 0 || strcmp(member, "height") == 0;
-    if (k->kind == SECONDS)
+    if (k.kind == SECONDS)
         return strcmp(member, "num_frames") == 0;
-    if (k->kind == FIRST_PICTURE || k->kind == LAST_PICTURE)
-        return strcmp(member, k->kind == FIRST_PICTURE ? "first_frame" : "last_frame") == 0;
-    return k->kind < MODEL && k->member && strcmp(k->member, member) == 0;
+    if (k.kind == FIRST_PICTURE || k.kind == LAST_PICTURE)
+        return strcmp(member, k.kind == FIRST_PICTURE ? "first_frame" : "last_frame") == 0;
+    return k.kind < MODEL && k.member && strcmp(k.member, member) == 0;
 }
 
 void pf_settings_blame(const pf_fields *fields, const char *member,
@@ -682,7 +629,7 @@ void pf_settings_blame(const pf_fields *fields, const char *member,
         memcpy(out, fields->list[i].name, PF_FIELD_NAME_BYTES);
         return;
     }
-    const known *k = find_known(member);
-    if (k && k->kind < OFF)             /* a default of the model */
+    known k;
+    if (find_known(member, &k) && k.kind < OFF)         /* a default of the model */
         snprintf(out, PF_FIELD_NAME_BYTES, "%s", member);
 }

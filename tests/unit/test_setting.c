@@ -141,6 +141,35 @@ static void test_table(void **state)
     assert_null(pf_setting_find("what"));
 }
 
+/* Every value of a member comes back; a blank one does not. */
+static void test_request(void **state)
+{
+    int count;
+    const pf_setting *list = pf_setting_list(&count);
+    (void)state;
+    for (int i = 0; i < count; i++) {
+        const pf_setting *setting = &list[i];
+        pf_request request = {0}, before = {0};
+        pf_setting_value value = {.number = 7.0, .seed = UINT64_MAX, .choice = 1}, back;
+        pf_setting_apply(setting, &value, &request);
+        assert_int_equal(memcmp(&request, &before, sizeof request) != 0, setting->member != 0);
+        assert_int_equal(pf_setting_get(setting, &request, &back), setting->member != 0);
+        if (setting->member == 0)
+            continue;
+        pf_setting_spell(setting, &value);
+        assert_string_equal(back.text, value.text);
+        value.number = setting->blank == PF_BLANK_UNSET ? PF_UNSET : 0.0;
+        pf_setting_apply(setting, &value, &request);
+        assert_int_equal(pf_setting_get(setting, &request, &back),
+                         setting->blank == PF_BLANK_NEVER);
+    }
+    pf_request request = {.no_audio_output = true};
+    pf_setting_value sound;
+    assert_true(pf_setting_get(pf_setting_find("generate_sound"), &request, &sound));
+    assert_false(sound.on);
+    assert_string_equal(sound.text, "false");
+}
+
 /* --- numbers of JSON -------------------------------------------------------------- */
 
 static void test_json_numbers(void **state)
@@ -178,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_sentences),
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_request),
         cmocka_unit_test(test_json_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file that a film goes into: its name and its kind, from the flags that say them. */
+#ifndef PF_CLI_FILM_FILE_H
+#define PF_CLI_FILM_FILE_H
+
+#include "cli/cli.h"
+#include "media/film.h"
+
+/* Values of --output, --output-path, --output-file-name and --format. */
+typedef struct film_file_flags {
+    const char *output, *folder, *name;
+    int format;
+} film_file_flags;
+
+typedef struct film_file {
+    char *path;
+    pf_film_kind kind;
+    char *folder;               /* of an --output-path that was a film's name, or NULL */
+} film_file;
+
+/* Chooses both.  An exit code, after a message if it is not EXIT_DONE.  `flags` are as if
+ * --output-path and --output-file-name had been given apart; they may point into *out, which
+ * is to be released with film_file_free in any case. */
+int film_file_choose(const cli_parser *parser, film_file_flags *flags, film_file *out);
+
+/* Prints its name, or the first and the last of a film of pictures. */
+void film_file_print(const film_file *file, int frames);
+
+void film_file_free(film_file *file);
+
+#endif
