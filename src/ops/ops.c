@@ -38,18 +38,13 @@ static pf_status expect(pf_ops *ops, const char *op, const expectation *e)
     return PF_OK;
 }
 
-static pf_status expect_all(pf_ops *ops, const char *op, const expectation *list,
-                            int count)
+/* Checks a list that ends with an empty row. */
+static pf_status expect_all(pf_ops *ops, const char *op, const expectation *list)
 {
-    for (int i = 0; i < count; i++)
-        PF_TRY(expect(ops, op, &list[i]));
+    for (; list->what; list++)
+        PF_TRY(expect(ops, op, list));
     return PF_OK;
 }
-
-#define EXPECT(ops, op, ...)                                                   \
-    PF_TRY(expect_all(ops, op, (const expectation[]){__VA_ARGS__},             \
-                      (int)(sizeof((const expectation[]){__VA_ARGS__}) /       \
-                            sizeof(expectation))))
 
 /* Rows whose elements are adjacent: what matrix kernels take. */
 static pf_status expect_rows(pf_ops *ops, const char *op, const char *what,
@@ -76,29 +71,25 @@ static void count(pf_ops *ops, double flops, double bytes)
     ops->cost.launches++;
 }
 
-/* Who is given the kernels; NULL: nobody. */
+/* --- launches --------------------------------------------------------------- */
+
+/* The platform that is given the kernels (the table in ops.h), or NULL. */
 static pf_platform *worker_of(const pf_ops *ops)
 {
     return ops->dry ? ops->counter : ops->platform;
 }
 
-/* Calls the kernel with the numerics of ops. */
-#define LAUNCH(ops, slot, type, args)                                          \
-    do {                                                                       \
-        pf_platform *worker_ = worker_of(ops);                                 \
-        type launched_ = *(args);                                              \
-        launched_.numerics = (ops)->numerics;                                  \
-        return worker_ ? worker_->table.slot(worker_, &launched_, (ops)->error) \
-                       : PF_OK;                                                \
-    } while (0)
-
-/* The same for a kernel that has no numerics. */
-#define LAUNCH_PLAIN(ops, slot, args)                                          \
-    do {                                                                       \
-        pf_platform *worker_ = worker_of(ops);                                 \
-        return worker_ ? worker_->table.slot(worker_, (args), (ops)->error)    \
-                       : PF_OK;                                                \
-    } while (0)
+/* launch_linear(ops, args) and its kin: call the kernel with the numerics of ops. */
+#define LAUNCH(slot, type)                                                     \
+    static pf_status launch_##slot(pf_ops *ops, const type *args)              \
+    {                                                                          \
+        pf_platform *worker = worker_of(ops);                                  \
+        type call = *args;                                                     \
+        call.numerics = ops->numerics;                                         \
+        return worker ? worker->table.slot(worker, &call, ops->error) : PF_OK; \
+    }
+PF_KERNEL_LIST(LAUNCH)
+#undef LAUNCH
 
 /* --- matrices --------------------------------------------------------------- */
 
@@ -108,13 +99,14 @@ pf_status pf_op_linear(pf_ops *ops, const pf_linear_args *args)
     if (args->weight->kind != PF_WEIGHT_LINEAR || w->rank != 2)
         return refuse(ops, "linear", "weight", w);
     int64_t n = w->shape[0], k = w->shape[1], m = args->x.shape[0];
-    EXPECT(ops, "linear",
-           {"x", &args->x, false, 2, {m, k}},
-           {"y", &args->y, false, 2, {m, n}},
-           {"bias", &args->bias, true, 1, {n}},
-           {"gate", &args->gate, true, 1, {n}},
-           {"mul", &args->mul, true, 2, {m, n}},
-           {"residual", &args->residual, true, 2, {m, n}});
+    PF_TRY(expect_all(ops, "linear", (const expectation[]){
+        {"x", &args->x, false, 2, {m, k}},
+        {"y", &args->y, false, 2, {m, n}},
+        {"bias", &args->bias, true, 1, {n}},
+        {"gate", &args->gate, true, 1, {n}},
+        {"mul", &args->mul, true, 2, {m, n}},
+        {"residual", &args->residual, true, 2, {m, n}},
+        {0}}));
     PF_TRY(expect_rows(ops, "linear", "x", &args->x));
     PF_TRY(expect_rows(ops, "linear", "y", &args->y));
     PF_TRY(expect_rows(ops, "linear", "mul", &args->mul));
@@ -122,19 +114,20 @@ pf_status pf_op_linear(pf_ops *ops, const pf_linear_args *args)
     count(ops, 2.0 * (double)m * (double)n * (double)k,
           tensor_bytes(&args->x) + tensor_bytes(w) + tensor_bytes(&args->y) +
               tensor_bytes(&args->residual) + tensor_bytes(&args->mul));
-    LAUNCH(ops, linear, pf_linear_args, args);
+    return launch_linear(ops, args);
 }
 
 pf_status pf_op_attention(pf_ops *ops, const pf_attention_args *args)
 {
     int64_t lq = args->q.shape[0], lk = args->k.shape[0], d = args->q.shape[1];
     int64_t heads = args->heads, groups = args->groups > 0 ? args->groups : 1;
-    EXPECT(ops, "attention",
-           {"q", &args->q, false, 2, {lq, d}},
-           {"k", &args->k, false, 2, {lk, d}},
-           {"v", &args->v, false, 2, {lk, d}},
-           {"out", &args->out, false, 2, {lq, d}},
-           {"bias", &args->bias, true, 3, {heads, lq / groups, lk / groups}});
+    PF_TRY(expect_all(ops, "attention", (const expectation[]){
+        {"q", &args->q, false, 2, {lq, d}},
+        {"k", &args->k, false, 2, {lk, d}},
+        {"v", &args->v, false, 2, {lk, d}},
+        {"out", &args->out, false, 2, {lq, d}},
+        {"bias", &args->bias, true, 3, {heads, lq / groups, lk / groups}},
+        {0}}));
     PF_TRY(expect_rows(ops, "attention", "q", &args->q));
     PF_TRY(expect_rows(ops, "attention", "k", &args->k));
     PF_TRY(expect_rows(ops, "attention", "v", &args->v));
@@ -144,7 +137,7 @@ pf_status pf_op_attention(pf_ops *ops, const pf_attention_args *args)
     count(ops, 4.0 * (double)lq * (double)(lk / groups) * (double)d,
           tensor_bytes(&args->q) + tensor_bytes(&args->k) +
               tensor_bytes(&args->v) + tensor_bytes(&args->out));
-    LAUNCH(ops, attention, pf_attention_args, args);
+    return launch_attention(ops, args);
 }
 
 /* shift and factor: both null, [C], or [M, C]. */
@@ -157,23 +150,23 @@ static pf_status expect_modulation(pf_ops *ops, const pf_norm_args *args)
     if (pf_tensor_is_null(&args->shift))
         return PF_OK;
     int rank = args->shift.rank;
-    expectation list[] = {
+    return expect_all(ops, "norm", (const expectation[]){
         {"shift", &args->shift, false, rank, {rank == 1 ? c : m, c}},
         {"factor", &args->factor, false, rank, {rank == 1 ? c : m, c}},
-    };
-    return expect_all(ops, "norm", list, 2);
+        {0}});
 }
 
 pf_status pf_op_norm(pf_ops *ops, const pf_norm_args *args)
 {
     int64_t m = args->x.shape[0], c = args->x.shape[1];
-    EXPECT(ops, "norm",
-           {"x", &args->x, false, 2, {m, c}},
-           {"y", &args->y, false, 2, {m, c}},
-           {"plus", &args->plus, true, 2, {m, c}},
-           {"sum", &args->sum, pf_tensor_is_null(&args->plus), 2, {m, c}},
-           {"weight", &args->weight, true, 1, {c}},
-           {"bias", &args->bias, true, 1, {c}});
+    PF_TRY(expect_all(ops, "norm", (const expectation[]){
+        {"x", &args->x, false, 2, {m, c}},
+        {"y", &args->y, false, 2, {m, c}},
+        {"plus", &args->plus, true, 2, {m, c}},
+        {"sum", &args->sum, pf_tensor_is_null(&args->plus), 2, {m, c}},
+        {"weight", &args->weight, true, 1, {c}},
+        {"bias", &args->bias, true, 1, {c}},
+        {0}}));
     PF_TRY(expect_rows(ops, "norm", "x", &args->x));
     PF_TRY(expect_rows(ops, "norm", "y", &args->y));
     PF_TRY(expect_rows(ops, "norm", "sum", &args->sum));
@@ -181,7 +174,7 @@ pf_status pf_op_norm(pf_ops *ops, const pf_norm_args *args)
     count(ops, 8.0 * (double)m * (double)c,
           tensor_bytes(&args->x) + tensor_bytes(&args->y) + tensor_bytes(&args->plus) +
               tensor_bytes(&args->sum));
-    LAUNCH(ops, norm, pf_norm_args, args);
+    return launch_norm(ops, args);
 }
 
 /* A table for `rows` rows of heads of `width` columns. */
@@ -194,9 +187,10 @@ static pf_status expect_table(pf_ops *ops, const pf_rope_table *t, int64_t rows,
     if (each < 1 || (wide && each > 1) || width % 2 != 0 ||
         (rows > positions * each && rows % (positions * each) != 0))
         return refuse(ops, "rope", "cos (for its rows)", &t->cos);
-    EXPECT(ops, "rope",
-           {"cos", &t->cos, false, 2, {positions, columns}},
-           {"sin", &t->sin, false, 2, {positions, columns}});
+    PF_TRY(expect_all(ops, "rope", (const expectation[]){
+        {"cos", &t->cos, false, 2, {positions, columns}},
+        {"sin", &t->sin, false, 2, {positions, columns}},
+        {0}}));
     return PF_OK;
 }
 
@@ -205,11 +199,13 @@ pf_status pf_op_rope(pf_ops *ops, const pf_rope_args *args)
     int64_t l = args->x.shape[0], d = args->x.shape[1];
     if (args->heads < 1 || d % args->heads != 0)
         return refuse(ops, "rope", "x (for its heads)", &args->x);
-    EXPECT(ops, "rope", {"x", &args->x, false, 2, {l, d}});
+    PF_TRY(expect_all(ops, "rope", (const expectation[]){
+        {"x", &args->x, false, 2, {l, d}},
+        {0}}));
     PF_TRY(expect_table(ops, &args->table, l, d / args->heads));
     PF_TRY(expect_rows(ops, "rope", "x", &args->x));
     count(ops, 3.0 * (double)l * (double)d, 2.0 * tensor_bytes(&args->x));
-    LAUNCH(ops, rope, pf_rope_args, args);
+    return launch_rope(ops, args);
 }
 
 /* [P, pairs] as [P * rows_per_position, 2 * pairs]. */
@@ -249,9 +245,10 @@ static pf_status expect_projection(pf_ops *ops, const char *op, const pf_project
     if (p->weight->kind != PF_WEIGHT_LINEAR || w->rank != 2 || w->shape[0] != n ||
         w->shape[1] != k)
         return refuse(ops, op, "a weight", w);
-    EXPECT(ops, op,
-           {"a bias", &p->bias, true, 1, {n}},
-           {"a norm", &p->norm, true, 1, {n}});
+    PF_TRY(expect_all(ops, op, (const expectation[]){
+        {"a bias", &p->bias, true, 1, {n}},
+        {"a norm", &p->norm, true, 1, {n}},
+        {0}}));
     return PF_OK;
 }
 
@@ -273,10 +270,11 @@ static pf_status expect_end(pf_ops *ops, const char *op, const pf_tensor *gate,
                             const pf_tensor *residual, const pf_tensor *y)
 {
     int64_t m = y->shape[0], n = y->shape[1];
-    EXPECT(ops, op,
-           {"y", y, false, 2, {m, n}},
-           {"gate", gate, true, 1, {n}},
-           {"residual", residual, true, 2, {m, n}});
+    PF_TRY(expect_all(ops, op, (const expectation[]){
+        {"y", y, false, 2, {m, n}},
+        {"gate", gate, true, 1, {n}},
+        {"residual", residual, true, 2, {m, n}},
+        {0}}));
     PF_TRY(expect_rows(ops, op, "y", y));
     return expect_rows(ops, op, "residual", residual);
 }
@@ -294,18 +292,23 @@ static pf_status expect_attend(pf_ops *ops, const pf_attend_args *args, int64_t 
     bool kept = pf_tensor_is_null(&args->condition);
     int64_t lq = args->x.shape[0], c = args->x.shape[1], d = args->attended.shape[1];
     int64_t n = args->y.shape[1], rows = kept ? lq : lq + 2 * keys;
-    EXPECT(ops, "attend",
-           {"x", &args->x, false, 2, {lq, c}},
-           {"work", &args->work, false, 2, {rows, d}},
-           {"attended", &args->attended, false, 2, {lq, d}},
-           {"y", &args->y, false, 2, {lq, n}});
+    PF_TRY(expect_all(ops, "attend", (const expectation[]){
+        {"x", &args->x, false, 2, {lq, c}},
+        {"work", &args->work, false, 2, {rows, d}},
+        {"attended", &args->attended, false, 2, {lq, d}},
+        {"y", &args->y, false, 2, {lq, n}},
+        {0}}));
     pf_tensor keys_there = as_f32(ops, args->kept);
-    EXPECT(ops, "attend", {"kept", &keys_there, !kept, 3, {2, keys, d}});
+    PF_TRY(expect_all(ops, "attend", (const expectation[]){
+        {"kept", &keys_there, !kept, 3, {2, keys, d}},
+        {0}}));
     PF_TRY(expect_rows(ops, "attend", "x", &args->x));
     PF_TRY(expect_projection(ops, "attend", &args->q, d, c));
     if (!kept) {
         int64_t k = args->condition.shape[1];
-        EXPECT(ops, "attend", {"condition", &args->condition, false, 2, {keys, k}});
+        PF_TRY(expect_all(ops, "attend", (const expectation[]){
+            {"condition", &args->condition, false, 2, {keys, k}},
+            {0}}));
         PF_TRY(expect_projection(ops, "attend", &args->k, d, k));
         PF_TRY(expect_projection(ops, "attend", &args->v, d, k));
     }
@@ -325,8 +328,9 @@ pf_status pf_op_attend(pf_ops *ops, const pf_attend_args *args)
     if (args->heads < 1 || d % args->heads != 0 || lq % groups != 0 || lk % groups != 0)
         return refuse(ops, "attend", "x (for its heads and groups)", &args->x);
     PF_TRY(expect_attend(ops, args, lk));
-    EXPECT(ops, "attend",
-           {"bias", &args->bias, true, 3, {args->heads, lq / groups, lk / groups}});
+    PF_TRY(expect_all(ops, "attend", (const expectation[]){
+        {"bias", &args->bias, true, 3, {args->heads, lq / groups, lk / groups}},
+        {0}}));
     PF_TRY(expect_end(ops, "attend", &args->gate, &args->residual, &args->y));
     count_projection(ops, &args->q, lq);
     if (!kept) {
@@ -336,23 +340,24 @@ pf_status pf_op_attend(pf_ops *ops, const pf_attend_args *args)
     count(ops, 4.0 * (double)lq * (double)(lk / groups) * (double)d,
           8.0 * (double)(lq + lk) * (double)d);
     count_projection(ops, &args->out, lq);
-    LAUNCH(ops, attend, pf_attend_args, args);
+    return launch_attend(ops, args);
 }
 
 pf_status pf_op_feed_forward(pf_ops *ops, const pf_feed_forward_args *args)
 {
     int64_t m = args->x.shape[0], c = args->x.shape[1], f = args->hidden.shape[1];
-    EXPECT(ops, "feed_forward",
-           {"x", &args->x, false, 2, {m, c}},
-           {"hidden", &args->hidden, false, 2, {m, f}},
-           {"y", &args->y, false, 2, {m, args->y.shape[1]}});
+    PF_TRY(expect_all(ops, "feed_forward", (const expectation[]){
+        {"x", &args->x, false, 2, {m, c}},
+        {"hidden", &args->hidden, false, 2, {m, f}},
+        {"y", &args->y, false, 2, {m, args->y.shape[1]}},
+        {0}}));
     PF_TRY(expect_rows(ops, "feed_forward", "x", &args->x));
     PF_TRY(expect_projection(ops, "feed_forward", &args->in, f, c));
     PF_TRY(expect_projection(ops, "feed_forward", &args->out, args->y.shape[1], f));
     PF_TRY(expect_end(ops, "feed_forward", &args->gate, &args->residual, &args->y));
     count_projection(ops, &args->in, m);
     count_projection(ops, &args->out, m);
-    LAUNCH(ops, feed_forward, pf_feed_forward_args, args);
+    return launch_feed_forward(ops, args);
 }
 
 /* --- feature maps ----------------------------------------------------------- */
@@ -364,11 +369,12 @@ pf_status pf_op_conv(pf_ops *ops, const pf_conv_args *args)
         return refuse(ops, "conv", "weight", w);
     int64_t co = w->shape[0], ci = w->shape[1];
     const int64_t *x = args->x.shape, *y = args->y.shape;
-    EXPECT(ops, "conv",
-           {"x", &args->x, false, 4, {ci, x[1], x[2], x[3]}},
-           {"y", &args->y, false, 4, {co, y[1], y[2], y[3]}},
-           {"bias", &args->bias, true, 1, {co}},
-           {"residual", &args->residual, true, 4, {co, y[1], y[2], y[3]}});
+    PF_TRY(expect_all(ops, "conv", (const expectation[]){
+        {"x", &args->x, false, 4, {ci, x[1], x[2], x[3]}},
+        {"y", &args->y, false, 4, {co, y[1], y[2], y[3]}},
+        {"bias", &args->bias, true, 1, {co}},
+        {"residual", &args->residual, true, 4, {co, y[1], y[2], y[3]}},
+        {0}}));
     for (int i = 0; i < 3; i++)
         if (args->stride[i] < 1 || args->dilation[i] < 1 || args->pad_front[i] < 0)
             return refuse(ops, "conv", "stride, dilation or padding of the weight", w);
@@ -376,7 +382,7 @@ pf_status pf_op_conv(pf_ops *ops, const pf_conv_args *args)
     count(ops, 2.0 * (double)pf_tensor_count(&args->y) * (double)ci * taps,
           tensor_bytes(&args->x) + tensor_bytes(w) + tensor_bytes(&args->y) +
               tensor_bytes(&args->residual));
-    LAUNCH(ops, conv, pf_conv_args, args);
+    return launch_conv(ops, args);
 }
 
 pf_status pf_op_conv_transposed(pf_ops *ops, const pf_conv_transposed_args *args)
@@ -386,45 +392,49 @@ pf_status pf_op_conv_transposed(pf_ops *ops, const pf_conv_transposed_args *args
         args->stride < 1 || args->pad < 0)
         return refuse(ops, "conv_transposed", "weight", w);
     int64_t ci = w->shape[0], co = w->shape[1], l = args->x.shape[3];
-    EXPECT(ops, "conv_transposed",
-           {"x", &args->x, false, 4, {ci, 1, 1, l}},
-           {"y", &args->y, false, 4, {co, 1, 1, args->y.shape[3]}},
-           {"bias", &args->bias, true, 1, {co}});
+    PF_TRY(expect_all(ops, "conv_transposed", (const expectation[]){
+        {"x", &args->x, false, 4, {ci, 1, 1, l}},
+        {"y", &args->y, false, 4, {co, 1, 1, args->y.shape[3]}},
+        {"bias", &args->bias, true, 1, {co}},
+        {0}}));
     count(ops, 2.0 * (double)l * (double)pf_tensor_count(w),
           tensor_bytes(&args->x) + tensor_bytes(w) + tensor_bytes(&args->y));
-    LAUNCH(ops, conv_transposed, pf_conv_transposed_args, args);
+    return launch_conv_transposed(ops, args);
 }
 
 pf_status pf_op_channel_norm(pf_ops *ops, const pf_channel_norm_args *args)
 {
     const int64_t *s = args->x.shape;
-    EXPECT(ops, "channel_norm",
-           {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
-           {"y", &args->y, false, 4, {s[0], s[1], s[2], s[3]}},
-           {"gamma", &args->gamma, false, 1, {s[0]}});
+    PF_TRY(expect_all(ops, "channel_norm", (const expectation[]){
+        {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
+        {"y", &args->y, false, 4, {s[0], s[1], s[2], s[3]}},
+        {"gamma", &args->gamma, false, 1, {s[0]}},
+        {0}}));
     count(ops, 8.0 * (double)pf_tensor_count(&args->x), 2.0 * tensor_bytes(&args->x));
-    LAUNCH(ops, channel_norm, pf_channel_norm_args, args);
+    return launch_channel_norm(ops, args);
 }
 
 pf_status pf_op_snake(pf_ops *ops, const pf_snake_args *args)
 {
     const int64_t *s = args->x.shape;
-    EXPECT(ops, "snake",
-           {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
-           {"y", &args->y, false, 4, {s[0], s[1], s[2], s[3]}},
-           {"alpha", &args->alpha, false, 1, {s[0]}});
+    PF_TRY(expect_all(ops, "snake", (const expectation[]){
+        {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
+        {"y", &args->y, false, 4, {s[0], s[1], s[2], s[3]}},
+        {"alpha", &args->alpha, false, 1, {s[0]}},
+        {0}}));
     count(ops, 20.0 * (double)pf_tensor_count(&args->x), 2.0 * tensor_bytes(&args->x));
-    LAUNCH_PLAIN(ops, snake, args);
+    return launch_snake(ops, args);
 }
 
 pf_status pf_op_upsample(pf_ops *ops, const pf_upsample_args *args)
 {
     const int64_t *s = args->x.shape;
-    EXPECT(ops, "upsample",
-           {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
-           {"y", &args->y, false, 4, {s[0], s[1], 2 * s[2], 2 * s[3]}});
+    PF_TRY(expect_all(ops, "upsample", (const expectation[]){
+        {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
+        {"y", &args->y, false, 4, {s[0], s[1], 2 * s[2], 2 * s[3]}},
+        {0}}));
     count(ops, 0.0, tensor_bytes(&args->x) + tensor_bytes(&args->y));
-    LAUNCH_PLAIN(ops, upsample, args);
+    return launch_upsample(ops, args);
 }
 
 /* --- element by element ----------------------------------------------------- */
@@ -442,7 +452,7 @@ pf_status pf_op_unary(pf_ops *ops, const pf_unary_args *args)
 {
     PF_TRY(expect_same(ops, "unary", &args->x, &args->y));
     count(ops, 4.0 * (double)pf_tensor_count(&args->x), 2.0 * tensor_bytes(&args->x));
-    LAUNCH(ops, unary, pf_unary_args, args);
+    return launch_unary(ops, args);
 }
 
 pf_status pf_op_add(pf_ops *ops, const pf_add_args *args)
@@ -450,7 +460,7 @@ pf_status pf_op_add(pf_ops *ops, const pf_add_args *args)
     PF_TRY(expect_same(ops, "add", &args->a, &args->y));
     PF_TRY(expect_same(ops, "add", &args->b, &args->y));
     count(ops, (double)pf_tensor_count(&args->y), 3.0 * tensor_bytes(&args->y));
-    LAUNCH(ops, add, pf_add_args, args);
+    return launch_add(ops, args);
 }
 
 pf_status pf_op_copy(pf_ops *ops, const pf_copy_args *args)
@@ -458,38 +468,41 @@ pf_status pf_op_copy(pf_ops *ops, const pf_copy_args *args)
     pf_tensor to = as_f32(ops, args->to);
     PF_TRY(expect_same(ops, "copy", &args->from, &to));
     count(ops, 0.0, 2.0 * tensor_bytes(&args->to));
-    LAUNCH(ops, copy, pf_copy_args, args);
+    return launch_copy(ops, args);
 }
 
 pf_status pf_op_fill(pf_ops *ops, const pf_fill_args *args)
 {
     PF_TRY(expect_same(ops, "fill", &args->y, &args->y));
     count(ops, 0.0, tensor_bytes(&args->y));
-    LAUNCH_PLAIN(ops, fill, args);
+    return launch_fill(ops, args);
 }
 
 pf_status pf_op_embedding(pf_ops *ops, const pf_embedding_args *args)
 {
     int64_t l = args->ids.shape[0], c = args->table.shape[1];
-    EXPECT(ops, "embedding", {"y", &args->y, false, 2, {l, c}});
+    PF_TRY(expect_all(ops, "embedding", (const expectation[]){
+        {"y", &args->y, false, 2, {l, c}},
+        {0}}));
     if (args->ids.dtype != PF_I32 || args->ids.rank != 1)
         return refuse(ops, "embedding", "ids", &args->ids);
     if (args->table.rank != 2 || !pf_tensor_is_contiguous(&args->table))
         return refuse(ops, "embedding", "table", &args->table);
     count(ops, 0.0, 2.0 * tensor_bytes(&args->y));
-    LAUNCH_PLAIN(ops, embedding, args);
+    return launch_embedding(ops, args);
 }
 
 pf_status pf_op_lerp_rows(pf_ops *ops, const pf_lerp_rows_args *args)
 {
     int64_t c = args->x.shape[1];
-    EXPECT(ops, "lerp_rows",
-           {"x", &args->x, false, 2, {args->x.shape[0], c}},
-           {"y", &args->y, false, 2, {args->y.shape[0], c}});
+    PF_TRY(expect_all(ops, "lerp_rows", (const expectation[]){
+        {"x", &args->x, false, 2, {args->x.shape[0], c}},
+        {"y", &args->y, false, 2, {args->y.shape[0], c}},
+        {0}}));
     PF_TRY(expect_rows(ops, "lerp_rows", "x", &args->x));
     PF_TRY(expect_rows(ops, "lerp_rows", "y", &args->y));
     count(ops, 3.0 * (double)pf_tensor_count(&args->y), 3.0 * tensor_bytes(&args->y));
-    LAUNCH(ops, lerp_rows, pf_lerp_rows_args, args);
+    return launch_lerp_rows(ops, args);
 }
 
 /* --- the sampler ------------------------------------------------------------ */
@@ -497,22 +510,24 @@ pf_status pf_op_lerp_rows(pf_ops *ops, const pf_lerp_rows_args *args)
 pf_status pf_op_guidance(pf_ops *ops, const pf_guidance_args *args)
 {
     int64_t n = pf_tensor_count(&args->v);
-    EXPECT(ops, "guidance",
-           {"v", &args->v, false, 1, {n}},
-           {"positive", &args->positive, false, 1, {n}},
-           {"negative", &args->negative, false, 1, {n}},
-           {"bridge_off", &args->bridge_off, true, 1, {n}});
+    PF_TRY(expect_all(ops, "guidance", (const expectation[]){
+        {"v", &args->v, false, 1, {n}},
+        {"positive", &args->positive, false, 1, {n}},
+        {"negative", &args->negative, false, 1, {n}},
+        {"bridge_off", &args->bridge_off, true, 1, {n}},
+        {0}}));
     count(ops, 6.0 * (double)n, 4.0 * tensor_bytes(&args->v));
-    LAUNCH_PLAIN(ops, guidance, args);
+    return launch_guidance(ops, args);
 }
 
 pf_status pf_op_step(pf_ops *ops, const pf_step_args *args)
 {
     int64_t n = pf_tensor_count(&args->x);
-    EXPECT(ops, "step",
-           {"x", &args->x, false, 1, {n}},
-           {"v", &args->v, false, 1, {n}},
-           {"delta", &args->delta, false, 1, {1}});
+    PF_TRY(expect_all(ops, "step", (const expectation[]){
+        {"x", &args->x, false, 1, {n}},
+        {"v", &args->v, false, 1, {n}},
+        {"delta", &args->delta, false, 1, {1}},
+        {0}}));
     count(ops, 2.0 * (double)n, 3.0 * tensor_bytes(&args->x));
-    LAUNCH_PLAIN(ops, step, args);
+    return launch_step(ops, args);
 }

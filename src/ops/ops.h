@@ -5,11 +5,23 @@
  * platform's kernel.  A `pf_ops` is the place where a component computes: the
  * platform, the numerics, an arena for tensors, the tap and the cancel flag.
  *
- * Dry run: with `dry` set the same model code runs without memory and without
- * kernels; only shapes are checked and bytes, FLOPs and launches are counted.  A
- * `counter` is given the kernels then, where they need memory of their own.
- * Every prediction of memory and time is such a run, so it cannot drift away from
- * what is really done.  Addresses of dry tensors are never read.
+ * Dry runs: with `dry` set, the same model code runs without memory.  Every
+ * prediction of memory and time is such a run, so predictions cannot drift away
+ * from the film.  Four members decide who is given the kernels:
+ *
+ *     dry    counter  tap    kernels go to      tensors          used for
+ *     -----  -------  -----  -----------------  ---------------  -----------------
+ *     false  -        NULL   the platform, or   device memory    films
+ *                            its recording
+ *     false  -        set    the platform       device memory    goldens, taps:
+ *                                                                never recorded
+ *     true   NULL     -      nobody             made-up          checks, predictions
+ *                                               addresses        on the host
+ *     true   set      -      the counter: its   made-up          predictions of
+ *                            tally grows        addresses        devices
+ *
+ * A recording exists where capabilities.records is set (pf_ops_records).  Shapes
+ * are checked, and bytes, FLOPs and launches counted, in all of them.
  */
 #ifndef PF_OPS_OPS_H
 #define PF_OPS_OPS_H

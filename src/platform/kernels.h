@@ -23,7 +23,10 @@ typedef struct pf_numerics {
     bool round_bf16;    /* apply the r() of each formula; otherwise r() is identity */
 } pf_numerics;
 
-/* --- kernel arguments ------------------------------------------------------- */
+/* --- kernel arguments -------------------------------------------------------
+ * Every kernel is told the numerics; those without r() in their formula and without a
+ * product may leave them unread.
+ */
 
 typedef enum pf_activation {
     PF_ACTIVATION_NONE,
@@ -198,6 +201,7 @@ typedef struct pf_channel_norm_args {
 
 /* y = x + sin(alpha[c] x)^2 / (alpha[c] + 1e-9); x, y [C, T, H, W], y may be x. */
 typedef struct pf_snake_args {
+    pf_numerics numerics;
     pf_tensor x, alpha, y;
 } pf_snake_args;
 
@@ -229,6 +233,7 @@ typedef struct pf_add_args {
  *   rescale g > 0   v = g (v std(p) / std(v)) + (1 - g) v
  * All [count] f32, contiguous; v may be any input. */
 typedef struct pf_guidance_args {
+    pf_numerics numerics;
     pf_tensor bridge_off;           /* n0, or null: two branches */
     pf_tensor negative, positive;   /* n or n1, p */
     float bridge_scale, scale, rescale;
@@ -243,18 +248,21 @@ typedef struct pf_copy_args {
 
 /* Every element of y (F32, any strides) becomes value. */
 typedef struct pf_fill_args {
+    pf_numerics numerics;
     float value;
     pf_tensor y;
 } pf_fill_args;
 
 /* Each pixel becomes 2x2: x [C, T, H, W], y [C, T, 2H, 2W]. */
 typedef struct pf_upsample_args {
+    pf_numerics numerics;
     pf_tensor x, y;
 } pf_upsample_args;
 
 /* y[i] = table[ids[i]]: table [V, C] F32, BF16 or F16 at any alignment (host
  * memory), ids [L] I32 (host memory), y [L, C] F32. */
 typedef struct pf_embedding_args {
+    pf_numerics numerics;
     pf_tensor table, ids, y;
 } pf_embedding_args;
 
@@ -267,6 +275,7 @@ typedef struct pf_lerp_rows_args {
 
 /* x = x + v * delta, product and sum each rounded to f32; [count], contiguous. */
 typedef struct pf_step_args {
+    pf_numerics numerics;
     pf_tensor x, v;
     pf_tensor delta;                /* [1]: every step has its own in the same place */
 } pf_step_args;

@@ -17,7 +17,7 @@ static pf_tensor row;
 
 static pf_status fill(float value, pf_error *error)
 {
-    return platform->table.fill(platform, &(pf_fill_args){value, row}, error);
+    return platform->table.fill(platform, &(pf_fill_args){.value = value, .y = row}, error);
 }
 
 static pf_status fetch(float *values, pf_error *error)

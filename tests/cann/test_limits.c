@@ -81,7 +81,7 @@ static pf_tensor matrix(int64_t rows, int64_t columns)
     assert_int_equal(platform->table.allocate(platform, 4 * rows * columns, &memory, NULL),
                      PF_OK);
     pf_tensor t = pf_matrix(memory, PF_F32, rows, columns);
-    assert_int_equal(platform->table.fill(platform, &(pf_fill_args){0.5f, t}, NULL),
+    assert_int_equal(platform->table.fill(platform, &(pf_fill_args){.value = 0.5f, .y = t}, NULL),
                      PF_OK);
     return t;
 }
