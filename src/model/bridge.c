@@ -425,16 +425,13 @@ static pf_status pool_frames(const bridge_run *r, const pf_tensor *tokens,
     const pooling *p = &r->c->pool;
     int64_t kv = tokens->shape[1], frames = pooled->shape[0];
     int heads = r->bridge->info.audio_dim / r->bridge->info.head_dim;
-    pf_tensor work, context, probe = pf_tensor_reshape(p->probe, 2, (int64_t[]){1, kv});
-    PF_TRY(pf_ops_matrix(r->ops, frames + 2 * tokens->shape[0], kv, &work));
-    PF_TRY(pf_ops_matrix(r->ops, frames, kv, &context));
+    pf_tensor probe = pf_tensor_reshape(p->probe, 2, (int64_t[]){1, kv});
     PF_TRY(pf_op_attend(r->ops, &(pf_attend_args){
         .x = pf_tensor_stretch(probe, 0, frames), .condition = *tokens,
         .q = pf_projection_of(&p->in[0]),
         .k = pf_projection_of(&p->in[1]), .v = pf_projection_of(&p->in[2]),
         .out = pf_projection_of(&p->out), .heads = heads, .groups = (int)frames,
-        .scale = 1.0f / sqrtf((float)(kv / heads)), .work = work, .attended = context,
-        .y = *pooled}));
+        .scale = 1.0f / sqrtf((float)(kv / heads)), .y = *pooled}));
     return pf_op_norm(r->ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = epsilon, .x = *pooled,
         .weight = p->norm_weight, .bias = p->norm_bias, .y = *pooled});
@@ -480,14 +477,12 @@ static pf_status modulate(const bridge_run *r, const pf_tensor *x,
 static pf_status attend(const bridge_run *r, const pf_tensor *x,
                         const pf_tensor *condition, const pf_tensor *out)
 {
-    int64_t n = x->shape[0], m = condition->shape[0], dim = x->shape[1];
+    int64_t dim = x->shape[1];
     const pf_attention_layer *a = &r->c->inner;
     const pf_bridge_tables *t = r->tables;
     bool to_video = r->direction == PF_A2V;
-    pf_tensor c, work, attended;
-    PF_TRY(pf_ops_matrix(r->ops, m, condition->shape[1], &c));
-    PF_TRY(pf_ops_matrix(r->ops, n + 2 * m, dim, &work));
-    PF_TRY(pf_ops_matrix(r->ops, n, dim, &attended));
+    pf_tensor c;
+    PF_TRY(pf_ops_matrix(r->ops, condition->shape[0], condition->shape[1], &c));
     PF_TRY(pf_op_norm(r->ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = epsilon, .x = *condition,
         .weight = r->c->norm_weight, .bias = r->c->norm_bias, .y = c}));
@@ -498,8 +493,7 @@ static pf_status attend(const bridge_run *r, const pf_tensor *x,
         .v = pf_projection_of(&a->v), .out = pf_projection_of(&a->o),
         .epsilon = epsilon, .form = PF_ROPE_HALF,
         .heads = (int)(dim / r->bridge->info.head_dim), .groups = r->groups,
-        .scale = 1.0f / sqrtf((float)r->bridge->info.head_dim), .work = work,
-        .attended = attended, .y = *out});
+        .scale = 1.0f / sqrtf((float)r->bridge->info.head_dim), .y = *out});
 }
 
 pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_bridge_place place,

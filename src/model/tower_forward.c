@@ -177,6 +177,8 @@ static pf_tensor kept_of(const pf_tower_text *text, int layer)
     return pf_tensor_drop_first(pf_tensor_slice(text->kept, 0, layer, 1));
 }
 
+static const pf_rope_table not_rotated = {.rows_per_position = 1};
+
 static pf_status make_keys(const pf_tower *t, pf_ops *ops, const pf_tensor *context,
                            const pf_tower_text *out)
 {
@@ -188,10 +190,9 @@ static pf_status make_keys(const pf_tower *t, pf_ops *ops, const pf_tensor *cont
             PF_TRY(pf_ops_tensor(ops, 3, kept.shape, &both));
         pf_tensor k = pf_tensor_drop_first(pf_tensor_slice(both, 0, 0, 1));
         pf_tensor v = pf_tensor_drop_first(pf_tensor_slice(both, 0, 1, 1));
-        PF_TRY(pf_project(ops, &a->k, context, &k));
-        PF_TRY(pf_op_norm(ops, &(pf_norm_args){
-            .kind = PF_NORM_RMS, .epsilon = (float)t->info.epsilon, .x = k,
-            .weight = a->norm_k, .y = k}));
+        PF_TRY(pf_op_project(ops, &(pf_project_args){
+            .x = *context, .by = pf_projection_with(&a->k, a->norm_k, not_rotated),
+            .epsilon = (float)t->info.epsilon, .y = k}));
         PF_TRY(pf_project(ops, &a->v, context, &v));
         if (kept.dtype != PF_F32)
             PF_TRY(pf_op_copy(ops, &(pf_copy_args){.from = both, .to = kept}));
@@ -393,32 +394,30 @@ static pf_status self_attention(const block_run *r)
 {
     const pf_attention_layer *a = &r->block->self;
     const pf_tower_info *info = &r->tower->info;
-    pf_tensor h, work;
+    pf_tensor h;
     PF_TRY(pf_ops_matrix(r->ops, r->x.shape[0], info->dim, &h));
-    PF_TRY(pf_ops_matrix(r->ops, 3 * r->x.shape[0], info->dim, &work));
     pf_norm_args norm = modulated_norm(r, r->x, SHIFT_MSA, h);
     PF_TRY(pf_op_norm(r->ops, &norm));
     return pf_op_attend(r->ops, &(pf_attend_args){
-        .x = h, .condition = h,
+        .x = h, .x_is_spent = true, .condition = h,
         .q = pf_projection_with(&a->q, a->norm_q, r->inputs->table),
         .k = pf_projection_with(&a->k, a->norm_k, r->inputs->table),
         .v = pf_projection_of(&a->v), .out = pf_projection_of(&a->o),
         .epsilon = (float)info->epsilon, .form = PF_ROPE_INTERLEAVED,
         .heads = info->heads, .groups = r->inputs->text->groups,
-        .scale = score_scale(info), .work = work, .attended = h,
+        .scale = score_scale(info),
         .gate = slot_of(&r->modulation, GATE_MSA), .residual = r->x, .y = r->x});
 }
 
 /* Attention to the text, whose result with `residual` (or null) is y, which may be x.
- * It uses up n and work [groups * n, dim]. */
-static pf_status cross_attention(const block_run *r, pf_tensor n, pf_tensor work,
-                                 pf_tensor residual, pf_tensor y)
+ * It uses up n [groups * n, dim]. */
+static pf_status cross_attention(const block_run *r, pf_tensor n, pf_tensor residual,
+                                 pf_tensor y)
 {
     const pf_attention_layer *a = &r->block->cross;
     const pf_tower_info *info = &r->tower->info;
     const pf_tower_text *text = r->inputs->text;
     pf_tensor bias = {0};
-    const pf_rope_table not_rotated = {.rows_per_position = 1};
     PF_TRY(pf_op_norm(r->ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = (float)info->epsilon, .x = r->x,
         .weight = r->block->norm3_weight, .bias = r->block->norm3_bias, .y = n}));
@@ -427,22 +426,20 @@ static pf_status cross_attention(const block_run *r, pf_tensor n, pf_tensor work
             pf_tensor_repeat(text->key_bias, 0, r->x.shape[0] / text->groups), 0,
             info->heads);                       /* [heads, queries, rows] */
     return pf_op_attend(r->ops, &(pf_attend_args){
-        .x = n, .kept = kept_of(text, r->index),
+        .x = n, .x_is_spent = true, .kept = kept_of(text, r->index),
         .q = pf_projection_with(&a->q, a->norm_q, not_rotated),
         .out = pf_projection_of(&a->o), .epsilon = (float)info->epsilon,
         .heads = info->heads, .groups = text->groups, .scale = score_scale(info),
-        .bias = bias, .work = work, .attended = n, .residual = residual, .y = y});
+        .bias = bias, .residual = residual, .y = y});
 }
 
 static pf_status feed_forward(const block_run *r, pf_tensor h, pf_tensor residual,
                               pf_tensor y)
 {
-    pf_tensor hidden;
-    PF_TRY(pf_ops_matrix(r->ops, h.shape[0], r->tower->info.ffn_dim, &hidden));
     return pf_op_feed_forward(r->ops, &(pf_feed_forward_args){
         .x = h, .in = pf_projection_of(&r->block->ffn_in),
         .out = pf_projection_of(&r->block->ffn_out),
-        .activation = PF_ACTIVATION_GELU_TANH, .hidden = hidden,
+        .activation = PF_ACTIVATION_GELU_TANH,
         .gate = slot_of(&r->modulation, GATE_MLP), .residual = residual, .y = y});
 }
 
@@ -459,11 +456,10 @@ static pf_status feed_rows(const block_run *r, int64_t begin, int64_t count)
 static pf_status finish_by_rows(const block_run *r, int64_t most)
 {
     int64_t rows = r->x.shape[0], dim = r->tower->info.dim;
-    pf_tensor n, work;
+    pf_tensor n;
     pf_mark start = pf_ops_mark(r->ops);
     PF_TRY(pf_ops_matrix(r->ops, rows, dim, &n));
-    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &work));
-    PF_TRY(cross_attention(r, n, work, r->x, r->x));
+    PF_TRY(cross_attention(r, n, r->x, r->x));
     for (int64_t begin = 0; begin < rows; begin += most) {
         pf_ops_rewind(r->ops, start);
         PF_TRY(feed_rows(r, begin, rows - begin < most ? rows - begin : most));
@@ -483,7 +479,7 @@ static pf_status finish_at_once(const block_run *r)
     PF_TRY(pf_ops_matrix(r->ops, rows, dim, &sum));
     pf_mark behind = pf_ops_mark(r->ops);
     PF_TRY(pf_ops_matrix(r->ops, rows, dim, &added));
-    PF_TRY(cross_attention(r, n, sum, none, added));
+    PF_TRY(cross_attention(r, n, none, added));
     pf_norm_args norm = modulated_norm(r, r->x, SHIFT_MLP, n);
     norm.plus = added;
     norm.sum = sum;

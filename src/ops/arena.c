@@ -123,6 +123,15 @@ pf_status pf_ops_keys(pf_ops *ops, int rank, const int64_t *shape, pf_tensor *ou
     return make(ops, out);
 }
 
+pf_status pf_ops_scratch(pf_ops *ops, int64_t bytes, pf_scratch *out)
+{
+    pf_tensor memory = pf_vector(NULL, PF_U8, bytes);
+    if (bytes > 0)
+        PF_TRY(make(ops, &memory));
+    *out = (pf_scratch){memory.data, bytes};
+    return PF_OK;
+}
+
 pf_status pf_ops_matrix(pf_ops *ops, int64_t rows, int64_t columns,
                         pf_tensor *out)
 {

@@ -88,8 +88,32 @@ static pf_platform *worker_of(const pf_ops *ops)
         call.numerics = ops->numerics;                                         \
         return worker ? worker->table.slot(worker, &call, ops->error) : PF_OK; \
     }
-PF_KERNEL_LIST(LAUNCH)
+PF_SINGLE_KERNEL_LIST(LAUNCH)
 #undef LAUNCH
+
+static pf_status take_scratch(pf_ops *ops, pf_kernel which, const void *args,
+                              pf_scratch *out)
+{
+    pf_platform *platform = ops->platform;
+    return pf_ops_scratch(ops, platform->table.scratch_bytes(platform, which, args), out);
+}
+
+/* launch_attend(ops, args) and its kin: layers have scratch memory during the call. */
+#define LAUNCH_LAYER(slot, type)                                               \
+    static pf_status launch_##slot(pf_ops *ops, const type *args)              \
+    {                                                                          \
+        pf_platform *worker = worker_of(ops);                                  \
+        pf_mark mark = pf_ops_mark(ops);                                       \
+        type call = *args;                                                     \
+        call.numerics = ops->numerics;                                         \
+        PF_TRY(take_scratch(ops, PF_KERNEL_##slot, &call, &call.scratch));     \
+        if (worker)                                                            \
+            PF_TRY(worker->table.slot(worker, &call, ops->error));             \
+        pf_ops_rewind(ops, mark);                                              \
+        return PF_OK;                                                          \
+    }
+PF_LAYER_LIST(LAUNCH_LAYER)
+#undef LAUNCH_LAYER
 
 /* --- matrices --------------------------------------------------------------- */
 
@@ -194,20 +218,6 @@ static pf_status expect_table(pf_ops *ops, const pf_rope_table *t, int64_t rows,
     return PF_OK;
 }
 
-pf_status pf_op_rope(pf_ops *ops, const pf_rope_args *args)
-{
-    int64_t l = args->x.shape[0], d = args->x.shape[1];
-    if (args->heads < 1 || d % args->heads != 0)
-        return refuse(ops, "rope", "x (for its heads)", &args->x);
-    PF_TRY(expect_all(ops, "rope", (const expectation[]){
-        {"x", &args->x, false, 2, {l, d}},
-        {0}}));
-    PF_TRY(expect_table(ops, &args->table, l, d / args->heads));
-    PF_TRY(expect_rows(ops, "rope", "x", &args->x));
-    count(ops, 3.0 * (double)l * (double)d, 2.0 * tensor_bytes(&args->x));
-    return launch_rope(ops, args);
-}
-
 /* [P, pairs] as [P * rows_per_position, 2 * pairs]. */
 static pf_status widen(pf_ops *ops, pf_rope_form form, int64_t each, pf_tensor *table)
 {
@@ -237,19 +247,34 @@ pf_status pf_ops_rope_table(pf_ops *ops, pf_rope_form form, pf_rope_table *table
 
 /* --- layers of several kernels ------------------------------------------------- */
 
-/* x [m, k] by a weight of n rows. */
-static pf_status expect_projection(pf_ops *ops, const char *op, const pf_projection *p,
-                                   int64_t n, int64_t k)
+/* A weight [n, k] with its bias and norm [n]. */
+static pf_status expect_weight(pf_ops *ops, const char *op, const pf_projection *p,
+                               int64_t n, int64_t k)
 {
     const pf_tensor *w = &p->weight->source;
     if (p->weight->kind != PF_WEIGHT_LINEAR || w->rank != 2 || w->shape[0] != n ||
         w->shape[1] != k)
         return refuse(ops, op, "a weight", w);
-    PF_TRY(expect_all(ops, op, (const expectation[]){
+    return expect_all(ops, op, (const expectation[]){
         {"a bias", &p->bias, true, 1, {n}},
         {"a norm", &p->norm, true, 1, {n}},
+        {0}});
+}
+
+/* x [m, k] by a weight [n, k], rotated as `heads` heads where there is a table. */
+static pf_status expect_projection(pf_ops *ops, const char *op, const pf_projection *p,
+                                   const pf_tensor *x, int64_t n, int heads)
+{
+    PF_TRY(expect_all(ops, op, (const expectation[]){
+        {"an input", x, false, 2, {x->shape[0], x->shape[1]}},
         {0}}));
-    return PF_OK;
+    PF_TRY(expect_rows(ops, op, "an input", x));
+    PF_TRY(expect_weight(ops, op, p, n, x->shape[1]));
+    if (pf_tensor_is_null(&p->table.cos))
+        return PF_OK;
+    if (heads < 1 || n % heads != 0)
+        return refuse(ops, op, "a weight (for its heads)", &p->weight->source);
+    return expect_table(ops, &p->table, x->shape[0], n / heads);
 }
 
 static void count_projection(pf_ops *ops, const pf_projection *p, int64_t m)
@@ -287,73 +312,87 @@ static pf_tensor as_f32(const pf_ops *ops, pf_tensor keys)
     return keys;
 }
 
-static pf_status expect_attend(pf_ops *ops, const pf_attend_args *args, int64_t keys)
+pf_status pf_op_project(pf_ops *ops, const pf_project_args *args)
+{
+    int64_t m = args->x.shape[0], n = args->y.shape[1];
+    PF_TRY(expect_projection(ops, "project", &args->by, &args->x, n, args->heads));
+    PF_TRY(expect_all(ops, "project", (const expectation[]){
+        {"y", &args->y, false, 2, {m, n}},
+        {0}}));
+    PF_TRY(expect_rows(ops, "project", "y", &args->y));
+    count_projection(ops, &args->by, m);
+    return launch_project(ops, args);
+}
+
+/* The extents of an attend. */
+typedef struct attend_sizes {
+    int64_t queries, keys, columns, groups;     /* rows of all groups */
+    bool kept;
+} attend_sizes;
+
+static attend_sizes sizes_of(const pf_attend_args *args)
 {
     bool kept = pf_tensor_is_null(&args->condition);
-    int64_t lq = args->x.shape[0], c = args->x.shape[1], d = args->attended.shape[1];
-    int64_t n = args->y.shape[1], rows = kept ? lq : lq + 2 * keys;
+    return (attend_sizes){
+        .queries = args->x.shape[0], .columns = args->q.weight->source.shape[0],
+        .keys = kept ? args->kept.shape[1] : args->condition.shape[0],
+        .groups = args->groups > 0 ? args->groups : 1, .kept = kept};
+}
+
+static pf_status expect_keys(pf_ops *ops, const pf_attend_args *args,
+                             const attend_sizes *s)
+{
+    pf_tensor kept = as_f32(ops, args->kept);
+    if (s->kept)
+        return expect_all(ops, "attend", (const expectation[]){
+            {"kept", &kept, false, 3, {2, s->keys, s->columns}},
+            {0}});
+    PF_TRY(expect_projection(ops, "attend", &args->k, &args->condition, s->columns,
+                             args->heads));
+    return expect_projection(ops, "attend", &args->v, &args->condition, s->columns,
+                             args->heads);
+}
+
+static pf_status expect_attend(pf_ops *ops, const pf_attend_args *args,
+                               const attend_sizes *s)
+{
+    if (args->heads < 1 || s->columns % args->heads != 0 || s->keys < 1 ||
+        s->queries % s->groups != 0 || s->keys % s->groups != 0)
+        return refuse(ops, "attend", "x (for its heads and groups)", &args->x);
+    PF_TRY(expect_projection(ops, "attend", &args->q, &args->x, s->columns, args->heads));
+    PF_TRY(expect_keys(ops, args, s));
+    PF_TRY(expect_weight(ops, "attend", &args->out, args->y.shape[1], s->columns));
     PF_TRY(expect_all(ops, "attend", (const expectation[]){
-        {"x", &args->x, false, 2, {lq, c}},
-        {"work", &args->work, false, 2, {rows, d}},
-        {"attended", &args->attended, false, 2, {lq, d}},
-        {"y", &args->y, false, 2, {lq, n}},
+        {"y", &args->y, false, 2, {s->queries, args->y.shape[1]}},
+        {"bias", &args->bias, true, 3,
+         {args->heads, s->queries / s->groups, s->keys / s->groups}},
         {0}}));
-    pf_tensor keys_there = as_f32(ops, args->kept);
-    PF_TRY(expect_all(ops, "attend", (const expectation[]){
-        {"kept", &keys_there, !kept, 3, {2, keys, d}},
-        {0}}));
-    PF_TRY(expect_rows(ops, "attend", "x", &args->x));
-    PF_TRY(expect_projection(ops, "attend", &args->q, d, c));
-    if (!kept) {
-        int64_t k = args->condition.shape[1];
-        PF_TRY(expect_all(ops, "attend", (const expectation[]){
-            {"condition", &args->condition, false, 2, {keys, k}},
-            {0}}));
-        PF_TRY(expect_projection(ops, "attend", &args->k, d, k));
-        PF_TRY(expect_projection(ops, "attend", &args->v, d, k));
-    }
-    if (!pf_tensor_is_null(&args->q.table.cos))
-        PF_TRY(expect_table(ops, &args->q.table, lq, d / args->heads));
-    if (!kept && !pf_tensor_is_null(&args->k.table.cos))
-        PF_TRY(expect_table(ops, &args->k.table, keys, d / args->heads));
-    return expect_projection(ops, "attend", &args->out, n, d);
+    return expect_end(ops, "attend", &args->gate, &args->residual, &args->y);
 }
 
 pf_status pf_op_attend(pf_ops *ops, const pf_attend_args *args)
 {
-    bool kept = pf_tensor_is_null(&args->condition);
-    int64_t lq = args->x.shape[0], d = args->attended.shape[1];
-    int64_t lk = kept ? args->kept.shape[1] : args->condition.shape[0];
-    int64_t groups = args->groups > 0 ? args->groups : 1;
-    if (args->heads < 1 || d % args->heads != 0 || lq % groups != 0 || lk % groups != 0)
-        return refuse(ops, "attend", "x (for its heads and groups)", &args->x);
-    PF_TRY(expect_attend(ops, args, lk));
-    PF_TRY(expect_all(ops, "attend", (const expectation[]){
-        {"bias", &args->bias, true, 3, {args->heads, lq / groups, lk / groups}},
-        {0}}));
-    PF_TRY(expect_end(ops, "attend", &args->gate, &args->residual, &args->y));
-    count_projection(ops, &args->q, lq);
-    if (!kept) {
-        count_projection(ops, &args->k, lk);
-        count_projection(ops, &args->v, lk);
+    attend_sizes s = sizes_of(args);
+    PF_TRY(expect_attend(ops, args, &s));
+    count_projection(ops, &args->q, s.queries);
+    if (!s.kept) {
+        count_projection(ops, &args->k, s.keys);
+        count_projection(ops, &args->v, s.keys);
     }
-    count(ops, 4.0 * (double)lq * (double)(lk / groups) * (double)d,
-          8.0 * (double)(lq + lk) * (double)d);
-    count_projection(ops, &args->out, lq);
+    count(ops, 4.0 * (double)s.queries * (double)(s.keys / s.groups) * (double)s.columns,
+          8.0 * (double)(s.queries + s.keys) * (double)s.columns);
+    count_projection(ops, &args->out, s.queries);
     return launch_attend(ops, args);
 }
 
 pf_status pf_op_feed_forward(pf_ops *ops, const pf_feed_forward_args *args)
 {
-    int64_t m = args->x.shape[0], c = args->x.shape[1], f = args->hidden.shape[1];
+    int64_t m = args->x.shape[0], f = args->in.weight->source.shape[0];
+    PF_TRY(expect_projection(ops, "feed_forward", &args->in, &args->x, f, 0));
+    PF_TRY(expect_weight(ops, "feed_forward", &args->out, args->y.shape[1], f));
     PF_TRY(expect_all(ops, "feed_forward", (const expectation[]){
-        {"x", &args->x, false, 2, {m, c}},
-        {"hidden", &args->hidden, false, 2, {m, f}},
         {"y", &args->y, false, 2, {m, args->y.shape[1]}},
         {0}}));
-    PF_TRY(expect_rows(ops, "feed_forward", "x", &args->x));
-    PF_TRY(expect_projection(ops, "feed_forward", &args->in, f, c));
-    PF_TRY(expect_projection(ops, "feed_forward", &args->out, args->y.shape[1], f));
     PF_TRY(expect_end(ops, "feed_forward", &args->gate, &args->residual, &args->y));
     count_projection(ops, &args->in, m);
     count_projection(ops, &args->out, m);

@@ -109,6 +109,8 @@ pf_status pf_ops_tensor(pf_ops *ops, int rank, const int64_t *shape,
 pf_status pf_ops_keys(pf_ops *ops, int rank, const int64_t *shape, pf_tensor *out);
 pf_status pf_ops_matrix(pf_ops *ops, int64_t rows, int64_t columns,
                         pf_tensor *out);
+/* Scratch memory of a layer (kernels.h), in the arena. */
+pf_status pf_ops_scratch(pf_ops *ops, int64_t bytes, pf_scratch *out);
 /* A feature map [C, T, H, W] in the platform's layout. */
 pf_status pf_ops_map(pf_ops *ops, int64_t channels, int64_t frames,
                      int64_t height, int64_t width, pf_tensor *out);
@@ -157,10 +159,11 @@ static inline bool pf_ops_tapped(const pf_ops *ops)
 
 /* --- the operations --------------------------------------------------------- */
 
-/* An operation for each kernel of kernels.h, which has the formulas.  `args->numerics`
- * is set from ops; leave it out.  Named pf_op_SLOT(ops, &(pf_SLOT_args){...}). */
+/* pf_op_SLOT(ops, &(pf_SLOT_args){...}) for the kernels of kernels.h, which has the
+ * formulas.  `numerics` and `scratch` of the arguments are set here: leave them out. */
 #define PF_OP_DECLARE(slot, type) pf_status pf_op_##slot(pf_ops *ops, const type *args);
-PF_KERNEL_LIST(PF_OP_DECLARE)
+PF_SINGLE_KERNEL_LIST(PF_OP_DECLARE)
+PF_LAYER_LIST(PF_OP_DECLARE)
 #undef PF_OP_DECLARE
 
 #endif

@@ -117,11 +117,19 @@ typedef struct pf_rope_args {
 } pf_rope_args;
 
 /* --- layers of several kernels ---------------------------------------------------
- * What can be left between them to the platform: each is defined by the kernels that
- * it is made of, roundings included, and has memory to keep their results in.
+ * A platform may do several kernels as one.  Each layer is defined by the kernels that it
+ * is made of, roundings included.
  */
 
-/* rope(rms(x weight^T + bias)): without `norm` no norm, without `table.cos` no rotation. */
+/* Memory for results between the kernels of a layer: the platform's scratch_bytes says how
+ * much, src/ops takes it from the arena for the call.  64-byte aligned, uninitialised. */
+typedef struct pf_scratch {
+    char *memory;
+    int64_t bytes;
+} pf_scratch;
+
+/* The parts of rope(rms(x weight^T + bias)): without `norm` no norm, without `table.cos` no
+ * rotation. */
 typedef struct pf_projection {
     const pf_weight *weight;        /* [D, C] */
     pf_tensor bias;                 /* [D], or null */
@@ -129,12 +137,26 @@ typedef struct pf_projection {
     pf_rope_table table;
 } pf_projection;
 
-/* y = [residual + gate *] (attention(q(x), k(condition), v(condition)) out^T + bias).
- * Keys and values may be there already. */
+/* y = rope(rms(x weight^T + bias)): linear, norm and rope, where `by` has them. */
+typedef struct pf_project_args {
+    pf_numerics numerics;
+    bool shard;                     /* of x: see pf_linear_args */
+    pf_tensor x;                    /* [M, C]: rows may be strided */
+    pf_projection by;
+    float epsilon;                  /* of the norm */
+    pf_rope_form form;
+    int heads;                      /* that the rotation sees */
+    pf_tensor y;                    /* [M, D]: rows may be strided */
+    pf_scratch scratch;
+} pf_project_args;
+
+/* y = [residual + gate *] (attention(q(x), k(condition), v(condition)) out^T + bias), where
+ * q, k and v are projections.  Keys and values may be there already. */
 typedef struct pf_attend_args {
     pf_numerics numerics;
     bool shard;                     /* of x: see pf_linear_args */
     pf_tensor x;                    /* [G*Lq, C]: rows may be strided */
+    bool x_is_spent;                /* x may be overwritten: nobody reads it later */
     pf_tensor condition;            /* [G*Lk, K], may be x; null: keys and values are kept */
     pf_tensor kept;                 /* [2, G*Lk, D]: keys, values; or null.  BF16 with
                                      * PF_MULTIPLY_BF16 where capabilities.narrow_keys */
@@ -144,10 +166,8 @@ typedef struct pf_attend_args {
     int heads, groups;              /* of attention, as is: */
     float scale;
     pf_tensor bias;
-    pf_tensor work;                 /* [G*Lq + 2*G*Lk, D], or, with kept, [G*Lq, D];
-                                     * contiguous */
-    pf_tensor attended;             /* [G*Lq, D], contiguous; may be x, which is then lost */
     pf_tensor gate, residual, y;    /* of the last linear layer; y [G*Lq, N] */
+    pf_scratch scratch;
 } pf_attend_args;
 
 /* y = [residual + gate *] (act(x in^T + bias) out^T + bias) */
@@ -157,8 +177,8 @@ typedef struct pf_feed_forward_args {
     pf_tensor x;                    /* [M, C] */
     pf_projection in, out;          /* [F, C], [N, F], without norm and rotation */
     pf_activation activation;
-    pf_tensor hidden;               /* [M, F], contiguous: work memory */
     pf_tensor gate, residual, y;    /* of the last linear layer; y [M, N] */
+    pf_scratch scratch;
 } pf_feed_forward_args;
 
 /* A feature map has the logical shape [C, T, H, W]; its strides say how it lies
@@ -280,14 +300,14 @@ typedef struct pf_step_args {
     pf_tensor delta;                /* [1]: every step has its own in the same place */
 } pf_step_args;
 
-/* --- the list --------------------------------------------------------------- */
+/* --- the lists -------------------------------------------------------------- */
 
-/* X(slot, argument type) for each kernel that platforms write themselves. */
+/* X(slot, argument type) for each kernel that platforms write themselves and that model
+ * code calls. */
 #define PF_SINGLE_KERNEL_LIST(X)                        \
     X(linear, pf_linear_args)                           \
     X(attention, pf_attention_args)                     \
     X(norm, pf_norm_args)                               \
-    X(rope, pf_rope_args)                               \
     X(conv, pf_conv_args)                               \
     X(conv_transposed, pf_conv_transposed_args)         \
     X(channel_norm, pf_channel_norm_args)               \
@@ -302,12 +322,28 @@ typedef struct pf_step_args {
     X(guidance, pf_guidance_args)                       \
     X(step, pf_step_args)
 
+/* Kernels that only layers call. */
+#define PF_PART_KERNEL_LIST(X)                          \
+    X(rope, pf_rope_args)
+
 /* Layers of several kernels: a platform that does not fuse them takes those of common/. */
 #define PF_LAYER_LIST(X)                                \
+    X(project, pf_project_args)                         \
     X(attend, pf_attend_args)                           \
     X(feed_forward, pf_feed_forward_args)
 
 /* All slots.  tests/kernels makes one check a line from this list. */
-#define PF_KERNEL_LIST(X) PF_SINGLE_KERNEL_LIST(X) PF_LAYER_LIST(X)
+#define PF_KERNEL_LIST(X)                               \
+    PF_SINGLE_KERNEL_LIST(X)                            \
+    PF_PART_KERNEL_LIST(X)                              \
+    PF_LAYER_LIST(X)
+
+/* Slots by number: PF_KERNEL_linear and so on. */
+typedef enum pf_kernel {
+#define PF_KERNEL_NUMBER(slot, type) PF_KERNEL_##slot,
+    PF_KERNEL_LIST(PF_KERNEL_NUMBER)
+#undef PF_KERNEL_NUMBER
+    PF_KERNELS
+} pf_kernel;
 
 #endif

@@ -44,6 +44,8 @@ typedef struct pf_capabilities {
     bool wide_tables;               /* see pf_rope_table */
     bool rounds_products;           /* see PF_MULTIPLY_BF16 */
     bool narrow_keys;               /* see pf_attend_args */
+    pf_dtype hidden;                /* of activations between kernels: F32, or BF16 where
+                                     * that is faster; see pf_hidden_dtype */
     int tensor_slack;               /* bytes that must be free behind each tensor, for
                                      * vector units that fetch whole units */
     int block_unit, block_extra;    /* what `allocate` takes from the memory: a multiple of
@@ -73,6 +75,11 @@ typedef struct pf_platform_table {
     pf_status (*slot)(pf_platform *platform, const type *args, pf_error *error);
     PF_KERNEL_LIST(PF_KERNEL_SLOT)
 #undef PF_KERNEL_SLOT
+
+    /* Bytes of pf_scratch that the layer `which` needs for a call with `args`, whose
+     * addresses are not read; the largest of the platform's own scratch memory is not
+     * part of it.  0 for all other kernels. */
+    int64_t (*scratch_bytes)(pf_platform *platform, pf_kernel which, const void *args);
 
     /* Device memory, 64-byte aligned, uninitialised. */
     pf_status (*allocate)(pf_platform *platform, int64_t bytes, void **out,
@@ -147,6 +154,14 @@ struct pf_platform {
     pf_pool *pool;                  /* of platforms that compute on the host, or NULL */
     void *state;                    /* the platform's own */
 };
+
+/* Dtype of activations between kernels under these numerics.  The residual stream, the
+ * statistics of norms and latents are F32 always. */
+static inline pf_dtype pf_hidden_dtype(const pf_platform *platform, pf_numerics numerics)
+{
+    bool narrow = numerics.multiply != PF_MULTIPLY_F32 && !numerics.round_bf16;
+    return narrow ? platform->capabilities.hidden : PF_F32;
+}
 
 /* --- opening ---------------------------------------------------------------- */
 

@@ -157,6 +157,14 @@ static pf_projection flat_layer(int64_t n, int64_t k, pf_weight *weight)
     return (pf_projection){.weight = weight, .bias = pf_vector(bias.data, PF_F32, n)};
 }
 
+/* As much as the layer asks for; `memory` is to be discarded. */
+static pf_scratch scratch_for(pf_kernel which, const void *args, pf_tensor *memory)
+{
+    int64_t bytes = platform->table.scratch_bytes(platform, which, args);
+    *memory = matrix(1, bytes / (int64_t)sizeof(float));
+    return (pf_scratch){memory->data, bytes};
+}
+
 static void discard_layer(pf_projection *p, pf_weight *weight)
 {
     platform->table.release(platform, p->bias.data);
@@ -170,11 +178,12 @@ static bool attend_is_fused(int heads, int64_t width, bool round)
     pf_projection p[4];
     for (int i = 0; i < 4; i++)
         p[i] = flat_layer(d, d, &weights[i]);
-    pf_tensor x = matrix(2, d), work = matrix(6, d), y = matrix(2, d);
+    pf_tensor x = matrix(2, d), y = matrix(2, d), work;
     pf_attend_args args = {
         .numerics = {PF_MULTIPLY_BF16, round}, .x = x, .condition = x, .q = p[0], .k = p[1],
-        .v = p[2], .out = p[3], .heads = heads, .scale = 0.1f, .work = work,
-        .attended = x, .y = y};
+        .v = p[2], .out = p[3], .heads = heads, .scale = 0.1f, .x_is_spent = true,
+        .y = y};
+    args.scratch = scratch_for(PF_KERNEL_attend, &args, &work);
     float first = 0.0f;
     assert_int_equal(platform->table.attend(platform, &args, NULL), PF_OK);
     assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
@@ -232,11 +241,13 @@ static int64_t run_feed_forward(void)
     float first = 0.0f;
     pf_projection in = flat_layer(48, 16, &weights[0]);
     pf_projection out = flat_layer(16, 48, &weights[1]);
-    pf_tensor x = matrix(3, 16), hidden = matrix(3, 48), y = matrix(3, 16);
-    int64_t before = platform->tally.launches;
-    assert_int_equal(platform->table.feed_forward(platform, &(pf_feed_forward_args){
+    pf_tensor x = matrix(3, 16), y = matrix(3, 16), hidden;
+    pf_feed_forward_args args = {
         .numerics = {PF_MULTIPLY_BF16, false}, .x = x, .in = in, .out = out,
-        .activation = PF_ACTIVATION_GELU_TANH, .hidden = hidden, .y = y}, NULL), PF_OK);
+        .activation = PF_ACTIVATION_GELU_TANH, .y = y};
+    args.scratch = scratch_for(PF_KERNEL_feed_forward, &args, &hidden);
+    int64_t before = platform->tally.launches;
+    assert_int_equal(platform->table.feed_forward(platform, &args, NULL), PF_OK);
     int64_t launches = platform->tally.launches - before;
     assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
     assert_true(first == 0.5f);

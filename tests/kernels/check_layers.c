@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checks of attend and feed_forward: layers of several kernels. */
+/* Checks of project, attend and feed_forward: layers of several kernels. */
 #include <math.h>
 
 #include "trial.h"
@@ -26,8 +26,77 @@ static pf_projection projection(trial *t, int64_t n, int64_t k, bool bias)
     return p;
 }
 
+/* A table for half of the rows of a group where it can be: two rows use each entry. */
+static pf_rope_table table_for(trial *t, pf_rope_form form, int64_t rows,
+                               int64_t width)
+{
+    int64_t each = form == PF_ROPE_HALF && rows % 2 == 0 ? 2 : 1;
+    int64_t positions = rows / each > 0 ? rows / each : 1;
+    return trial_table(t, form, each, view_rows(positions, width / 2, 0));
+}
+
 /* What the last layer adds to: nothing, another matrix, or y itself, with a gate. */
 enum { END_PLAIN, END_RESIDUAL, END_GATED };
+
+/* --- project ----------------------------------------------------------------------- */
+
+typedef struct project_shape {
+    int64_t rows, k;
+    int heads;
+    int64_t width;
+} project_shape;
+
+static const project_shape project_shapes[] = {
+    {1, 3, 1, 2},      {7, 20, 2, 16},   {20, 96, 3, 32},  {9, 33, 2, 24},
+    {33, 64, 1, 128},  {0, 8, 2, 16},    {65, 64, 4, 16},
+    /* bench */
+    {880, 1536, 12, 128},
+};
+
+typedef struct project_variant {
+    bool bias, norm, table, strided;
+    pf_rope_form form;
+} project_variant;
+
+static const project_variant project_variants[] = {
+    {.bias = true, .norm = true, .table = true, .form = PF_ROPE_INTERLEAVED},
+    {.norm = true, .table = true, .strided = true, .form = PF_ROPE_HALF},
+    {.bias = true, .norm = true, .strided = true},
+    {.bias = true, .table = true, .form = PF_ROPE_HALF},
+    {.strided = true},
+};
+
+static void build_project(trial *t, int shape, int variant)
+{
+    const project_shape *s = &project_shapes[shape];
+    const project_variant *v = &project_variants[variant];
+    int64_t columns = s->heads * s->width;
+    trial_say(t, " L=%lld K=%lld heads=%d D=%lld%s%s%s", (long long)s->rows,
+              (long long)s->k, s->heads, (long long)s->width, v->norm ? " norm" : "",
+              v->table ? " table" : "", v->strided ? " strided" : "");
+    pf_project_args *a = &t->args.project;
+    *a = (pf_project_args){
+        .numerics = t->numerics, .epsilon = 1e-6f, .form = v->form, .heads = s->heads};
+    a->x = trial_input(t, "x", view_rows(s->rows, s->k, v->strided ? 5 : 0));
+    a->by = projection(t, columns, s->k, v->bias);
+    if (v->norm)
+        a->by.norm = trial_input(t, "norm", view_make(1, &columns));
+    if (v->table)
+        a->by.table = table_for(t, v->form, s->rows, s->width);
+    a->y = trial_output(t, "y", view_rows(s->rows, columns, v->strided ? 3 : 0),
+                        tolerance_of_layers(t));
+    a->scratch = trial_scratch(t, PF_KERNEL_project, a);
+    t->flops = 2.0 * (double)(s->rows * columns * s->k);
+}
+
+const kernel_check check_project = {
+    .shapes = sizeof project_shapes / sizeof project_shapes[0] - 1,
+    .bench_shapes = 1,
+    .variants = sizeof project_variants / sizeof project_variants[0],
+    .multiply = true,
+    .round = true,
+    .build = build_project,
+};
 
 /* --- attend ------------------------------------------------------------------------ */
 
@@ -66,15 +135,6 @@ static const attend_variant attend_variants[] = {
     {LOOK_SELF, 2, END_PLAIN, true, false, true, false, PF_ROPE_HALF},
 };
 
-/* A table for half of the rows of a group where it can be: two rows use each entry. */
-static pf_rope_table table_for(trial *t, const attend_variant *v, int64_t rows,
-                               int64_t width)
-{
-    int64_t each = v->form == PF_ROPE_HALF && rows % 2 == 0 ? 2 : 1;
-    int64_t positions = rows / each > 0 ? rows / each : 1;
-    return trial_table(t, v->form, each, view_rows(positions, width / 2, 0));
-}
-
 static void place_keys(trial *t, const attend_shape *s, const attend_variant *v,
                        pf_attend_args *a)
 {
@@ -93,7 +153,7 @@ static void place_keys(trial *t, const attend_shape *s, const attend_variant *v,
         a->k.norm = trial_input(t, "norm k", view_make(1, &columns));
     if (v->table)
         a->k.table = v->look == LOOK_SELF
-                         ? a->q.table : table_for(t, v, s->keys, s->width);
+                         ? a->q.table : table_for(t, v->form, s->keys, s->width);
 }
 
 static void place_queries(trial *t, const attend_shape *s, const attend_variant *v,
@@ -107,7 +167,7 @@ static void place_queries(trial *t, const attend_shape *s, const attend_variant 
     if (v->norm)
         a->q.norm = trial_input(t, "norm q", view_make(1, &columns));
     if (v->table)
-        a->q.table = table_for(t, v, s->queries, s->width);
+        a->q.table = table_for(t, v->form, s->queries, s->width);
 }
 
 static void place_end(trial *t, int end, pf_tensor view, pf_tensor *y,
@@ -144,13 +204,10 @@ static void build_attend(trial *t, int shape, int variant)
     place_queries(t, &s, v, a);
     place_keys(t, &s, v, a);
     a->out = projection(t, s.n, columns, v->bias);
-    int64_t rows = v->look == LOOK_KEPT ? queries : queries + 2 * keys;
-    a->work = trial_place(t, "work", view_rows(rows, columns, 0), ROLE_WORK, NORMAL);
-    a->attended = v->look == LOOK_SELF && pf_tensor_is_contiguous(&a->x)
-                      ? a->x : trial_place(t, "attended", view_rows(queries, columns, 0),
-                                           ROLE_WORK, NORMAL);
+    a->x_is_spent = v->look == LOOK_SELF;
     place_end(t, v->end, view_rows(queries, s.n, v->strided ? 3 : 0), &a->y, &a->residual,
               &a->gate);
+    a->scratch = trial_scratch(t, PF_KERNEL_attend, a);
     t->flops = 2.0 * (double)(queries * columns * (s.c + s.n) + 2 * keys * columns * s.k) +
                4.0 * (double)(queries * s.keys * columns);
 }
@@ -197,9 +254,9 @@ static void build_feed_forward(trial *t, int shape, int variant)
     a->x = trial_input(t, "x", view_rows(s[0], s[1], v->strided ? 3 : 0));
     a->in = projection(t, s[2], s[1], v->bias);
     a->out = projection(t, s[3], s[2], v->bias);
-    a->hidden = trial_place(t, "hidden", view_rows(s[0], s[2], 0), ROLE_WORK, NORMAL);
     place_end(t, v->end, view_rows(s[0], s[3], v->strided ? 2 : 0), &a->y, &a->residual,
               &a->gate);
+    a->scratch = trial_scratch(t, PF_KERNEL_feed_forward, a);
     t->flops = 2.0 * (double)(s[0] * s[2] * (s[1] + s[3]));
 }
 

@@ -360,6 +360,24 @@ const kernel_cuts cuts_step = {{{"values", step_values, narrow_step}}, NULL};
 
 /* --- layers ------------------------------------------------------------------------ */
 
+/* A table would have to be cut with the rows. */
+static int64_t project_rows(const kernel_args *whole)
+{
+    const pf_project_args *a = &whole->project;
+    bool is_cut = a->x.shape[0] > PF_FEW_ROWS && pf_tensor_is_null(&a->by.table.cos);
+    return is_cut ? a->x.shape[0] : 0;
+}
+
+static void narrow_project(kernel_args *part, pf_share share)
+{
+    pf_project_args *a = &part->project;
+    a->shard = true;
+    keep_rows(&a->x, share);
+    keep_rows(&a->y, share);
+}
+
+const kernel_cuts cuts_project = {{{"rows", project_rows, narrow_project}}, NULL};
+
 /* Queries of a layer that attends to other rows than its own: keys stay whole. */
 static int64_t attend_queries(const kernel_args *whole)
 {
@@ -373,12 +391,9 @@ static int64_t attend_queries(const kernel_args *whole)
 static void narrow_attend(kernel_args *part, pf_share share)
 {
     pf_attend_args *a = &part->attend;
-    int64_t others = a->work.shape[0] - a->x.shape[0];
     a->shard = true;
     keep_rows(&a->x, share);
     keep(&a->bias, 1, share);
-    a->work = pf_tensor_slice(a->work, 0, 0, share.count + others);
-    a->attended = pf_tensor_slice(a->attended, 0, 0, share.count);
     keep_rows(&a->residual, share);
     keep_rows(&a->y, share);
 }
@@ -396,7 +411,6 @@ static void narrow_feed_forward(kernel_args *part, pf_share share)
     pf_feed_forward_args *a = &part->feed_forward;
     a->shard = true;
     keep_rows(&a->x, share);
-    a->hidden = pf_tensor_slice(a->hidden, 0, 0, share.count);
     keep_rows(&a->residual, share);
     keep_rows(&a->y, share);
 }

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { GUARD = 24 };
+enum { GUARD = 24, ALIGNED = 32 };      /* floats */
 
 /* A quiet NaN that no arithmetic makes. */
 static const uint32_t guard_bits = 0x7fd5a5a5u;
@@ -142,14 +142,15 @@ void trial_upload(trial *t, const buffer *b)
                             b->count * (int64_t)sizeof(float), &t->error), t);
 }
 
-/* An input ends where its memory ends, so that sanitizers see who reads on. */
-pf_tensor trial_place(trial *t, const char *name, pf_tensor view, buffer_role role,
-                      values fill)
+/* The view begins `first` floats behind the begin of its memory, where the guard zone ends.
+ * An input ends where its memory ends, so that sanitizers see who reads on. */
+static buffer *place(trial *t, const char *name, pf_tensor view, buffer_role role,
+                     values fill, int64_t first)
 {
     buffer *b = &t->buffers[t->count++];
     int64_t behind = role == ROLE_INPUT ? 0 : GUARD;
     *b = (buffer){.name = name, .role = role, .view = view};
-    b->first = GUARD + prng_below(&t->random, 16);
+    b->first = first;
     b->count = b->first + extent(&view) + behind;
     size_t bytes = (size_t)b->count * sizeof(float);
     b->before = take(bytes);
@@ -160,7 +161,14 @@ pf_tensor trial_place(trial *t, const char *name, pf_tensor view, buffer_role ro
     require(p->table.allocate(p, (int64_t)bytes, &b->device, &t->error), t);
     trial_upload(t, b);
     b->view.data = (float *)b->device + b->first;
-    return b->view;
+    return b;
+}
+
+pf_tensor trial_place(trial *t, const char *name, pf_tensor view, buffer_role role,
+                      values fill)
+{
+    int64_t first = GUARD + prng_below(&t->random, 16);
+    return place(t, name, view, role, fill, first)->view;
 }
 
 pf_tensor trial_input(trial *t, const char *name, pf_tensor view)
@@ -182,6 +190,18 @@ pf_tensor trial_inout(trial *t, const char *name, pf_tensor view,
     pf_tensor placed = trial_place(t, name, view, ROLE_INOUT, NORMAL);
     t->buffers[t->count - 1].allowed = allowed;
     return placed;
+}
+
+/* Draws no random number, since platforms ask for different sizes. */
+pf_scratch trial_scratch(trial *t, pf_kernel which, const void *args)
+{
+    pf_platform *p = t->platform;
+    int64_t bytes = p->table.scratch_bytes(p, which, args);
+    int64_t floats = (bytes + (int64_t)sizeof(float) - 1) / (int64_t)sizeof(float);
+    if (bytes == 0)
+        return (pf_scratch){0};
+    buffer *b = place(t, "scratch", view_make(1, &floats), ROLE_WORK, NORMAL, ALIGNED);
+    return (pf_scratch){b->view.data, bytes};
 }
 
 void *trial_host(trial *t, int64_t bytes, int misalign)

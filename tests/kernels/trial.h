@@ -118,6 +118,9 @@ pf_tensor trial_output(trial *t, const char *name, pf_tensor view,
 pf_tensor trial_inout(trial *t, const char *name, pf_tensor view,
                       limits allowed);
 
+/* Scratch memory for the call of a layer, as much as the platform asks for. */
+pf_scratch trial_scratch(trial *t, pf_kernel which, const void *args);
+
 /* Sends `before` again, after it was changed. */
 void trial_upload(trial *t, const buffer *b);
 

@@ -8,6 +8,7 @@
 
 #include "platform/ascend/operators.h"
 #include "platform/ascend/forecast.h"
+#include "platform/common/common.h"
 
 /* --- memory ----------------------------------------------------------------------- */
 
@@ -248,8 +249,10 @@ static pf_status fill_capabilities(ascend *a, pf_capabilities *out)
 static void fill_table(pf_platform_table *table)
 {
 #define ASCEND_FILL(slot, type) table->slot = ascend_##slot;
-    PF_KERNEL_LIST(ASCEND_FILL)
+    ASCEND_KERNEL_LIST(ASCEND_FILL)
 #undef ASCEND_FILL
+    table->project = common_project;
+    table->scratch_bytes = ascend_scratch_bytes;
     table->allocate = allocate;
     table->release = release;
     table->upload = upload;

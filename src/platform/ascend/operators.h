@@ -10,11 +10,19 @@
 
 #include "platform/ascend/launch.h"
 
+/* Slots that are written here; project is that of common/. */
+#define ASCEND_KERNEL_LIST(X)                                                  \
+    PF_SINGLE_KERNEL_LIST(X)                                                   \
+    PF_PART_KERNEL_LIST(X)                                                     \
+    X(attend, pf_attend_args)                                                  \
+    X(feed_forward, pf_feed_forward_args)
+
 #define ASCEND_DECLARE(slot, type)                                             \
     pf_status ascend_##slot(pf_platform *platform, const type *args,           \
                             pf_error *error);
-PF_KERNEL_LIST(ASCEND_DECLARE)
+ASCEND_KERNEL_LIST(ASCEND_DECLARE)
 #undef ASCEND_DECLARE
+int64_t ascend_scratch_bytes(pf_platform *platform, pf_kernel which, const void *args);
 
 /* How every kernel begins. */
 #define ASCEND_ENTER(a, platform, error)                                       \

@@ -7,11 +7,42 @@
 
 #include "platform/platform.h"
 
-/* Slots of PF_LAYER_LIST, by the platform's own kernels (composed.c). */
+/* Slots of PF_LAYER_LIST, by the platform's own kernels, and their scratch_bytes
+ * (composed.c). */
 #define COMMON_DECLARE(slot, type)                                             \
     pf_status common_##slot(pf_platform *platform, const type *args, pf_error *error);
 PF_LAYER_LIST(COMMON_DECLARE)
 #undef COMMON_DECLARE
+int64_t common_scratch_bytes(pf_platform *platform, pf_kernel which, const void *args);
+
+/* Scratch memory that is being handed out: `bytes` counts what is gone.  A layer lays out
+ * its scratch in one function, which runs on common_counter() to say how many bytes the
+ * layer needs and on common_cutter() to hand them out. */
+static inline pf_scratch common_cutter(pf_scratch all)
+{
+    return (pf_scratch){.memory = all.memory};
+}
+
+/* Its addresses are made up. */
+static inline pf_scratch common_counter(void)
+{
+    return (pf_scratch){.memory = (char *)(uintptr_t)64};
+}
+
+/* The next `bytes`, padded so that those behind them are 64-byte aligned. */
+static inline void *common_cut(pf_scratch *from, int64_t bytes)
+{
+    char *cut = from->memory + from->bytes;
+    from->bytes += (bytes + 63) / 64 * 64;
+    return cut;
+}
+
+static inline pf_tensor common_cut_matrix(pf_scratch *from, pf_dtype dtype, int64_t rows,
+                                          int64_t columns)
+{
+    int64_t bytes = pf_dtype_bytes(dtype, rows * columns);
+    return pf_matrix(common_cut(from, bytes), dtype, rows, columns);
+}
 
 /* Adds `plus` to x by the platform's own kernel, for norms that do not fuse it: args->x
  * becomes the sum, args->plus null. */

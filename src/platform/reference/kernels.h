@@ -14,6 +14,7 @@
     pf_status reference_##slot(pf_platform *platform, const type *args,        \
                                pf_error *error);
 PF_SINGLE_KERNEL_LIST(REFERENCE_DECLARE)
+PF_PART_KERNEL_LIST(REFERENCE_DECLARE)
 #undef REFERENCE_DECLARE
 
 /* r() of platform/kernels.h. */
