@@ -101,7 +101,7 @@ static pf_status add_weight(pf_params *params, pf_weight *weight,
                             pf_weight_kind kind, pf_tensor source,
                             pf_error *error)
 {
-    *weight = (pf_weight){.kind = kind, .source = source};
+    *weight = (pf_weight){.source = {.kind = kind, .values = source}};
     return add_slot(params,
                     (slot){.kind = SLOT_WEIGHT, .source = source, .weight = weight},
                     error);
@@ -381,12 +381,12 @@ static pf_status load_weights(pf_params *params, pf_multiply multiply, pf_error 
         if (s->kind != SLOT_WEIGHT)
             continue;
         pf_weight ready;
-        pf_tensor source = s->weight->source;
+        pf_weight_source source = s->weight->source;
         pf_status status =
-            is_rounded(params, s) ? round_weight(s, &source, error) : PF_OK;
+            is_rounded(params, s) ? round_weight(s, &source.values, error) : PF_OK;
         if (status == PF_OK)
-            status = platform->table.weight_prepare(
-                platform, s->weight->kind, multiply, &source, &ready, error);
+            status = platform->table.weight_fill(platform, &source, multiply, NULL, &ready,
+                                                 error);
         if (status != PF_OK) {
             params->prepared = i;
             return status;
@@ -420,8 +420,8 @@ void pf_params_unload(pf_params *params)
         if (s->kind == SLOT_VECTOR && s->vector)
             s->vector->data = s->source.data;
         if (s->kind == SLOT_WEIGHT && i < params->prepared) {
-            pf_weight bare = {.kind = s->weight->kind, .multiply = s->weight->multiply,
-                              .source = s->source};
+            pf_weight bare = {.source = s->weight->source, .multiply = s->weight->multiply};
+            bare.source.values = s->source;
             platform->table.weight_release(platform, s->weight);
             *s->weight = bare;
         }
@@ -452,14 +452,13 @@ pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
             size.table_bytes += bytes;
         if (s->kind != SLOT_WEIGHT)
             continue;
-        pf_tensor source = s->weight->source;
+        pf_weight_source source = s->weight->source;
         bool rounded = is_rounded(params, s);
         if (rounded)
-            source.dtype = PF_BF16;
-        int64_t prepared = platform->table.weight_bytes(platform, s->weight->kind,
-                                                        multiply, &source);
-        size.device_bytes += prepared;
-        size.rounded_bytes += rounded ? pf_tensor_bytes(&source) : 0;
+            source.values.dtype = PF_BF16;
+        int64_t prepared = platform->table.weight_bytes(platform, &source, multiply);
+        size.device_bytes += pf_block_bytes(&platform->capabilities, prepared);
+        size.rounded_bytes += rounded ? pf_tensor_bytes(&source.values) : 0;
         if (prepared == 0 && !rounded)
             size.mapped_bytes += bytes;
     }

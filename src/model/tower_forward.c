@@ -543,7 +543,7 @@ pf_status pf_tower_run_head(const pf_tower *tower, pf_ops *ops,
     pf_tensor modulation, h, values;
     PF_TRY(head_modulation(tower, ops, time, &modulation));
     PF_TRY(pf_ops_matrix(ops, n, tower->info.dim, &h));
-    PF_TRY(pf_ops_matrix(ops, n, tower->head.weight.source.shape[0], &values));
+    PF_TRY(pf_ops_matrix(ops, n, tower->head.weight.source.values.shape[0], &values));
     PF_TRY(pf_op_norm(ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = (float)tower->info.epsilon, .x = *x,
         .shift = slot_of(&modulation, 0), .factor = slot_of(&modulation, 1), .y = h}));

@@ -119,8 +119,8 @@ PF_LAYER_LIST(LAUNCH_LAYER)
 
 pf_status pf_op_linear(pf_ops *ops, const pf_linear_args *args)
 {
-    const pf_tensor *w = &args->weight->source;
-    if (args->weight->kind != PF_WEIGHT_LINEAR || w->rank != 2)
+    const pf_tensor *w = &args->weight->source.values;
+    if (args->weight->source.kind != PF_WEIGHT_LINEAR || w->rank != 2)
         return refuse(ops, "linear", "weight", w);
     int64_t n = w->shape[0], k = w->shape[1], m = args->x.shape[0];
     PF_TRY(expect_all(ops, "linear", (const expectation[]){
@@ -251,8 +251,8 @@ pf_status pf_ops_rope_table(pf_ops *ops, pf_rope_form form, pf_rope_table *table
 static pf_status expect_weight(pf_ops *ops, const char *op, const pf_projection *p,
                                int64_t n, int64_t k)
 {
-    const pf_tensor *w = &p->weight->source;
-    if (p->weight->kind != PF_WEIGHT_LINEAR || w->rank != 2 || w->shape[0] != n ||
+    const pf_tensor *w = &p->weight->source.values;
+    if (p->weight->source.kind != PF_WEIGHT_LINEAR || w->rank != 2 || w->shape[0] != n ||
         w->shape[1] != k)
         return refuse(ops, op, "a weight", w);
     return expect_all(ops, op, (const expectation[]){
@@ -273,13 +273,13 @@ static pf_status expect_projection(pf_ops *ops, const char *op, const pf_project
     if (pf_tensor_is_null(&p->table.cos))
         return PF_OK;
     if (heads < 1 || n % heads != 0)
-        return refuse(ops, op, "a weight (for its heads)", &p->weight->source);
+        return refuse(ops, op, "a weight (for its heads)", &p->weight->source.values);
     return expect_table(ops, &p->table, x->shape[0], n / heads);
 }
 
 static void count_projection(pf_ops *ops, const pf_projection *p, int64_t m)
 {
-    const pf_tensor *w = &p->weight->source;
+    const pf_tensor *w = &p->weight->source.values;
     double columns = (double)w->shape[0], width = (double)w->shape[1];
     double values = (double)m * columns;
     count(ops, 2.0 * values * width,
@@ -334,7 +334,7 @@ static attend_sizes sizes_of(const pf_attend_args *args)
 {
     bool kept = pf_tensor_is_null(&args->condition);
     return (attend_sizes){
-        .queries = args->x.shape[0], .columns = args->q.weight->source.shape[0],
+        .queries = args->x.shape[0], .columns = args->q.weight->source.values.shape[0],
         .keys = kept ? args->kept.shape[1] : args->condition.shape[0],
         .groups = args->groups > 0 ? args->groups : 1, .kept = kept};
 }
@@ -387,7 +387,7 @@ pf_status pf_op_attend(pf_ops *ops, const pf_attend_args *args)
 
 pf_status pf_op_feed_forward(pf_ops *ops, const pf_feed_forward_args *args)
 {
-    int64_t m = args->x.shape[0], f = args->in.weight->source.shape[0];
+    int64_t m = args->x.shape[0], f = args->in.weight->source.values.shape[0];
     PF_TRY(expect_projection(ops, "feed_forward", &args->in, &args->x, f, 0));
     PF_TRY(expect_weight(ops, "feed_forward", &args->out, args->y.shape[1], f));
     PF_TRY(expect_all(ops, "feed_forward", (const expectation[]){
@@ -403,8 +403,8 @@ pf_status pf_op_feed_forward(pf_ops *ops, const pf_feed_forward_args *args)
 
 pf_status pf_op_conv(pf_ops *ops, const pf_conv_args *args)
 {
-    const pf_tensor *w = &args->weight->source;
-    if (args->weight->kind != PF_WEIGHT_CONV || w->rank != 5)
+    const pf_tensor *w = &args->weight->source.values;
+    if (args->weight->source.kind != PF_WEIGHT_CONV || w->rank != 5)
         return refuse(ops, "conv", "weight", w);
     int64_t co = w->shape[0], ci = w->shape[1];
     const int64_t *x = args->x.shape, *y = args->y.shape;
@@ -426,8 +426,8 @@ pf_status pf_op_conv(pf_ops *ops, const pf_conv_args *args)
 
 pf_status pf_op_conv_transposed(pf_ops *ops, const pf_conv_transposed_args *args)
 {
-    const pf_tensor *w = &args->weight->source;
-    if (args->weight->kind != PF_WEIGHT_CONV_TRANSPOSED || w->rank != 3 ||
+    const pf_tensor *w = &args->weight->source.values;
+    if (args->weight->source.kind != PF_WEIGHT_CONV_TRANSPOSED || w->rank != 3 ||
         args->stride < 1 || args->pad < 0)
         return refuse(ops, "conv_transposed", "weight", w);
     int64_t ci = w->shape[0], co = w->shape[1], l = args->x.shape[3];

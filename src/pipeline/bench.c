@@ -89,8 +89,9 @@ static pf_status make_weight(bench_run *r, pf_weight_kind kind, int rank,
                     source.dtype);
     }
     pf_platform *platform = r->ops.platform;
-    return platform->table.weight_prepare(platform, kind, r->spec->multiply, &source,
-                                          &r->weight, r->ops.error);
+    pf_weight_source weight = {.kind = kind, .values = source};
+    return platform->table.weight_fill(platform, &weight, r->spec->multiply, NULL,
+                                       &r->weight, r->ops.error);
 }
 
 /* --- the three operations ----------------------------------------------------------- */

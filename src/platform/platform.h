@@ -119,13 +119,18 @@ typedef struct pf_platform_table {
     pf_status (*replay)(pf_platform *platform, pf_error *error);
     void (*record_drop)(pf_platform *platform);
 
-    /* Makes `out` from a host tensor that outlives it; release frees `prepared`.
-     * weight_bytes predicts prepared_bytes from kind, shape and dtype alone. */
-    pf_status (*weight_prepare)(pf_platform *platform, pf_weight_kind kind,
-                                pf_multiply multiply, const pf_tensor *source,
-                                pf_weight *out, pf_error *error);
-    int64_t (*weight_bytes)(pf_platform *platform, pf_weight_kind kind,
-                            pf_multiply multiply, const pf_tensor *source);
+    /* Bytes of the platform's own form of a weight, from kinds, shapes and dtypes alone;
+     * 0: it multiplies the source where it lies.  Needs no weight that could be filled. */
+    int64_t (*weight_bytes)(pf_platform *platform, const pf_weight_source *source,
+                            pf_multiply multiply);
+
+    /* Makes *out from a source that outlives it, in `memory` of weight_bytes (from
+     * `allocate`), or, where `memory` is NULL, in memory that it allocates itself and
+     * weight_release gives back.  PF_E_UNSUPPORTED: a format that the platform does not
+     * multiply.  *out is undefined on failure. */
+    pf_status (*weight_fill)(pf_platform *platform, const pf_weight_source *source,
+                             pf_multiply multiply, void *memory, pf_weight *out,
+                             pf_error *error);
     void (*weight_release)(pf_platform *platform, pf_weight *weight);
 
     /* Runs the ceiling loops for about `seconds` of processor time each.  What else runs on

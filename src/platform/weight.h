@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Weights: what a platform is given, and what it makes of that.
  *
- * A weight matrix comes as F32, BF16 or F16 in a mapped file.  A platform multiplies by the
- * mapped values themselves, or by a form of its own that it prepares when the component is
- * loaded.
+ *     mapped file, any format
+ *        |  pf_weight_source: host views of the values and of what scales them
+ *     weight_fill (platform.h)
+ *        |  pf_weight: the platform's own form in its memory, or the source as it lies
+ *     kernels (kernels.h)
+ *
+ * A source says how the values are stored, pf_multiply how they are multiplied; a platform
+ * that cannot multiply a format says so when the weight is filled.
  */
 #ifndef PF_PLATFORM_WEIGHT_H
 #define PF_PLATFORM_WEIGHT_H
@@ -24,14 +29,21 @@ typedef enum pf_weight_kind {
     PF_WEIGHT_CONV_TRANSPOSED       /* [in, out, k] */
 } pf_weight_kind;
 
-/* A weight as the platform keeps it.  `source` stays valid as long as the weight
- * does (it points into a mapped file, at any byte alignment). */
-typedef struct pf_weight {
+/* A weight as it is stored: host views at any byte alignment. */
+typedef struct pf_weight_source {
     pf_weight_kind kind;
-    pf_multiply multiply;           /* what it was prepared for */
-    pf_tensor source;               /* shape and dtype; data as loaded */
-    void *prepared;                 /* the platform's own form, or NULL */
-    int64_t prepared_bytes;
+    pf_tensor values;               /* contiguous */
+    pf_tensor scale;                /* factors of the values: [out], [1] or [out, blocks];
+                                     * null: none */
+    int rotation;                   /* columns of a rotated group; 0: not rotated */
+} pf_weight_source;
+
+/* A weight as the platform keeps it.  What the source points to outlives it. */
+typedef struct pf_weight {
+    pf_weight_source source;
+    pf_multiply multiply;           /* as filled, or, before that, as it will be */
+    void *prepared;                 /* the platform's own form; NULL: the source itself */
+    bool taken;                     /* weight_fill allocated `prepared` */
 } pf_weight;
 
 #endif

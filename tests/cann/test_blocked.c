@@ -56,9 +56,9 @@ static bool is_blocked(pf_platform *p, int64_t n, int64_t k, pf_multiply multipl
     static float host[4096], y[4096];
     pf_weight weight;
     fill(host, 4096);
-    pf_tensor source = pf_matrix(host, PF_F32, n, k);
-    assert_int_equal(p->table.weight_prepare(p, PF_WEIGHT_LINEAR, multiply, &source, &weight,
-                                             NULL), PF_OK);
+    const pf_weight_source source = {.kind = PF_WEIGHT_LINEAR,
+                                     .values = pf_matrix(host, PF_F32, n, k)};
+    assert_int_equal(p->table.weight_fill(p, &source, multiply, NULL, &weight, NULL), PF_OK);
     void *x = upload(p, host, ROWS * k), *b = upload(p, host, n), *to = upload(p, y, ROWS * n);
     pf_linear_args args = {
         .weight = &weight, .x = pf_matrix(x, PF_F32, ROWS, k),

@@ -150,9 +150,10 @@ static pf_projection flat_layer(int64_t n, int64_t k, pf_weight *weight)
 {
     static float zeros[1 << 14];
     assert_true(n * k <= (int64_t)(sizeof zeros / sizeof zeros[0]));
-    pf_tensor source = pf_matrix(zeros, PF_F32, n, k);
-    assert_int_equal(platform->table.weight_prepare(platform, PF_WEIGHT_LINEAR, PF_MULTIPLY_BF16,
-                                                    &source, weight, NULL), PF_OK);
+    const pf_weight_source source = {.kind = PF_WEIGHT_LINEAR,
+                                     .values = pf_matrix(zeros, PF_F32, n, k)};
+    assert_int_equal(platform->table.weight_fill(platform, &source, PF_MULTIPLY_BF16, NULL,
+                                                 weight, NULL), PF_OK);
     pf_tensor bias = matrix(1, n);
     return (pf_projection){.weight = weight, .bias = pf_vector(bias.data, PF_F32, n)};
 }
@@ -308,10 +309,12 @@ static bool conv_is_native(int dilation, int pad)
     float one[2] = {1.0f, 1.0f};
     int64_t before = counters()->convolutions, width = 300, taps = 2;
     int64_t out = width + 2 * pad - dilation * (taps - 1);
-    pf_tensor source = pf_tensor_make(one, PF_F32, 5, (int64_t[]){1, 1, 1, 1, taps});
+    const pf_weight_source source = {
+        .kind = PF_WEIGHT_CONV,
+        .values = pf_tensor_make(one, PF_F32, 5, (int64_t[]){1, 1, 1, 1, taps})};
     pf_weight weight;
-    assert_int_equal(platform->table.weight_prepare(platform, PF_WEIGHT_CONV, PF_MULTIPLY_BF16,
-                                                    &source, &weight, NULL), PF_OK);
+    assert_int_equal(platform->table.weight_fill(platform, &source, PF_MULTIPLY_BF16, NULL,
+                                                 &weight, NULL), PF_OK);
     pf_tensor x = matrix(1, width), y = matrix(1, out);
     pf_conv_args args = {
         .numerics = {PF_MULTIPLY_BF16, false}, .weight = &weight,

@@ -436,7 +436,7 @@ static void test_rounded_weights(void **state)
     const pf_weight *weight = &tower->head.weight;
     (void)state;
     int64_t plain = pf_params_measure(params, platform, PF_MULTIPLY_F32).device_bytes;
-    assert_int_equal(weight->source.dtype, PF_F32);
+    assert_int_equal(weight->source.values.dtype, PF_F32);
     pf_params_unload(params);
     pf_params_round(params, true);
     for (int i = 0; i < 2; i++) {

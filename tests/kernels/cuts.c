@@ -180,7 +180,7 @@ const kernel_cuts cuts_lerp_rows = {
 static void narrow_windows(pf_conv_args *a, int axis, pf_share share)
 {
     int i = axis - 1;
-    int64_t extent = a->x.shape[axis], reach = a->weight->source.shape[axis + 1] - 1;
+    int64_t extent = a->x.shape[axis], reach = a->weight->source.values.shape[axis + 1] - 1;
     int64_t begin = share.first * a->stride[i] - a->pad_front[i];
     int64_t end = begin + (share.count - 1) * a->stride[i] + reach * a->dilation[i] + 1;
     int64_t first = begin > 0 ? begin : 0;

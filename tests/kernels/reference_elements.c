@@ -165,16 +165,14 @@ static void weights_stay_where_they_are(void **state)
 {
     (void)state;
     const float data[] = {1, 2};
-    pf_tensor source = matrix(data, 1, 2);
+    const pf_weight_source source = {.values = matrix(data, 1, 2)};
     pf_weight weight;
     pf_platform_table *t = &platform->table;
-    assert_int_equal(t->weight_prepare(platform, PF_WEIGHT_LINEAR, PF_MULTIPLY_BF16,
-                                       &source, &weight, NULL), PF_OK);
-    assert_ptr_equal(weight.source.data, data);
+    assert_int_equal(t->weight_fill(platform, &source, PF_MULTIPLY_BF16, NULL, &weight, NULL),
+                     PF_OK);
+    assert_ptr_equal(weight.source.values.data, data);
     assert_null(weight.prepared);
-    assert_int_equal(weight.prepared_bytes, 0);
-    assert_int_equal(t->weight_bytes(platform, PF_WEIGHT_LINEAR, PF_MULTIPLY_BF16, &source),
-                     0);
+    assert_int_equal(t->weight_bytes(platform, &source, PF_MULTIPLY_BF16), 0);
     t->weight_release(platform, &weight);
 }
 

@@ -26,10 +26,12 @@ static pf_tensor vector(const float *data, int64_t n)
 static pf_weight conv_weight(pf_weight_kind kind, const float *data, int rank,
                              const int64_t *shape)
 {
-    pf_tensor source = pf_tensor_make((void *)(uintptr_t)data, PF_F32, rank, shape);
+    const pf_weight_source source = {
+        .kind = kind,
+        .values = pf_tensor_make((void *)(uintptr_t)data, PF_F32, rank, shape)};
     pf_weight weight;
-    assert_int_equal(platform->table.weight_prepare(platform, kind, PF_MULTIPLY_F32,
-                                                    &source, &weight, NULL), PF_OK);
+    assert_int_equal(platform->table.weight_fill(platform, &source, PF_MULTIPLY_F32, NULL,
+                                                 &weight, NULL), PF_OK);
     return weight;
 }
 

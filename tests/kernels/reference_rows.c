@@ -7,11 +7,12 @@
 static pf_weight linear_weight(const void *data, pf_dtype dtype, int64_t out,
                                int64_t in)
 {
-    pf_tensor source = pf_matrix((void *)(uintptr_t)data, dtype, out, in);
+    const pf_weight_source source = {
+        .kind = PF_WEIGHT_LINEAR,
+        .values = pf_matrix((void *)(uintptr_t)data, dtype, out, in)};
     pf_weight weight;
-    assert_int_equal(platform->table.weight_prepare(platform, PF_WEIGHT_LINEAR,
-                                                    PF_MULTIPLY_F32, &source, &weight,
-                                                    NULL), PF_OK);
+    assert_int_equal(platform->table.weight_fill(platform, &source, PF_MULTIPLY_F32, NULL,
+                                                 &weight, NULL), PF_OK);
     return weight;
 }
 

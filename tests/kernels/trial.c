@@ -235,20 +235,48 @@ pf_tensor trial_host_tensor(trial *t, pf_dtype dtype, int rank,
     return tensor;
 }
 
-const pf_weight *trial_weight(trial *t, pf_weight_kind kind, pf_tensor source)
+/* Memory of weight_bytes for a weight, with a guard behind it; NULL where it needs none. */
+static char *place_weight(trial *t, int64_t bytes)
+{
+    uint32_t guard[GUARD];
+    void *memory = NULL;
+    pf_platform *p = t->platform;
+    if (bytes == 0)
+        return NULL;
+    for (int i = 0; i < GUARD; i++)
+        guard[i] = guard_bits;
+    require(p->table.allocate(p, bytes + (int64_t)sizeof guard, &memory, &t->error), t);
+    require(p->table.upload(p, (char *)memory + bytes, guard, sizeof guard, &t->error), t);
+    return memory;
+}
+
+static void check_guard(trial *t, const char *memory, int64_t bytes)
+{
+    uint32_t guard[GUARD];
+    pf_platform *p = t->platform;
+    require(p->table.download(p, guard, memory + bytes, sizeof guard, &t->error), t);
+    for (int i = 0; i < GUARD; i++)
+        if (guard[i] != guard_bits)
+            require(pf_fail(&t->error, PF_E_INTERNAL,
+                            "weight_fill wrote behind the %lld bytes of weight_bytes",
+                            (long long)bytes), t);
+}
+
+const pf_weight *trial_weight(trial *t, pf_weight_kind kind, pf_tensor stored)
 {
     pf_platform *p = t->platform;
     pf_multiply multiply = t->numerics.multiply;
-    int64_t expected = p->table.weight_bytes(p, kind, multiply, &source);
+    const pf_weight_source source = {.kind = kind, .values = stored};
+    int64_t bytes = p->table.weight_bytes(p, &source, multiply);
+    char *memory = place_weight(t, bytes);
     pf_weight *weight = &t->weights[t->weight_count];
-    require(p->table.weight_prepare(p, kind, multiply, &source, weight, &t->error), t);
-    t->weight_count++;
-    if (weight->prepared_bytes != expected) {
-        pf_fail(&t->error, PF_E_INTERNAL,
-                "weight_bytes said %lld, but the prepared weight has %lld",
-                (long long)expected, (long long)weight->prepared_bytes);
-        require(PF_E_INTERNAL, t);
-    }
+    require(p->table.weight_fill(p, &source, multiply, memory, weight, &t->error), t);
+    t->weight_memory[t->weight_count++] = memory;
+    if (memory)
+        check_guard(t, memory, bytes);
+    if (weight->prepared != memory || weight->taken)
+        require(pf_fail(&t->error, PF_E_INTERNAL,
+                        "weight_fill left the memory that it was given"), t);
     return weight;
 }
 
@@ -360,8 +388,10 @@ void trial_download(trial *t)
 void trial_release(trial *t)
 {
     pf_platform *p = t->platform;
-    for (int i = 0; i < t->weight_count; i++)
+    for (int i = 0; i < t->weight_count; i++) {
         p->table.weight_release(p, &t->weights[i]);
+        p->table.release(p, t->weight_memory[i]);
+    }
     for (int i = 0; i < t->count; i++) {
         buffer *b = &t->buffers[i];
         p->table.release(p, b->device);

@@ -85,6 +85,7 @@ typedef struct trial {
     prng random;
     kernel_args args;
     pf_weight weights[TRIAL_WEIGHTS];
+    void *weight_memory[TRIAL_WEIGHTS]; /* of the weights, on the device */
     int weight_count;
     buffer buffers[TRIAL_BUFFERS];
     int count;
@@ -131,7 +132,7 @@ void *trial_host(trial *t, int64_t bytes, int misalign);
  * where asked; then the platform's own form of it. */
 pf_tensor trial_host_tensor(trial *t, pf_dtype dtype, int rank,
                             const int64_t *shape, float spread, bool odd);
-const pf_weight *trial_weight(trial *t, pf_weight_kind kind, pf_tensor source);
+const pf_weight *trial_weight(trial *t, pf_weight_kind kind, pf_tensor stored);
 
 /* Rotary tables of `positions` rows of `pairs` angles, in the form that the platform
  * asks for. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "platform/ascend/operators.h"
+#include "platform/common/common.h"
 #include "platform/ascend/forecast.h"
 #include "platform/common/common.h"
 
@@ -107,47 +108,51 @@ static void record_drop(pf_platform *platform)
 
 /* Linear layers multiply in bf16 unless they must not; convolutions multiply f32,
  * which their operator narrows to HF32 by itself where it may. */
-static pf_dtype kept_dtype(pf_weight_kind kind, pf_multiply multiply)
+static pf_dtype kept_dtype(const pf_weight_source *source, pf_multiply multiply)
 {
-    return kind == PF_WEIGHT_LINEAR && multiply == PF_MULTIPLY_BF16 ? PF_BF16 : PF_F32;
+    bool narrow = source->kind == PF_WEIGHT_LINEAR && multiply == PF_MULTIPLY_BF16;
+    return narrow ? PF_BF16 : PF_F32;
 }
 
-static int64_t value_bytes(pf_weight_kind kind, pf_multiply multiply, const pf_tensor *source)
-{
-    return pf_dtype_bytes(kept_dtype(kind, multiply), pf_tensor_count(source));
-}
-
-static int64_t weight_bytes(pf_platform *platform, pf_weight_kind kind, pf_multiply multiply,
-                            const pf_tensor *source)
+static int64_t weight_bytes(pf_platform *platform, const pf_weight_source *source,
+                            pf_multiply multiply)
 {
     (void)platform;
-    return ascend_block_bytes(value_bytes(kind, multiply, source));
+    return pf_dtype_bytes(kept_dtype(source, multiply), pf_tensor_count(&source->values));
 }
 
-static pf_status weight_prepare(pf_platform *platform, pf_weight_kind kind,
-                                pf_multiply multiply, const pf_tensor *source, pf_weight *out,
-                                pf_error *error)
+static pf_status fill(ascend *a, pf_weight *weight)
+{
+    const pf_tensor *values = &weight->source.values;
+    PF_TRY(ascend_upload(a, weight->prepared, kept_dtype(&weight->source, weight->multiply),
+                         values->data, values->dtype, pf_tensor_count(values)));
+    if (!ascend_weight_is_blocked(a, weight))
+        return PF_OK;
+    return ascend_block_weight(a, pf_matrix(weight->prepared, PF_BF16, values->shape[0],
+                                            values->shape[1]));
+}
+
+static pf_status weight_fill(pf_platform *platform, const pf_weight_source *source,
+                             pf_multiply multiply, void *memory, pf_weight *out,
+                             pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
-    void *memory;
-    *out = (pf_weight){.kind = kind, .multiply = multiply, .source = *source,
-                       .prepared_bytes = weight_bytes(platform, kind, multiply, source)};
-    PF_TRY(ascend_allocate(a, value_bytes(kind, multiply, source), &memory));
-    pf_status status = ascend_upload(a, memory, kept_dtype(kind, multiply), source->data,
-                                     source->dtype, pf_tensor_count(source));
-    if (status == PF_OK && ascend_weight_is_blocked(a, out))
-        status = ascend_block_weight(a, pf_matrix(memory, PF_BF16, source->shape[0],
-                                                  source->shape[1]));
-    if (status == PF_OK)
-        out->prepared = memory;
-    else
-        ascend_release(a, memory);
+    PF_TRY(common_weight_check(platform, source, error));
+    *out = (pf_weight){.source = *source, .multiply = multiply, .prepared = memory,
+                       .taken = memory == NULL};
+    if (out->taken)
+        PF_TRY(ascend_allocate(a, weight_bytes(platform, source, multiply),
+                               &out->prepared));
+    pf_status status = fill(a, out);
+    if (status != PF_OK && out->taken)
+        ascend_release(a, out->prepared);
     return status;
 }
 
 static void weight_release(pf_platform *platform, pf_weight *weight)
 {
-    release(platform, weight->prepared);
+    if (weight->taken)
+        release(platform, weight->prepared);
     *weight = (pf_weight){0};
 }
 
@@ -259,8 +264,8 @@ static void fill_table(pf_platform_table *table)
     table->download = download;
     table->download_begin = download_begin;
     table->download_end = download_end;
-    table->weight_prepare = weight_prepare;
     table->weight_bytes = weight_bytes;
+    table->weight_fill = weight_fill;
     table->weight_release = weight_release;
     table->reserve = reserve;
     table->open_counter = open_counter;

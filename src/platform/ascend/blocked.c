@@ -7,8 +7,8 @@
 
 bool ascend_weight_is_blocked(const ascend *a, const pf_weight *weight)
 {
-    const pf_tensor *w = &weight->source;
-    return a->facts.blocked_weights && weight->kind == PF_WEIGHT_LINEAR &&
+    const pf_tensor *w = &weight->source.values;
+    return a->facts.blocked_weights && weight->source.kind == PF_WEIGHT_LINEAR &&
            weight->multiply == PF_MULTIPLY_BF16 && ascend_nz_fits(w->shape[0], w->shape[1]);
 }
 

@@ -231,7 +231,7 @@ static bool takes(const ascend *a, pf_multiply multiply, const ascend_conv_shape
 pf_status ascend_conv(pf_platform *platform, const pf_conv_args *args, pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
-    const pf_tensor *w = &args->weight->source;
+    const pf_tensor *w = &args->weight->source.values;
     conv_run r = {.a = a, .args = args, .x = args->x};
     r.weight = pf_tensor_make(args->weight->prepared, PF_F32, 5, w->shape);
     pf_tensor y = args->y;
@@ -320,7 +320,7 @@ pf_status ascend_conv_transposed(pf_platform *platform,
                                  const pf_conv_transposed_args *args, pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
-    const pf_tensor *w = &args->weight->source;
+    const pf_tensor *w = &args->weight->source.values;
     transposed_run r = {.a = a, .args = args};
     if (ascend_is_empty(&args->y))
         return PF_OK;

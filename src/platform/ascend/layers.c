@@ -79,7 +79,7 @@ static attend_run begin_attend(ascend *a, const pf_attend_args *args)
 {
     attend_run r = {.a = a, .args = args, .groups = args->groups > 0 ? args->groups : 1,
                     .queries = args->x.shape[0], .heads = args->heads,
-                    .dim = args->q.weight->source.shape[0],
+                    .dim = args->q.weight->source.values.shape[0],
                     .kept = pf_tensor_is_null(&args->condition)};
     r.keys = r.kept ? args->kept.shape[1] : args->condition.shape[0];
     return r;
@@ -389,7 +389,7 @@ static bool feed_fits(const ascend *a, const pf_feed_forward_args *args)
 static feed_run place_feed(ascend *a, const pf_feed_forward_args *args, pf_scratch *from)
 {
     feed_run f = {.a = a, .args = args};
-    int64_t rows = args->x.shape[0], columns = args->in.weight->source.shape[0];
+    int64_t rows = args->x.shape[0], columns = args->in.weight->source.values.shape[0];
     bool narrow = ascend_projects_narrow(a, args->in.weight, args->in.bias);
     f.product = common_cut_matrix(from, narrow ? PF_BF16 : PF_F32, rows, columns);
     f.x = pf_matrix(NULL, PF_BF16, rows, args->x.shape[1]);

@@ -21,7 +21,7 @@ static bool y_is_free(const pf_linear_args *args)
 
 static pf_tensor transposed(const pf_weight *weight)
 {
-    const pf_tensor *w = &weight->source;
+    const pf_tensor *w = &weight->source.values;
     pf_dtype dtype = weight->multiply == PF_MULTIPLY_BF16 ? PF_BF16 : PF_F32;
     pf_tensor matrix = pf_matrix(weight->prepared, dtype, w->shape[0], w->shape[1]);
     return pf_tensor_permute(matrix, (int[]){1, 0});

@@ -48,6 +48,11 @@ static inline pf_tensor common_cut_matrix(pf_scratch *from, pf_dtype dtype, int6
  * becomes the sum, args->plus null. */
 pf_status common_sum_first(pf_platform *platform, pf_norm_args *args, pf_error *error);
 
+/* Refuses a weight of another format than those that every platform multiplies: values
+ * that convert to f32, with neither scales nor rotation (weight.c). */
+pf_status common_weight_check(const pf_platform *platform, const pf_weight_source *source,
+                              pf_error *error);
+
 /* Opens a platform on the host: the pool (0 threads: one for each processor available),
  * the table's memory, copies, weights and close, and the capabilities that do not depend
  * on kernels.  Kernels, ceilings and names are left to the platform (host.c). */

@@ -115,7 +115,7 @@ static attend_places place_attend(pf_platform *platform, const pf_attend_args *a
                                   pf_scratch *from)
 {
     bool kept = pf_tensor_is_null(&args->condition);
-    int64_t columns = args->q.weight->source.shape[0], queries = args->x.shape[0];
+    int64_t columns = args->q.weight->source.values.shape[0], queries = args->x.shape[0];
     int64_t keys = kept ? 0 : args->condition.shape[0];
     pf_dtype hidden = pf_hidden_dtype(platform, args->numerics);
     pf_tensor all = common_cut_matrix(from, hidden, queries + 2 * keys, columns);
@@ -170,7 +170,7 @@ static pf_tensor place_hidden(pf_platform *platform, const pf_feed_forward_args 
                               pf_scratch *from)
 {
     return common_cut_matrix(from, pf_hidden_dtype(platform, args->numerics),
-                             args->x.shape[0], args->in.weight->source.shape[0]);
+                             args->x.shape[0], args->in.weight->source.values.shape[0]);
 }
 
 pf_status common_feed_forward(pf_platform *platform, const pf_feed_forward_args *args,

@@ -62,24 +62,21 @@ static pf_status download_end(pf_platform *platform, int number, void *host,
 
 /* --- weights ---------------------------------------------------------------- */
 
-static pf_status weight_prepare(pf_platform *platform, pf_weight_kind kind,
-                                pf_multiply multiply, const pf_tensor *source,
-                                pf_weight *out, pf_error *error)
+static int64_t weight_bytes(pf_platform *platform, const pf_weight_source *source,
+                            pf_multiply multiply)
 {
-    (void)platform;
-    (void)error;
-    *out = (pf_weight){.kind = kind, .multiply = multiply, .source = *source};
-    return PF_OK;
+    (void)platform, (void)source, (void)multiply;
+    return 0;
 }
 
-static int64_t weight_bytes(pf_platform *platform, pf_weight_kind kind,
-                            pf_multiply multiply, const pf_tensor *source)
+static pf_status weight_fill(pf_platform *platform, const pf_weight_source *source,
+                             pf_multiply multiply, void *memory, pf_weight *out,
+                             pf_error *error)
 {
-    (void)platform;
-    (void)kind;
-    (void)multiply;
-    (void)source;
-    return 0;
+    (void)memory;
+    PF_TRY(common_weight_check(platform, source, error));
+    *out = (pf_weight){.source = *source, .multiply = multiply};
+    return PF_OK;
 }
 
 static void weight_release(pf_platform *platform, pf_weight *weight)
@@ -96,8 +93,8 @@ static void fill_table(pf_platform_table *table)
     table->download = download;
     table->download_begin = download_begin;
     table->download_end = download_end;
-    table->weight_prepare = weight_prepare;
     table->weight_bytes = weight_bytes;
+    table->weight_fill = weight_fill;
     table->weight_release = weight_release;
 }
 

@@ -444,11 +444,11 @@ pf_status PF_CPU(conv)(pf_platform *platform, const pf_conv_args *args, pf_error
         .residual = args->residual,
         .y = args->y,
         .weights = weight->prepared,
-        .panels = conv_panels_of(weight->kind, weight->multiply, &weight->source),
+        .panels = conv_panels_of(&weight->source, weight->multiply),
         .tap_step = 1,
     };
     for (int i = 0; i < 3; i++) {
-        j.kernel[i] = weight->source.shape[2 + i];
+        j.kernel[i] = weight->source.values.shape[2 + i];
         j.stride[i] = args->stride[i];
         j.dilation[i] = args->dilation[i];
         j.pad[i] = args->pad_front[i];
@@ -461,7 +461,7 @@ pf_status PF_CPU(conv)(pf_platform *platform, const pf_conv_args *args, pf_error
 static pf_status run_phase(conv_job *j, const pf_conv_transposed_args *args,
                            int64_t phase, pf_error *error)
 {
-    int64_t taps = args->weight->source.shape[2], stride = args->stride;
+    int64_t taps = args->weight->source.values.shape[2], stride = args->stride;
     int64_t count = phase < taps ? (taps - phase + stride - 1) / stride : 0;
     int64_t first = args->pad > phase ? (args->pad - phase + stride - 1) / stride : 0;
     int64_t start = phase + first * stride - args->pad, length = args->y.shape[3];
@@ -486,7 +486,7 @@ pf_status PF_CPU(conv_transposed)(pf_platform *platform,
             .bias = args->bias,
             .y = args->y,
             .weights = weight->prepared,
-            .panels = conv_panels_of(weight->kind, weight->multiply, &weight->source),
+            .panels = conv_panels_of(&weight->source, weight->multiply),
             .kernel = {1, 1, 1},
             .stride = {1, 1, 1},
             .dilation = {1, 1, 1},

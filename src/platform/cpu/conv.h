@@ -16,11 +16,11 @@ typedef struct conv_panels {
     bool pairs;
 } conv_panels;
 
-static inline conv_panels conv_panels_of(pf_weight_kind kind, pf_multiply multiply,
-                                         const pf_tensor *source)
+static inline conv_panels conv_panels_of(const pf_weight_source *source,
+                                         pf_multiply multiply)
 {
-    bool transposed = kind == PF_WEIGHT_CONV_TRANSPOSED;
-    const int64_t *s = source->shape;
+    bool transposed = source->kind == PF_WEIGHT_CONV_TRANSPOSED;
+    const int64_t *s = source->values.shape;
     conv_panels p = {.pairs = VF_BF16_DOT && multiply == PF_MULTIPLY_BF16};
     int64_t out = transposed ? s[1] : s[0], in = transposed ? s[0] : s[1];
     p.panels = (out + TILE_COLUMNS - 1) / TILE_COLUMNS;

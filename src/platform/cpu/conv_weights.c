@@ -2,13 +2,14 @@
 /* Weights of convolutions, packed once when a component is loaded.  Other weights
  * stay where they are.  conv.h has the layout. */
 #include "base/memory.h"
+#include "platform/common/common.h"
 #include "platform/cpu/conv.h"
 #include "platform/cpu/kernels.h"
 
 enum { TAPS_AT_ONCE = 64 };
 
 typedef struct packing {
-    const pf_tensor *source;
+    const pf_tensor *values;
     conv_panels panels;
     int64_t in, out;
     int64_t in_stride, out_stride;  /* elements; the taps are adjacent */
@@ -37,7 +38,7 @@ static void pack_panels(void *argument, int64_t begin, int64_t end, int worker)
 {
     (void)worker;
     const packing *p = argument;
-    pf_dtype dtype = p->source->dtype;
+    pf_dtype dtype = p->values->dtype;
     float values[TAPS_AT_ONCE];
     for (int64_t n = begin; n < end; n++) {
         float *panel = p->to + n * p->panels.panel_floats;
@@ -49,53 +50,62 @@ static void pack_panels(void *argument, int64_t begin, int64_t end, int worker)
                     int64_t left = p->panels.taps - tap;
                     int64_t count = left < TAPS_AT_ONCE ? left : TAPS_AT_ONCE;
                     int64_t at = o * p->out_stride + i * p->in_stride + tap;
-                    pf_to_f32((const char *)p->source->data + pf_dtype_bytes(dtype, at),
+                    pf_to_f32((const char *)p->values->data + pf_dtype_bytes(dtype, at),
                               dtype, count, values);
                     scatter(p, values, tap, count, i, panel, o - first);
                 }
     }
 }
 
-int64_t PF_CPU(weight_bytes)(pf_platform *platform, pf_weight_kind kind, pf_multiply multiply,
-                             const pf_tensor *source)
+int64_t PF_CPU(weight_bytes)(pf_platform *platform, const pf_weight_source *source,
+                             pf_multiply multiply)
 {
     (void)platform;
-    if (kind == PF_WEIGHT_LINEAR)
+    if (source->kind == PF_WEIGHT_LINEAR)
         return 0;
-    conv_panels p = conv_panels_of(kind, multiply, source);
+    conv_panels p = conv_panels_of(source, multiply);
     return p.panels * p.panel_floats * (int64_t)sizeof(float);
 }
 
-pf_status PF_CPU(weight_prepare)(pf_platform *platform, pf_weight_kind kind,
-                                 pf_multiply multiply, const pf_tensor *source, pf_weight *out,
-                                 pf_error *error)
+/* Panels of a convolution into `to`, in parallel. */
+static void pack(pf_platform *platform, const pf_weight_source *source,
+                 pf_multiply multiply, float *to)
 {
-    *out = (pf_weight){.kind = kind, .multiply = multiply, .source = *source};
-    int64_t bytes = PF_CPU(weight_bytes)(platform, kind, multiply, source);
+    bool transposed = source->kind == PF_WEIGHT_CONV_TRANSPOSED;
+    const pf_tensor *values = &source->values;
+    packing p = {
+        .values = values,
+        .panels = conv_panels_of(source, multiply),
+        .in = values->shape[transposed ? 0 : 1],
+        .out = values->shape[transposed ? 1 : 0],
+        .in_stride = values->stride[transposed ? 0 : 1],
+        .out_stride = values->stride[transposed ? 1 : 0],
+        .to = to,
+    };
+    pf_pool_for(platform->pool, p.panels.panels, 1, pack_panels, &p);
+}
+
+pf_status PF_CPU(weight_fill)(pf_platform *platform, const pf_weight_source *source,
+                              pf_multiply multiply, void *memory, pf_weight *out,
+                              pf_error *error)
+{
+    PF_TRY(common_weight_check(platform, source, error));
+    *out = (pf_weight){.source = *source, .multiply = multiply};
+    int64_t bytes = PF_CPU(weight_bytes)(platform, source, multiply);
     if (bytes == 0)
         return PF_OK;
-    bool transposed = kind == PF_WEIGHT_CONV_TRANSPOSED;
-    packing p = {
-        .source = source,
-        .panels = conv_panels_of(kind, multiply, source),
-        .in = source->shape[transposed ? 0 : 1],
-        .out = source->shape[transposed ? 1 : 0],
-        .in_stride = source->stride[transposed ? 0 : 1],
-        .out_stride = source->stride[transposed ? 1 : 0],
-        .to = pf_alloc((size_t)bytes),
-    };
-    if (!p.to)
-        return pf_fail_memory(error, "weights of a convolution",
-                              (unsigned long long)bytes);
-    pf_pool_for(platform->pool, p.panels.panels, 1, pack_panels, &p);
-    out->prepared = p.to;
-    out->prepared_bytes = bytes;
+    out->taken = memory == NULL;
+    out->prepared = memory ? memory : pf_alloc((size_t)bytes);
+    if (!out->prepared)
+        return pf_fail_memory(error, "weights of a convolution", (unsigned long long)bytes);
+    pack(platform, source, multiply, out->prepared);
     return PF_OK;
 }
 
 void PF_CPU(weight_release)(pf_platform *platform, pf_weight *weight)
 {
     (void)platform;
-    pf_free(weight->prepared);
+    if (weight->taken)
+        pf_free(weight->prepared);
     *weight = (pf_weight){0};
 }

@@ -28,11 +28,11 @@
 PF_CPU_KERNEL_LIST(PF_CPU_DECLARE)
 #undef PF_CPU_DECLARE
 
-int64_t PF_CPU(weight_bytes)(pf_platform *platform, pf_weight_kind kind, pf_multiply multiply,
-                             const pf_tensor *source);
-pf_status PF_CPU(weight_prepare)(pf_platform *platform, pf_weight_kind kind,
-                                 pf_multiply multiply, const pf_tensor *source, pf_weight *out,
-                                 pf_error *error);
+int64_t PF_CPU(weight_bytes)(pf_platform *platform, const pf_weight_source *source,
+                             pf_multiply multiply);
+pf_status PF_CPU(weight_fill)(pf_platform *platform, const pf_weight_source *source,
+                              pf_multiply multiply, void *memory, pf_weight *out,
+                              pf_error *error);
 void PF_CPU(weight_release)(pf_platform *platform, pf_weight *weight);
 
 pf_status PF_CPU(ceilings)(pf_platform *platform, double seconds,

@@ -321,7 +321,7 @@ static void run_dots(void *argument, int64_t begin, int64_t end, int worker)
 pf_status PF_CPU(linear)(pf_platform *platform, const pf_linear_args *args,
                          pf_error *error)
 {
-    const pf_tensor *w = &args->weight->source;
+    const pf_tensor *w = &args->weight->source.values;
     int64_t m = args->x.shape[0], n = w->shape[0], k = w->shape[1];
     if (m == 0)
         return PF_OK;

@@ -8,7 +8,7 @@ void PF_CPU(cpu_fill)(pf_platform_table *table)
     PF_CPU_KERNEL_LIST(PF_CPU_FILL)
 #undef PF_CPU_FILL
     table->weight_bytes = PF_CPU(weight_bytes);
-    table->weight_prepare = PF_CPU(weight_prepare);
+    table->weight_fill = PF_CPU(weight_fill);
     table->weight_release = PF_CPU(weight_release);
     table->ceilings = PF_CPU(ceilings);
 }

@@ -57,7 +57,7 @@ static void advance(int64_t tap[4], const int64_t *shape)
 
 static void convolve(const pf_conv_args *a, const output_run *r, float *sum)
 {
-    const pf_tensor *w = &a->weight->source;
+    const pf_tensor *w = &a->weight->source.values;
     int64_t weights = w->shape[1] * w->shape[2] * w->shape[3] * w->shape[4];
     int64_t tap[4] = {0};
     float piece[PIECE];
@@ -122,7 +122,7 @@ static void add_transposed_tap(const pf_conv_transposed_args *a,
                                const output_run *r, int64_t i, int64_t k,
                                float *sum)
 {
-    const pf_tensor *w = &a->weight->source;
+    const pf_tensor *w = &a->weight->source.values;
     const float *x = (const float *)a->x.data + i * a->x.stride[0];
     int64_t offset = r->n + a->pad - k, stride = a->stride;
     int64_t first = offset > 0 ? (offset + stride - 1) / stride : 0;
@@ -141,7 +141,7 @@ static void convolve_transposed(void *argument, int64_t begin, int64_t end,
 {
     (void)worker;
     const pf_conv_transposed_args *a = argument;
-    const int64_t *w = a->weight->source.shape, *ys = a->y.stride;
+    const int64_t *w = a->weight->source.values.shape, *ys = a->y.stride;
     int64_t length = a->y.shape[3], runs = (length + RUN - 1) / RUN;
     for (int64_t item = begin; item < end; item++) {
         int64_t n = item % runs * RUN;

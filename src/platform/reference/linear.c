@@ -70,7 +70,7 @@ static void columns_of_y(void *argument, int64_t begin, int64_t end, int worker)
 {
     (void)worker;
     const pf_linear_args *a = argument;
-    const pf_tensor *w = &a->weight->source;
+    const pf_tensor *w = &a->weight->source.values;
     int64_t rows = a->x.shape[0], k = w->shape[1];
     float piece[PIECE], sum[ROWS];
     for (int64_t n = begin; n < end; n++)
