@@ -132,8 +132,7 @@ static pf_tensor as_map(const pf_tensor *audio)
 
 static int64_t token_count(const pf_tower *tower, const pf_tensor *map)
 {
-    const int *patch = pf_tower_get_info(tower)->patch;
-    return map->shape[1] * (map->shape[2] / patch[1]) * (map->shape[3] / patch[2]);
+    return pf_tower_token_count(tower, map->shape[1], map->shape[2], map->shape[3]);
 }
 
 static pf_status run_heads(const forward_run *r)

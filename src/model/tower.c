@@ -111,6 +111,7 @@ static pf_status read_config(pf_tower *t, const json_t *json, const char *name,
                              pf_error *error)
 {
     const char *vae = "dac";
+    t->info.positions = t->modality == PF_VIDEO ? 1024 : 16384;
     PF_TRY(refuse_unsupported(json, name, error));
     PF_TRY(read_dims(json, name, &t->info, error));
     PF_TRY(read_patch(t, json, name, &t->info, error));
@@ -251,4 +252,11 @@ pf_params *pf_tower_params(pf_tower *tower)
 const pf_tower_info *pf_tower_get_info(const pf_tower *tower)
 {
     return &tower->info;
+}
+
+int64_t pf_tower_token_count(const pf_tower *tower, int64_t frames, int64_t height,
+                             int64_t width)
+{
+    const int *patch = tower->info.patch;
+    return frames * (height / patch[1]) * (width / patch[2]);
 }

@@ -12,10 +12,14 @@ typedef struct pf_tower pf_tower;
 
 typedef enum pf_modality { PF_VIDEO, PF_AUDIO } pf_modality;
 
+/* Rows of a text: towers attend to all of them, used or not. */
+enum { PF_CONTEXT_ROWS = 512 };
+
 typedef struct pf_tower_info {
     int dim, heads, layers, ffn_dim;
     int in_dim, out_dim, text_dim, freq_dim;
     int patch[3];                               /* audio: {p, 1, 1} */
+    int positions;                              /* rotary positions along each axis */
     double epsilon;
 } pf_tower_info;
 
@@ -27,6 +31,10 @@ pf_status pf_tower_open(pf_modality modality, pf_weights *weights,
 void pf_tower_close(pf_tower *tower);
 pf_params *pf_tower_params(pf_tower *tower);
 const pf_tower_info *pf_tower_get_info(const pf_tower *tower);
+
+/* Tokens of latents [in_dim, frames, height, width] (audio: [in_dim, frames, 1, 1]). */
+int64_t pf_tower_token_count(const pf_tower *tower, int64_t frames, int64_t height,
+                             int64_t width);
 
 /* What depends on (expert, timestep) alone. */
 typedef struct pf_tower_time {

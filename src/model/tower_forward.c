@@ -289,7 +289,7 @@ static void fill_row(const pf_tower *t, float *cosines, float *sines,
 
 static pf_status check_extent(const pf_tower *t, pf_ops *ops, const int64_t extent[3])
 {
-    int64_t most = t->modality == PF_VIDEO ? 1024 : 16384;
+    int64_t most = t->info.positions;
     for (int axis = 0; axis < 3; axis++)
         if (extent[axis] > most)
             return pf_fail(ops->error, PF_E_ARGUMENT,

@@ -7,7 +7,7 @@
 #include "model/projection.h"
 #include "model/tower.h"
 
-enum { PF_CONTEXT_ROWS = 512, PF_MODULATIONS = 6, PF_MAX_FREQ_DIM = 4096 };
+enum { PF_MODULATIONS = 6, PF_MAX_FREQ_DIM = 4096 };
 
 typedef struct pf_tower_block {
     pf_attention_layer self, cross;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The denoising loop.  docs/model/guidance.md, docs/model/schedules.md.
+/* The denoising loop.  See denoise.h.
  *
  * The high-noise and the low-noise expert are two stages, so that only one of them is
  * resident; each runs its own steps of the one loop.  A step is
@@ -8,9 +8,11 @@
  *     (upload)    (passes.c)                    (both modalities)      (to the host)
  *                 |______________ recorder.c may replay ______|
  */
+#include "pipeline/denoise.h"
+
 #include "pipeline/handover.h"
-#include "pipeline/job.h"
 #include "pipeline/passes.h"
+#include "pipeline/progress.h"
 #include "pipeline/recorder.h"
 
 /* Everything a stage keeps for its steps. */
@@ -72,11 +74,9 @@ static pf_status compute(void *user)
 /* Uploads the values in which steps differ. */
 static pf_status place_values(denoiser *d, int step)
 {
-    const pf_scheduler *s = &d->job->scheduler;
-    const float times[2] = {s->timesteps[0][step], s->timesteps[1][step]};
-    const float deltas[2] = {pf_scheduler_delta(s, step, 0), pf_scheduler_delta(s, step, 1)};
-    PF_TRY(pf_passes_place_times(&d->passes, times));
-    return pf_ops_upload(d->ops, &d->deltas, deltas);
+    const pf_step_plan *s = &d->job->plan.step[step];
+    PF_TRY(pf_passes_place_times(&d->passes, s->timestep));
+    return pf_ops_upload(d->ops, &d->deltas, s->delta);
 }
 
 /* The device has this step to do before the latents of the step before are waited for. */
@@ -114,12 +114,13 @@ static pf_status set_up(denoiser *d, int step)
     return PF_OK;
 }
 
-static pf_status denoise(pf_job *job, pf_ops *ops, int expert, int begin, int end)
+pf_status pf_denoise(pf_job *job, pf_ops *ops, int begin, int end)
 {
+    const pf_engine *e = job->engine;
     denoiser d = {.job = job, .ops = ops};
     d.passes.ops = ops;
-    d.passes.towers = (pf_dual_tower){job->engine->expert[expert], job->engine->audio_dit,
-                                      job->engine->bridge};
+    d.passes.towers = (pf_dual_tower){e->expert[job->plan.step[begin].expert], e->audio_dit,
+                                      e->bridge};
     PF_TRY(set_up(&d, begin));
     pf_status status = PF_OK;
     for (int step = begin; status == PF_OK && step < end; step++)
@@ -131,16 +132,4 @@ static pf_status denoise(pf_job *job, pf_ops *ops, int expert, int begin, int en
     }
     pf_recorder_drop(&d.recorder);
     return status;
-}
-
-pf_status pf_stage_denoise_high(pf_job *job, pf_ops *ops)
-{
-    return denoise(job, ops, 0, job->plan.first_step, job->plan.switch_step);
-}
-
-pf_status pf_stage_denoise_low(pf_job *job, pf_ops *ops)
-{
-    const pf_plan *p = &job->plan;
-    int begin = p->first_step > p->switch_step ? p->first_step : p->switch_step;
-    return denoise(job, ops, 1, begin, p->steps);
 }

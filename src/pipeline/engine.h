@@ -16,8 +16,6 @@
 #include "platform/platform.h"
 #include "text/tokenizer.h"
 
-enum { PF_TEXT_ROWS = 512 };            /* context rows of both towers */
-
 typedef enum pf_component {
     PF_TEXT_ENCODER,
     PF_VIDEO_VAE,

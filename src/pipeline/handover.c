@@ -5,6 +5,8 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "pipeline/preview.h"
+#include "pipeline/progress.h"
 
 void pf_handover_begin(pf_handover *h, pf_job *job, pf_ops *ops, const pf_tensor *video,
                        const pf_tensor *audio, const pf_tensor *velocity)

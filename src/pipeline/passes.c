@@ -34,20 +34,19 @@ int pf_passes_list(int velocities, bool together, pf_pass out[PF_VELOCITIES])
 static bool go_together(const pf_passes *p, const pf_plan *plan)
 {
     const pf_capabilities *c = &p->ops->platform->capabilities;
-    const pf_tower_info *info = pf_tower_get_info(p->towers.video);
-    int64_t tokens = plan->latent_frames * (plan->latent_height / info->patch[1]) *
-                     (plan->latent_width / info->patch[2]);
-    int64_t bytes = PROMPTS * tokens * info->dim * (int64_t)sizeof(float);
+    int64_t tokens = pf_tower_token_count(p->towers.video, plan->latent_frames,
+                                          plan->latent_height, plan->latent_width);
+    int64_t width = pf_tower_get_info(p->towers.video)->dim;
+    int64_t bytes = PROMPTS * tokens * width * (int64_t)sizeof(float);
     return c->costly_launches && bytes <= c->memory_bytes / 32;
 }
 
 static void make_list(pf_passes *p, const pf_job *job, int step)
 {
     const pf_request *r = &job->request;
-    double scale = pf_request_scale(r, &job->plan, step);
-    bool three = job->plan.three_branches;
-    p->velocities = three ? 3 : scale != 1.0 ? 2 : 1;
-    p->scale = (float)scale;
+    const pf_step_plan *s = &job->plan.step[step];
+    p->velocities = s->velocities;
+    p->scale = (float)s->scale;
     p->bridge_scale = (float)r->bridge_guidance_scale;
     p->rescale = (float)r->guidance_rescale;
     p->count = pf_passes_list(p->velocities, go_together(p, &job->plan), p->list);
@@ -91,7 +90,7 @@ static pf_status place_texts(pf_passes *p, const pf_job *job)
     int prompts = p->velocities > 1 ? PROMPTS : 1;
     pf_tensor texts[PROMPTS];
     for (int which = 0; which < prompts; which++) {
-        PF_TRY(pf_ops_matrix(p->ops, PF_TEXT_ROWS, width, &texts[which]));
+        PF_TRY(pf_ops_matrix(p->ops, PF_CONTEXT_ROWS, width, &texts[which]));
         PF_TRY(pf_ops_upload(p->ops, &texts[which], job->text[which]));
     }
     for (int i = 0; i < p->count; i++)

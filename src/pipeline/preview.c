@@ -4,10 +4,11 @@
  * Not the latents themselves are shown, which are noise for most of the way, but
  * where their velocity leads them: x + (sigma_end - sigma) v.
  */
+#include "pipeline/preview.h"
+
 #include <string.h>
 
 #include "base/json.h"
-#include "pipeline/job.h"
 
 enum { WAN_CHANNELS = 16 };
 
@@ -62,12 +63,6 @@ pf_status pf_preview_read(pf_engine *engine, const json_t *config, const char *n
     return PF_OK;
 }
 
-static double sigma_after(const pf_scheduler *s, int step)
-{
-    return (double)pf_scheduler_sigma(s, s->timesteps[0][step]) +
-           (double)pf_scheduler_delta(s, step, 0);
-}
-
 static uint8_t to_byte(float value)
 {
     float v = (value * 0.5f + 0.5f) * 255.0f + 0.5f;
@@ -80,8 +75,7 @@ void pf_job_preview(pf_job *job, int step)
     const pf_preview_map *map = &job->engine->preview;
     const float *x = job->video, *v = job->preview_velocity;
     int64_t plane = p->latent_frames * p->latent_height * p->latent_width;
-    float ahead = (float)(sigma_after(&job->scheduler, p->steps - 1) -
-                          sigma_after(&job->scheduler, step));
+    float ahead = (float)(p->step[p->steps - 1].sigma_after - p->step[step].sigma_after);
     for (int64_t i = 0; i < plane; i++) {
         float rgb[3] = {map->bias[0], map->bias[1], map->bias[2]};
         for (int64_t c = 0; c < p->latent_channels; c++) {

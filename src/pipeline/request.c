@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests: defaults, checks, and the plan.  See phonofilm.h and job.h.
+/* Requests: defaults, checks, and the plan.  See phonofilm.h and request.h.
  *
  * Members are checked in the order of the structure.  A member that would have no
  * effect is refused, not ignored.
  */
+#include "pipeline/request.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "pipeline/job.h"
 #include "pipeline/setting.h"
 #include "text/clean.h"
 
 enum {
     MAX_SIDE = 16384,           /* of a picture */
-    MIN_SIDE = 16,
-    MAX_LATENT_EXTENT = 1024,   /* rows of the rotary tables */
-    MAX_AUDIO_LENGTH = 16384
+    MIN_SIDE = 16
 };
 
 /* The negative prompt of the official scripts. */
@@ -53,18 +52,24 @@ int64_t pf_plan_audio_count(const pf_plan *plan)
     return plan->audio_channels * plan->audio_length;
 }
 
-const char *pf_request_negative_prompt(const pf_request *request, const pf_plan *plan)
+int64_t pf_plan_tokens(const pf_plan *plan)
 {
-    if (!plan->needs_negative)
-        return NULL;
-    return request->negative_prompt ? request->negative_prompt : default_negative_prompt;
+    return plan->tokens[POSITIVE] + plan->tokens[NEGATIVE];
 }
 
-double pf_request_scale(const pf_request *request, const pf_plan *plan, int step)
+bool pf_plan_uses_negative(const pf_plan *plan, int first)
 {
-    if (pf_is_set(request->guidance_scale_2) && step >= plan->switch_step)
-        return request->guidance_scale_2;
-    return request->guidance_scale;
+    for (int i = first; i < plan->steps; i++)
+        if (plan->step[i].velocities > 1)
+            return true;
+    return false;
+}
+
+const char *pf_request_negative_prompt(const pf_request *request, const pf_plan *plan)
+{
+    if (!pf_plan_uses_negative(plan, plan->first_step))
+        return NULL;
+    return request->negative_prompt ? request->negative_prompt : default_negative_prompt;
 }
 
 /* --- pictures --------------------------------------------------------------- */
@@ -118,7 +123,7 @@ static pf_status check_side(const pf_engine *engine, const char *name, int value
                             pf_error *error)
 {
     int multiple = engine->info.size_multiple;
-    int most = MAX_LATENT_EXTENT * multiple;
+    int most = pf_tower_get_info(engine->expert[0])->positions * multiple;
     if (value < multiple || value > most || value % multiple != 0)
         return pf_fail_field(error, PF_E_ARGUMENT, name,
                              "%s is %d, but must be a multiple of %d from %d to %d", name,
@@ -130,7 +135,7 @@ static pf_status check_sizes(const pf_engine *engine, const pf_request *r,
                              pf_error *error)
 {
     int group = engine->info.frame_multiple;
-    int most = group * (MAX_LATENT_EXTENT - 1) + 1;
+    int most = group * (pf_tower_get_info(engine->expert[0])->positions - 1) + 1;
     PF_TRY(check_side(engine, "height", r->height, error));
     PF_TRY(check_side(engine, "width", r->width, error));
     if (r->num_frames < 1 || r->num_frames > most ||
@@ -165,15 +170,16 @@ static void plan_sizes(const pf_engine *engine, const pf_request *r, pf_plan *pl
     plan->audio_length = (plan->audio_samples - 1) / audio->hop + 1;
 }
 
-static pf_status check_audio_length(const pf_plan *plan, const pf_request *r,
-                                    pf_error *error)
+static pf_status check_audio_length(const pf_engine *engine, const pf_plan *plan,
+                                    const pf_request *r, pf_error *error)
 {
-    if (plan->audio_samples >= 1 && plan->audio_length <= MAX_AUDIO_LENGTH)
+    int most = pf_tower_get_info(engine->audio_dit)->positions;
+    if (plan->audio_samples >= 1 && plan->audio_length <= most)
         return PF_OK;
     return pf_fail_field(error, PF_E_ARGUMENT, "num_frames",
                          "num_frames %d at fps %g is a sound of %lld latents, but the "
                          "audio tower takes 1 to %d", r->num_frames, r->fps,
-                         (long long)plan->audio_length, MAX_AUDIO_LENGTH);
+                         (long long)plan->audio_length, most);
 }
 
 /* --- guidance and schedule --------------------------------------------------- */
@@ -199,18 +205,44 @@ static pf_status check_guidance(const pf_request *r, pf_error *error)
     return PF_OK;
 }
 
-pf_status pf_request_schedule(const pf_request *r, pf_scheduler *scheduler,
+static pf_status check_shifts(const pf_engine *engine, const pf_request *r,
                               pf_error *error)
 {
-    double shifts[2] = {r->visual_shift, r->audio_shift};
-    bool given = pf_is_set(r->visual_shift);
-    if (given && scheduler->config.exponential_shift && !r->accepted)
+    if (pf_is_set(r->visual_shift) && engine->scheduler.exponential_shift && !r->accepted)
         return pf_fail_field(error, PF_E_ARGUMENT, "visual_shift",
                              "visual_shift has no effect with this model: its scheduler "
                              "uses exponential_shift; leave it out");
-    given = given && !scheduler->config.exponential_shift;
+    return PF_OK;
+}
+
+/* Makes the run table of the scheduler.  Shifts without effect were accepted before. */
+static pf_status set_steps(const pf_request *r, pf_scheduler *scheduler, pf_error *error)
+{
+    const double shifts[2] = {r->visual_shift, r->audio_shift};
+    bool shifted = pf_is_set(r->visual_shift) && !scheduler->config.exponential_shift;
     return pf_scheduler_set_steps(scheduler, r->num_inference_steps,
-                                  given ? shifts : NULL, error);
+                                  shifted ? shifts : NULL, error);
+}
+
+static pf_step_plan plan_step(const pf_scheduler *s, const pf_request *r, int step,
+                              int switch_step)
+{
+    bool low = step >= switch_step;
+    bool dual = pf_is_set(r->bridge_guidance_scale) && r->bridge_guidance_scale != 1.0;
+    double scale = low && pf_is_set(r->guidance_scale_2) ? r->guidance_scale_2
+                                                         : r->guidance_scale;
+    pf_step_plan out = {
+        .expert = low,
+        .scale = scale,
+        .velocities = dual ? 3 : scale != 1.0 ? 2 : 1,
+    };
+    for (int column = 0; column < 2; column++) {
+        out.timestep[column] = s->timesteps[column][step];
+        out.delta[column] = pf_scheduler_delta(s, step, column);
+    }
+    out.sigma_after =
+        (double)pf_scheduler_sigma(s, out.timestep[0]) + (double)out.delta[0];
+    return out;
 }
 
 static pf_status plan_steps(const pf_engine *engine, const pf_request *r,
@@ -218,34 +250,25 @@ static pf_status plan_steps(const pf_engine *engine, const pf_request *r,
 {
     pf_scheduler scheduler;
     PF_TRY(pf_scheduler_open(&engine->scheduler, &scheduler, error));
-    pf_status status = pf_request_schedule(r, &scheduler, error);
+    pf_status status = set_steps(r, &scheduler, error);
     if (status == PF_OK) {
         plan->steps = r->num_inference_steps;
         plan->switch_step = pf_scheduler_switch(&scheduler, engine->boundary_ratio);
     }
+    for (int i = 0; i < plan->steps; i++)
+        plan->step[i] = plan_step(&scheduler, r, i, plan->switch_step);
     pf_scheduler_close(&scheduler);
     return status;
 }
 
-/* Does a step from `first` on compare with the negative prompt? */
-static bool uses_negative(const pf_request *r, const pf_plan *plan, int first)
-{
-    if (plan->three_branches)
-        return first < plan->steps;
-    for (int i = first; i < plan->steps; i++)
-        if (pf_request_scale(r, plan, i) != 1.0)
-            return true;
-    return false;
-}
-
-/* Which members have no effect: judged by the whole film.  A film that goes on from
+/* Refuses members without effect, judged by the whole film.  A film that goes on from
  * latents is the one that was asked for, whatever its remaining steps use. */
 static pf_status check_effects(const pf_engine *engine, const pf_request *r,
                                const pf_plan *plan, pf_error *error)
 {
     bool own_second = pf_is_set(r->guidance_scale_2) &&
                       r->guidance_scale_2 != engine->defaults.guidance_scale_2;
-    bool negative = uses_negative(r, plan, 0);
+    bool negative = pf_plan_uses_negative(plan, 0);
     if (own_second && plan->switch_step >= plan->steps)
         return pf_fail_field(error, PF_E_ARGUMENT, "guidance_scale_2",
                              "guidance_scale_2 is %g, but has no effect: none of the %d "
@@ -260,17 +283,6 @@ static pf_status check_effects(const pf_engine *engine, const pf_request *r,
                              "negative_prompt has no effect with guidance_scale 1; leave "
                              "it out or raise the scale");
     return PF_OK;
-}
-
-/* Which branches the remaining steps need. */
-static pf_status plan_branches(const pf_engine *engine, const pf_request *r,
-                               pf_plan *plan, pf_error *error)
-{
-    plan->three_branches =
-        pf_is_set(r->bridge_guidance_scale) && r->bridge_guidance_scale != 1.0;
-    plan->needs_negative = uses_negative(r, plan, plan->first_step);
-    bool judged = !r->accepted && plan->first_step < plan->steps;
-    return judged ? check_effects(engine, r, plan, error) : PF_OK;
 }
 
 static pf_status check_noise(const pf_request *r, pf_error *error)
@@ -370,7 +382,7 @@ static pf_status tokenize(pf_engine *engine, const char *name, const char *promp
     pf_error inner = {0};
     pf_status status = pf_prompt_clean(prompt, strlen(prompt), &clean, &inner);
     if (status == PF_OK)
-        status = pf_tokenizer_encode(engine->tokenizer, clean, ids, PF_TEXT_ROWS,
+        status = pf_tokenizer_encode(engine->tokenizer, clean, ids, PF_CONTEXT_ROWS,
                                      count, &inner);
     pf_free(clean);
     if (status != PF_OK)
@@ -403,6 +415,22 @@ static pf_status plan_prompts(pf_engine *engine, const pf_request *r,
                     &plan->tokens[NEGATIVE], error);
 }
 
+static void plan_stages(const pf_request *r, pf_plan *plan)
+{
+    int first = plan->first_step, middle = plan->switch_step, end = plan->steps;
+    int low = first > middle ? first : middle;
+    bool remain = first < end;
+    plan->stage[PF_STAGE_TEXT] = (pf_stage_plan){.wanted = remain};
+    plan->stage[PF_STAGE_IMAGE] = (pf_stage_plan){.wanted = remain};
+    plan->stage[PF_STAGE_LATENTS] = (pf_stage_plan){.wanted = true};
+    if (first < middle)
+        plan->stage[PF_STAGE_DENOISE_HIGH] = (pf_stage_plan){true, first, middle};
+    if (low < end)
+        plan->stage[PF_STAGE_DENOISE_LOW] = (pf_stage_plan){true, low, end};
+    plan->stage[PF_STAGE_DECODE_AUDIO] = (pf_stage_plan){.wanted = !r->no_audio_output};
+    plan->stage[PF_STAGE_DECODE_VIDEO] = (pf_stage_plan){.wanted = !r->no_video_output};
+}
+
 pf_status pf_request_plan(pf_engine *engine, const pf_request *request,
                           pf_plan *plan, pf_error *error)
 {
@@ -410,12 +438,15 @@ pf_status pf_request_plan(pf_engine *engine, const pf_request *request,
     PF_TRY(check_pictures(request, error));
     PF_TRY(check_sizes(engine, request, error));
     plan_sizes(engine, request, plan);
-    PF_TRY(check_audio_length(plan, request, error));
+    PF_TRY(check_audio_length(engine, plan, request, error));
     PF_TRY(check_guidance(request, error));
+    PF_TRY(check_shifts(engine, request, error));
     PF_TRY(plan_steps(engine, request, plan, error));
     PF_TRY(check_noise(request, error));
     PF_TRY(check_output(request, error));
     PF_TRY(check_resume(request, plan, error));
-    PF_TRY(plan_branches(engine, request, plan, error));
+    if (!request->accepted && plan->first_step < plan->steps)
+        PF_TRY(check_effects(engine, request, plan, error));
+    plan_stages(request, plan);
     return plan_prompts(engine, request, plan, error);
 }

@@ -6,8 +6,10 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
+#include "pipeline/denoise.h"
 #include "pipeline/image.h"
-#include "pipeline/job.h"
+#include "pipeline/progress.h"
+#include "pipeline/stages.h"
 
 /* --- text ------------------------------------------------------------------- */
 
@@ -22,7 +24,7 @@ static pf_status encode_prompt(pf_job *job, pf_ops *ops, int which)
     PF_TRY(pf_umt5_encode(job->engine->text_encoder, ops, plan->ids[which],
                           plan->tokens[which], &rows));
     if (!job->dry) {
-        size_t bytes = (size_t)(PF_TEXT_ROWS * width) * sizeof(float);
+        size_t bytes = (size_t)(PF_CONTEXT_ROWS * width) * sizeof(float);
         memset(job->text[which], 0, bytes);
         PF_TRY(pf_ops_download(ops, job->text[which], &rows));
     }
@@ -30,7 +32,7 @@ static pf_status encode_prompt(pf_job *job, pf_ops *ops, int which)
     return PF_OK;
 }
 
-pf_status pf_stage_text(pf_job *job, pf_ops *ops)
+static pf_status run_text(pf_job *job, pf_ops *ops)
 {
     for (int which = 0; which < PROMPTS; which++)
         if (job->plan.tokens[which] > 0)
@@ -143,7 +145,7 @@ static pf_status encode_clip(pf_job *job, pf_ops *ops, clip *c)
         });
 }
 
-pf_status pf_stage_image(pf_job *job, pf_ops *ops)
+static pf_status run_image(pf_job *job, pf_ops *ops)
 {
     clip c = {.plane = (int64_t)job->plan.height * job->plan.width,
               .frames = job->plan.frames};
@@ -191,7 +193,7 @@ static void draw_noise(pf_job *job)
     }
 }
 
-pf_status pf_stage_latents(pf_job *job, pf_ops *ops)
+static pf_status run_latents(pf_job *job, pf_ops *ops)
 {
     const pf_state *resume = job->request.resume;
     (void)ops;
@@ -216,7 +218,7 @@ static pf_status deliver_audio(pf_job *job, const float *samples, pf_error *erro
     return job->sinks.audio(job->sinks.user, samples, p->audio_samples, error);
 }
 
-pf_status pf_stage_decode_audio(pf_job *job, pf_ops *ops)
+static pf_status run_decode_audio(pf_job *job, pf_ops *ops)
 {
     pf_audio_vae *vae = job->engine->audio_vae;
     int64_t length = job->plan.audio_length;
@@ -285,7 +287,7 @@ static pf_status take_frames(void *user, int64_t first, int64_t count,
     return status;
 }
 
-pf_status pf_stage_decode_video(pf_job *job, pf_ops *ops)
+static pf_status run_decode_video(pf_job *job, pf_ops *ops)
 {
     const pf_plan *p = &job->plan;
     pf_video_decode args = {
@@ -303,4 +305,26 @@ pf_status pf_stage_decode_video(pf_job *job, pf_ops *ops)
     pf_status status = pf_video_vae_decode(job->engine->video_vae, ops, &args);
     pf_free(latents);
     return status;
+}
+
+/* --- any stage -------------------------------------------------------------- */
+
+static pf_status run_denoise(pf_job *job, pf_ops *ops)
+{
+    const pf_stage_plan *steps = &job->plan.stage[job->stage];
+    return pf_denoise(job, ops, steps->begin, steps->end);
+}
+
+pf_status pf_stage_run(pf_job *job, pf_ops *ops)
+{
+    static pf_status (*const run[PF_STAGES])(pf_job *job, pf_ops *ops) = {
+        [PF_STAGE_TEXT] = run_text,
+        [PF_STAGE_IMAGE] = run_image,
+        [PF_STAGE_LATENTS] = run_latents,
+        [PF_STAGE_DENOISE_HIGH] = run_denoise,
+        [PF_STAGE_DENOISE_LOW] = run_denoise,
+        [PF_STAGE_DECODE_AUDIO] = run_decode_audio,
+        [PF_STAGE_DECODE_VIDEO] = run_decode_video,
+    };
+    return run[job->stage](job, ops);
 }

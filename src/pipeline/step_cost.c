@@ -6,18 +6,19 @@
  */
 #include <stdio.h>
 
-#include "pipeline/job.h"
+#include "pipeline/denoise.h"
+#include "pipeline/stage.h"
 
-/* The first denoising stage with `steps` steps; what it gave the device. */
+/* Counts what the first `steps` denoising steps, set-up included, give the device. */
 static pf_status count_steps(pf_job *job, int steps, pf_tally *out, pf_error *error)
 {
     pf_platform *platform = job->engine->platform;
+    const pf_stage *stage = pf_stage_get(job->stage);
     pf_tally before = platform->tally;
     pf_ops ops;
-    pf_ops_init(&ops, platform, pf_engine_numerics(job->engine, PF_VIDEO_DIT), false,
+    pf_ops_init(&ops, platform, pf_engine_numerics(job->engine, stage->numerics_of), false,
                 error);
-    job->plan.switch_step = steps;
-    pf_status status = pf_stage_denoise_high(job, &ops);
+    pf_status status = pf_denoise(job, &ops, 0, steps);
     pf_ops_release(&ops);
     *out = (pf_tally){
         .launches = platform->tally.launches - before.launches,
@@ -29,28 +30,22 @@ static pf_status count_steps(pf_job *job, int steps, pf_tally *out, pf_error *er
     return status;
 }
 
-static const pf_stage *denoising_stage(void)
-{
-    for (int i = 0; i < PF_STAGES; i++)
-        if (pf_stages[i].run == pf_stage_denoise_high)
-            return &pf_stages[i];
-    return NULL;
-}
-
 static pf_status count_one(pf_job *job, pf_step_cost *out, pf_error *error)
 {
     pf_tally one, two;
     const pf_plan *p = &job->plan;
-    PF_TRY(pf_residency_use(job->engine, denoising_stage()->components(job), error));
+    job->stage = p->step[0].expert == 0 ? PF_STAGE_DENOISE_HIGH : PF_STAGE_DENOISE_LOW;
+    PF_TRY(pf_residency_use(job->engine, pf_stage_get(job->stage)->set, error));
     PF_TRY(count_steps(job, 1, &one, error));
     PF_TRY(count_steps(job, 2, &two, error));
     snprintf(out->device, sizeof out->device, "%s",
              job->engine->platform->capabilities.isa);
-    out->tokens = p->latent_frames * p->latent_height * p->latent_width / 4;
+    out->tokens = pf_tower_token_count(job->engine->expert[0], p->latent_frames,
+                                       p->latent_height, p->latent_width);
     out->flops = two.flops - one.flops;
     out->bytes = two.bytes - one.bytes;
     out->launches = two.launches - one.launches;
-    out->forwards = p->three_branches ? 3 : p->needs_negative ? 2 : 1;
+    out->forwards = p->step[0].velocities;
     out->waits = two.waits - one.waits;
     out->seconds = two.seconds - one.seconds;
     return PF_OK;

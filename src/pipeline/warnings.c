@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "pipeline/job.h"
 #include "pipeline/purpose.h"
+#include "pipeline/request.h"
 #include "text/clean.h"
 
 static void PF_PRINTF(2, 3) warn(pf_warnings *out, const char *format, ...)
@@ -25,11 +25,11 @@ static void PF_PRINTF(2, 3) warn(pf_warnings *out, const char *format, ...)
 
 static void warn_length(const char *name, int64_t tokens, pf_warnings *out)
 {
-    if (tokens <= PF_TEXT_ROWS)
+    if (tokens <= PF_CONTEXT_ROWS)
         return;
     warn(out, "%s has %lld tokens, but the text encoder reads the first %d only: the last "
-              "%d %% of the text have no effect", name, (long long)tokens, PF_TEXT_ROWS,
-         (int)(100 * (tokens - PF_TEXT_ROWS) / tokens) + 1);
+              "%d %% of the text have no effect", name, (long long)tokens, PF_CONTEXT_ROWS,
+         (int)(100 * (tokens - PF_CONTEXT_ROWS) / tokens) + 1);
 }
 
 /* Cleans a text, which the caller frees, and counts its tokens. */
@@ -133,7 +133,7 @@ pf_status pf_request_warnings(pf_engine *engine, const pf_request *request,
                               pf_warnings *out, pf_error *error)
 {
     memset(out, 0, sizeof *out);
-    out->most_tokens = PF_TEXT_ROWS;
+    out->most_tokens = PF_CONTEXT_ROWS;
     pf_plan *plan = pf_alloc(sizeof *plan);
     if (!plan)
         return pf_fail_memory(error, "plan", sizeof *plan);

@@ -242,14 +242,13 @@ static void compare_frames(run *r)
 static void compare_plan(run *r)
 {
     static float pairs[2 * PF_STEPS_MAX];
-    const pf_scheduler *s = &r->job->scheduler;
-    for (int i = 0; i < 2 * s->steps; i++)
-        pairs[i] = s->timesteps[i % 2][i / 2];
-    compare(r, "pairs", 0, pairs, 2 * s->steps);
-    int golden = (int)meta_number(r, "switch_step", s->steps);
+    const pf_plan *plan = &r->job->plan;
+    for (int i = 0; i < 2 * plan->steps; i++)
+        pairs[i] = plan->step[i / 2].timestep[i % 2];
+    compare(r, "pairs", 0, pairs, 2 * plan->steps);
+    int golden = (int)meta_number(r, "switch_step", plan->steps);
     check_result(r->check, r->name, "switch_step",
-                 r->job->plan.switch_step == golden, r->job->plan.switch_step,
-                 golden);
+                 plan->switch_step == golden, plan->switch_step, golden);
 }
 
 static void compare_results(run *r)

@@ -12,6 +12,7 @@
 
 #include "job_test.h"
 #include "pipeline/job.h"
+#include "pipeline/stage.h"
 
 const char *job_test_model;
 
@@ -348,9 +349,9 @@ static void test_dry_run_counts_the_real_work(void **state)
     for (int i = 0; i < count; i++) {
         if (rows[i].step >= 0)
             continue;
-        while (!pf_stages[stage].wanted(job))
+        while (!job->plan.stage[stage].wanted)
             stage++;
-        assert_string_equal(rows[i].stage, pf_stages[stage].name);
+        assert_string_equal(rows[i].stage, pf_stage_get((pf_stage_number)stage)->name);
         assert_int_equal(rows[i].arena_bytes, job->stage_arena[stage]);
         assert_true(fabs(rows[i].flops - job->stage_flops[stage]) <=
                     1e-6 * rows[i].flops);
