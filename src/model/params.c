@@ -323,8 +323,7 @@ static pf_status upload_vector(pf_params *params, const slot *s, char *place,
     pf_to_f32(s->source.data, s->source.dtype, count, values);
     for (int64_t i = 0; params->round_bf16 && i < count; i++)
         values[i] = pf_round_bf16(values[i]);
-    pf_status status = params->platform->table.upload(
-        params->platform, place, values, (int64_t)bytes, error);
+    pf_status status = pf_platform_upload(params->platform, place, values, (int64_t)bytes, error);
     pf_free(values);
     return status;
 }

@@ -177,34 +177,32 @@ pf_status pf_ops_upload(pf_ops *ops, const pf_tensor *to, const float *from)
 {
     if (ops->dry)
         return PF_OK;
-    return ops->platform->table.upload(ops->platform, to->data, from,
-                                       pf_tensor_bytes(to), ops->error);
+    return pf_platform_upload(ops->platform, to->data, from, pf_tensor_bytes(to), ops->error);
 }
 
 pf_status pf_ops_download(pf_ops *ops, float *to, const pf_tensor *from)
 {
     if (ops->dry)
         return PF_OK;
-    return ops->platform->table.download(ops->platform, to, from->data,
-                                         pf_tensor_bytes(from), ops->error);
+    return pf_platform_download(ops->platform, to, from->data, pf_tensor_bytes(from),
+                                ops->error);
 }
 
-pf_status pf_ops_download_begin(pf_ops *ops, int number, float *to, const pf_tensor *from,
-                                bool *there)
+pf_status pf_ops_download_begin(pf_ops *ops, float *to, const pf_tensor *from,
+                                pf_ticket *ticket)
 {
-    *there = true;
+    *ticket = (pf_ticket){0};
     if (ops->dry)
         return PF_OK;
-    return ops->platform->table.download_begin(ops->platform, number, to, from->data,
-                                               pf_tensor_bytes(from), there, ops->error);
+    return ops->platform->table.transfer(ops->platform, &(pf_transfer){
+        .kind = PF_DOWNLOAD, .to = to, .from = from->data,
+        .bytes = pf_tensor_bytes(from)}, ticket, ops->error);
 }
 
-pf_status pf_ops_download_end(pf_ops *ops, int number, float *to, const pf_tensor *from)
+pf_status pf_ops_wait(pf_ops *ops, pf_ticket ticket)
 {
-    if (ops->dry)
-        return PF_OK;
-    return ops->platform->table.download_end(ops->platform, number, to,
-                                             pf_tensor_bytes(from), ops->error);
+    return ticket.number == 0 ? PF_OK
+                              : ops->platform->table.wait(ops->platform, ticket, ops->error);
 }
 
 pf_status pf_ops_record_begin(pf_ops *ops)
@@ -212,22 +210,23 @@ pf_status pf_ops_record_begin(pf_ops *ops)
     return ops->platform->table.record_begin(ops->platform, ops->error);
 }
 
-pf_status pf_ops_record_end(pf_ops *ops, bool keep)
+pf_status pf_ops_record_end(pf_ops *ops, pf_recording **out)
 {
-    return ops->platform->table.record_end(ops->platform, keep, ops->error);
+    return ops->platform->table.record_end(ops->platform, out, ops->error);
 }
 
-pf_status pf_ops_replay(pf_ops *ops, const pf_cost *cost)
+pf_status pf_ops_replay(pf_ops *ops, pf_recording *recording, const pf_cost *cost)
 {
     ops->cost.flops += cost->flops;
     ops->cost.bytes += cost->bytes;
     ops->cost.launches += cost->launches;
-    return ops->platform->table.replay(ops->platform, ops->error);
+    return ops->platform->table.replay(ops->platform, recording, ops->error);
 }
 
-void pf_ops_record_drop(pf_ops *ops)
+void pf_ops_record_drop(pf_ops *ops, pf_recording *recording)
 {
-    ops->platform->table.record_drop(ops->platform);
+    if (recording)
+        ops->platform->table.record_drop(ops->platform, recording);
 }
 
 pf_status pf_ops_poll(pf_ops *ops)

@@ -128,23 +128,26 @@ pf_status pf_ops_rope_table(pf_ops *ops, pf_rope_form form, pf_rope_table *table
 pf_status pf_ops_upload(pf_ops *ops, const pf_tensor *to, const float *from);
 pf_status pf_ops_download(pf_ops *ops, float *to, const pf_tensor *from);
 
-/* The same in two parts, by a number below PF_TRANSFERS: what comes between may be the
- * work of the next step, which `from` then belongs to.  *there: nothing to wait for. */
-pf_status pf_ops_download_begin(pf_ops *ops, int number, float *to, const pf_tensor *from,
-                                bool *there);
-pf_status pf_ops_download_end(pf_ops *ops, int number, float *to, const pf_tensor *from);
+/* Starts a copy to the host, which pf_ops_wait ends; until then `to` must stay.  Work that
+ * comes between, such as that of the next step, need not wait for the copy.  A ticket with
+ * number 0 is done already. */
+pf_status pf_ops_download_begin(pf_ops *ops, float *to, const pf_tensor *from,
+                                pf_ticket *ticket);
+pf_status pf_ops_wait(pf_ops *ops, pf_ticket ticket);
 
-/* Kernels that every step gives the device alike, recorded once (platform.h,
- * record_begin).  Where that is not to be, pf_ops_records is false. */
+/* Kernels that several steps give the device alike, recorded once and replayed (platform.h,
+ * record_begin).  May they be? */
 static inline bool pf_ops_records(const pf_ops *ops)
 {
     return ops->platform->capabilities.records && !ops->dry && !ops->tap;
 }
 pf_status pf_ops_record_begin(pf_ops *ops);
-pf_status pf_ops_record_end(pf_ops *ops, bool keep);
-/* `cost` is that of what was recorded. */
-pf_status pf_ops_replay(pf_ops *ops, const pf_cost *cost);
-void pf_ops_record_drop(pf_ops *ops);
+/* `out` NULL: the recording is thrown away. */
+pf_status pf_ops_record_end(pf_ops *ops, pf_recording **out);
+/* `cost` is that of the recorded kernels. */
+pf_status pf_ops_replay(pf_ops *ops, pf_recording *recording, const pf_cost *cost);
+/* Also while a replay still runs; NULL is fine. */
+void pf_ops_record_drop(pf_ops *ops, pf_recording *recording);
 
 /* Fails with PF_E_CANCELLED once the flag is set, or as check_files does. */
 pf_status pf_ops_poll(pf_ops *ops);

@@ -12,10 +12,10 @@ void pf_handover_begin(pf_handover *h, pf_job *job, pf_ops *ops, const pf_tensor
                        const pf_tensor *audio, const pf_tensor *velocity)
 {
     *h = (pf_handover){.job = job, .ops = ops, .since = pf_seconds()};
-    h->list[h->count++] = (pf_delivery){job->video, *video};
-    h->list[h->count++] = (pf_delivery){job->audio, *audio};
+    h->list[h->count++] = (pf_delivery){.to = job->video, .from = *video};
+    h->list[h->count++] = (pf_delivery){.to = job->audio, .from = *audio};
     if (job->preview_velocity)
-        h->list[h->count++] = (pf_delivery){job->preview_velocity, *velocity};
+        h->list[h->count++] = (pf_delivery){.to = job->preview_velocity, .from = *velocity};
 }
 
 /* --- showing ---------------------------------------------------------------- */
@@ -68,9 +68,9 @@ pf_status pf_handover_send(pf_handover *h, int step, const pf_cost *cost)
     h->step = step;
     h->cost = *cost;
     for (int i = 0; i < h->count; i++) {
-        bool there;
-        PF_TRY(pf_ops_download_begin(h->ops, i, h->list[i].to, &h->list[i].from, &there));
-        h->on_way |= !there;
+        pf_delivery *d = &h->list[i];
+        PF_TRY(pf_ops_download_begin(h->ops, d->to, &d->from, &d->ticket));
+        h->on_way |= d->ticket.number != 0;
     }
     return h->on_way ? PF_OK : publish(h);
 }
@@ -81,6 +81,6 @@ pf_status pf_handover_receive(pf_handover *h)
         return PF_OK;
     h->on_way = false;
     for (int i = 0; i < h->count; i++)
-        PF_TRY(pf_ops_download_end(h->ops, i, h->list[i].to, &h->list[i].from));
+        PF_TRY(pf_ops_wait(h->ops, h->list[i].ticket));
     return publish(h);
 }

@@ -18,12 +18,15 @@
 typedef struct pf_delivery {
     float *to;
     pf_tensor from;
+    pf_ticket ticket;                   /* of the copy under way */
 } pf_delivery;
+
+enum { PF_DELIVERIES = 3 };
 
 typedef struct pf_handover {
     pf_job *job;
     pf_ops *ops;
-    pf_delivery list[PF_TRANSFERS];
+    pf_delivery list[PF_DELIVERIES];
     int count;                          /* deliveries in `list` */
     bool on_way;                        /* copies of `step` have been begun, not awaited */
     int step;

@@ -8,7 +8,8 @@ static pf_status try_recording(pf_recorder *r)
     PF_TRY(pf_ops_record_begin(r->ops));
     pf_cost before = r->ops->cost;
     pf_status status = r->compute(r->user);
-    pf_status ended = pf_ops_record_end(r->ops, status == PF_OK);
+    pf_status ended = pf_ops_record_end(r->ops,
+                                        status == PF_OK ? &r->recording : NULL);
     r->recorded = pf_cost_since(&r->ops->cost, &before);
     r->ops->cost = before;
     return status != PF_OK ? status : ended;
@@ -36,7 +37,7 @@ static pf_status replay(pf_recorder *r, int step)
 {
     pf_error *outer = r->ops->error, why = {0};
     r->ops->error = &why;
-    pf_status status = pf_ops_replay(r->ops, &r->recorded);
+    pf_status status = pf_ops_replay(r->ops, r->recording, &r->recorded);
     r->ops->error = outer;
     if (status == PF_OK)
         return PF_OK;
@@ -59,6 +60,6 @@ pf_status pf_recorder_run(pf_recorder *r, int step)
 
 void pf_recorder_drop(pf_recorder *r)
 {
-    if (pf_ops_records(r->ops))
-        pf_ops_record_drop(r->ops);
+    pf_ops_record_drop(r->ops, r->recording);
+    r->recording = NULL;
 }

@@ -32,6 +32,7 @@ typedef struct pf_recorder {
     pf_status (*compute)(void *user);   /* launches the kernels of a step */
     void *user;
     pf_recorder_mode mode;
+    pf_recording *recording;            /* or NULL */
     pf_cost recorded;                   /* of one replay */
 } pf_recorder;
 

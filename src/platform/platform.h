@@ -61,8 +61,23 @@ static inline int64_t pf_block_bytes(const pf_capabilities *c, int64_t bytes)
 
 /* --- the table -------------------------------------------------------------- */
 
-/* Copies to the host that may be under way at a time, each with a number. */
-enum { PF_TRANSFERS = 3 };
+typedef enum pf_transfer_kind { PF_UPLOAD, PF_DOWNLOAD } pf_transfer_kind;
+
+/* A copy of contiguous bytes between host memory and memory of the platform. */
+typedef struct pf_transfer {
+    pf_transfer_kind kind;
+    void *to;
+    const void *from;
+    int64_t bytes;
+} pf_transfer;
+
+/* A copy that may be under way; number 0: it is done. */
+typedef struct pf_ticket {
+    uint64_t number;
+} pf_ticket;
+
+/* Kernels that were recorded, with their addresses (record_begin). */
+typedef struct pf_recording pf_recording;
 
 /* Speed of register-only loops on all threads, in 1e9 operations (a multiply-add
  * is two) per second; 0 where the instruction set lacks it. */
@@ -85,19 +100,16 @@ typedef struct pf_platform_table {
     pf_status (*allocate)(pf_platform *platform, int64_t bytes, void **out,
                           pf_error *error);
     void (*release)(pf_platform *platform, void *memory);
-    pf_status (*upload)(pf_platform *platform, void *device, const void *host,
-                        int64_t bytes, pf_error *error);
-    pf_status (*download)(pf_platform *platform, void *host, const void *device,
-                          int64_t bytes, pf_error *error);
 
-    /* A copy to the host of what the memory holds once all that was asked for before
-     * is done; what is asked for later need not wait for it.  `host` is filled when
-     * download_end comes back at the latest; *there: it is filled already. */
-    pf_status (*download_begin)(pf_platform *platform, int number, void *host,
-                                const void *device, int64_t bytes, bool *there,
-                                pf_error *error);
-    pf_status (*download_end)(pf_platform *platform, int number, void *host,
-                              int64_t bytes, pf_error *error);
+    /* Copies `what`, ordered behind all kernels and copies so far; later kernels see the
+     * result of a copy to the device.  The host memory of a copy to the device may be changed
+     * when the call returns.  A copy to the host with a `ticket` is only started: later
+     * kernels need not wait for it, and the host memory is filled, and must stay, until
+     * `wait` returns.  With `ticket` NULL it is filled when the call returns.  A ticket is
+     * waited for once, before seven later ones are taken, or never. */
+    pf_status (*transfer)(pf_platform *platform, const pf_transfer *what,
+                          pf_ticket *ticket, pf_error *error);
+    pf_status (*wait)(pf_platform *platform, pf_ticket ticket, pf_error *error);
 
     /* Kernels will need `bytes` of device memory of their own at a time: takes it, in place
      * of what was taken before, so that none of them has to.  NULL: they need none. */
@@ -110,14 +122,16 @@ typedef struct pf_platform_table {
     pf_status (*open_counter)(const pf_platform *platform, pf_platform *out,
                               pf_error *error);
 
-    /* Where capabilities.records: kernels between begin and end are not run but kept,
-     * with their addresses, all of whose memory must stay until record_drop; replay runs
-     * them.  One recording at a time, on one thread, and nothing may be under way when it
-     * begins; record_end keeps nothing if it fails or if not `keep`. */
+    /* Where capabilities.records, otherwise NULL: kernels and copies to the device between
+     * begin and end are not run but kept, with their addresses; `replay` runs them, and
+     * uploads the same values again.  All their memory stays with its owner until
+     * `record_drop`.  Several recordings may live, but one at a time is made, on one thread,
+     * and no copy or kernel may be under way when it begins.  record_end gives a recording
+     * only if all went well; `out` NULL: it is thrown away.  record_drop of NULL is fine. */
     pf_status (*record_begin)(pf_platform *platform, pf_error *error);
-    pf_status (*record_end)(pf_platform *platform, bool keep, pf_error *error);
-    pf_status (*replay)(pf_platform *platform, pf_error *error);
-    void (*record_drop)(pf_platform *platform);
+    pf_status (*record_end)(pf_platform *platform, pf_recording **out, pf_error *error);
+    pf_status (*replay)(pf_platform *platform, pf_recording *recording, pf_error *error);
+    void (*record_drop)(pf_platform *platform, pf_recording *recording);
 
     /* Bytes of the platform's own form of a weight, from kinds, shapes and dtypes alone;
      * 0: it multiplies the source where it lies.  Needs no weight that could be filled. */
@@ -166,6 +180,23 @@ static inline pf_dtype pf_hidden_dtype(const pf_platform *platform, pf_numerics 
 {
     bool narrow = numerics.multiply != PF_MULTIPLY_F32 && !numerics.round_bf16;
     return narrow ? platform->capabilities.hidden : PF_F32;
+}
+
+/* Synchronous copies of contiguous bytes. */
+static inline pf_status pf_platform_upload(pf_platform *platform, void *device,
+                                           const void *host, int64_t bytes,
+                                           pf_error *error)
+{
+    return platform->table.transfer(platform, &(pf_transfer){
+        .kind = PF_UPLOAD, .to = device, .from = host, .bytes = bytes}, NULL, error);
+}
+
+static inline pf_status pf_platform_download(pf_platform *platform, void *host,
+                                             const void *device, int64_t bytes,
+                                             pf_error *error)
+{
+    return platform->table.transfer(platform, &(pf_transfer){
+        .kind = PF_DOWNLOAD, .to = host, .from = device, .bytes = bytes}, NULL, error);
 }
 
 /* --- opening ---------------------------------------------------------------- */

@@ -24,7 +24,7 @@ static void *upload(pf_platform *p, const float *values, int64_t count)
 {
     void *memory;
     assert_int_equal(p->table.allocate(p, 4 * count, &memory, NULL), PF_OK);
-    assert_int_equal(p->table.upload(p, memory, values, 4 * count, NULL), PF_OK);
+    assert_int_equal(pf_platform_upload(p, memory, values, 4 * count, NULL), PF_OK);
     return memory;
 }
 
@@ -66,7 +66,7 @@ static bool is_blocked(pf_platform *p, int64_t n, int64_t k, pf_multiply multipl
     if (bias)
         args.bias = pf_vector(b, PF_F32, n);
     assert_int_equal(p->table.linear(p, &args, NULL), PF_OK);
-    assert_int_equal(p->table.download(p, y, to, 4 * ROWS * n, NULL), PF_OK);
+    assert_int_equal(pf_platform_download(p, y, to, 4 * ROWS * n, NULL), PF_OK);
     assert_product(y, n, k, bias);
     p->table.weight_release(p, &weight);
     p->table.release(p, x), p->table.release(p, b), p->table.release(p, to);

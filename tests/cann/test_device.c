@@ -22,7 +22,7 @@ static pf_status fill(float value, pf_error *error)
 
 static pf_status fetch(float *values, pf_error *error)
 {
-    return platform->table.download(platform, values, row.data, pf_tensor_bytes(&row), error);
+    return pf_platform_download(platform, values, row.data, pf_tensor_bytes(&row), error);
 }
 
 static void works(void)

@@ -101,7 +101,7 @@ static bool attention_is_fused(int heads, int64_t width, pf_multiply multiply)
                               .heads = heads, .scale = 0.1f, .out = out};
     float first = 0.0f;
     assert_int_equal(platform->table.attention(platform, &args, NULL), PF_OK);
-    assert_int_equal(platform->table.download(platform, &first, out.data, 4, NULL), PF_OK);
+    assert_int_equal(pf_platform_download(platform, &first, out.data, 4, NULL), PF_OK);
     assert_true(first > 0.499f && first < 0.501f);
     discard(q), discard(k), discard(v), discard(out);
     return counters()->fused_attention > before;
@@ -129,7 +129,7 @@ static bool rope_is_fused(int heads, int64_t width)
                          .table = {c, c, 1}};
     float pair[2] = {0};
     assert_int_equal(platform->table.rope(platform, &args, NULL), PF_OK);
-    assert_int_equal(platform->table.download(platform, pair, x.data, 8, NULL), PF_OK);
+    assert_int_equal(pf_platform_download(platform, pair, x.data, 8, NULL), PF_OK);
     assert_true(pair[0] == 0.0f && pair[1] == 0.5f);
     discard(x), discard(c);
     return counters()->fused_rope > before;
@@ -187,7 +187,7 @@ static bool attend_is_fused(int heads, int64_t width, bool round)
     args.scratch = scratch_for(PF_KERNEL_attend, &args, &work);
     float first = 0.0f;
     assert_int_equal(platform->table.attend(platform, &args, NULL), PF_OK);
-    assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
+    assert_int_equal(pf_platform_download(platform, &first, y.data, 4, NULL), PF_OK);
     assert_true(first > 0.499f && first < 0.501f);
     for (int i = 0; i < 4; i++)
         discard_layer(&p[i], &weights[i]);
@@ -228,7 +228,7 @@ static int64_t run_a_layer(void)
         .numerics = {PF_MULTIPLY_BF16, false}, .x = x, .weight = &weight, .bias = p.bias,
         .y = y}, NULL), PF_OK);
     int64_t launches = platform->tally.launches - before;
-    assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
+    assert_int_equal(pf_platform_download(platform, &first, y.data, 4, NULL), PF_OK);
     assert_true(first == 0.5f);
     discard_layer(&p, &weight);
     discard(x), discard(y);
@@ -250,7 +250,7 @@ static int64_t run_feed_forward(void)
     int64_t before = platform->tally.launches;
     assert_int_equal(platform->table.feed_forward(platform, &args, NULL), PF_OK);
     int64_t launches = platform->tally.launches - before;
-    assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
+    assert_int_equal(pf_platform_download(platform, &first, y.data, 4, NULL), PF_OK);
     assert_true(first == 0.5f);
     discard_layer(&in, &weights[0]);
     discard_layer(&out, &weights[1]);
@@ -290,7 +290,7 @@ static int64_t launches_of_a_sum(pf_norm_kind kind)
         .factor = pf_vector(rows.data, PF_F32, 16),
         .shift = pf_vector((float *)rows.data + 16, PF_F32, 16)}, NULL), PF_OK);
     int64_t launches = platform->tally.launches - before;
-    assert_int_equal(platform->table.download(platform, &sum, total.data, 4, NULL), PF_OK);
+    assert_int_equal(pf_platform_download(platform, &sum, total.data, 4, NULL), PF_OK);
     assert_true(sum == 1.0f);
     discard(x), discard(plus), discard(y), discard(total), discard(rows);
     return launches;
@@ -323,7 +323,7 @@ static bool conv_is_native(int dilation, int pad)
         .stride = {1, 1, 1}, .dilation = {1, 1, dilation}, .pad_front = {0, 0, pad}};
     float first = 0.0f;
     assert_int_equal(platform->table.conv(platform, &args, NULL), PF_OK);
-    assert_int_equal(platform->table.download(platform, &first, y.data, 4, NULL), PF_OK);
+    assert_int_equal(pf_platform_download(platform, &first, y.data, 4, NULL), PF_OK);
     assert_true(first == (pad > 0 ? (pad <= dilation ? 0.5f : 0.0f) : 1.0f));
     platform->table.weight_release(platform, &weight);
     discard(x), discard(y);

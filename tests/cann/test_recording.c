@@ -31,7 +31,7 @@ static pf_status send(pf_tensor to, float first)
     float *values = calloc((size_t)count, sizeof *values);
     for (int64_t i = 0; i < count; i++)
         values[i] = first + (float)i;
-    pf_status status = platform->table.upload(platform, to.data, values,
+    pf_status status = pf_platform_upload(platform, to.data, values,
                                               pf_tensor_bytes(&to), NULL);
     free(values);
     return status;
@@ -39,7 +39,7 @@ static pf_status send(pf_tensor to, float first)
 
 static void fetch(pf_tensor from, float *values)
 {
-    assert_int_equal(platform->table.download(platform, values, from.data,
+    assert_int_equal(pf_platform_download(platform, values, from.data,
                                               pf_tensor_bytes(&from), NULL), PF_OK);
 }
 
@@ -52,6 +52,7 @@ static pf_status spread(pf_tensor x, pf_tensor y)
 static void test_uploads_of_kernels_are_kept(void **state)
 {
     float plain[LENGTH * WIDTH], replayed[LENGTH * WIDTH];
+    pf_recording *recording;
     pf_tensor x = matrix(ROWS, WIDTH), y = matrix(LENGTH, WIDTH), other = matrix(MANY, 1);
     (void)state;
     assert_int_equal(send(x, 3.0f), PF_OK);
@@ -59,21 +60,21 @@ static void test_uploads_of_kernels_are_kept(void **state)
     fetch(y, plain);
     assert_int_equal(platform->table.record_begin(platform, NULL), PF_OK);
     assert_int_equal(spread(x, y), PF_OK);
-    assert_int_equal(platform->table.record_end(platform, true, NULL), PF_OK);
+    assert_int_equal(platform->table.record_end(platform, &recording, NULL), PF_OK);
     assert_int_equal(counters()->live_graphs, 1);
     for (int i = 0; i < 20; i++)        /* more than the pinned memory holds */
         assert_int_equal(send(other, 1e6f), PF_OK);
     assert_int_equal(send(y, 0.0f), PF_OK);
-    assert_int_equal(platform->table.replay(platform, NULL), PF_OK);
+    assert_int_equal(platform->table.replay(platform, recording, NULL), PF_OK);
     fetch(y, replayed);
     assert_memory_equal(plain, replayed, sizeof plain);
     assert_int_equal(send(x, 4.0f), PF_OK);
-    assert_int_equal(platform->table.replay(platform, NULL), PF_OK);
+    assert_int_equal(platform->table.replay(platform, recording, NULL), PF_OK);
     fetch(y, replayed);
     for (int i = 0; i < LENGTH * WIDTH; i++)
         assert_true(replayed[i] > plain[i]);
-    platform->table.record_drop(platform);
-    platform->table.record_drop(platform);
+    platform->table.record_drop(platform, recording);
+    platform->table.record_drop(platform, NULL);
     assert_int_equal(counters()->live_graphs, 0);
     platform->table.release(platform, x.data);
     platform->table.release(platform, y.data);
@@ -85,6 +86,7 @@ static void test_what_is_refused_while_recording(void **state)
 {
     float values[LENGTH * WIDTH], before[LENGTH * WIDTH];
     void *memory;
+    pf_recording *recording;
     pf_error error = {0};
     pf_tensor x = matrix(ROWS, WIDTH), y = matrix(LENGTH, WIDTH), large = matrix(MANY, 1);
     (void)state;
@@ -95,34 +97,77 @@ static void test_what_is_refused_while_recording(void **state)
     assert_int_equal(platform->table.allocate(platform, 12345, &memory, &error),
                      PF_E_INTERNAL);
     assert_non_null(strstr(error.message, "12345"));
-    assert_int_equal(platform->table.download(platform, values, y.data, 4, NULL),
+    assert_int_equal(pf_platform_download(platform, values, y.data, 4, NULL),
                      PF_E_INTERNAL);
     assert_int_equal(send(large, 1.0f), PF_E_UNSUPPORTED);
     assert_int_equal(spread(x, y), PF_OK);
-    assert_int_equal(platform->table.record_end(platform, true, NULL), PF_OK);
-    assert_int_equal(platform->table.replay(platform, NULL), PF_OK);
+    assert_int_equal(platform->table.record_end(platform, &recording, NULL), PF_OK);
+    assert_int_equal(platform->table.replay(platform, recording, NULL), PF_OK);
     fetch(y, values);
     assert_memory_equal(values, before, sizeof before);
+    platform->table.record_drop(platform, recording);
     assert_int_equal(platform->table.record_begin(platform, NULL), PF_OK);
     assert_int_equal(spread(x, y), PF_OK);
-    assert_int_equal(platform->table.record_end(platform, false, NULL), PF_OK);
+    assert_int_equal(platform->table.record_end(platform, NULL, NULL), PF_OK);
     assert_int_equal(counters()->live_graphs, 0);
     platform->table.release(platform, x.data);
     platform->table.release(platform, y.data);
     platform->table.release(platform, large.data);
 }
 
-/* Closing the platform drops what was recorded last; the emulator counts it. */
+static pf_recording *record_spreading(pf_tensor x, pf_tensor y)
+{
+    pf_recording *recording;
+    assert_int_equal(platform->table.record_begin(platform, NULL), PF_OK);
+    assert_int_equal(spread(x, y), PF_OK);
+    assert_int_equal(platform->table.record_end(platform, &recording, NULL), PF_OK);
+    return recording;
+}
+
+/* Each has its own uploads; dropping one leaves the other whole. */
+static void test_two_recordings(void **state)
+{
+    float both[2][LENGTH * WIDTH], values[LENGTH * WIDTH];
+    pf_tensor x[2] = {matrix(ROWS, WIDTH), matrix(ROWS + 2, WIDTH)};
+    pf_tensor y = matrix(LENGTH, WIDTH);
+    pf_recording *recording[2];
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(send(x[i], 5.0f), PF_OK);
+        assert_int_equal(spread(x[i], y), PF_OK);
+        fetch(y, both[i]);
+    }
+    for (int i = 0; i < 2; i++)
+        recording[i] = record_spreading(x[i], y);
+    assert_int_equal(counters()->live_graphs, 2);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(platform->table.replay(platform, recording[i % 2], NULL), PF_OK);
+        fetch(y, values);
+        assert_memory_equal(values, both[i % 2], sizeof values);
+    }
+    platform->table.record_drop(platform, recording[0]);
+    assert_int_equal(platform->table.replay(platform, recording[1], NULL), PF_OK);
+    fetch(y, values);
+    assert_memory_equal(values, both[1], sizeof values);
+    platform->table.record_drop(platform, recording[1]);
+    assert_int_equal(counters()->live_graphs, 0);
+    for (int i = 0; i < 2; i++)
+        platform->table.release(platform, x[i].data);
+    platform->table.release(platform, y.data);
+}
+
+/* Closing the platform drops the recordings that live; the emulator counts them. */
 static void test_closing_with_a_recording(void **state)
 {
+    pf_recording *recording;
     pf_tensor x = matrix(ROWS, WIDTH), y = matrix(LENGTH, WIDTH);
     (void)state;
     assert_int_equal(send(x, 1.0f), PF_OK);
     assert_int_equal(spread(x, y), PF_OK);
     assert_int_equal(platform->table.record_begin(platform, NULL), PF_OK);
     assert_int_equal(spread(x, y), PF_OK);
-    assert_int_equal(platform->table.record_end(platform, true, NULL), PF_OK);
-    assert_int_equal(platform->table.replay(platform, NULL), PF_OK);
+    assert_int_equal(platform->table.record_end(platform, &recording, NULL), PF_OK);
+    assert_int_equal(platform->table.replay(platform, recording, NULL), PF_OK);
     pf_platform_close(platform);
     assert_int_equal(counters()->live_graphs, 0);
     assert_int_equal(counters()->violations, 0);
@@ -140,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_uploads_of_kernels_are_kept),
         cmocka_unit_test(test_what_is_refused_while_recording),
+        cmocka_unit_test(test_two_recordings),
         cmocka_unit_test(test_closing_with_a_recording),
     };
     return cmocka_run_group_tests(tests, open_platform, NULL);

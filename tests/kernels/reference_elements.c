@@ -141,10 +141,10 @@ static void memory_goes_round(void **state)
     pf_platform_table *t = &platform->table;
     assert_int_equal(t->allocate(platform, sizeof text, &device, NULL), PF_OK);
     assert_int_equal((uintptr_t)device % 64, 0);
-    assert_int_equal(t->upload(platform, device, text, sizeof text, NULL), PF_OK);
-    assert_int_equal(t->download(platform, back, device, sizeof text, NULL), PF_OK);
+    assert_int_equal(pf_platform_upload(platform, device, text, sizeof text, NULL), PF_OK);
+    assert_int_equal(pf_platform_download(platform, back, device, sizeof text, NULL), PF_OK);
     assert_string_equal(back, text);
-    assert_int_equal(t->upload(platform, device, NULL, 0, NULL), PF_OK);
+    assert_int_equal(pf_platform_upload(platform, device, NULL, 0, NULL), PF_OK);
     t->release(platform, device);
     t->release(platform, NULL);
 }

@@ -138,7 +138,7 @@ static void fill_buffer(trial *t, buffer *b, values fill)
 void trial_upload(trial *t, const buffer *b)
 {
     pf_platform *p = t->platform;
-    require(p->table.upload(p, b->device, b->before,
+    require(pf_platform_upload(p, b->device, b->before,
                             b->count * (int64_t)sizeof(float), &t->error), t);
 }
 
@@ -380,7 +380,7 @@ void trial_download(trial *t)
     pf_platform *p = t->platform;
     for (int i = 0; i < t->count; i++) {
         buffer *b = &t->buffers[i];
-        require(p->table.download(p, b->after, b->device,
+        require(pf_platform_download(p, b->after, b->device,
                                   b->count * (int64_t)sizeof(float), &t->error), t);
     }
 }

@@ -1,107 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ascend platform: its table, memory, weights and capabilities.  See ascend.h. */
+/* The ascend platform: its table, weights and capabilities.  See ascend.h. */
 #include "platform/ascend/ascend.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "platform/ascend/forecast.h"
 #include "platform/ascend/operators.h"
 #include "platform/common/common.h"
-#include "platform/ascend/forecast.h"
-#include "platform/common/common.h"
 
-/* --- memory ----------------------------------------------------------------------- */
-
-static pf_status allocate(pf_platform *platform, int64_t bytes, void **out,
-                          pf_error *error)
-{
-    ASCEND_ENTER(a, platform, error);
-    return ascend_allocate(a, bytes, out);
-}
-
-static void release(pf_platform *platform, void *memory)
-{
-    if (memory)
-        ascend_release(ascend_of(platform), memory);
-}
-
-static pf_status upload(pf_platform *platform, void *device, const void *host,
-                        int64_t bytes, pf_error *error)
-{
-    ASCEND_ENTER(a, platform, error);
-    return ascend_upload(a, device, PF_U8, host, PF_U8, bytes);
-}
-
-static pf_status download(pf_platform *platform, void *host, const void *device,
-                          int64_t bytes, pf_error *error)
-{
-    ASCEND_ENTER(a, platform, error);
-    return ascend_download(a, host, device, bytes);
-}
-
-static pf_status download_begin(pf_platform *platform, int number, void *host,
-                                const void *device, int64_t bytes, bool *there,
-                                pf_error *error)
-{
-    ASCEND_ENTER(a, platform, error);
-    (void)host;
-    *there = false;
-    return ascend_transfer_begin(a, number, device, bytes);
-}
-
-static pf_status download_end(pf_platform *platform, int number, void *host,
-                              int64_t bytes, pf_error *error)
-{
-    ASCEND_ENTER(a, platform, error);
-    return ascend_transfer_end(a, number, host, bytes);
-}
-
-/* --- memory of kernels, and counting it ----------------------------------------------- */
-
-static pf_status reserve(pf_platform *platform, int64_t bytes, pf_error *error)
-{
-    ASCEND_ENTER(a, platform, error);
-    return ascend_scratch_reserve(a, bytes);
-}
+/* --- counting ------------------------------------------------------------------------ */
 
 static pf_status open_counter(const pf_platform *platform, pf_platform *out,
                               pf_error *error)
 {
     const ascend *a = ascend_of(platform);
     ascend *counter;
-    PF_TRY(ascend_counter_open(a, &counter, error));
-    counter->tally = &out->tally;
-    out->tally.fixed_bytes = ascend_block_bytes(a->workspace_bytes);
+    PF_TRY(ascend_counter_open(a, &out->tally, &counter, error));
+    out->tally.fixed_bytes = pf_block_bytes(&platform->capabilities,
+                                            pf_device_workspace_bytes(&a->device));
     out->state = counter;
     return PF_OK;
-}
-
-/* --- recording ---------------------------------------------------------------------- */
-
-static pf_status record_begin(pf_platform *platform, pf_error *error)
-{
-    ASCEND_ENTER(a, platform, error);
-    return ascend_record_begin(a);
-}
-
-static pf_status record_end(pf_platform *platform, bool keep, pf_error *error)
-{
-    ASCEND_ENTER(a, platform, error);
-    return ascend_record_end(a, keep);
-}
-
-static pf_status replay(pf_platform *platform, pf_error *error)
-{
-    ASCEND_ENTER(a, platform, error);
-    return ascend_replay(a);
-}
-
-static void record_drop(pf_platform *platform)
-{
-    ascend *a = ascend_of(platform);
-    ascend_enter(a, NULL);
-    ascend_record_drop(a);
 }
 
 /* --- weights ------------------------------------------------------------------------ */
@@ -124,8 +44,9 @@ static int64_t weight_bytes(pf_platform *platform, const pf_weight_source *sourc
 static pf_status fill(ascend *a, pf_weight *weight)
 {
     const pf_tensor *values = &weight->source.values;
-    PF_TRY(ascend_upload(a, weight->prepared, kept_dtype(&weight->source, weight->multiply),
-                         values->data, values->dtype, pf_tensor_count(values)));
+    PF_TRY(pf_device_upload(&a->device, weight->prepared,
+                            kept_dtype(&weight->source, weight->multiply), values->data,
+                            values->dtype, pf_tensor_count(values)));
     if (!ascend_weight_is_blocked(a, weight))
         return PF_OK;
     return ascend_block_weight(a, pf_matrix(weight->prepared, PF_BF16, values->shape[0],
@@ -141,18 +62,18 @@ static pf_status weight_fill(pf_platform *platform, const pf_weight_source *sour
     *out = (pf_weight){.source = *source, .multiply = multiply, .prepared = memory,
                        .taken = memory == NULL};
     if (out->taken)
-        PF_TRY(ascend_allocate(a, weight_bytes(platform, source, multiply),
-                               &out->prepared));
+        PF_TRY(pf_device_allocate(&a->device, weight_bytes(platform, source, multiply),
+                                  &out->prepared));
     pf_status status = fill(a, out);
     if (status != PF_OK && out->taken)
-        ascend_release(a, out->prepared);
+        pf_device_release(&a->device, out->prepared);
     return status;
 }
 
 static void weight_release(pf_platform *platform, pf_weight *weight)
 {
     if (weight->taken)
-        release(platform, weight->prepared);
+        pf_device_release(&ascend_of(platform)->device, weight->prepared);
     *weight = (pf_weight){0};
 }
 
@@ -164,11 +85,11 @@ static pf_status ceilings(pf_platform *platform, double seconds, pf_ceilings *ou
 {
     (void)seconds;
     (void)error;
-    const ascend_soc *soc = ascend_soc_find(ascend_of(platform)->facts.soc);
+    const pf_device_kind *kind = ascend_kind_find(ascend_of(platform)->facts.soc);
     *out = (pf_ceilings){0};
-    if (soc)
-        *out = (pf_ceilings){.f32 = 1e-9 * ascend_soc_peak(soc, PF_F32),
-                             .bf16 = 1e-9 * ascend_soc_peak(soc, PF_BF16)};
+    if (kind)
+        *out = (pf_ceilings){.f32 = 1e-9 * pf_device_kind_peak(kind, PF_F32),
+                             .bf16 = 1e-9 * pf_device_kind_peak(kind, PF_BF16)};
     return PF_OK;
 }
 
@@ -206,11 +127,11 @@ static pf_status accepts_mixed_products(ascend *a, char *at, pf_dtype result, bo
 static pf_status ask(ascend *a, pf_error *error)
 {
     void *memory = NULL;
-    PF_TRY(ascend_enter(a, error));
+    PF_TRY(pf_device_enter(&a->device, error));
     a->facts.conv_f32 = a->facts.mixed_products = a->facts.narrow_products = true;
-    if (a->forecast)
+    if (a->counting.kind)
         return PF_OK;
-    PF_TRY(ascend_workspace(a, 1024, &memory));
+    PF_TRY(pf_device_workspace(&a->device, 1024, &memory));
     PF_TRY(accepts_conv_f32(a, memory, &a->facts.conv_f32));
     PF_TRY(accepts_mixed_products(a, memory, PF_F32, &a->facts.mixed_products));
     return accepts_mixed_products(a, memory, PF_BF16, &a->facts.narrow_products);
@@ -226,9 +147,7 @@ static bool is_on(const char *variable)
 static pf_status fill_capabilities(ascend *a, pf_capabilities *out)
 {
     int64_t memory;
-    PF_TRY(ascend_ask_free(a, &memory));
-    if (!a->forecast)                       /* the first workspace belongs to films, too */
-        memory += ascend_block_bytes(a->workspace_bytes);
+    PF_TRY(pf_device_free_bytes(&a->device, &memory));
     *out = (pf_capabilities){
         .threads = 1,
         .memory_bytes = memory,
@@ -242,6 +161,8 @@ static pf_status fill_capabilities(ascend *a, pf_capabilities *out)
         .block_unit = ASCEND_BLOCK_UNIT,
         .block_extra = ASCEND_BLOCK_EXTRA,
     };
+    /* the first workspace belongs to films, too */
+    out->memory_bytes += pf_block_bytes(out, pf_device_workspace_bytes(&a->device));
     snprintf(out->name, sizeof out->name, "ascend");
     snprintf(out->isa, sizeof out->isa, "%.31s", a->facts.soc);
     snprintf(out->device, sizeof out->device,
@@ -258,21 +179,11 @@ static void fill_table(pf_platform_table *table)
 #undef ASCEND_FILL
     table->project = common_project;
     table->scratch_bytes = ascend_scratch_bytes;
-    table->allocate = allocate;
-    table->release = release;
-    table->upload = upload;
-    table->download = download;
-    table->download_begin = download_begin;
-    table->download_end = download_end;
+    pf_device_fill_table(table);
     table->weight_bytes = weight_bytes;
     table->weight_fill = weight_fill;
     table->weight_release = weight_release;
-    table->reserve = reserve;
     table->open_counter = open_counter;
-    table->record_begin = record_begin;
-    table->record_end = record_end;
-    table->replay = replay;
-    table->record_drop = record_drop;
     table->ceilings = ceilings;
     table->close = close_platform;
 }
@@ -285,12 +196,12 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
         return pf_fail(error, PF_E_ARGUMENT,
                        "isa is '%s', but the ascend platform has no instruction sets",
                        options->isa);
-    const ascend_soc *forecast = options->forecast ? ascend_soc_find(options->forecast) : NULL;
+    const pf_device_kind *forecast = options->forecast ? ascend_kind_find(options->forecast) : NULL;
     if (options->forecast && !forecast)
         return pf_fail(error, PF_E_ARGUMENT,
                        "the device to forecast is '%s', but must be 910B1, 910B2, 910B3, "
                        "910B4, 910_9391, 910_9382 or A3", options->forecast);
-    PF_TRY(ascend_device_open(options->device, forecast, &a, error));
+    PF_TRY(ascend_device_open(options->device, forecast, &out->tally, &a, error));
     if (options->threads > 0 && !forecast) {
         ascend_device_close(a);
         return pf_fail(error, PF_E_ARGUMENT,
@@ -298,14 +209,13 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
                        "computes on its device: leave it out, or take the platform cpu",
                        options->threads);
     }
-    if (options->graph && !forecast && !ascend_can_record(a)) {
+    if (options->graph && !forecast && !pf_device_records(&a->device)) {
         ascend_device_close(a);
         return pf_fail(error, PF_E_ARGUMENT,
                        "graph is set, but this version of CANN has no aclmdlRICaptureBegin "
                        "and what belongs to it: leave it out");
     }
     a->fused = !is_on("PHONOFILM_ASCEND_NATIVE");
-    a->tally = &out->tally;
     out->state = a;
     pf_status status = ask(a, error);
     if (status == PF_OK && !forecast && is_on("PHONOFILM_ASCEND_NZ"))

@@ -118,13 +118,13 @@ static pf_status attend_plain(attention_run *r)
     PF_TRY(widen_keys(r));
     int64_t rows = most_scores / (r->heads * r->keys);
     rows = rows < 1 ? 1 : rows;
-    ascend_mark mark = ascend_scratch_mark(r->a);
+    pf_scratch_mark mark = pf_device_scratch_mark(&r->a->device);
     for (int64_t group = 0; group < r->groups; group++)
         for (int64_t at = 0; at < r->queries; at += rows) {
             int64_t left = r->queries - at;
             row_block b = {.group = group, .first = at, .rows = left < rows ? left : rows};
             PF_TRY(attend_block(r, &b));
-            ascend_scratch_rewind(r->a, mark);
+            pf_device_scratch_rewind(&r->a->device, mark);
         }
     return PF_OK;
 }

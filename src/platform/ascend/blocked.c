@@ -63,9 +63,9 @@ static pf_status fill(trial *t)
         x[i] = pattern(i / K, i % K);
     for (int i = 0; i < N; i++)
         bias[i] = (float)i;
-    PF_TRY(ascend_upload(t->a, t->weight.data, PF_BF16, weight, PF_F32, N * K));
-    PF_TRY(ascend_upload(t->a, t->x.data, PF_BF16, x, PF_F32, ROWS * K));
-    return ascend_upload(t->a, t->bias.data, PF_F32, bias, PF_F32, N);
+    PF_TRY(pf_device_upload(&t->a->device, t->weight.data, PF_BF16, weight, PF_F32, N * K));
+    PF_TRY(pf_device_upload(&t->a->device, t->x.data, PF_BF16, x, PF_F32, ROWS * K));
+    return pf_device_upload(&t->a->device, t->bias.data, PF_F32, bias, PF_F32, N);
 }
 
 static ascend_call trial_product(const trial *t, bool bias, bool narrow)
@@ -81,8 +81,8 @@ static pf_status multiply(trial *t, bool bias, bool narrow)
     float wide[ROWS * N];
     uint16_t half[ROWS * N];
     PF_TRY(ascend_launch(t->a, &call));
-    PF_TRY(narrow ? ascend_download(t->a, half, t->narrow.data, sizeof half)
-                  : ascend_download(t->a, wide, t->wide.data, sizeof wide));
+    PF_TRY(narrow ? pf_device_download(&t->a->device, half, t->narrow.data, sizeof half)
+                  : pf_device_download(&t->a->device, wide, t->wide.data, sizeof wide));
     for (int i = 0; i < ROWS * N; i++) {
         float y = narrow ? pf_bf16_to_f32(half[i]) : wide[i];
         t->right = t->right && y == expected(i / N, i % N, bias);
@@ -119,15 +119,15 @@ pf_status ascend_ask_blocked(ascend *a)
     void *memory;
     trial t = {.a = a, .right = true};
     if (!has_all(a))
-        return pf_fail(a->error, PF_E_UNSUPPORTED,
+        return pf_fail(a->device.error, PF_E_UNSUPPORTED,
                        "PHONOFILM_ASCEND_NZ is 1, but this version of CANN has no "
                        "aclnnAddmmWeightNz and what belongs to it: leave it out");
-    PF_TRY(ascend_allocate(a, 1536 + N * K * 2, &memory));
+    PF_TRY(pf_device_allocate(&a->device, 1536 + N * K * 2, &memory));
     place(&t, memory);
     pf_status status = try_products(&t);
-    ascend_release(a, memory);
+    pf_device_release(&a->device, memory);
     if (status == PF_OK && !t.right)
-        return pf_fail(a->error, PF_E_PLATFORM,
+        return pf_fail(a->device.error, PF_E_PLATFORM,
                        "PHONOFILM_ASCEND_NZ is 1, but products with weights in the format "
                        "NZ are wrong with this version of CANN: leave it out");
     a->facts.blocked_weights = status == PF_OK;

@@ -211,12 +211,12 @@ static pf_status convolve_columns(conv_run *r, pf_tensor y)
     int64_t rows = row_bytes > 0 ? most_columns / row_bytes : 1;
     rows = rows < 1 ? 1 : rows;
     PF_TRY(write_padding(r));
-    ascend_mark mark = ascend_scratch_mark(r->a);
+    pf_scratch_mark mark = pf_device_scratch_mark(&r->a->device);
     for (int64_t t = 0; t < y.shape[1]; t++)
         for (int64_t h = 0; h < y.shape[2]; h += rows) {
             column_block b = {t, h, y.shape[2] - h < rows ? y.shape[2] - h : rows};
             PF_TRY(multiply_columns(r, &b, y));
-            ascend_scratch_rewind(r->a, mark);
+            pf_device_scratch_rewind(&r->a->device, mark);
         }
     return PF_OK;
 }

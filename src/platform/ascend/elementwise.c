@@ -92,7 +92,7 @@ pf_status ascend_embedding(pf_platform *platform, const pf_embedding_args *args,
     for (int64_t i = 0; i < args->ids.shape[0]; i++) {
         int32_t id = ((const int32_t *)args->ids.data)[i * args->ids.stride[0]];
         float *y = (float *)args->y.data + i * args->y.stride[0];
-        PF_TRY(ascend_upload(a, y, PF_F32, (const char *)table->data + id * row,
+        PF_TRY(pf_device_upload(&a->device, y, PF_F32, (const char *)table->data + id * row,
                              table->dtype, width));
     }
     return PF_OK;
@@ -152,7 +152,7 @@ pf_status ascend_lerp_rows(pf_platform *platform, const pf_lerp_rows_args *args,
     fill_weights(values, rows, length);
     pf_status status = ascend_temp(a, PF_F32, 2, (int64_t[]){length, rows}, &weights);
     if (status == PF_OK)
-        status = ascend_upload(a, weights.data, PF_F32, values, PF_F32, rows * length);
+        status = pf_device_upload(&a->device, weights.data, PF_F32, values, PF_F32, rows * length);
     pf_free(values);
     PF_TRY(status);
     PF_TRY(ascend_temp(a, PF_F32, 2, args->y.shape, &y));

@@ -1,51 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counting instead of computing.  See forecast.h. */
+/* Kinds of Ascend devices, and the work of an operator.  See forecast.h. */
 #include "platform/ascend/forecast.h"
 
 #include <string.h>
 
-/* docs/ascend.md, "Prediction": cores and clocks are published, the bandwidth is
- * what is commonly quoted. */
-static const ascend_soc socs[] = {
-    {"Ascend910B1", 24, 48, 1850, (int64_t)64 << 30},
-    {"Ascend910B2", 24, 48, 1800, (int64_t)64 << 30},
-    {"Ascend910B3", 20, 40, 1800, (int64_t)64 << 30},
-    {"Ascend910B4", 20, 40, 1500, (int64_t)32 << 30},
-    {"Ascend910_9391", 24, 48, 1850, (int64_t)64 << 30},
-    {"Ascend910_9382", 24, 48, 1800, (int64_t)64 << 30},
+/* Cores and clocks are published; of the bandwidth 1.6 TB/s is commonly quoted.  A cube core
+ * makes 16 x 16 x 16 multiply-adds of bf16 a cycle, a vector core works on 128 bytes. */
+#define KIND(name, cubes, vectors, megahertz, gib) \
+    {name, cubes, vectors, megahertz, 4096.0 * 2.0, 32.0, 1.6e12, (int64_t)gib << 30}
+
+static const pf_device_kind kinds[] = {
+    KIND("Ascend910B1", 24, 48, 1850, 64),
+    KIND("Ascend910B2", 24, 48, 1800, 64),
+    KIND("Ascend910B3", 20, 40, 1800, 64),
+    KIND("Ascend910B4", 20, 40, 1500, 32),
+    KIND("Ascend910_9391", 24, 48, 1850, 64),
+    KIND("Ascend910_9382", 24, 48, 1800, 64),
 };
 
-static const double memory_bytes_per_second = 1.6e12;
-
-const ascend_soc *ascend_soc_find(const char *name)
+const pf_device_kind *ascend_kind_find(const char *name)
 {
     if (strcmp(name, "A3") == 0)
         name = "910_9391";
-    for (size_t i = 0; i < sizeof socs / sizeof socs[0]; i++)
-        if (strcmp(socs[i].name, name) == 0 ||
-            strcmp(socs[i].name + strlen("Ascend"), name) == 0)
-            return &socs[i];
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i].name, name) == 0 ||
+            strcmp(kinds[i].name + strlen("Ascend"), name) == 0)
+            return &kinds[i];
     return NULL;
 }
 
-const ascend_soc *ascend_soc_like(const char *name)
+const pf_device_kind *ascend_kind_like(const char *name)
 {
-    const ascend_soc *found = ascend_soc_find(name);
-    return found ? found : &socs[0];
-}
-
-/* A cube core makes 16 x 16 x 16 multiply-adds of bf16 a cycle; f32 is taken to be a
- * quarter of that. */
-double ascend_soc_peak(const ascend_soc *soc, pf_dtype dtype)
-{
-    double bf16 = soc->cube_cores * soc->megahertz * 1e6 * 4096.0 * 2.0;
-    return dtype == PF_BF16 ? bf16 : bf16 / 4.0;
-}
-
-/* A vector core works on 128 bytes a cycle. */
-static double vector_peak(const ascend_soc *soc)
-{
-    return soc->vector_cores * soc->megahertz * 1e6 * 32.0;
+    const pf_device_kind *found = ascend_kind_find(name);
+    return found ? found : &kinds[0];
 }
 
 static double count_of(const pf_tensor *t)
@@ -53,7 +40,7 @@ static double count_of(const pf_tensor *t)
     return pf_tensor_is_null(t) ? 0.0 : (double)pf_tensor_count(t);
 }
 
-/* What a product multiplies: the first of Addmm is the bias. */
+/* The first multiplicand of a product: input 0 of Addmm is the bias. */
 static const pf_tensor *multiplicand(const ascend_call *call)
 {
     bool biased = call->op == ASCEND_Addmm || call->op == ASCEND_AddmmWeightNz;
@@ -98,15 +85,9 @@ static double bytes_of(const ascend_call *call)
     return bytes;
 }
 
-void ascend_forecast_count(const ascend_soc *soc, const ascend_call *call, pf_tally *tally)
+void ascend_forecast_count(const pf_device_kind *kind, const ascend_call *call,
+                           pf_tally *tally)
 {
-    double flops = product_flops(call), bytes = bytes_of(call);
-    double elements = bytes / 4.0;
-    double arithmetic = flops > 0.0 ? flops / ascend_soc_peak(soc, multiplicand(call)->dtype)
-                                    : elements / vector_peak(soc);
-    double memory = bytes / memory_bytes_per_second;
-    tally->launches++;
-    tally->flops += flops;
-    tally->bytes += bytes;
-    tally->seconds += arithmetic > memory ? arithmetic : memory;
+    pf_forecast_add(kind, &(pf_work){.flops = product_flops(call), .bytes = bytes_of(call),
+                                     .dtype = multiplicand(call)->dtype}, tally);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Launching operators: descriptors, both phases, workspaces, and the cache of
- * executors.  docs/ascend.md, "Two phases".
+/* Launching operators: descriptors, both phases and workspaces.  docs/ascend.md, "Two phases".
  *
  * A call is a value: which operator, the tensors, the attributes.  Two calls that
  * differ in addresses only are one executor, which is kept and re-addressed.
@@ -49,10 +48,5 @@ pf_status ascend_accepts(ascend *a, const ascend_call *call, bool *out);
 
 /* Does this version have it? */
 bool ascend_has(const ascend *a, ascend_operator op);
-
-pf_status ascend_cache_create(ascend_cache **out, pf_error *error);
-/* After a wait for the stream: what is no longer wanted may go. */
-void ascend_cache_settle(ascend *a);
-void ascend_cache_destroy(ascend *a);
 
 #endif

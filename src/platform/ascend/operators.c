@@ -10,7 +10,7 @@ pf_status ascend_temp(ascend *a, pf_dtype dtype, int rank, const int64_t *shape,
                       pf_tensor *out)
 {
     *out = pf_tensor_make(NULL, dtype, rank, shape);
-    return ascend_scratch_take(a, pf_tensor_bytes(out), &out->data);
+    return pf_device_scratch(&a->device, pf_tensor_bytes(out), &out->data);
 }
 
 pf_status ascend_like(ascend *a, pf_tensor shape, pf_tensor *out)

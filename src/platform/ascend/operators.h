@@ -27,7 +27,7 @@ int64_t ascend_scratch_bytes(pf_platform *platform, pf_kernel which, const void 
 /* How every kernel begins. */
 #define ASCEND_ENTER(a, platform, error)                                       \
     ascend *a = ascend_of(platform);                                           \
-    PF_TRY(ascend_enter(a, error))
+    PF_TRY(pf_device_enter(&a->device, error))
 
 /* Contiguous scratch memory. */
 pf_status ascend_temp(ascend *a, pf_dtype dtype, int rank, const int64_t *shape,

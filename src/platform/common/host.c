@@ -28,35 +28,21 @@ static void release(pf_platform *platform, void *memory)
     pf_free(memory);
 }
 
-static pf_status upload(pf_platform *platform, void *device, const void *host,
-                        int64_t bytes, pf_error *error)
+/* The copy is done when the call returns. */
+static pf_status transfer(pf_platform *platform, const pf_transfer *what,
+                          pf_ticket *ticket, pf_error *error)
 {
-    (void)platform;
-    (void)error;
-    if (bytes > 0)
-        memcpy(device, host, (size_t)bytes);
+    (void)platform, (void)error;
+    if (ticket)
+        *ticket = (pf_ticket){0};
+    if (what->bytes > 0)
+        memcpy(what->to, what->from, (size_t)what->bytes);
     return PF_OK;
 }
 
-static pf_status download(pf_platform *platform, void *host, const void *device,
-                          int64_t bytes, pf_error *error)
+static pf_status wait(pf_platform *platform, pf_ticket ticket, pf_error *error)
 {
-    return upload(platform, host, device, bytes, error);
-}
-
-static pf_status download_begin(pf_platform *platform, int number, void *host,
-                                const void *device, int64_t bytes, bool *there,
-                                pf_error *error)
-{
-    (void)number;
-    *there = true;
-    return download(platform, host, device, bytes, error);
-}
-
-static pf_status download_end(pf_platform *platform, int number, void *host,
-                              int64_t bytes, pf_error *error)
-{
-    (void)platform, (void)number, (void)host, (void)bytes, (void)error;
+    (void)platform, (void)ticket, (void)error;
     return PF_OK;
 }
 
@@ -89,10 +75,8 @@ static void fill_table(pf_platform_table *table)
 {
     table->allocate = allocate;
     table->release = release;
-    table->upload = upload;
-    table->download = download;
-    table->download_begin = download_begin;
-    table->download_end = download_end;
+    table->transfer = transfer;
+    table->wait = wait;
     table->weight_bytes = weight_bytes;
     table->weight_fill = weight_fill;
     table->weight_release = weight_release;

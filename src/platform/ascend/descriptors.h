@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Descriptors of CANN: what operators take in place of tensors, lists, scalars and arrays.
+ * docs/ascend.md, "Descriptors".
+ */
+#ifndef PF_PLATFORM_ASCEND_DESCRIPTORS_H
+#define PF_PLATFORM_ASCEND_DESCRIPTORS_H
+
+#include "platform/ascend/launch.h"
+
+/* The descriptors of one call; NULL where the call leaves something out. */
+typedef struct ascend_handles {
+    aclTensor *in[ASCEND_IN], *out[ASCEND_OUT];
+    aclTensorList *list[ASCEND_IN];     /* owns the tensor of `in` */
+    aclScalar *scalar[2];
+    aclIntArray *array[ASCEND_ARRAYS];
+} ascend_handles;
+
+/* All or none. */
+pf_status ascend_handles_make(ascend *a, const ascend_call *call, ascend_handles *h);
+void ascend_handles_destroy(const ascend *a, const ascend_handles *h);
+
+/* A descriptor begins at a 32-byte boundary, its tensor so many elements behind. */
+void *ascend_base_of(const pf_tensor *t);
+int64_t ascend_offset_of(const pf_tensor *t);
+
+#endif
