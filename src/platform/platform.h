@@ -171,6 +171,7 @@ struct pf_platform {
     pf_capabilities capabilities;
     pf_tally tally;
     pf_pool *pool;                  /* of platforms that compute on the host, or NULL */
+    pf_platform *fallback;          /* computes missing kernels (options.hosted), or NULL */
     void *state;                    /* the platform's own */
 };
 
@@ -212,6 +213,10 @@ typedef struct pf_platform_options {
     const char *forecast;           /* a kind of device that need not be here: nothing is
                                      * computed, the tally grows; NULL: compute */
     bool graph;                     /* record steps and replay them */
+    bool hosted;                    /* for tests, and to bring a new platform up: kernels
+                                     * that it lacks are computed by the reference, on
+                                     * copies.  No engine sets it, so an installed program
+                                     * refuses such a platform */
 } pf_platform_options;
 
 /* Opens the platform of that name, or the first of the registry that works on this machine.
@@ -237,7 +242,7 @@ typedef struct pf_platform_entry {
     const char *isas;               /* words of options.isa, best first, "avx2|scalar"; NULL:
                                      * it has none */
     /* Fills *out, which is zeroed; on failure nothing is left open, and the error says why
-     * this machine cannot do it. */
+     * this machine cannot do it.  Slots of kernels that the platform lacks stay NULL. */
     pf_status (*open)(pf_platform *out, const pf_platform_options *options,
                       pf_error *error);
 } pf_platform_entry;

@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "platform/ascend/ascend.h"
+#include "platform/common/common.h"
 #include "platform/cpu/cpu.h"
 #include "platform/platform.h"
 #include "platform/reference/reference.h"
@@ -80,6 +81,11 @@ static pf_status open_entry(const pf_platform_entry *entry,
     pf_status status = entry->open(platform, options, error);
     if (status != PF_OK) {
         pf_free(platform);
+        return status;
+    }
+    status = common_complete(platform, options->hosted, error);
+    if (status != PF_OK) {
+        pf_platform_close(platform);
         return status;
     }
     *out = platform;
@@ -159,6 +165,7 @@ void pf_platform_close(pf_platform *platform)
 {
     if (!platform)
         return;
+    pf_platform_close(platform->fallback);
     platform->table.close(platform);
     pf_free(platform);
 }

@@ -89,7 +89,7 @@ static pf_status open_target(target *t, pf_error *error)
 {
     t->opened = t->isa ? THREADINGS : 2;
     for (int i = 0; i < t->opened; i++) {
-        pf_platform_options how = {.name = t->name, .isa = t->isa,
+        pf_platform_options how = {.name = t->name, .isa = t->isa, .hosted = true,
                                    .threads = t->isa ? thread_counts[i] : 0};
         PF_TRY(pf_platform_open(&how, &t->platforms[i], error));
     }

@@ -246,7 +246,7 @@ static char *place_weight(trial *t, int64_t bytes)
     for (int i = 0; i < GUARD; i++)
         guard[i] = guard_bits;
     require(p->table.allocate(p, bytes + (int64_t)sizeof guard, &memory, &t->error), t);
-    require(p->table.upload(p, (char *)memory + bytes, guard, sizeof guard, &t->error), t);
+    require(pf_platform_upload(p, (char *)memory + bytes, guard, sizeof guard, &t->error), t);
     return memory;
 }
 
@@ -254,7 +254,7 @@ static void check_guard(trial *t, const char *memory, int64_t bytes)
 {
     uint32_t guard[GUARD];
     pf_platform *p = t->platform;
-    require(p->table.download(p, guard, memory + bytes, sizeof guard, &t->error), t);
+    require(pf_platform_download(p, guard, memory + bytes, sizeof guard, &t->error), t);
     for (int i = 0; i < GUARD; i++)
         if (guard[i] != guard_bits)
             require(pf_fail(&t->error, PF_E_INTERNAL,

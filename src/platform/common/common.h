@@ -53,6 +53,10 @@ pf_status common_sum_first(pf_platform *platform, pf_norm_args *args, pf_error *
 pf_status common_weight_check(const pf_platform *platform, const pf_weight_source *source,
                               pf_error *error);
 
+/* Fills the slots that a platform has left NULL: layers are composed; kernels are computed by
+ * the reference if `hosted`, and otherwise the platform is refused (hosted.c). */
+pf_status common_complete(pf_platform *platform, bool hosted, pf_error *error);
+
 /* Opens a platform on the host: the pool (0 threads: one for each processor available),
  * the table's memory, copies, weights and close, and the capabilities that do not depend
  * on kernels.  Kernels, ceilings and names are left to the platform (host.c). */

@@ -34,10 +34,6 @@ pf_status pf_reference_open(pf_platform *out, const pf_platform_options *options
     PF_SINGLE_KERNEL_LIST(REFERENCE_FILL)
     PF_PART_KERNEL_LIST(REFERENCE_FILL)
 #undef REFERENCE_FILL
-#define COMMON_FILL(slot, type) out->table.slot = common_##slot;
-    PF_LAYER_LIST(COMMON_FILL)
-#undef COMMON_FILL
-    out->table.scratch_bytes = common_scratch_bytes;
     out->table.ceilings = no_ceilings;
     snprintf(out->capabilities.name, sizeof out->capabilities.name, "reference");
     snprintf(out->capabilities.isa, sizeof out->capabilities.isa, "scalar");
