@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "fuzz_main.h"
-#include "server/chunks.h"
+#include "server/http/chunks.h"
 
 typedef struct body {
     char data[4096];

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "fuzz_main.h"
-#include "server/head.h"
+#include "server/http/head.h"
 
 static void check_text(const char *text)
 {

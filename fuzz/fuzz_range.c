@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "fuzz_main.h"
-#include "server/range.h"
+#include "server/http/range.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -13,14 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/server_parts.h"
+#include "server/api.h"
 
-static void set_pending(pf_http_request *request, char *text)
+static void set_pending(pf_event_stream *stream, char *text)
 {
-    free(request->pending);
-    request->pending = text;
-    request->pending_bytes = text ? strlen(text) : 0;
-    request->pending_sent = 0;
+    free(stream->pending);
+    stream->pending = text;
+    stream->pending_bytes = text ? strlen(text) : 0;
+    stream->pending_sent = 0;
 }
 
 /* free()-able text of an event; NULL when out of memory. */
@@ -53,53 +53,56 @@ static char *status_event(pf_server *server, pf_video *video)
 }
 
 /* Locked: the next event, or NULL when there is nothing new. */
-static char *next_event(pf_http_request *request)
+static char *next_event(pf_api_context *c)
 {
-    pf_server *server = pf_server_of(request);
-    pf_video *video = request->video;
-    if (video->preview && video->preview_version != request->seen_preview &&
+    pf_event_stream *stream = &c->stream;
+    pf_video *video = c->video;
+    if (video->preview && video->preview_version != stream->seen_preview &&
         video->status == PF_VIDEO_RUNNING) {
-        request->seen_preview = video->preview_version;
+        stream->seen_preview = video->preview_version;
         return strdup(video->preview);
     }
-    if (video->version == request->seen_version)
+    if (video->version == c->seen_version)
         return NULL;
-    request->seen_version = video->version;
-    request->last = video->deleted || video->status >= PF_VIDEO_COMPLETED;
-    return status_event(server, video);
+    c->seen_version = video->version;
+    stream->last = video->deleted || video->status >= PF_VIDEO_COMPLETED;
+    return status_event(c->server, video);
 }
 
-/* Locked inside: fills `pending`; false at the end of the stream. */
-static bool refill(pf_http_request *request)
+/* Takes the lock and fills `pending`; false at the end of the stream. */
+static bool refill(pf_api_context *c)
 {
-    pf_server *server = pf_server_of(request);
-    if (request->last)
+    pf_videos *videos = &c->server->videos;
+    if (c->stream.last)
         return false;
-    pthread_mutex_lock(&server->videos.lock);
-    bool closing = server->videos.closing;
-    set_pending(request, next_event(request));
-    pthread_mutex_unlock(&server->videos.lock);
-    return request->pending || !closing;
+    pthread_mutex_lock(&videos->lock);
+    bool closing = videos->closing;
+    set_pending(&c->stream, next_event(c));
+    pthread_mutex_unlock(&videos->lock);
+    return c->stream.pending || !closing;
 }
 
 static ssize_t pull_event(pf_http_request *request, char *out, size_t room)
 {
-    while (request->pending_sent == request->pending_bytes) {
-        if (!refill(request))
+    pf_api_context *c = pf_api_context_of(request);
+    pf_event_stream *stream = &c->stream;
+    while (stream->pending_sent == stream->pending_bytes) {
+        if (!refill(c))
             return -1;
-        if (!request->pending && pf_http_sleep(request, &pf_server_of(request)->videos))
+        if (!stream->pending && pf_api_sleep(c))
             return 0;
     }
-    size_t left = request->pending_bytes - request->pending_sent;
+    size_t left = stream->pending_bytes - stream->pending_sent;
     size_t bytes = left < room ? left : room;
-    memcpy(out, request->pending + request->pending_sent, bytes);
-    request->pending_sent += bytes;
+    memcpy(out, stream->pending + stream->pending_sent, bytes);
+    stream->pending_sent += bytes;
     return (ssize_t)bytes;
 }
 
 void pf_api_events(pf_http_request *request)
 {
-    if (!pf_api_find(request) || !pf_routes_take_place(request, PF_PLACE_STREAM))
+    pf_api_context *c = pf_api_context_of(request);
+    if (!pf_api_find(c) || !pf_api_take_place(c, PF_PLACE_STREAM))
         return;
     pf_http_reply_stream(request, "text/event-stream", pull_event);
     pf_http_set(request, "X-Accel-Buffering", "no");

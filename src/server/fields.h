@@ -72,10 +72,6 @@ const pf_field *pf_fields_find(const pf_fields *fields, const char *name);
 void pf_fields_digest(const pf_fields *fields, const char *context,
                       uint8_t out[PF_DIGEST_BYTES]);
 
-bool pf_utf8_is_valid(const char *text, size_t bytes);
-/* Bytes that belong to no character become '?'. */
-void pf_utf8_repair(char *text);
-
 /* Adds a field; for the two readers.  `file` values are not copied. */
 pf_status pf_fields_add(pf_fields *fields, const pf_field *field, size_t max_file,
                         pf_error *error);

@@ -18,7 +18,8 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-#include "server/http.h"
+#include "server/http/http.h"
+#include "server/videos.h"
 
 /* A reason why no film can be made or accepted, as clients are told. */
 typedef struct pf_trouble {

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "server/server_parts.h"
+#include "server/threads.h"
 
 enum { EVERY_RETENTION = 5, EVERY_SIGN = 15 };
 static const double expiry_seconds = 0.5, describing_seconds = 0.1,

@@ -7,7 +7,7 @@
 #ifndef PF_SERVER_ORIGINS_H
 #define PF_SERVER_ORIGINS_H
 
-#include "server/http.h"
+#include "server/http/http.h"
 
 enum { PF_ORIGINS = 32, PF_ORIGIN_BYTES = 300 };
 

@@ -5,10 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/json.h"
-#include "base/memory.h"
 #include "server/assets.h"
-#include "server/server_parts.h"
+#include "server/api.h"
 
 enum {
     SMALL_BODY = 64 << 10,
@@ -38,9 +36,6 @@ static void handle_character(pf_http_request *request);
 static void handle_asset(pf_http_request *request);
 static void handle_health(pf_http_request *request);
 static void handle_ready(pf_http_request *request);
-static void handle_sign_in(pf_http_request *request);
-static void handle_sign_out(pf_http_request *request);
-static void handle_session(pf_http_request *request);
 
 static const char *const no_query[] = {NULL};
 static const char *const list_query[] = {"after", "before", "limit", "order", NULL};
@@ -56,9 +51,9 @@ static const route routes[] = {
     {"GET", "/health", handle_health, OPEN, SMALL, NULL},
     {"GET", "/ready", handle_ready, OPEN, SMALL, NULL},
     {"GET", "/metrics", pf_api_metrics, KEYED, SMALL, NULL},
-    {"GET", "/session", handle_session, OPEN, SMALL, NULL},
-    {"POST", "/session", handle_sign_in, OPEN, SMALL, NULL},
-    {"DELETE", "/session", handle_sign_out, OPEN, SMALL, NULL},
+    {"GET", "/session", pf_api_session, OPEN, SMALL, NULL},
+    {"POST", "/session", pf_api_sign_in, OPEN, SMALL, NULL},
+    {"DELETE", "/session", pf_api_sign_out, OPEN, SMALL, NULL},
     {"GET", "/v1/models", pf_api_models, KEYED, SMALL, no_query},
     {"GET", "/v1/models/**", pf_api_model, KEYED, SMALL, no_query},
     {"POST", "/v1/videos", pf_api_create, KEYED, FILM, no_query},
@@ -115,6 +110,7 @@ static const char *method_of(const pf_http_request *request)
 /* NULL after a 404, a 405, or the answer to OPTIONS. */
 static const route *find_route(pf_http_request *request)
 {
+    pf_api_context *c = pf_api_context_of(request);
     char allowed[64] = "", id[PF_VIDEO_ID_BYTES];
     bool literal = is_literal(request->path);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
@@ -123,7 +119,7 @@ static const route *find_route(pf_http_request *request)
             (literal && strchr(routes[i].pattern, '*')))
             continue;
         if (strcmp(routes[i].method, method_of(request)) == 0) {
-            memcpy(request->video_id, id, sizeof id);
+            memcpy(c->video_id, id, sizeof id);
             return &routes[i];
         }
         size_t used = strlen(allowed);
@@ -131,7 +127,7 @@ static const route *find_route(pf_http_request *request)
                  routes[i].method);
     }
     if (allowed[0] && strcmp(request->method, "OPTIONS") == 0) {
-        pf_origins_reply_options(&pf_server_of(request)->origins, request, allowed);
+        pf_origins_reply_options(&c->server->origins, request, allowed);
     } else if (allowed[0]) {
         pf_http_reply_error(request, &(pf_http_fault){405, "method", NULL, 0},
                             "%.20s is not a method of %.200s, which takes %s",
@@ -142,101 +138,6 @@ static const route *find_route(pf_http_request *request)
                             "there is nothing at %.200s", request->path);
     }
     return NULL;
-}
-
-/* --- keys ------------------------------------------------------------------------- */
-
-/* The value of our cookie, in `out`; false when there is none. */
-static bool read_cookie(const pf_http_request *request, char out[PF_SESSION_BYTES])
-{
-    static const char name[] = "phonofilm_session=";
-    const char *header = pf_http_header(request, "Cookie");
-    while (header && *header) {
-        header += strspn(header, " ;");
-        size_t length = strcspn(header, ";");
-        if (strncmp(header, name, sizeof name - 1) == 0) {
-            size_t value = length - (sizeof name - 1);
-            if (value >= PF_SESSION_BYTES)
-                return false;
-            memcpy(out, header + sizeof name - 1, value);
-            out[value] = '\0';
-            return true;
-        }
-        header += length;
-    }
-    return false;
-}
-
-/* The name of who asks, or NULL. */
-static const char *identify(const pf_http_request *request)
-{
-    const pf_server *server = pf_server_of(request);
-    const char *header = pf_http_header(request, "Authorization");
-    char session[PF_SESSION_BYTES];
-    if (server->keys.count == 0)
-        return "";
-    if (header)
-        return strncasecmp(header, "Bearer ", 7) == 0
-                   ? pf_keys_check(&server->keys, header + 7)
-                   : NULL;
-    return !pf_origins_is_foreign(request) && read_cookie(request, session)
-               ? pf_keys_check_session(&server->keys, session)
-               : NULL;
-}
-
-static void check_key(pf_http_request *request)
-{
-    const char *name = identify(request);
-    if (name) {
-        snprintf(request->owner, sizeof request->owner, "%s", name);
-        if (name[0])
-            pf_http_mark_known(request);
-        return;
-    }
-    bool given = pf_http_header(request, "Authorization") != NULL;
-    pf_http_reply_error(request, &(pf_http_fault){401, "invalid_api_key", NULL, 0},
-                        given ? "the API key is not one of this server's"
-                              : "an API key is missing: send Authorization: Bearer KEY");
-}
-
-/* --- places ----------------------------------------------------------------------- */
-
-static void name_holder(pf_http_request *request)
-{
-    char address[PF_ADDRESS_BYTES] = "";
-    bool key = request->owner[0] != '\0';
-    if (!key)
-        pf_http_client(request, address);
-    snprintf(request->holder, sizeof request->holder, "%s%s",
-             key ? "key " : address[0] ? "address " : "", key ? request->owner : address);
-}
-
-static int most_of(const pf_server *server, pf_place_kind kind)
-{
-    return kind == PF_PLACE_STREAM ? server->options.client_streams
-                                   : pf_server_client_connections(server);
-}
-
-bool pf_routes_take_place(pf_http_request *request, pf_place_kind kind)
-{
-    pf_server *server = pf_server_of(request);
-    bool stream = kind == PF_PLACE_STREAM;
-    const char *what = stream ? "event streams and requests that wait for a film"
-                              : "requests at a time";
-    pf_place_answer answer =
-        pf_places_take(&server->places, request->holder, kind, most_of(server, kind),
-                       server->options.connections / 2);
-    request->holds[kind] = answer == PF_PLACE_TAKEN;
-    if (answer == PF_PLACE_TOO_MANY)
-        pf_http_reply_error(request, &(pf_http_fault){429, "too_many_requests", NULL, 5},
-                            "there are %d %s of this %s already", most_of(server, kind),
-                            what, request->owner[0] ? "key" : "address");
-    else if (answer == PF_PLACE_FULL)
-        pf_http_reply_error(request, &(pf_http_fault){503, "busy", NULL, 5},
-                            "the server has as many %s as it takes; ask for the status "
-                            "now and then", what);
-    request->reply.close = request->reply.close || answer != PF_PLACE_TAKEN;
-    return answer == PF_PLACE_TAKEN;
 }
 
 /* --- origins ---------------------------------------------------------------------- */
@@ -263,7 +164,8 @@ static bool is_local_name(const pf_server *server, const char *host)
  * for the server's own page alone. */
 static void check_origin(pf_http_request *request)
 {
-    const pf_server *server = pf_server_of(request);
+    pf_api_context *c = pf_api_context_of(request);
+    const pf_server *server = c->server;
     const char *host = pf_http_header(request, "Host");
     const char *origin = pf_http_header(request, "Origin");
     if (server->loopback && server->keys.count == 0 && !is_local_name(server, host)) {
@@ -329,22 +231,21 @@ static size_t film_body(const pf_server *server)
 
 void pf_routes_choose(pf_http_request *request)
 {
-    const pf_server *server = pf_server_of(request);
+    pf_api_context *c = pf_api_context_of(request);
+    pf_api_begin(request);
     check_origin(request);
     const route *found = request->reply.status == 0 ? find_route(request) : NULL;
     if (!found)
         return;
-    if (found->access == KEYED)
-        check_key(request);
-    if (found->access == KEYED && request->reply.status == 0) {
-        name_holder(request);
-        pf_routes_take_place(request, PF_PLACE_REQUEST);
+    if (found->access == KEYED && pf_api_identify(c)) {
+        pf_api_name_holder(c);
+        pf_api_take_place(c, PF_PLACE_REQUEST);
     }
     request->handler = found->query ? handle_query : found->handler;
-    request->body_limit = found->body == SMALL   ? SMALL_BODY
+    request->body.limit = found->body == SMALL   ? SMALL_BODY
                           : found->body == WORDS ? WORDS_BODY
-                                                 : film_body(server);
-    request->body_ignored = found->body == IGNORED;
+                                                 : film_body(c->server);
+    request->body.ignored = found->body == IGNORED;
 }
 
 void pf_routes_dress(pf_http_request *request)
@@ -352,17 +253,10 @@ void pf_routes_dress(pf_http_request *request)
     pf_origins_dress(&pf_server_of(request)->origins, request);
 }
 
-void pf_routes_done(pf_http_request *request)
+void pf_routes_release(pf_http_request *request)
 {
-    pf_server *server = pf_server_of(request);
-    pf_videos *videos = &server->videos;
-    for (int i = 0; i < PF_PLACES; i++)
-        if (request->holds[i])
-            pf_places_leave(&server->places, request->holder, (pf_place_kind)i);
-    pf_api_drop_creation(request);
-    if (request->video && request->waiter.alone && request->reply.status == 0)
-        pf_videos_abandon(videos, request->video);
-    pf_videos_release(videos, request->video);
+    pf_api_drop_creation(pf_api_context_of(request));
+    pf_api_end(request);
 }
 
 /* --- small handlers --------------------------------------------------------------- */
@@ -424,7 +318,8 @@ static json_t *ready_json(const pf_films *films)
 
 static void handle_ready(pf_http_request *request)
 {
-    pf_server *server = pf_server_of(request);
+    pf_api_context *c = pf_api_context_of(request);
+    pf_server *server = c->server;
     pthread_mutex_lock(&server->videos.lock);
     bool closing = server->videos.closing;
     char why[sizeof server->videos.paused];
@@ -436,56 +331,4 @@ static void handle_ready(pf_http_request *request)
                             "%s", closing ? "the server is stopping" : why);
     else
         pf_http_reply_json(request, 200, ready_json(&server->films));
-}
-
-/* Without a Path it is for the folder of /session, as the browser sees that: below the
- * path of a proxy it does not go to others of the same host. */
-static void set_cookie(pf_http_request *request, const char *value, long seconds)
-{
-    bool secure = pf_server_of(request)->options.tls_cert != NULL;
-    pf_http_set(request, "Set-Cookie",
-                "phonofilm_session=%s; HttpOnly; SameSite=Strict; Max-Age=%ld%s",
-                value, seconds, secure ? "; Secure" : "");
-}
-
-static void handle_sign_in(pf_http_request *request)
-{
-    pf_server *server = pf_server_of(request);
-    json_t *body = NULL;
-    char session[PF_SESSION_BYTES];
-    pf_json_parse(request->body ? request->body : "", request->body_bytes, "the body",
-                  &body, NULL);
-    bool alone = json_object_size(body) == 1;
-    const char *key = alone ? json_string_value(json_object_get(body, "key")) : NULL;
-    const char *name = key ? pf_keys_check(&server->keys, key) : NULL;
-    bool asked = key != NULL;
-    json_decref(body);
-    if (!asked) {
-        pf_http_reply_error(request, &(pf_http_fault){400, "missing", "key", 0},
-                            "the body must be {\"key\": \"...\"}");
-        return;
-    }
-    if (!name) {
-        pf_http_reply_error(request, &(pf_http_fault){401, "invalid_api_key", "key", 0},
-                            "the API key is not one of this server's");
-        return;
-    }
-    pf_keys_make_session(&server->keys, name, session);
-    pf_http_reply_json(request, 200, json_pack("{s:s}", "name", name));
-    set_cookie(request, session, 30L * 24 * 3600);
-}
-
-static void handle_sign_out(pf_http_request *request)
-{
-    pf_http_reply_json(request, 200, json_pack("{s:b}", "signed_in", 0));
-    set_cookie(request, "", 0);
-}
-
-static void handle_session(pf_http_request *request)
-{
-    const char *name = identify(request);
-    pf_http_reply_json(
-        request, 200,
-        json_pack("{s:b, s:b, s:s?}", "needs_key", pf_server_of(request)->keys.count > 0,
-                  "signed_in", name != NULL, "name", name));
 }

@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside the server: what its files share.  For src/server alone. */
+/* Inside the server: the structure that its files share, and their common services.  For
+ * src/server alone, but not for http/, which knows nothing of it.
+ *
+ *     server.c                                     opens and closes all of it
+ *       options.c
+ *       routes.c ...                               requests: api.h
+ *       worker.c, housekeeping.c, webhook.c        threads: threads.h
+ *         service.c                                services
+ *           films.h, videos.h, keys.h ...          parts that know no server
+ */
 #ifndef PF_SERVER_SERVER_PARTS_H
 #define PF_SERVER_SERVER_PARTS_H
 
@@ -7,44 +16,69 @@
 #include <stdatomic.h>
 
 #include "server/films.h"
-#include "server/http.h"
+#include "server/http/http.h"
 #include "server/keys.h"
 #include "server/origins.h"
+#include "server/places.h"
 #include "server/server.h"
 #include "server/settings.h"
 
-struct pf_server {
-    pf_server_options options;          /* its strings are the caller's until open
-                                         * returns; the server keeps what follows */
-    char *output_dir, *host, *spool;
-    char *webhook_hosts, *picture_hosts, *proxies;  /* or NULL */
-    uint8_t *webhook_secret;            /* or NULL */
-    size_t webhook_secret_bytes;
-    char model_name[128];
-    bool loopback;                      /* reachable from this machine alone */
-    double opened, began;               /* Unix time, and pf_seconds() then */
+/* Webhooks (webhook.c); their hosts also for creation.c. */
+typedef struct pf_post {
+    char *hosts;                        /* where they may go, or NULL */
+    uint8_t *secret;                    /* that signs them; NULL without hosts */
+    size_t secret_bytes;
+    pthread_mutex_t lock;               /* guards the next one */
+    pf_hands in_hand;                   /* deliveries that postmen have taken */
+} pf_post;
 
-    pf_engine *engine;
-    pf_films films;
-    pf_store *store;
-    pf_videos videos;
-    pf_keys keys;
-    pf_places places;
-    pf_origins origins;                 /* of other pages that may use it */
-    pf_http *http;
-    bool has_videos, has_keys;
-
+/* server.c's */
+typedef struct pf_server_threads {
     pthread_t worker, housekeeper, postmen[PF_HANDS];
     bool has_worker, has_housekeeper, has_postman[PF_HANDS];
-    pthread_mutex_t post;               /* guards what the postmen have in hand */
-    pf_hands in_hand;
+} pf_server_threads;
+
+/* Everything up to `closing` is set while the server opens and then only read, or guards
+ * itself.  Behind each member stands who needs it. */
+struct pf_server {
+    pf_server_options options;          /* many; its strings are the caller's until open
+                                         * returns, the server keeps those that follow */
+    char *output_dir;                   /* many */
+    char model_name[128];               /* creation, api, content, events, maker */
+    pf_engine *engine;                  /* creation, api, maker, service */
+    double opened, began;               /* api, metrics, webhook: Unix time, and
+                                         * pf_seconds() then */
+
+    pf_films films;                     /* creation, routes, worker, housekeeping */
+    pf_store *store;                    /* webhook, and those of films */
+    pf_videos videos;                   /* many */
+
+    pf_keys keys;                       /* session, routes, creation: the rate */
+    pf_places places;                   /* context */
+    pf_origins origins;                 /* routes: other pages that may use it */
+    bool loopback;                      /* routes: reachable from this machine alone */
+    char *host;                         /* routes */
+    char *picture_hosts;                /* creation: where pictures may lie, or NULL */
+    pf_post post;
+
+    /* server.c */
+    char *spool, *proxies;              /* a folder; a list, or NULL */
+    pf_http *http;                      /* metrics, too */
+    bool has_videos, has_keys;
+    pf_server_threads threads;
+
+    /* service.c; creation and webhook look at `closing` */
     atomic_bool closing;
-    pthread_mutex_t tick;               /* with `ticked`: wakes the two below */
+    pthread_mutex_t tick;               /* with `ticked`: wakes who pauses */
     pthread_cond_t ticked;
 };
 
+/* --- service.c --------------------------------------------------------------------- */
+
 void pf_server_log(const pf_server *server, const char *format, ...) PF_PRINTF(2, 3);
 
+void pf_server_open_ticks(pf_server *server);
+void pf_server_close_ticks(pf_server *server);
 /* Sleeps, but not beyond the server's closing; true when it closes. */
 bool pf_server_pause(pf_server *server, double seconds);
 /* Wakes who sleeps there. */
@@ -70,51 +104,6 @@ pf_status pf_server_discard(pf_server *server, pf_video *video, pf_error *error)
 
 /* How many connections one address or key may have. */
 int pf_server_client_connections(const pf_server *server);
-
-/* The threads (worker.c, housekeeping.c, webhook.c). */
-void *pf_worker_run(void *server);
-void *pf_housekeeping_run(void *server);
-void *pf_webhook_run(void *server);
-
-/* The delivery of "video.completed" or "video.failed", if the job asked for one
- * (webhook.c). */
-pf_status pf_webhook_announce(const pf_video *video, pf_delivery *out, pf_error *error);
-
-/* From the head of a request to its handler (routes.c). */
-void pf_routes_choose(pf_http_request *request);
-void pf_routes_dress(pf_http_request *request);
-void pf_routes_done(pf_http_request *request);
-
-/* Handlers. */
-void pf_api_create(pf_http_request *request);
-void pf_api_check(pf_http_request *request);
-void pf_api_sync(pf_http_request *request);
-void pf_api_remix(pf_http_request *request);
-void pf_api_list(pf_http_request *request);
-void pf_api_retrieve(pf_http_request *request);
-void pf_api_delete(pf_http_request *request);
-void pf_api_change(pf_http_request *request);
-void pf_api_cancel(pf_http_request *request);
-void pf_api_content(pf_http_request *request);
-void pf_api_events(pf_http_request *request);
-void pf_api_models(pf_http_request *request);
-void pf_api_model(pf_http_request *request);
-void pf_api_metrics(pf_http_request *request);
-
-/* Frees what a creation has so far, if the request's ends here. */
-void pf_api_drop_creation(pf_http_request *request);
-
-/* Takes a place of the server for as long as the request lasts; false after a 429 or
- * 503 (routes.c). */
-bool pf_routes_take_place(pf_http_request *request, pf_place_kind kind);
-/* Replies with a video, and when to ask again. */
-void pf_api_reply_video(pf_http_request *request, int status);
-/* Finds the video of the path; false after a 404. */
-bool pf_api_find(pf_http_request *request);
-/* What is asked of the content (the variant) can be given; false after a 400. */
-bool pf_api_content_query_is_sound(pf_http_request *request);
-/* A failure of store or disk. */
-void pf_api_reply_failure(pf_http_request *request, const pf_error *error);
 
 static inline pf_server *pf_server_of(const pf_http_request *request)
 {

@@ -10,6 +10,7 @@
 #ifndef PF_SERVER_STORE_H
 #define PF_SERVER_STORE_H
 
+#include "base/error.h"
 #include "server/video.h"
 
 typedef struct pf_store pf_store;

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "server/outbound.h"
 #include "server/server_parts.h"
+#include "server/threads.h"
 
 enum { MAX_ATTEMPTS = 9 };
 static const double first_wait = 1.0, wait_growth = 4.0, idle_wait = 30.0,
@@ -49,7 +50,7 @@ static char *sign(const pf_server *server, const pf_delivery *delivery, long lon
     char *text = pf_format("%s.%lld.%s", delivery->id, now, delivery->body);
     if (!text)
         return NULL;
-    pf_digest_hmac(server->webhook_secret, server->webhook_secret_bytes, text,
+    pf_digest_hmac(server->post.secret, server->post.secret_bytes, text,
                    strlen(text), digest);
     pf_free(text);
     return pf_base64_encode(digest, sizeof digest);
@@ -68,7 +69,7 @@ static pf_status deliver(pf_server *server, const pf_delivery *delivery, pf_erro
     pf_free(signature);
     const char *const headers[] = {"Content-Type: application/json", id, timestamp,
                                    header, NULL};
-    const pf_outbound way = {server->webhook_hosts, &server->closing};
+    const pf_outbound way = {server->post.hosts, &server->closing};
     return pf_outbound_post(&way, delivery->url, headers, delivery->body, error);
 }
 
@@ -98,23 +99,23 @@ static pf_status attempt(pf_server *server, pf_delivery *delivery)
 static double take(pf_server *server, pf_delivery *out, char **hand)
 {
     double wait = trouble_wait;
-    pthread_mutex_lock(&server->post);
-    if (pf_store_delivery_next(server->store, &server->in_hand, out, NULL) == PF_OK)
+    pthread_mutex_lock(&server->post.lock);
+    if (pf_store_delivery_next(server->store, &server->post.in_hand, out, NULL) == PF_OK)
         wait = out->url ? out->next - steady_now(server) : idle_wait;
     for (int i = 0; i < PF_HANDS; i++)  /* there are as many as postmen */
-        if (!server->in_hand[i][0])
-            *hand = server->in_hand[i];
+        if (!server->post.in_hand[i][0])
+            *hand = server->post.in_hand[i];
     if (wait <= 0)
         memcpy(*hand, out->id, sizeof out->id);
-    pthread_mutex_unlock(&server->post);
+    pthread_mutex_unlock(&server->post.lock);
     return wait;
 }
 
 static void free_hand(pf_server *server, char *hand)
 {
-    pthread_mutex_lock(&server->post);
+    pthread_mutex_lock(&server->post.lock);
     hand[0] = '\0';
-    pthread_mutex_unlock(&server->post);
+    pthread_mutex_unlock(&server->post.lock);
 }
 
 void *pf_webhook_run(void *argument)

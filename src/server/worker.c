@@ -29,6 +29,7 @@
 #include "media/picture.h"
 #include "server/server_parts.h"
 #include "server/stills.h"
+#include "server/threads.h"
 
 enum {
     SAVE_SHARE = 100,

@@ -12,13 +12,14 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "server/address.h"
+#include "server/http/address.h"
 #include "server/digest.h"
 #include "server/fields.h"
 #include "server/keys.h"
 #include "server/outbound.h"
 #include "server/places.h"
-#include "server/range.h"
+#include "server/utf8.h"
+#include "server/http/range.h"
 
 /* --- digests ---------------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "server/turns.h"
+#include "server/http/turns.h"
 
 enum { MOST = 32 };
 

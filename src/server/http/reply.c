@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "server/http.h"
-#include "server/range.h"
+#include "server/http/http.h"
+#include "server/http/range.h"
+#include "server/utf8.h"
 
 void pf_http_set(pf_http_request *request, const char *name, const char *format, ...)
 {
@@ -60,7 +61,7 @@ void pf_http_reply_json(pf_http_request *request, int status, json_t *object)
 void pf_http_reply_error(pf_http_request *request, const pf_http_fault *fault,
                          const char *format, ...)
 {
-    char message[640], param[PF_FIELD_NAME_BYTES];
+    char message[640], param[PF_HTTP_PARAM_BYTES];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);

@@ -1,47 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP: connections, requests and replies.  libevent waits, buffers and speaks TLS; what
- * a request is, head.h and chunks.h decide.
+/* HTTP: connections, requests and replies.  libevent waits, buffers and speaks TLS;
+ * head.h and chunks.h decide which bytes are a request.  The files of this folder know of
+ * no route, no key and no film: they include base/, server/digest.h, server/utf8.h and
+ * each other.
  *
- * A request is read whole (a large body lies in an unnamed file) and then handed to
- * its route's handler, on one of a few threads that must never wait.  A handler ends
- * by replying, by deferring to a lane (threads that may wait, for disks, the engine or
- * other hosts), or by sleeping until a video changes; in the latter two cases
- * `request->handler` is called again afterwards, unless there is a reply by then.
+ *     bytes -> head -> route() -> body -> handler -> dress() -> reply -> bytes
+ *                                          |   ^
+ *                      pf_http_defer, sleep|   | again, unless there is a reply
+ *                                          v   |
+ *                                    a lane, or asleep
+ *
+ * A request is read whole (a large body lies in an unnamed file) and then handed to its
+ * handler, on one of a few threads (loops) that must never wait.  A handler ends by
+ * replying, by deferring to a lane (threads that may wait), or by sleeping until
+ * pf_http_wake; in the latter two cases `request->handler` is called again afterwards, on
+ * the request's loop, unless there is a reply by then.
+ *
+ * Thread-safety: a request belongs to its loop, and between pf_http_defer and the end of
+ * the deferred work to the lane.  Only the functions that say "any thread" may be called
+ * from elsewhere.
  */
 #ifndef PF_SERVER_HTTP_H
 #define PF_SERVER_HTTP_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "server/address.h"
-#include "server/fields.h"
-#include "server/head.h"
-#include "server/places.h"
-#include "server/turns.h"
-#include "server/videos.h"
+#include "base/error.h"
+#include "server/http/address.h"
+#include "server/http/body.h"
+#include "server/http/head.h"
+#include "server/http/turns.h"
 
 typedef struct pf_http pf_http;
-typedef struct pf_request_http pf_http_request;
+typedef struct pf_http_request pf_http_request;
 typedef void (*pf_http_handler)(pf_http_request *request);
 
 enum {
     PF_HTTP_HEADERS = 14,
-    PF_HTTP_REQUEST_ID_BYTES = 32
+    PF_HTTP_REQUEST_ID_BYTES = 32,
+    PF_HTTP_PARAM_BYTES = 96,           /* of the name of what is wrong, with the NUL */
+    PF_HTTP_LANES = 8                   /* at most */
 };
 
-typedef enum pf_lane {
-    PF_LANE_CREATE,                     /* checks with the engine, writes pictures */
-    PF_LANE_DECODE,                     /* looks at pictures */
-    PF_LANE_FETCH,                      /* pictures from other hosts, several at a time */
-    PF_LANE_EDIT,                       /* short writes to the store */
-    PF_LANE_READ,                       /* films from the disk */
-    PF_LANES
-} pf_lane;
-
-/* What a handler replies with: text, a part of a file, or a stream. */
+/* A reply: text, a part of a file, or a stream. */
 typedef struct pf_reply {
     int status;                         /* 0: there is none yet */
     const char *type;                   /* Content-Type; static, NULL: no content */
@@ -52,7 +57,7 @@ typedef struct pf_reply {
     int64_t offset, file_bytes;         /* of the file: `bytes` from `offset` on */
     /* A stream: fills `out` and returns how much; 0: asleep, -1: the end. */
     ssize_t (*pull)(pf_http_request *request, char *out, size_t room);
-    bool close;                         /* the connection ends with it */
+    bool close;                         /* the connection ends with this reply */
     struct {
         const char *name;               /* static */
         char value[384];
@@ -60,69 +65,51 @@ typedef struct pf_reply {
     int header_count;
 } pf_reply;
 
-struct pf_request_http {
-    void *app;                          /* the server */
-    pf_http *http;
-    struct pf_connection *connection;
-    pf_waiter waiter;                   /* of this request */
-    pf_videos *asleep;                  /* where it waits, or NULL */
+struct pf_http_request {
+    void *app;                          /* of pf_http_options */
+    void *context;                      /* [context_bytes] of pf_http_options, zeroed at
+                                         * first: what the routes keep of the request */
     char id[PF_HTTP_REQUEST_ID_BYTES];  /* "req_..." */
-    char *text;                         /* the head, of which `head` is made */
     pf_head head;
     const char *method, *path;
-    pf_http_handler handler;
+    const char *owner;                  /* who asks, for the turns of lanes; "": nobody
+                                         * in particular */
+    pf_http_handler handler;            /* the routes' */
+    pf_body body;                       /* the routes set its limit */
     pf_reply reply;
 
-    size_t body_limit;
-    char *body;                         /* [body_bytes], readable when handled */
-    size_t body_bytes;
-    int body_fd;                        /* -1, or where the body lies */
-    size_t body_room;
-    bool body_mapped;
-    int body_range;             /* of base/guard.h, while it is mapped */
-    int64_t body_promised;              /* bytes of disk set aside for what is to come */
-    int body_error;                     /* errno of writing it, EFBIG: too large */
-    bool body_ignored;                  /* it is read, but not kept */
-
-    /* the routes' */
-    char owner[PF_OWNER_BYTES];
-    char video_id[PF_VIDEO_ID_BYTES];   /* from the path, or "" */
-    pf_video *video;                    /* held until the request ends, or NULL */
-    uint64_t seen_version, seen_preview;
-    char holder[PF_HOLDER_BYTES];       /* of places */
-    bool holds[PF_PLACES];
-    void *creation;                     /* of create.c, from one lane to the next */
-    char *pending;                      /* of a stream; free() */
-    size_t pending_bytes, pending_sent;
-    bool last;                          /* nothing follows `pending` */
-    char spare[640];                    /* a reply that needs no memory */
-
-    bool parked;                        /* in a lane, whose thread has all the rest */
-    pf_http_handler deferred;
-    pf_turn turn;                       /* in a lane */
+    /* The files of HTTP alone. */
+    pf_http *http;
+    struct pf_connection *connection;
+    char *text;                         /* of the head, into which `head` points */
+    bool asleep;                        /* until pf_http_wake */
+    bool parked;                        /* a lane's thread has the request */
+    pf_http_handler deferred;           /* the lane's work */
+    pf_turn turn;
 };
 
 typedef struct pf_http_options {
     const char *host;                   /* an address, or a name that is one */
     int port;                           /* 0: any free one */
     const char *tls_cert, *tls_key;     /* PEM text, or NULL */
-    const char *spool;                  /* folder of large bodies */
+    pf_body_disk disk;                  /* of large bodies */
     int connections;                    /* at most */
     int client_connections;             /* of one address, that is no proxy's; 0: any */
     double header_seconds;              /* a request's head must be there by then */
     double keep_seconds;                /* that an idle connection is kept, as it is told */
     const char *proxies;                /* addresses, with commas, or NULL; loopback is one */
-    /* Called when the head of a request has come: sets `handler` and `body_limit`, or
-     * replies. */
+    const int *lane_threads;            /* [lanes]: threads of each lane */
+    int lanes;                          /* at most PF_HTTP_LANES */
+    /* Called when the head of a request has come: sets `handler` and the limit of the
+     * body, or replies. */
     pf_http_handler route;
     /* Called when a reply is there and before it is sent: adds headers. */
     pf_http_handler dress;
-    /* Sets bytes of the spool's disk aside for a body, and gives them back when they are
-     * written or will not come; false: there are not as many.  Any thread. */
-    bool (*promise)(void *app, int64_t bytes);
-    void (*redeem)(void *app, int64_t bytes);
-    /* Called when a request is over, however it ended. */
-    pf_http_handler done;
+    /* Called when a request is over, however it ended, perhaps asleep and perhaps without
+     * a route: releases what `context` holds, and sees that nobody wakes the request any
+     * more. */
+    pf_http_handler release;
+    size_t context_bytes;
     void *app;
 } pf_http_options;
 
@@ -136,12 +123,13 @@ typedef struct pf_http_counters {
 
 pf_status pf_http_open(const pf_http_options *options, pf_http **out, pf_error *error);
 int pf_http_port(const pf_http *http);
+/* Any thread. */
 void pf_http_count(pf_http *http, pf_http_counters *out);
 /* No new connections; waits up to `seconds` for replies under way, then ends.  All
- * sleepers must have been woken for good (pf_videos_shut). */
+ * sleepers must have been woken for good. */
 void pf_http_close(pf_http *http, double seconds);
 
-/* --- for handlers ----------------------------------------------------------------- */
+/* --- for handlers: reading (request.c) ------------------------------------------- */
 
 /* NULL when there is none. */
 const char *pf_http_header(const pf_http_request *request, const char *name);
@@ -156,6 +144,21 @@ void pf_http_each_query(const pf_http_request *request,
 void pf_http_client(const pf_http_request *request, char out[PF_ADDRESS_BYTES]);
 /* Notes that the client has shown a key: others make room first. */
 void pf_http_mark_known(pf_http_request *request);
+
+/* --- for handlers: waiting (request.c, lanes.c) ----------------------------------- */
+
+/* Runs `work` in a lane, where owners take turns; `request->handler` is called afterwards,
+ * unless `work` replies. */
+void pf_http_defer(pf_http_request *request, int lane, pf_http_handler work);
+/* Leaves the request without a reply, or its stream without bytes, until pf_http_wake. */
+void pf_http_sleep(pf_http_request *request);
+/* Any thread, until the request is released. */
+void pf_http_wake(pf_http_request *request);
+/* Any thread, until the request is released: whether the client has closed its end, even
+ * if only to say that it sends no more. */
+bool pf_http_is_gone(const pf_http_request *request);
+
+/* --- for handlers: replying (reply.c) --------------------------------------------- */
 
 void pf_http_set(pf_http_request *request, const char *name, const char *format, ...)
     PF_PRINTF(3, 4);
@@ -174,7 +177,7 @@ void pf_http_reply_file(pf_http_request *request, int fd, const char *type,
 void pf_http_reply_stream(pf_http_request *request, const char *type,
                           ssize_t (*pull)(pf_http_request *, char *, size_t));
 
-/* The OpenAI error body.  `code` and `param` may be NULL. */
+/* An error, in the shape that OpenAI's clients read.  `code` and `param` may be NULL. */
 typedef struct pf_http_fault {
     int status;
     const char *code, *param;
@@ -182,12 +185,5 @@ typedef struct pf_http_fault {
 } pf_http_fault;
 void pf_http_reply_error(pf_http_request *request, const pf_http_fault *fault,
                          const char *format, ...) PF_PRINTF(3, 4);
-
-/* Goes on in a lane, where owners take turns; `request->handler` is called afterwards,
- * unless `work` replies. */
-void pf_http_defer(pf_http_request *request, pf_lane lane, pf_http_handler work);
-/* Sleeps until request->video has another version than request->seen_version;
- * false when it has now. */
-bool pf_http_sleep(pf_http_request *request, pf_videos *videos);
 
 #endif

@@ -3,11 +3,10 @@
 #ifndef PF_SERVER_TURNS_H
 #define PF_SERVER_TURNS_H
 
-#include <stdbool.h>
-
-#include "server/video.h"
-
-enum { PF_TURNS_MOST = 8 };
+enum {
+    PF_TURNS_MOST = 8,
+    PF_TURN_OWNER_BYTES = 64            /* of an owner's name, with the NUL */
+};
 
 /* A request on its way; the first member of what is waiting. */
 typedef struct pf_turn {
@@ -19,7 +18,7 @@ typedef struct pf_turn {
 typedef struct pf_turns {
     pf_turn *first, *last;
     int threads;                        /* that take from it, at most PF_TURNS_MOST */
-    char served[PF_TURNS_MOST][PF_OWNER_BYTES];     /* owners, [serving] */
+    char served[PF_TURNS_MOST][PF_TURN_OWNER_BYTES];     /* owners, [serving] */
     int serving;
 } pf_turns;
 

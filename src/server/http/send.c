@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Replies on their way: status line, headers, and a body of memory, of a file or of a
- * stream.  See http_parts.h. */
+/* Replies on their way: status line, headers, and a body from memory, a file or a stream.
+ * See parts.h. */
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "server/http_parts.h"
+#include "server/http/parts.h"
 
 enum { STREAM_BLOCK = 16 << 10 };
 
@@ -93,12 +93,11 @@ static void count_reply(pf_http *http, int status)
     pthread_mutex_unlock(&http->lock);
 }
 
-void pf_send_begin(pf_connection *c)
+void pf_send_head(pf_connection *c)
 {
     pf_http_request *request = c->request;
     pf_reply *reply = &request->reply;
     struct evbuffer *out = bufferevent_get_output(c->stream);
-    pf_connection_enter(c, PF_PHASE_REPLY);
     c->http->options.dress(request);
     c->chunked = reply->pull && request->head.minor > 0;
     reply->close = reply->close || !request->head.keeps || c->ended ||
@@ -113,7 +112,6 @@ void pf_send_begin(pf_connection *c)
     add_length(c, out);
     evbuffer_add(out, "\r\n", 2);
     count_reply(c->http, reply->status);
-    pf_send_more(c);
 }
 
 /* --- the body --------------------------------------------------------------------- */
@@ -145,9 +143,8 @@ static bool pull_more(pf_connection *c, struct evbuffer *out)
     return true;
 }
 
-/* A file that ends too early, or cannot be read, breaks the connection off: its length
- * was told. */
-static void read_more(pf_connection *c, struct evbuffer *out)
+/* False when the file ends too early, or cannot be read. */
+static bool read_more(pf_connection *c, struct evbuffer *out)
 {
     const pf_reply *reply = &c->request->reply;
     char block[PF_HTTP_BLOCK];
@@ -159,32 +156,29 @@ static void read_more(pf_connection *c, struct evbuffer *out)
                                   left < (int64_t)sizeof block ? (size_t)left
                                                                : sizeof block,
                                   reply->offset + c->put);
-        if (got <= 0) {
-            pf_connection_condemn(c);
-            return;
-        }
+        if (got <= 0)
+            return false;
         evbuffer_add(out, block, (size_t)got);
         c->put += got;
     }
     c->whole = c->put == (int64_t)reply->bytes;
+    return true;
 }
 
-void pf_send_more(pf_connection *c)
+pf_sending pf_send_body(pf_connection *c)
 {
     const pf_reply *reply = &c->request->reply;
     struct evbuffer *out = bufferevent_get_output(c->stream);
     if (!c->whole && reply->pull) {
-        if (!pull_more(c, out) && c->ended) {
-            pf_connection_give_up(c);   /* nobody reads what is to come */
-            return;
-        }
+        if (!pull_more(c, out) && c->ended)
+            return PF_SENDING_UNREAD;
     } else if (!c->whole && reply->fd >= 0) {
-        read_more(c, out);
+        if (!read_more(c, out))
+            return PF_SENDING_BROKEN;
     } else if (!c->whole) {
         evbuffer_add(out, reply->data, reply->bytes);
         c->put = (int64_t)reply->bytes;
         c->whole = true;
     }
-    if (c->whole && !c->dead && evbuffer_get_length(out) == 0)
-        pf_connection_finish(c);
+    return c->whole && evbuffer_get_length(out) == 0 ? PF_SENDING_DONE : PF_SENDING_PART;
 }

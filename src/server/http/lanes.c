@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lanes: threads that may wait, for disks, the engine or other hosts.  See http.h. */
-#include <string.h>
+/* Lanes: threads that may wait, for disks, the engine or other hosts.
+ *
+ *     loop                                   a thread of the lane
+ *     pf_http_defer(work) -> turns ------->  work(request)
+ *     request->handler()  <- resume event -  pf_http_wake
+ *
+ * While a request is parked in a lane its loop touches nothing of it.  See http.h. */
+#include <stdio.h>
 
 #include "base/fault.h"
-#include "server/http_parts.h"
-
-enum { DECODERS = 2 };                  /* lanes without a number here have one thread */
+#include "server/http/parts.h"
 
 static pf_http_request *request_of_turn(pf_turn *turn)
 {
@@ -28,10 +32,10 @@ static void *run_lane(void *argument)
     pf_http_lane *l = argument;
     pf_http_request *request;
     while ((request = next_in_lane(l)) != NULL) {
-        char owner[PF_OWNER_BYTES];
-        memcpy(owner, request->owner, sizeof owner);
+        char owner[PF_TURN_OWNER_BYTES];
+        snprintf(owner, sizeof owner, "%s", request->owner);
         request->deferred(request);
-        pf_connection_wake(request->connection);
+        pf_http_wake(request);
         pthread_mutex_lock(&l->lock);
         pf_turns_done(&l->turns, owner);
         pthread_cond_broadcast(&l->changed);
@@ -40,9 +44,9 @@ static void *run_lane(void *argument)
     return NULL;
 }
 
-void pf_http_defer(pf_http_request *request, pf_lane which, pf_http_handler work)
+void pf_http_defer(pf_http_request *request, int lane, pf_http_handler work)
 {
-    pf_http_lane *l = &request->http->lanes[which];
+    pf_http_lane *l = &request->http->lanes[lane];
     request->deferred = work;
     request->turn.owner = request->owner;
     pthread_mutex_lock(&l->lock);
@@ -60,14 +64,11 @@ void pf_http_defer(pf_http_request *request, pf_lane which, pf_http_handler work
 
 pf_status pf_lanes_start(pf_http *http, pf_error *error)
 {
-    for (int i = 0; i < PF_LANES; i++) {
+    for (int i = 0; i < http->options.lanes; i++) {
         pf_http_lane *l = &http->lanes[i];
-        l->http = http;
         pthread_mutex_init(&l->lock, NULL);
         pthread_cond_init(&l->changed, NULL);
-        int wanted = i == PF_LANE_FETCH    ? PF_TURNS_MOST
-                     : i == PF_LANE_DECODE ? DECODERS
-                                           : 1;
+        int wanted = http->options.lane_threads[i];
         l->turns.threads = wanted;
         while (l->started < wanted && !pf_fault_hit(PF_FAULT_THREAD) &&
                pthread_create(&l->threads[l->started], NULL, run_lane, l) == 0)
@@ -80,7 +81,7 @@ pf_status pf_lanes_start(pf_http *http, pf_error *error)
 
 void pf_lanes_close(pf_http *http)
 {
-    for (int i = 0; i < PF_LANES; i++) {
+    for (int i = 0; i < PF_HTTP_LANES; i++) {
         pf_http_lane *l = &http->lanes[i];
         if (l->started == 0)
             continue;

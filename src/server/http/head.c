@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The head of a request.  See head.h. */
-#include "server/head.h"
+#include "server/http/head.h"
 
 #include <errno.h>
 #include <stdarg.h>

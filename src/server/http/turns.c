@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Turns of owners.  See turns.h. */
-#include "server/turns.h"
+#include "server/http/turns.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,7 +50,7 @@ pf_turn *pf_turns_take(pf_turns *turns)
     *link = turn->next;
     if (turns->last == turn)
         turns->last = before;
-    snprintf(turns->served[turns->serving++], PF_OWNER_BYTES, "%s", turn->owner);
+    snprintf(turns->served[turns->serving++], PF_TURN_OWNER_BYTES, "%s", turn->owner);
     put_behind(turns, turn->owner);
     return turn;
 }
@@ -60,7 +61,7 @@ void pf_turns_done(pf_turns *turns, const char *owner)
         if (strcmp(turns->served[i], owner) != 0)
             continue;
         turns->serving--;
-        memmove(turns->served[i], turns->served[turns->serving], PF_OWNER_BYTES);
+        memmove(turns->served[i], turns->served[turns->serving], PF_TURN_OWNER_BYTES);
         return;
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Addresses of the other end.  See address.h. */
-#include "server/address.h"
+#include "server/http/address.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,82 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP: opening, listening, loops, closing; what handlers read.  See http.h. */
+/* HTTP: opening, listening, loops, closing.  See http.h.
+ *
+ *     listener (loop 0) --- a new connection, by `arrived` and the event `news` ---> loop i
+ *     loop i: on_news opens its connections; on_tick, four times a second, ends slow ones
+ */
 #include <errno.h>
 #include <event2/thread.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
-#include <openssl/pem.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/memory.h"
-#include "server/http_parts.h"
+#include "server/http/parts.h"
+#include "server/http/slice.h"
+#include "server/http/tls.h"
 
 enum {
     TICK_NS = 250 * 1000 * 1000,
     SLICE_NS = 200 * 1000               /* a request takes less */
 };
-
-/* --- what handlers read ----------------------------------------------------------- */
-
-const char *pf_http_header(const pf_http_request *request, const char *name)
-{
-    return pf_head_get(&request->head, name);
-}
-
-const char *pf_http_query(const pf_http_request *request, const char *name)
-{
-    const pf_head *head = &request->head;
-    for (int i = 0; i < head->argument_count; i++)
-        if (strcmp(head->arguments[i].name, name) == 0)
-            return head->arguments[i].value;
-    return NULL;
-}
-
-void pf_http_each_query(const pf_http_request *request,
-                        bool (*see)(void *user, const char *name, const char *value),
-                        void *user)
-{
-    const pf_head *head = &request->head;
-    for (int i = 0; i < head->argument_count; i++)
-        if (!see(user, head->arguments[i].name, head->arguments[i].value))
-            return;
-}
-
-/* The last address of X-Forwarded-For is the one that the proxy itself has seen. */
-void pf_http_client(const pf_http_request *request, char out[PF_ADDRESS_BYTES])
-{
-    const pf_connection *c = request->connection;
-    const char *list = NULL;
-    pf_address address;
-    for (int i = 0; c->trusted && i < request->head.field_count; i++)
-        if (strcasecmp(request->head.fields[i].name, "X-Forwarded-For") == 0)
-            list = request->head.fields[i].value;
-    const char *comma = list ? strrchr(list, ',') : NULL;
-    const char *last = comma ? comma + 1 : list;
-    if (last && pf_address_parse(last, strlen(last), &address))
-        pf_address_name(&address, out);
-    else
-        snprintf(out, PF_ADDRESS_BYTES, "%s", c->trusted ? "" : c->address);
-}
-
-void pf_http_mark_known(pf_http_request *request)
-{
-    pthread_mutex_lock(&request->http->lock);
-    request->connection->known = true;
-    pthread_mutex_unlock(&request->http->lock);
-}
 
 void pf_http_count(pf_http *http, pf_http_counters *out)
 {
@@ -111,23 +60,6 @@ static pf_status open_socket(const pf_http_options *o, int *out, pf_error *error
     if (fd >= 0)
         close(fd);
     return pf_fail_errno(error, reason, "cannot listen on %s port %d", o->host, o->port);
-}
-
-/* Asks for short turns on the processor, or (0) for those of everybody else.  Threads
- * inherit them; Linux from 6.12 on lets one with short turns run as soon as it wakes
- * up, however busy the machine is.  Others refuse or ignore it. */
-static void take_turns_of(uint64_t nanoseconds)
-{
-    struct {
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } turns = {.size = sizeof turns, .policy = SCHED_OTHER, .runtime = nanoseconds,
-               .nice = getpriority(PRIO_PROCESS, 0)};
-    if (sched_getscheduler(0) == SCHED_OTHER)
-        syscall(SYS_sched_setattr, 0, &turns, 0);
 }
 
 /* --- loops ------------------------------------------------------------------------ */
@@ -253,62 +185,16 @@ static pf_status open_loops(pf_http *http, pf_error *error)
 static pf_status start_loops(pf_http *http, pf_error *error)
 {
     bool complete = true;
-    take_turns_of(SLICE_NS);
+    pf_slice_ask(SLICE_NS);
     for (int i = 0; i < PF_HTTP_LOOPS && complete; i++) {
         pf_http_loop *loop = &http->loops[i];
         loop->started = !pf_fault_hit(PF_FAULT_THREAD) &&
                         pthread_create(&loop->thread, NULL, run_loop, loop) == 0;
         complete = loop->started;
     }
-    take_turns_of(0);
+    pf_slice_ask(0);
     return complete ? PF_OK
                     : pf_fail(error, PF_E_MEMORY, "a thread of the server does not start");
-}
-
-/* --- TLS -------------------------------------------------------------------------- */
-
-/* The certificate, and those that lead to one that clients know. */
-static bool use_certificates(SSL_CTX *tls, const char *text)
-{
-    BIO *source = BIO_new_mem_buf(text, -1);
-    X509 *one = source ? PEM_read_bio_X509_AUX(source, NULL, NULL, NULL) : NULL;
-    bool sound = one && SSL_CTX_use_certificate(tls, one) == 1;
-    X509_free(one);
-    while (sound && (one = PEM_read_bio_X509(source, NULL, NULL, NULL)) != NULL)
-        if (SSL_CTX_add0_chain_cert(tls, one) != 1) {
-            X509_free(one);
-            sound = false;
-        }
-    BIO_free(source);
-    return sound;
-}
-
-static bool use_key(SSL_CTX *tls, const char *text)
-{
-    BIO *source = BIO_new_mem_buf(text, -1);
-    EVP_PKEY *key = source ? PEM_read_bio_PrivateKey(source, NULL, NULL, NULL) : NULL;
-    bool sound = key && SSL_CTX_use_PrivateKey(tls, key) == 1 &&
-                 SSL_CTX_check_private_key(tls) == 1;
-    EVP_PKEY_free(key);
-    BIO_free(source);
-    return sound;
-}
-
-/* Versions before 1.2 are not to be used any more (RFC 8996). */
-static pf_status open_tls(pf_http *http, pf_error *error)
-{
-    const pf_http_options *o = &http->options;
-    if (!o->tls_cert)
-        return PF_OK;
-    http->tls = SSL_CTX_new(TLS_server_method());
-    if (http->tls && SSL_CTX_set_min_proto_version(http->tls, TLS1_2_VERSION) == 1 &&
-        use_certificates(http->tls, o->tls_cert) && use_key(http->tls, o->tls_key)) {
-        SSL_CTX_set_options(http->tls, SSL_OP_NO_RENEGOTIATION);
-        SSL_CTX_set_mode(http->tls, SSL_MODE_RELEASE_BUFFERS);
-        return PF_OK;
-    }
-    return pf_fail(error, PF_E_IO, "the web server does not start; are certificate and key "
-                   "right?");
 }
 
 /* --- opening and closing ---------------------------------------------------------- */
@@ -335,7 +221,9 @@ static pf_status listen_on(pf_http *http, int fd, pf_error *error)
 static pf_status open_parts(pf_http *http, pf_error *error)
 {
     int fd = -1;
-    PF_TRY(open_tls(http, error));
+    const pf_http_options *o = &http->options;
+    if (o->tls_cert)
+        PF_TRY(pf_tls_open(o->tls_cert, o->tls_key, &http->tls, error));
     PF_TRY(open_loops(http, error));
     PF_TRY(open_socket(&http->options, &fd, error));
     PF_TRY(listen_on(http, fd, error));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Range header.  See range.h. */
-#include "server/range.h"
+#include "server/http/range.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The chunked transfer coding.  See chunks.h. */
-#include "server/chunks.h"
+#include "server/http/chunks.h"
 
 #include <string.h>
 

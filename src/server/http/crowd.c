@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of all connections: how many there are, and who has to go when there are too
- * many.  See http_parts.h. */
+ * many.  See parts.h. */
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "server/http_parts.h"
+#include "server/http/parts.h"
 
 enum {
     MOST_AWAY = 64,                     /* sent away with an answer, at a time */
@@ -127,4 +127,23 @@ void pf_crowd_leave(pf_connection *c)
     http->open -= !c->dropped;
     http->away -= c->refusal != 0;
     pthread_mutex_unlock(&http->lock);
+}
+
+void pf_crowd_set_phase(pf_connection *c, pf_phase phase)
+{
+    pthread_mutex_lock(&c->http->lock);
+    c->served = c->served || c->phase == PF_PHASE_REPLY;
+    c->phase = phase;
+    c->begun = false;
+    c->since = pf_seconds();
+    pthread_mutex_unlock(&c->http->lock);
+}
+
+void pf_crowd_note_begun(pf_connection *c)
+{
+    pthread_mutex_lock(&c->http->lock);
+    if (!c->begun && c->served)
+        c->since = pf_seconds();
+    c->begun = true;
+    pthread_mutex_unlock(&c->http->lock);
 }
