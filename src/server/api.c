@@ -60,7 +60,7 @@ static void change_work(pf_http_request *request)
     bool starred;
     if (!read_star(request, &starred))
         return;
-    if (pf_videos_star(&c->server->videos, c->video, starred, &error) !=
+    if (pf_saving_star(&c->server->saving, c->video, starred, &error) !=
         PF_OK)
         pf_api_reply_failure(c, &error);
     else
@@ -79,7 +79,7 @@ static void cancel_work(pf_http_request *request)
     pf_api_context *c = pf_api_context_of(request);
     pf_server *server = c->server;
     pf_error error = {0};
-    pf_cancelling how = pf_videos_cancel(&server->videos, c->video, &error);
+    pf_cancelling how = pf_saving_cancel(&server->saving, c->video, &error);
     if (how == PF_CANCEL_DONE)
         pf_video_remove_state(server->output_dir, c->video->id);
     pf_server_poke(server);             /* there may be a webhook */

@@ -2,7 +2,7 @@
 /* What is kept of a request of the API: places, the video, sleeping; and the replies that
  * several handlers share.
  *
- *     pf_api_sleep -> waiter in the video's list ... pf_videos_touch (any thread)
+ *     pf_api_sleep -> waiter in the video's list ... pf_video_touch (any thread)
  *                                                         | wake, with the table's lock
  *     handler or stream, on the loop  <- pf_http_wake <---'
  *

@@ -456,7 +456,7 @@ void pf_creation_accept(pf_creation *c)
     video->references++;                /* the request's, and the table's */
     pf_status status = write_files(c, fresh, video, &error);
     if (status == PF_OK)
-        status = pf_videos_add(&c->server->videos, video, &error);
+        status = pf_saving_add(&c->server->saving, video, &error);
     if (status == PF_OK) {
         c->context->video = video;
         return;

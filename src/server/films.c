@@ -148,8 +148,8 @@ static bool has_live_video(pf_videos *videos)
 {
     bool found = false;
     pthread_mutex_lock(&videos->lock);
-    for (int i = 0; i < videos->count && !found; i++)
-        found = videos->list[i]->status != PF_VIDEO_FAILED;
+    for (int i = 0; i < videos->all.count && !found; i++)
+        found = videos->all.at[i]->status != PF_VIDEO_FAILED;
     pthread_mutex_unlock(&videos->lock);
     return found;
 }

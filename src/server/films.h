@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 #include "server/http/http.h"
+#include "server/store.h"
 #include "server/videos.h"
 
 /* A reason why no film can be made or accepted, as clients are told. */

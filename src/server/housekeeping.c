@@ -49,8 +49,8 @@ static pf_video *find_expired(pf_server *server, bool aged)
     double now = pf_now();
     int64_t bytes = 0;
     pthread_mutex_lock(&videos->lock);
-    for (int i = 0; i < videos->count; i++) {
-        pf_video *v = videos->list[i];
+    for (int i = 0; i < videos->all.count; i++) {
+        pf_video *v = videos->all.at[i];
         if (!is_done(v) || v->starred)
             continue;
         bytes += v->bytes;
@@ -96,7 +96,7 @@ static void cancel_abandoned(pf_server *server)
     while (error.status == PF_OK &&
            (video = pf_videos_find_abandoned(&server->videos)) != NULL) {
         pf_server_log(server, "%s is cancelled: its client is gone", video->id);
-        if (pf_videos_cancel(&server->videos, video, &error) == PF_CANCEL_DONE)
+        if (pf_saving_cancel(&server->saving, video, &error) == PF_CANCEL_DONE)
             pf_video_remove_state(server->output_dir, video->id);
         pf_videos_release(&server->videos, video);
         pf_server_poke(server);         /* there may be a webhook */
@@ -114,7 +114,7 @@ static void look_after_disk(pf_server *server)
     bool stands = films->standing != NULL;
     if (stands && pf_films_examine(films, server->store))
         return;
-    pf_status status = pf_videos_save_again(&server->videos, &error);
+    pf_status status = pf_saving_retry(&server->saving, &error);
     if (status == PF_OK && pf_films_are_away(films))
         status = pf_fail(&error, PF_E_IO, "another folder lies at %s, or none",
                          films->videos_dir);
@@ -132,9 +132,9 @@ static void give_sign(pf_server *server)
 {
     pf_videos *videos = &server->videos;
     pthread_mutex_lock(&videos->lock);
-    for (int i = 0; i < videos->count; i++)
-        if (videos->list[i]->waiters)
-            pf_videos_touch(videos->list[i]);
+    for (int i = 0; i < videos->all.count; i++)
+        if (videos->all.at[i]->waiters)
+            pf_video_touch(videos->all.at[i]);
     pthread_mutex_unlock(&videos->lock);
 }
 
@@ -149,7 +149,7 @@ void *pf_housekeeping_run(void *argument)
             more = expire(server, &c);
         cancel_abandoned(server);
         look_after_disk(server);
-        pf_videos_describe(&server->videos, describing_seconds);
+        pf_saving_describe(&server->saving, describing_seconds);
         if (second % EVERY_SIGN == EVERY_SIGN - 1)
             give_sign(server);
         pf_server_pause(server, 1.0);

@@ -30,15 +30,15 @@ static void print_videos(FILE *out, pf_server *server)
             (long long)v->accepted, (long long)v->completed, (long long)v->failed,
             (long long)v->cancelled, (long long)v->refused);
     add(out, "queue_length", "gauge", "Films that wait.");
-    fprintf(out, "phonofilm_queue_length %d\n", v->queued);
+    fprintf(out, "phonofilm_queue_length %d\n", v->queue.waiting);
     add(out, "running", "gauge", "1 while a film is being made.");
-    fprintf(out, "phonofilm_running %d\n", v->running != NULL);
+    fprintf(out, "phonofilm_running %d\n", v->queue.running != NULL);
     add(out, "paused", "gauge", "1 while the queue stands still: no space, or no folder.");
     fprintf(out, "phonofilm_paused %d\n", v->paused[0] != '\0');
     add(out, "stored_videos", "gauge", "Videos that are known.");
-    fprintf(out, "phonofilm_stored_videos %d\n", v->count);
+    fprintf(out, "phonofilm_stored_videos %d\n", v->all.count);
     add(out, "film_seconds", "gauge", "Time that a film takes, lately.");
-    fprintf(out, "phonofilm_film_seconds %.3f\n", v->mean_seconds);
+    fprintf(out, "phonofilm_film_seconds %.3f\n", v->queue.mean_seconds);
     pthread_mutex_unlock(&v->lock);
 }
 

@@ -90,14 +90,15 @@ static pf_status open_store(pf_server *server, pf_error *error)
     PF_TRY(pf_store_secret(server->store, secret, error));
     server->has_keys = true;
     PF_TRY(pf_keys_open(&server->keys, server->options.key_file, secret, error));
-    PF_TRY(pf_videos_open(
-        &server->videos, server->store, server->output_dir,
-        (pf_queue_limits){server->options.max_queue, server->options.max_queue_per_key,
-                          pf_keys_names(&server->keys)},
-        error));
+    pf_videos_open(&server->videos, (pf_queue_limits){server->options.max_queue,
+                                                      server->options.max_queue_per_key,
+                                                      pf_keys_names(&server->keys)});
     server->has_videos = true;
-    if (server->options.webhook_hosts)
-        server->videos.announce = pf_webhook_announce;
+    PF_TRY(pf_saving_open(&server->saving, &server->videos, server->store,
+                          server->output_dir, error));
+    server->has_saving = true;
+    if (server->post.hosts)
+        server->saving.announce = pf_webhook_announce;
     PF_TRY(pf_films_sort(&server->films, &server->videos, error));
     tell_unknown(server);
     tell_retention(server);
@@ -219,6 +220,8 @@ static void join(pthread_t thread, bool started)
 
 static void free_parts(pf_server *server)
 {
+    if (server->has_saving)
+        pf_saving_close(&server->saving);
     if (server->has_videos)
         pf_videos_close(&server->videos);
     if (server->has_keys)
@@ -254,8 +257,8 @@ void pf_server_close(pf_server *server)
     join(server->threads.worker, server->threads.has_worker);
     for (int i = 0; i < PF_HANDS; i++)
         join(server->threads.postmen[i], server->threads.has_postman[i]);
-    if (server->has_videos)
-        pf_videos_save_again(&server->videos, NULL);
+    if (server->has_saving)
+        pf_saving_retry(&server->saving, NULL);
     curl_global_cleanup();
     free_parts(server);
 }

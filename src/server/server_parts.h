@@ -20,6 +20,7 @@
 #include "server/keys.h"
 #include "server/origins.h"
 #include "server/places.h"
+#include "server/saving.h"
 #include "server/server.h"
 #include "server/settings.h"
 
@@ -52,6 +53,7 @@ struct pf_server {
     pf_films films;                     /* creation, routes, worker, housekeeping */
     pf_store *store;                    /* webhook, and those of films */
     pf_videos videos;                   /* many */
+    pf_saving saving;                   /* creation, api, worker, housekeeping, service */
 
     pf_keys keys;                       /* session, routes, creation: the rate */
     pf_places places;                   /* context */
@@ -64,7 +66,7 @@ struct pf_server {
     /* server.c */
     char *spool, *proxies;              /* a folder; a list, or NULL */
     pf_http *http;                      /* metrics, too */
-    bool has_videos, has_keys;
+    bool has_videos, has_saving, has_keys;
     pf_server_threads threads;
 
     /* service.c; creation and webhook look at `closing` */

@@ -112,7 +112,7 @@ pf_status pf_server_discard(pf_server *server, pf_video *video, pf_error *error)
 {
     bool running = false;
     pf_video_mark_deleted(server->output_dir, video->id, true);
-    pf_status status = pf_videos_remove(&server->videos, video, &running, error);
+    pf_status status = pf_saving_remove(&server->saving, video, &running, error);
     if (status != PF_OK)
         pf_video_mark_deleted(server->output_dir, video->id, false);
     else if (!running)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +31,36 @@ pf_video *pf_video_new(void)
         video->seconds_left = -1;
     }
     return video;
+}
+
+void pf_video_drop(pf_video *video)
+{
+    if (--video->references > 0)
+        return;
+    json_decref(video->settings);
+    free(video->event);
+    free(video->preview);
+    pf_free(video);
+}
+
+void pf_video_touch(pf_video *video)
+{
+    video->version++;
+    while (video->waiters) {
+        pf_waiter *waiter = video->waiters;
+        video->waiters = waiter->next;
+        waiter->wake(waiter);
+    }
+}
+
+void pf_video_set_outcome(pf_video *video, const char *code, const char *message,
+                          double completed)
+{
+    video->status = code[0] ? PF_VIDEO_FAILED : PF_VIDEO_COMPLETED;
+    video->completed = completed;
+    video->interrupted = false;
+    snprintf(video->error_code, sizeof video->error_code, "%s", code);
+    snprintf(video->error_message, sizeof video->error_message, "%s", message);
 }
 
 /* --- files ------------------------------------------------------------------------ */

@@ -28,7 +28,14 @@ typedef enum pf_video_status {
     PF_VIDEO_FAILED
 } pf_video_status;
 
-typedef struct pf_waiter pf_waiter;
+/* Somebody who sleeps until a video changes.  Both functions are called with the table's
+ * lock held, `wake` once at most. */
+typedef struct pf_waiter {
+    void (*wake)(struct pf_waiter *waiter);
+    bool (*is_gone)(struct pf_waiter *waiter);
+    bool alone;                         /* nobody else wants the video */
+    struct pf_waiter *next;
+} pf_waiter;
 
 typedef struct pf_video {
     char id[PF_VIDEO_ID_BYTES];         /* ordered by time: older ids are less */
@@ -73,6 +80,13 @@ typedef struct pf_video {
 
 /* Zeroed, with one reference; NULL when out of memory. */
 pf_video *pf_video_new(void);
+/* Locked: one reference less; frees the video after the last one. */
+void pf_video_drop(pf_video *video);
+/* Locked: the video shows something that it did not before.  Wakes all waiters. */
+void pf_video_touch(pf_video *video);
+/* Locked, or of a copy: completed (`code` is "") or failed at that Unix time. */
+void pf_video_set_outcome(pf_video *video, const char *code, const char *message,
+                          double completed);
 
 /* The API's object of a video, whole, or NULL when out of memory.  The caller holds
  * the table's lock, if the video is in the table. */

@@ -81,7 +81,7 @@ static void publish_progress(run *r, const pf_news *n)
         v->preview = n->preview;
         v->preview_version++;
     }
-    pf_videos_touch(v);
+    pf_video_touch(v);
     pthread_mutex_unlock(&videos->lock);
 }
 
@@ -95,7 +95,7 @@ static void pass_on_news(run *r)
         if (n.progressed || n.preview)
             publish_progress(r, &n);
         if (n.saved)
-            pf_videos_note_progress(&r->server->videos, r->video);
+            pf_saving_note_progress(&r->server->saving, r->video);
     } while (!n.over);
     publish_job(r, NULL);
 }
@@ -215,10 +215,9 @@ static void stand_still(run *r, const pf_error *error)
 static bool store_end(run *r, const char *code, const char *message)
 {
     pf_server *server = r->server;
-    int64_t bytes = r->folder ? bytes_of_all(r) : 0;
+    const pf_ending ending = {code, message, r->folder ? bytes_of_all(r) : 0};
     pf_error error = {0};
-    while (pf_videos_finish(&server->videos, r->video, code, message, bytes, &error) !=
-           PF_OK) {
+    while (pf_saving_finish(&server->saving, r->video, &ending, &error) != PF_OK) {
         if (error.status != PF_E_MEMORY)
             stand_still(r, &error);
         if (pf_server_pause(server, store_seconds))
@@ -303,7 +302,7 @@ static void run_video(pf_server *server, pf_video *video)
     pf_news_open(&r.box);
     pf_server_log(server, "%s begins", video->id);
     r.status = make_folder(&r, &r.error);
-    if (pf_videos_is_hopeless(video)) {
+    if (pf_queue_is_hopeless(video)) {
         finish(&r, "gave_up",
                "the server stopped too often while this film was being made", NULL);
     } else {
@@ -322,7 +321,7 @@ void *pf_worker_run(void *argument)
 {
     pf_server *server = argument;
     pf_video *video;
-    while ((video = pf_videos_take(&server->videos)) != NULL)
+    while ((video = pf_saving_take(&server->saving)) != NULL)
         run_video(server, video);
     return NULL;
 }

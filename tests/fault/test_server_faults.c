@@ -23,8 +23,8 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "phonofilm.h"
+#include "server/saving.h"
 #include "server/server.h"
-#include "server/videos.h"
 
 enum { REPLY_BYTES = 1 << 18 };
 
@@ -284,6 +284,7 @@ static void test_busy_store(void **state)
 typedef struct table {
     pf_store *store;
     pf_videos videos;
+    pf_saving saving;
 } table;
 
 static void open_table(table *t)
@@ -291,12 +292,13 @@ static void open_table(table *t)
     char path[128];
     snprintf(path, sizeof path, "%s/phonofilm.db", folder);
     assert_int_equal(pf_store_open(path, &t->store, NULL), PF_OK);
-    assert_int_equal(pf_videos_open(&t->videos, t->store, folder,
-                                    (pf_queue_limits){4, 0, 0}, NULL), PF_OK);
+    pf_videos_open(&t->videos, (pf_queue_limits){4, 0, 0});
+    assert_int_equal(pf_saving_open(&t->saving, &t->videos, t->store, folder, NULL), PF_OK);
 }
 
 static void close_table(table *t)
 {
+    pf_saving_close(&t->saving);
     pf_videos_close(&t->videos);
     pf_store_close(t->store);
 }
@@ -313,12 +315,12 @@ static void add_video(table *t)
     mkdir(path, 0700);                  /* it may be there */
     snprintf(path, sizeof path, "%s/videos/%s", folder, name);
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(pf_videos_add(&t->videos, video, NULL), PF_OK);
+    assert_int_equal(pf_saving_add(&t->saving, video, NULL), PF_OK);
 }
 
 static void delete_video(table *t, int at)
 {
-    const char *id = t->videos.list[at]->id;
+    const char *id = t->videos.all.at[at]->id;
     assert_int_equal(pf_store_delete(t->store, id, NULL), PF_OK);
     pf_video_remove_files(folder, id);
 }
@@ -329,11 +331,11 @@ static double die_while_making(bool *hopeless)
 {
     table t;
     open_table(&t);
-    pf_video *video = t.videos.list[0];
+    pf_video *video = t.videos.all.at[0];
     double rest = video->interrupted ? video->rests_until - pf_seconds() : 0;
     video->rests_until = 0;
-    assert_ptr_equal(pf_videos_take(&t.videos), video);
-    *hopeless = pf_videos_is_hopeless(video);
+    assert_ptr_equal(pf_saving_take(&t.saving), video);
+    *hopeless = pf_queue_is_hopeless(video);
     pf_videos_release(&t.videos, video);
     close_table(&t);
     return rest > 0 ? rest : 0;
@@ -374,21 +376,22 @@ static void test_rests(void **state)
         die_while_making(&hopeless);
     open_table(&t);
     add_video(&t);
-    pf_video *resting = t.videos.list[0], *other = t.videos.list[1];
-    assert_ptr_equal(pf_videos_take(&t.videos), other);
-    assert_int_equal(pf_videos_finish(&t.videos, other, "", "", 0, NULL), PF_OK);
+    pf_video *resting = t.videos.all.at[0], *other = t.videos.all.at[1];
+    assert_ptr_equal(pf_saving_take(&t.saving), other);
+    const pf_ending completed = {"", "", 0};
+    assert_int_equal(pf_saving_finish(&t.saving, other, &completed, NULL), PF_OK);
     pf_videos_release(&t.videos, other);
     for (int i = 0; i < 30; i++) {
         resting->rests_until = pf_seconds() + 0.01;
-        assert_ptr_equal(pf_videos_take(&t.videos), resting);
+        assert_ptr_equal(pf_saving_take(&t.saving), resting);
         assert_int_equal(resting->starts, 13);
         pf_videos_put_back(&t.videos, resting, 0);
         pf_videos_release(&t.videos, resting);
     }
-    assert_int_equal(pf_videos_save_again(&t.videos, NULL), PF_OK);
+    assert_int_equal(pf_saving_retry(&t.saving, NULL), PF_OK);
     close_table(&t);
     open_table(&t);
-    assert_int_equal(t.videos.list[0]->starts, 12);
+    assert_int_equal(t.videos.all.at[0]->starts, 12);
     for (int i = 0; i < 2; i++)
         delete_video(&t, i);
     close_table(&t);
