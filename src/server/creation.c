@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "server/job_file.h"
+#include "server/known.h"
 #include "server/outbound.h"
 
 static void refuse(pf_creation *c, int status, const char *code, const pf_error *error,
@@ -219,7 +220,7 @@ static pf_status check_with_engine(pf_creation *c, pf_error *error)
     request.last_frame = c->last;
     pf_status status = pf_request_check(c->server->engine, &request, &prediction, error);
     if (status != PF_OK) {
-        pf_settings_blame(&c->fields, error->field, c->order.wrong);
+        pf_known_blame(&c->fields, error->field, c->order.wrong);
         return status;
     }
     c->predicted_seconds = prediction.seconds;
@@ -316,7 +317,7 @@ void pf_creation_look(pf_creation *c)
     pf_settings_request(c->order.settings, c->server->engine, &request);
     request.text_only = true;
     if (pf_request_warnings(c->server->engine, &request, &warnings, &error) != PF_OK) {
-        pf_settings_blame(&c->fields, error.field, c->order.wrong);
+        pf_known_blame(&c->fields, error.field, c->order.wrong);
         refuse_order(c, &error);
         return;
     }

@@ -9,6 +9,7 @@
 
 #include "media/picture.h"
 #include "server/api.h"
+#include "server/order.h"
 
 typedef struct pf_creation {
     pf_http_request *request;           /* whose context owns the creation */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the fields of a request to the settings of a film, and from those to a
- * pf_request.
+/* Settings of a film, and from them to a pf_request.
  *
  * Settings are a JSON object with every value that is really used (the model's
  * defaults and a drawn seed included).  They are what a job keeps on disk, what the
@@ -11,27 +10,10 @@
 
 #include <jansson.h>
 
+#include "base/error.h"
 #include "phonofilm.h"
-#include "server/fields.h"
 
-/* Where a picture comes from: bytes of the body, or an address. */
-typedef struct pf_picture_source {
-    const uint8_t *data;                /* NULL: there is none, or `url` is set */
-    size_t bytes;
-    uint8_t *owned;                     /* the memory of `data`, or NULL */
-    const char *url;                    /* http(s)://, still to be fetched */
-    const char *field;                  /* the name that the client gave it */
-} pf_picture_source;
-
-typedef struct pf_order {
-    json_t *settings;
-    pf_picture_source first, last;
-    char wrong[PF_FIELD_NAME_BYTES];    /* the field that a failure is about, or "" */
-} pf_order;
-
-/* Reads fields.  A field that is unknown or has no effect is PF_E_ARGUMENT. */
-pf_status pf_order_read(const pf_fields *fields, const pf_engine *engine,
-                        const char *model_name, pf_order *out, pf_error *error);
+/* Has every member that a film needs; false when memory ran out on the way. */
 bool pf_settings_are_complete(const json_t *settings);
 /* Adds what the model itself decides: the shifts of the timesteps, and the negative
  * prompt where one has an effect. */
@@ -42,15 +24,12 @@ pf_status pf_settings_complete(json_t *settings, const pf_prediction *prediction
 #define PF_SETTINGS_WARNINGS "warnings"
 pf_status pf_settings_warn(json_t *settings, const pf_warnings *warnings, pf_error *error);
 json_t *pf_warnings_json(const pf_warnings *warnings);      /* an array; NULL: no memory */
-void pf_order_free(pf_order *order);
 
 /* The request without its pictures; strings point into `settings`. */
 void pf_settings_request(const json_t *settings, const pf_engine *engine,
                          pf_request *out);
 
-/* The field that an engine's error is about (pf_error.field), as the client called it
- * ("size" for "height").  "" when that is none. */
-void pf_settings_blame(const pf_fields *fields, const char *member,
-                       char out[PF_FIELD_NAME_BYTES]);
+/* A whole number of the settings; 0 when it is not there. */
+int pf_settings_whole(const json_t *settings, const char *member);
 
 #endif
