@@ -82,7 +82,7 @@ static void cancel_work(pf_http_request *request)
     pf_cancelling how = pf_saving_cancel(&server->saving, c->video, &error);
     if (how == PF_CANCEL_DONE)
         pf_video_remove_state(server->output_dir, c->video->id);
-    pf_server_poke(server);             /* there may be a webhook */
+    pf_server_wake(server);             /* there may be a webhook */
     if (error.status != PF_OK)
         pf_api_reply_failure(c, &error);
     else if (how != PF_CANCEL_LATE)

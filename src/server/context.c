@@ -168,7 +168,7 @@ static bool reply_trouble(pf_api_context *c, const pf_error *error)
     const pf_trouble *trouble = pf_films_examine(&server->films, server->store);
     if (!trouble)
         return false;
-    pf_server_stand_still(server, trouble, error->message);
+    pf_server_stop_queue(server, trouble, error->message);
     pf_http_reply_error(c->request, &trouble->fault, "%s", trouble->message);
     return true;
 }

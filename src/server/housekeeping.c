@@ -99,7 +99,7 @@ static void cancel_abandoned(pf_server *server)
         if (pf_saving_cancel(&server->saving, video, &error) == PF_CANCEL_DONE)
             pf_video_remove_state(server->output_dir, video->id);
         pf_videos_release(&server->videos, video);
-        pf_server_poke(server);         /* there may be a webhook */
+        pf_server_wake(server);         /* there may be a webhook */
     }
 }
 
@@ -121,10 +121,10 @@ static void look_after_disk(pf_server *server)
     if (status == PF_OK)
         status = pf_store_check_place(server->store, &error);
     if (status == PF_E_IO || status == PF_E_NO_SPACE)
-        pf_server_stand_still(server, pf_films_explain(films, server->store, status),
+        pf_server_stop_queue(server, pf_films_explain(films, server->store, status),
                               error.message);
     else if (stands)
-        pf_server_go_on(server);
+        pf_server_resume_queue(server);
 }
 
 /* Readers of events hear that the server is there; ones that are gone are noticed. */
@@ -152,7 +152,7 @@ void *pf_housekeeping_run(void *argument)
         pf_saving_describe(&server->saving, describing_seconds);
         if (second % EVERY_SIGN == EVERY_SIGN - 1)
             give_sign(server);
-        pf_server_pause(server, 1.0);
+        pf_server_sleep(server, 1.0);
     }
     return NULL;
 }

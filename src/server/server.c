@@ -248,7 +248,7 @@ void pf_server_close(pf_server *server)
     if (!server)
         return;
     atomic_store(&server->closing, true);
-    pf_server_poke(server);
+    pf_server_wake(server);
     if (server->has_videos)
         pf_videos_shut(&server->videos);
     join(server->threads.housekeeper, server->threads.has_housekeeper);

@@ -82,9 +82,9 @@ void pf_server_log(const pf_server *server, const char *format, ...) PF_PRINTF(2
 void pf_server_open_ticks(pf_server *server);
 void pf_server_close_ticks(pf_server *server);
 /* Sleeps, but not beyond the server's closing; true when it closes. */
-bool pf_server_pause(pf_server *server, double seconds);
+bool pf_server_sleep(pf_server *server, double seconds);
 /* Wakes who sleeps there. */
-void pf_server_poke(pf_server *server);
+void pf_server_wake(pf_server *server);
 
 /* What a client is told of a failure.  The whole message is for the log alone: it may name
  * files of the server. */
@@ -96,10 +96,10 @@ const char *pf_server_explain(const pf_server *server, const pf_error *error,
                               char room[sizeof ((pf_error *)0)->message]);
 
 /* Stands the queue still for trouble of the disk; `detail` is for the log. */
-void pf_server_stand_still(pf_server *server, const pf_trouble *trouble,
+void pf_server_stop_queue(pf_server *server, const pf_trouble *trouble,
                            const char *detail);
 /* The trouble is over. */
-void pf_server_go_on(pf_server *server);
+void pf_server_resume_queue(pf_server *server);
 
 /* Deletes a video and its files; those of one that runs, the worker removes. */
 pf_status pf_server_discard(pf_server *server, pf_video *video, pf_error *error);

@@ -57,7 +57,7 @@ const char *pf_server_explain(const pf_server *server, const pf_error *error,
     return room;
 }
 
-bool pf_server_pause(pf_server *server, double seconds)
+bool pf_server_sleep(pf_server *server, double seconds)
 {
     struct timespec end;
     double until = pf_seconds() + seconds;
@@ -86,14 +86,14 @@ void pf_server_close_ticks(pf_server *server)
     pthread_mutex_destroy(&server->tick);
 }
 
-void pf_server_poke(pf_server *server)
+void pf_server_wake(pf_server *server)
 {
     pthread_mutex_lock(&server->tick);
     pthread_cond_broadcast(&server->ticked);
     pthread_mutex_unlock(&server->tick);
 }
 
-void pf_server_stand_still(pf_server *server, const pf_trouble *trouble, const char *detail)
+void pf_server_stop_queue(pf_server *server, const pf_trouble *trouble, const char *detail)
 {
     const pf_trouble *before = atomic_exchange(&server->films.standing, trouble);
     if (before != trouble)
@@ -101,7 +101,7 @@ void pf_server_stand_still(pf_server *server, const pf_trouble *trouble, const c
     pf_videos_pause(&server->videos, trouble->message);
 }
 
-void pf_server_go_on(pf_server *server)
+void pf_server_resume_queue(pf_server *server)
 {
     if (atomic_exchange(&server->films.standing, NULL))
         pf_server_log(server, "the queue goes on");

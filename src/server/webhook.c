@@ -122,7 +122,7 @@ void *pf_webhook_run(void *argument)
 {
     pf_server *server = argument;
     double wait = 0;
-    while (!pf_server_pause(server, wait)) {
+    while (!pf_server_sleep(server, wait)) {
         pf_delivery delivery;
         char *hand = NULL;
         wait = take(server, &delivery, &hand);

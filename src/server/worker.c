@@ -202,10 +202,10 @@ static bool is_deleted(run *r)
 }
 
 /* Trouble of the disk stands the queue still. */
-static void stand_still(run *r, const pf_error *error)
+static void stop_queue(run *r, const pf_error *error)
 {
     pf_server *server = r->server;
-    pf_server_stand_still(server,
+    pf_server_stop_queue(server,
                           pf_films_explain(&server->films, server->store, error->status),
                           error->message);
 }
@@ -219,8 +219,8 @@ static bool store_end(run *r, const char *code, const char *message)
     pf_error error = {0};
     while (pf_saving_finish(&server->saving, r->video, &ending, &error) != PF_OK) {
         if (error.status != PF_E_MEMORY)
-            stand_still(r, &error);
-        if (pf_server_pause(server, store_seconds))
+            stop_queue(r, &error);
+        if (pf_server_sleep(server, store_seconds))
             return false;
     }
     return true;
@@ -234,7 +234,7 @@ static void finish(run *r, const char *code, const char *message, const pf_error
     if (!store_end(r, code, message))
         return;
     pf_video_remove_state(server->output_dir, r->video->id);    /* it is not needed now */
-    pf_server_poke(server);
+    pf_server_wake(server);
     if (failed)
         pf_server_log(server, "%s failed: %s", r->video->id,
                       error ? error->message : message);
@@ -267,7 +267,7 @@ static bool try_again(run *r)
         return false;
     pf_server_log(server, "%s is tried again: %s", r->video->id, r->error.message);
     if (!waits)
-        pf_server_pause(server, retry_seconds);
+        pf_server_sleep(server, retry_seconds);
     pf_videos_put_back(&server->videos, r->video, waits ? memory_rest(failures) : 0);
     return true;
 }
@@ -288,7 +288,7 @@ static void conclude(run *r)
     } else if (status == PF_E_CANCELLED) {
         pf_videos_put_back(&server->videos, r->video, 0);   /* the server stops */
     } else if (is_of_the_disk(r)) {
-        stand_still(r, error);
+        stop_queue(r, error);
         pf_videos_put_back(&server->videos, r->video, 0);
     } else if (!try_again(r)) {
         char room[sizeof error->message];

@@ -30,7 +30,7 @@ enum {
     LINGER_SECONDS = 5
 };
 
-static void read_on(pf_connection *c);
+static void read_more(pf_connection *c);
 
 /* --- the end ---------------------------------------------------------------------- */
 
@@ -103,7 +103,7 @@ static void linger(pf_connection *c)
         return;
     }
     pf_crowd_set_phase(c, PF_PHASE_LINGER);
-    read_on(c);
+    read_more(c);
 }
 
 /* The reply is sent: the next request, or the end. */
@@ -118,12 +118,12 @@ static void finish(pf_connection *c)
     pf_crowd_set_phase(c, PF_PHASE_HEAD);
     c->scanned = 0;
     c->empty_lines = 0;
-    read_on(c);
+    read_more(c);
 }
 
 /* --- replying --------------------------------------------------------------------- */
 
-static void send_on(pf_connection *c)
+static void send_more(pf_connection *c)
 {
     switch (pf_send_body(c)) {
     case PF_SENDING_PART: return;
@@ -137,7 +137,7 @@ static void begin_reply(pf_connection *c)
 {
     pf_crowd_set_phase(c, PF_PHASE_REPLY);
     pf_send_head(c);
-    send_on(c);
+    send_more(c);
 }
 
 /* --- handling --------------------------------------------------------------------- */
@@ -169,7 +169,7 @@ static void on_resume(evutil_socket_t fd, short what, void *user)
         pf_connection_free(c);
     } else if (request && request->reply.pull) {
         request->asleep = false;
-        send_on(c);
+        send_more(c);
     } else if (request) {
         handle(c);
     }
@@ -209,7 +209,7 @@ static void read_body(pf_connection *c)
 }
 
 /* Takes the bytes that have come, as far as the phase allows. */
-static void read_on(pf_connection *c)
+static void read_more(pf_connection *c)
 {
     struct evbuffer *in = bufferevent_get_input(c->stream);
     if (c->dead)
@@ -223,7 +223,7 @@ static void read_on(pf_connection *c)
 static void on_readable(struct bufferevent *stream, void *user)
 {
     (void)stream;
-    read_on(user);
+    read_more(user);
 }
 
 static void on_written(struct bufferevent *stream, void *user)
@@ -234,7 +234,7 @@ static void on_written(struct bufferevent *stream, void *user)
     bool sending = !c->dead && c->phase == PF_PHASE_REPLY && request &&
                    !request->parked && request->reply.status != 0;
     if (sending && !request->asleep)
-        send_on(c);
+        send_more(c);
 }
 
 /* The other end sends no more.  A reply that is on its way goes on; nobody waits for a
@@ -249,7 +249,7 @@ static void on_end(pf_connection *c)
     }
     if (c->phase == PF_PHASE_REPLY)
         return;
-    read_on(c);
+    read_more(c);
 }
 
 static void on_event(struct bufferevent *stream, short what, void *user)
