@@ -72,7 +72,7 @@ static bool knows(const pf_adoption *adoption, const char *id)
 
 /* --- one folder ------------------------------------------------------------------- */
 
-/* To where the server looks for it. */
+/* Moves the folder to where the server looks for it. */
 static pf_status move_into_place(const pf_adoption *adoption, const char *folder,
                                  const char *id, pf_error *error)
 {
@@ -97,7 +97,7 @@ static pf_status move_into_place(const pf_adoption *adoption, const char *folder
     return status;
 }
 
-/* A film that is said to be there must be. */
+/* A job.json that says "completed" must have its film. */
 static pf_status check_film(const char *folder, const pf_video *video, pf_error *error)
 {
     char *film = pf_path_join(folder, pf_video_film_name(video));
@@ -110,7 +110,7 @@ static pf_status check_film(const char *folder, const pf_video *video, pf_error 
                           folder, pf_video_film_name(video));
 }
 
-/* A run that was broken off begins with the queue again; its latents are still there. */
+/* An interrupted run goes back to the queue, from which it continues at its latents. */
 static void rest(pf_video *video)
 {
     if (video->status == PF_VIDEO_RUNNING)

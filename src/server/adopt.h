@@ -10,12 +10,12 @@
 typedef struct pf_adoption {
     const char *output_dir;
     pf_store *store;
-    char (*known)[PF_VIDEO_ID_BYTES];   /* [count], in order */
+    char (*known)[PF_VIDEO_ID_BYTES];   /* [count]: ids */
     int count;
 } pf_adoption;
 
-/* Opens the store of a server's folder; `make`: or makes one.  Close also after a
- * failure. */
+/* Opens the store of a server's folder; with `make` also where there is none.  Close also
+ * after a failure. */
 pf_status pf_adoption_open(const char *output_dir, bool make, pf_adoption *out,
                            pf_error *error);
 void pf_adoption_close(pf_adoption *adoption);
@@ -26,7 +26,7 @@ void pf_adoption_close(pf_adoption *adoption);
 typedef struct pf_adopted {
     char id[PF_VIDEO_ID_BYTES];
     pf_video_status status;
-    bool was_known;                     /* nothing was to be done */
+    bool was_known;                     /* the store had it already */
 } pf_adopted;
 pf_status pf_adoption_take(pf_adoption *adoption, const char *folder, pf_adopted *out,
                            pf_error *error);

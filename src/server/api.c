@@ -82,7 +82,7 @@ static void cancel_work(pf_http_request *request)
     pf_cancelling how = pf_saving_cancel(&server->saving, c->video, &error);
     if (how == PF_CANCEL_DONE)
         pf_video_remove_state(server->output_dir, c->video->id);
-    pf_server_wake(server);             /* there may be a webhook */
+    pf_server_wake(server);             /* a postman may have a webhook to deliver */
     if (error.status != PF_OK)
         pf_api_reply_failure(c, &error);
     else if (how != PF_CANCEL_LATE)
@@ -146,7 +146,7 @@ static bool read_list_query(pf_http_request *request, pf_page_query *out)
            read_cursor(request, "before", &out->before);
 }
 
-/* The lock is taken anew for each video: a long page makes nobody wait. */
+/* Takes the lock anew for each video, so that a long page makes nobody wait. */
 static json_t *list_json(pf_server *server, pf_video *const *page, int count, bool more)
 {
     json_t *data = json_array();
@@ -202,7 +202,7 @@ static json_t *purpose_json(const pf_purpose *p)
                      "num_frames", frames, "languages", languages, "subjects", subjects);
 }
 
-/* With what the page needs to offer sensible choices. */
+/* The model, with its limits and defaults, from which the page makes its choices. */
 static json_t *model_json(const pf_server *server)
 {
     pf_request d;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The API over HTTP: what is kept of a request, lanes, handlers, and the replies that
+/* The API over HTTP: the context of a request, lanes, handlers, and the replies that
  * several handlers share.
  *
  *     routes.c   a path and a method to a handler
- *       create.c sync.c api.c events.c session.c   the handlers
+ *       create.c sync.c content.c ...              the handlers
  *         context.c                                who asks, for which video, and where it
  *                                                  sleeps
  */
@@ -12,10 +12,10 @@
 
 #include "server/server_parts.h"
 
-/* Lanes (http.h): each waits for something else, so that none holds up another. */
+/* Lanes (http.h).  Each waits for another resource, so that none holds up another. */
 typedef enum pf_api_lane {
     PF_API_LANE_CREATE,                 /* checks with the engine, writes pictures */
-    PF_API_LANE_DECODE,                 /* looks at pictures: seconds of the processor */
+    PF_API_LANE_DECODE,                 /* decodes pictures: seconds of the processor */
     PF_API_LANE_FETCH,                  /* pictures from other hosts, several at a time */
     PF_API_LANE_EDIT,                   /* short writes to the store */
     PF_API_LANE_READ,                   /* films from the disk */
@@ -23,7 +23,7 @@ typedef enum pf_api_lane {
 } pf_api_lane;
 extern const int pf_api_lane_threads[PF_API_LANES];
 
-/* Of a stream of events (events.c). */
+/* A stream of events (events.c). */
 typedef struct pf_event_stream {
     uint64_t seen_preview;              /* version of the last preview that was sent */
     char *pending;                      /* text that is being sent; free() */
@@ -31,18 +31,19 @@ typedef struct pf_event_stream {
     bool last;                          /* nothing follows `pending` */
 } pf_event_stream;
 
-/* The routes' share of a request: its context (http.h), zeroed at first.  Belongs to
- * whoever the request belongs to, the loop or a lane; `waiter` also to the lock of the
- * videos, while the request is asleep. */
+/* The context of a request (http.h), zeroed at first.
+ *
+ * Thread-safety: belongs to the loop or the lane that has the request.  While the request
+ * is asleep the lock of the videos guards `waiter`. */
 typedef struct pf_api_context {
     pf_http_request *request;
     pf_server *server;
     char owner[PF_OWNER_BYTES];         /* the name of the key, "" without keys */
     char video_id[PF_VIDEO_ID_BYTES];   /* from the path, or "" */
     pf_video *video;                    /* held until the request ends, or NULL */
-    uint64_t seen_version;              /* of the video, when it was last looked at */
+    uint64_t seen_version;              /* version of the video at the last look */
     pf_waiter waiter;                   /* sleeps until the video changes */
-    char holder[PF_HOLDER_BYTES];       /* of places */
+    char holder[PF_HOLDER_BYTES];       /* name for places.h */
     bool holds[PF_PLACES];
     struct pf_creation *creation;       /* of create.c, from one lane to the next */
     pf_event_stream stream;
@@ -56,16 +57,15 @@ static inline pf_api_context *pf_api_context_of(pf_http_request *request)
 
 /* --- context.c -------------------------------------------------------------------- */
 
-/* First of all, when the head of a request has come. */
+/* Called first, when the head of a request has come. */
 void pf_api_begin(pf_http_request *request);
-/* Last of all: leaves places, cancels what nobody else waits for, drops the video.  Fine
- * without pf_api_begin. */
+/* Called last: leaves places, abandons a film that nobody else waits for, releases the
+ * video.  Does nothing without pf_api_begin. */
 void pf_api_end(pf_http_request *request);
 
-/* Names who shares places with this request: its key, else its address. */
+/* Names the holder of the request's places: its key, else its address. */
 void pf_api_name_holder(pf_api_context *context);
-/* Takes a place of the server for as long as the request lasts; false after a 429 or
- * 503. */
+/* Takes a place of the server until the request ends; false after a 429 or 503. */
 bool pf_api_take_place(pf_api_context *context, pf_place_kind kind);
 /* Finds the video of the path; false after a 404. */
 bool pf_api_find(pf_api_context *context);
@@ -96,7 +96,7 @@ void pf_api_models(pf_http_request *request);
 void pf_api_model(pf_http_request *request);
 /* content.c */
 void pf_api_content(pf_http_request *request);
-/* Whether the variant that is asked for can be given; false after a 400. */
+/* Checks the parameter `variant`; false after a 400. */
 bool pf_api_content_query_is_sound(pf_http_request *request);
 /* events.c */
 void pf_api_events(pf_http_request *request);
@@ -106,10 +106,10 @@ void pf_api_metrics(pf_http_request *request);
 void pf_api_sign_in(pf_http_request *request);
 void pf_api_sign_out(pf_http_request *request);
 void pf_api_session(pf_http_request *request);
-/* Who asks, by key or session; false after a 401. */
+/* Finds the owner by key or session; false after a 401. */
 bool pf_api_identify(pf_api_context *context);
 
-/* Frees what a creation has so far; fine without one (create.c). */
+/* Frees the context's creation, if there is one (create.c). */
 void pf_api_drop_creation(pf_api_context *context);
 
 /* --- routes.c: for HTTP ------------------------------------------------------------- */

@@ -59,9 +59,8 @@ static bool is_ready(pf_http_request *request)
     return false;
 }
 
-/* Reads what is about to be sent, so that it is in memory when the thread that sends
- * it, and answers others, asks for it.  Of a very long film the rest only begins to be
- * read. */
+/* Reads the first WARM_BYTES into the page cache, so that the loop does not wait for the
+ * disk while it sends.  The rest of a longer film is prefetched only. */
 static void warm(const pf_reply *reply)
 {
     char block[64 << 10];
@@ -102,7 +101,7 @@ static void reply_content(pf_http_request *request, const variant *v)
     pf_http_set(request, "Content-Disposition", "inline; filename=\"%s%s\"",
                 c->video->id, v->file ? ".webp" : ending);
     const char *film_type = strcmp(ending, ".webm") == 0 ? "video/webm" : "video/mp4";
-    /* What an id stands for never changes. */
+    /* The file of an id never changes. */
     char tag[PF_VIDEO_ID_BYTES + 16];
     snprintf(tag, sizeof tag, "\"%s-%s\"", c->video->id, v->name);
     pf_http_reply_file(request, fd, v->type ? v->type : film_type, tag);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is kept of a request of the API: places, the video, sleeping; and the replies that
+/* The context of a request of the API: places, the video, sleeping; and the replies that
  * several handlers share.
  *
  *     pf_api_sleep -> waiter in the video's list ... pf_video_touch (any thread)
@@ -66,7 +66,7 @@ void pf_api_end(pf_http_request *request)
 {
     pf_api_context *c = pf_api_context_of(request);
     if (!c->server)
-        return;                         /* its head was none */
+        return;                         /* the head was refused before it had a route */
     pf_videos *videos = &c->server->videos;
     if (request->asleep)
         pf_videos_forget(videos, c->video, &c->waiter);
@@ -159,7 +159,8 @@ void pf_api_reply_video(pf_api_context *c, int status)
         pf_http_set(c->request, "openai-poll-after-ms", "%d", wait);
 }
 
-/* A failure of files may be the disk's: then the queue stands still, too. */
+/* Replies with the trouble of the disk, if that is behind the failure, and stops the
+ * queue. */
 static bool reply_trouble(pf_api_context *c, const pf_error *error)
 {
     pf_server *server = c->server;

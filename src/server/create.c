@@ -144,8 +144,8 @@ void pf_create_order(pf_http_request *request, pf_http_handler next)
                                  pf_creation_read_order(c));
 }
 
-/* What was accepted is answered 200, whatever happens: when there is no memory for
- * the whole answer, with what a client needs to ask again. */
+/* An accepted film is answered 200, whatever happens.  Without memory for the whole answer
+ * it has only what a client needs to ask again. */
 static void reply_accepted(pf_http_request *request)
 {
     pf_api_context *c = pf_api_context_of(request);

@@ -40,7 +40,7 @@ bool pf_creation_may_ask(pf_creation *c)
     return true;
 }
 
-/* With room for all films that were accepted, and `bytes` more. */
+/* Checks the disk for room for all accepted films and `bytes` more. */
 static bool disk_is_fine(pf_creation *c, int64_t bytes)
 {
     pf_server *server = c->server;
@@ -72,7 +72,7 @@ bool pf_creation_has_room(pf_creation *c)
 
 /* --- the fields ------------------------------------------------------------------- */
 
-/* "text/x; charset=utf-8" is text/x. */
+/* Compares without parameters: "text/x; charset=utf-8" is text/x. */
 static bool is_type(const char *header, const char *type)
 {
     size_t length = strlen(type);
@@ -163,7 +163,7 @@ static pf_status fetch(pf_creation *c, pf_picture_source *source, pf_error *erro
     return PF_OK;
 }
 
-/* Bytes of a picture that are not those of the request: a remix keeps the files. */
+/* Reads a picture of the original, for a remix. */
 static pf_status read_original(pf_creation *c, const char *name, pf_picture_source *source,
                                pf_error *error)
 {
@@ -174,15 +174,15 @@ static pf_status read_original(pf_creation *c, const char *name, pf_picture_sour
     pf_status status = pf_read_file(path, PF_PICTURE_MAX_BYTES, &data, &source->bytes,
                                     error);
     pf_free(path);
-    if (status == PF_E_INPUT)           /* it was small enough when it came */
+    if (status == PF_E_INPUT)           /* too large now, though not when it was sent */
         status = error->status = PF_E_IO;
     source->owned = (uint8_t *)data;
     source->data = source->owned;
     return status;
 }
 
-/* Checks that it is a picture, and its size, which is all that is checked before the film is
- * made: pixels, of which there may be 192 MB, are not kept. */
+/* Checks that the source is a picture, and finds its size, which is all that the engine's
+ * check needs.  Pixels, up to 192 MB of them, are not kept. */
 static pf_status decode(const pf_picture_source *source, pf_image *image, char *note,
                         pf_error *error)
 {
@@ -344,14 +344,14 @@ bool pf_creation_take_remix(pf_creation *c)
                             field->name);
         return false;
     }
-    /* Read alone, they are checked as those of a new film are. */
+    /* Prompt and seed are checked as those of a new film are. */
     if (!pf_creation_read_order(c))
         return false;
     json_t *settings = json_copy(c->original->settings);
     json_object_set(settings, "prompt", json_object_get(c->order.settings, "prompt"));
     const char *url = json_string_value(json_object_get(settings, "webhook_url"));
     if (url && !pf_outbound_allows(c->server->post.hosts, url))
-        json_object_del(settings, "webhook_url");   /* it was allowed once */
+        json_object_del(settings, "webhook_url");   /* no longer allowed */
     if (pf_fields_find(&c->fields, "seed"))
         json_object_set(settings, "seed", json_object_get(c->order.settings, "seed"));
     json_decref(c->order.settings);
@@ -375,7 +375,7 @@ bool pf_creation_take_pictures(pf_creation *c)
         status = read_original(c, "last", &c->order.last, &error);
     if (status == PF_OK)
         return true;
-    if (status == PF_E_NOT_FOUND)       /* it was deleted meanwhile */
+    if (status == PF_E_NOT_FOUND)       /* the original was deleted meanwhile */
         pf_http_reply_error(c->request, &(pf_http_fault){404, "gone", NULL, 0},
                             "the picture of the original is no longer there");
     else
@@ -398,7 +398,8 @@ static pf_status write_picture(pf_creation *c, const char *id, const char *name,
     return status;
 }
 
-/* `name` is the folder's until the store knows the video. */
+/* Writes pictures and job.json into the folder `name`, which has this name until the store
+ * knows the video. */
 static pf_status write_files(pf_creation *c, const char *name, const pf_video *video,
                              pf_error *error)
 {

@@ -17,7 +17,7 @@ typedef struct pf_digest {
 
 void pf_digest_begin(pf_digest *digest);
 void pf_digest_add(pf_digest *digest, const void *data, size_t bytes);
-/* The length goes in before the bytes, so that pieces cannot be shifted. */
+/* Adds the length before the bytes, so that "ab", "c" differs from "a", "bc". */
 void pf_digest_add_piece(pf_digest *digest, const void *data, size_t bytes);
 void pf_digest_end(pf_digest *digest, uint8_t out[PF_DIGEST_BYTES]);
 
@@ -25,7 +25,7 @@ void pf_digest_of(const void *data, size_t bytes, uint8_t out[PF_DIGEST_BYTES]);
 void pf_digest_hmac(const uint8_t *key, size_t key_bytes, const void *data, size_t bytes,
                     uint8_t out[PF_DIGEST_BYTES]);
 
-/* Time does not depend on where they differ. */
+/* Compares in constant time. */
 bool pf_digest_equal(const uint8_t a[PF_DIGEST_BYTES], const uint8_t b[PF_DIGEST_BYTES]);
 
 /* Lower-case hexadecimal with a NUL: out[2 * bytes + 1]. */
@@ -38,7 +38,7 @@ char *pf_base64_encode(const void *data, size_t bytes);
  * `text`.  Returns the length, or -1 when it is no Base64. */
 int64_t pf_base64_decode(const char *text, size_t bytes, uint8_t *out);
 
-/* From the system's generator; false when it fails. */
+/* Fills `out` from the system's generator; false when it fails. */
 bool pf_random_bytes(void *out, size_t bytes);
 
 #endif

@@ -23,7 +23,7 @@ static void set_pending(pf_event_stream *stream, char *text)
     stream->pending_sent = 0;
 }
 
-/* free()-able text of an event; NULL when out of memory. */
+/* The text of an event, free(); NULL when out of memory. */
 static char *event_text(const char *name, uint64_t version, const char *data)
 {
     char *text = NULL;

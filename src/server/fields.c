@@ -17,7 +17,7 @@ enum { DATA_URI_HEAD = 4096 };
 
 /* --- the list --------------------------------------------------------------------- */
 
-/* What only holds other fields, in the ways of other servers. */
+/* Objects that only hold other fields, as clients of other servers send them. */
 static const char *const shells[] = {"extra_body", "extra_json", "extra_params",
                                      "video_params"};
 enum { SHELLS = sizeof shells / sizeof shells[0] };
@@ -61,7 +61,7 @@ static bool is_data_uri(const pf_field *field)
     return field->bytes - at > 5 && strncasecmp(field->value + at, "data:", 5) == 0;
 }
 
-/* Line breaks count for nothing in Base64. */
+/* The length of a value without white space, which Base64 may have anywhere. */
 static size_t bytes_without_white(const pf_field *field)
 {
     size_t count = 0;
@@ -220,7 +220,7 @@ static pf_status add_text(const reader *r, const char *name, const char *text,
     return pf_fields_add(r->fields, &field, r->max_file, r->error);
 }
 
-/* What a field cannot be. */
+/* Refuses a value of a JSON type that no field has. */
 static pf_status refuse(const reader *r, const char *name, const char *what)
 {
     snprintf(r->fields->wrong, sizeof r->fields->wrong, "%s", name);

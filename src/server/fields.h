@@ -25,12 +25,12 @@ enum {
     PF_FIELD_DEPTH = 4                  /* of JSON objects */
 };
 
-/* What JSON says that a value is; a form says nothing. */
+/* The JSON type of a value; values of a form are text. */
 typedef enum pf_field_kind {
     PF_FIELD_TEXT,
     PF_FIELD_NUMBER,
     PF_FIELD_BOOLEAN,
-    PF_FIELD_NULL                       /* as if it were not given */
+    PF_FIELD_NULL                       /* counts as not given */
 } pf_field_kind;
 
 typedef struct pf_field {
@@ -50,10 +50,10 @@ typedef struct pf_fields {
     char wrong[PF_FIELD_NAME_BYTES];    /* the field that a failure is about, or "" */
 } pf_fields;
 
-/* Both leave *out to be released with pf_fields_free, also on failure, which is
- * PF_E_ARGUMENT or PF_E_MEMORY.  Files point into `body`.  A file may have `max_file`
- * bytes; a data: URI may have as many more as Base64 takes, without its white space.
- * What is left blank in a form is not given (PF_FIELD_NULL): a form has no other way. */
+/* Both fail with PF_E_ARGUMENT or PF_E_MEMORY; pf_fields_free(out) also then.  Files point
+ * into `body`.  A file may have `max_file` bytes, a data: URI 4/3 of that beside white
+ * space.  A blank value of a form counts as not given (PF_FIELD_NULL), because a form has
+ * no other way to say so. */
 pf_status pf_fields_from_multipart(const char *body, size_t bytes,
                                    const char *content_type, size_t max_file,
                                    pf_fields *out, pf_error *error);
@@ -64,15 +64,15 @@ void pf_fields_free(pf_fields *fields);
 /* Whether its text is empty or white space; files are not. */
 bool pf_field_is_blank(const pf_field *field);
 
-/* NULL also for one that is null. */
+/* NULL when the field is not there, or null. */
 const pf_field *pf_fields_find(const pf_fields *fields, const char *name);
 
-/* The same for the same fields, in whatever order and form they came, and the same
- * `context`: what else the request is about, or "". */
+/* Digest of fields and `context` (what else the request is about, or "").  Order and form
+ * of the fields make no difference. */
 void pf_fields_digest(const pf_fields *fields, const char *context,
                       uint8_t out[PF_DIGEST_BYTES]);
 
-/* Adds a field; for the two readers.  `file` values are not copied. */
+/* Adds a field; for the two readers.  Values of files are not copied. */
 pf_status pf_fields_add(pf_fields *fields, const pf_field *field, size_t max_file,
                         pf_error *error);
 

@@ -101,11 +101,11 @@ static pf_status note_unknown(pf_films *films, const char *id, pf_error *error)
     if (!grown)
         return pf_fail_memory(error, "folders", bytes);
     films->unknown = grown;
-    memcpy(grown[films->unknown_count++], id, strlen(id) + 1);      /* a sound one fits */
+    memcpy(grown[films->unknown_count++], id, strlen(id) + 1);      /* a sound id fits */
     return PF_OK;
 }
 
-/* A folder that is empty holds nothing that could be kept. */
+/* Removes an empty folder, which holds nothing that could be kept. */
 static bool remove_if_empty(const pf_films *films, const char *id)
 {
     char *path = pf_video_folder(films->output_dir, id);
@@ -143,7 +143,7 @@ static pf_status sort_one(pf_films *films, pf_videos *videos, const char *name, 
     return PF_OK;
 }
 
-/* Locked inside: is there one that has files, or will have some? */
+/* Whether any video has files, or will have some.  Takes the lock. */
 static bool has_live_video(pf_videos *videos)
 {
     bool found = false;
@@ -206,7 +206,8 @@ const pf_trouble *pf_films_look(pf_films *films, pf_store *store, int64_t bytes)
         return &store_away;
     if (!has_space(films, bytes))
         return &disk_full;
-    /* Space and places were just looked at; only writing tells the rest. */
+    /* Space and places are fine; whether the disk takes writes again, only
+     * pf_films_examine finds out. */
     return films->standing == &disk_fails ? &disk_fails : NULL;
 }
 
@@ -235,8 +236,8 @@ static int read_block(const char *path)
     return reason;
 }
 
-/* All that a film asks of its disk, in small; 0, or the errno.  What is left of it, the
- * next one takes over. */
+/* Does in small what a film asks of its disk.  @return 0, or the errno.  Files that are
+ * left after a failure are taken over by the next rehearsal. */
 static int rehearse(const char *folder, const char *part, const char *whole)
 {
     int reason = mkdir(folder, 0700) == 0 || errno == EEXIST ? 0 : errno;

@@ -34,7 +34,7 @@ typedef struct pf_films {
     ino_t inode;
     int64_t min_free;                   /* bytes of disk that stay free */
     _Atomic int64_t promised;           /* bytes of bodies that are still to come */
-    _Atomic(const pf_trouble *) standing;   /* why the queue stands still, or NULL */
+    _Atomic(const pf_trouble *) standing;   /* trouble that stops the queue, or NULL */
     char (*unknown)[PF_VIDEO_ID_BYTES]; /* [unknown_count]: folders at the start */
     int unknown_count;
 } pf_films;
@@ -51,13 +51,13 @@ pf_status pf_films_sort(pf_films *films, pf_videos *videos, pf_error *error);
 /* Are there folders of videos?  Before the store is opened. */
 bool pf_films_exist(const pf_films *films);
 
-/* Another folder lies at its name, or none. */
+/* Whether another folder lies at its name, or none. */
 bool pf_films_are_away(const pf_films *films);
 
-/* Cheap: folder, place of the store, space for `bytes` more, and why the queue stands
- * still.  NULL: no trouble. */
+/* Looks without writing: folder, place of the store, space for `bytes` more, and a standing
+ * trouble of writing.  NULL: no trouble. */
 const pf_trouble *pf_films_look(pf_films *films, pf_store *store, int64_t bytes);
-/* Writes to be sure.  NULL: no trouble. */
+/* Looks, and writes to disk and store.  NULL: no trouble. */
 const pf_trouble *pf_films_examine(pf_films *films, pf_store *store);
 /* The trouble behind a failure of writing; never NULL. */
 const pf_trouble *pf_films_explain(pf_films *films, pf_store *store, pf_status status);

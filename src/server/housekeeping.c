@@ -39,7 +39,7 @@ static bool is_done(const pf_video *v)
     return v->status >= PF_VIDEO_COMPLETED;
 }
 
-/* The oldest one that is beyond its age (if that counts now), or that goes to make room;
+/* The oldest finished film that is beyond its age (with `aged`), or that is to make room;
  * NULL: none. */
 static pf_video *find_expired(pf_server *server, bool aged)
 {
@@ -99,14 +99,14 @@ static void cancel_abandoned(pf_server *server)
         if (pf_saving_cancel(&server->saving, video, &error) == PF_CANCEL_DONE)
             pf_video_remove_state(server->output_dir, video->id);
         pf_videos_release(&server->videos, video);
-        pf_server_wake(server);         /* there may be a webhook */
+        pf_server_wake(server);         /* a postman may have a webhook to deliver */
     }
 }
 
 /* --- the disk --------------------------------------------------------------------- */
 
-/* Stores what could not be stored.  The queue goes on when the disk takes everything, and
- * stands still when the folder or the store is no longer where it was. */
+/* Stores what could not be stored before.  Resumes the queue when the disk takes
+ * everything, and stops it when the folder or the store is no longer where it was. */
 static void look_after_disk(pf_server *server)
 {
     pf_error error = {0};
@@ -127,7 +127,7 @@ static void look_after_disk(pf_server *server)
         pf_server_resume_queue(server);
 }
 
-/* Readers of events hear that the server is there; ones that are gone are noticed. */
+/* Sends every reader of events the current status, so that a reader that is gone shows. */
 static void give_sign(pf_server *server)
 {
     pf_videos *videos = &server->videos;

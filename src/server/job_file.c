@@ -141,7 +141,7 @@ static pf_status read_object(const reading *r, pf_video **out)
     return status;
 }
 
-/* A damaged file is the input here, and no model. */
+/* Turns PF_E_MODEL of the JSON reader into PF_E_INPUT: the file is no part of a model. */
 static pf_status as_input(pf_status status, pf_error *error)
 {
     if (status == PF_E_MODEL && error)

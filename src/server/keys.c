@@ -27,7 +27,7 @@ static pf_status add_key(pf_keys *keys, const char *path, int number, char *line
                        "%s: line %d must be NAME:KEY, where the name has letters, "
                        "digits, - and _", path, number);
     for (const char *at = colon + 1; *at; at++)
-        if (*at <= ' ' || *at > '~')    /* no header could bring it */
+        if (*at <= ' ' || *at > '~')    /* no header could carry it */
             return pf_fail(error, PF_E_INPUT,
                            "%s: the key on line %d must have no blanks, and ASCII alone",
                            path, number);
@@ -115,7 +115,7 @@ const char *pf_keys_check(const pf_keys *keys, const char *key)
     return found;
 }
 
-/* A session ends with its key: the key's digest is signed, too. */
+/* Signs the key's digest, too, so that a session ends with its key. */
 static void sign(const pf_keys *keys, const pf_key *key, char out[PF_DIGEST_HEX])
 {
     uint8_t text[sizeof key->name + PF_DIGEST_BYTES], digest[PF_DIGEST_BYTES];

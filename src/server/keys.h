@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may use the server: keys, sessions of browsers, and how often. */
+/* Access to the server: API keys, sessions of browsers, rates. */
 #ifndef PF_SERVER_KEYS_H
 #define PF_SERVER_KEYS_H
 
@@ -18,7 +18,7 @@ typedef struct pf_key {
 
 typedef struct pf_keys {
     pf_key *list;
-    int count;                          /* 0: nobody needs one */
+    int count;                          /* 0: the server is open to everybody */
     uint8_t secret[PF_DIGEST_BYTES];    /* signs sessions */
     pf_key anyone;                      /* the rate limit without keys */
     pthread_mutex_t lock;               /* guards the rates */
@@ -30,7 +30,7 @@ pf_status pf_keys_open(pf_keys *keys, const char *path,
                        const uint8_t secret[PF_DIGEST_BYTES], pf_error *error);
 void pf_keys_close(pf_keys *keys);
 
-/* Different names, of which each has its share of the queue. */
+/* Number of different names; each has its share of the queue. */
 int pf_keys_names(const pf_keys *keys);
 
 /* The name that belongs to a key, or NULL; in the same time for all keys. */
@@ -41,7 +41,7 @@ void pf_keys_make_session(const pf_keys *keys, const char *name,
                           char out[PF_SESSION_BYTES]);
 const char *pf_keys_check_session(const pf_keys *keys, const char *session);
 
-/* Takes one of `rate` a minute; otherwise the seconds until there is one. */
+/* Takes one of `rate` requests a minute.  @return 0, or the seconds until there is one. */
 int pf_keys_take(pf_keys *keys, const char *name, int rate);
 
 #endif

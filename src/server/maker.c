@@ -25,10 +25,10 @@ enum {
 };
 static const double denoising_share = 0.9;    /* its share of a film, about */
 
-/* Seconds between two of a kind of news: every reader costs time that the film would
- * have had, so a long film tells less often. */
+/* Seconds between two news of a kind.  Every reader costs time that the film would have
+ * had, so a long film tells less often. */
 static const struct pace {
-    double least, most, share;          /* share: of the time that the run has taken */
+    double least, most, share;          /* `share` is of the run's seconds so far */
 } progress_pace = {0.2, 1.0, 0.02}, preview_pace = {0.7, 2.5, 0.1};
 
 static double pause_of(struct pace p, double elapsed)
@@ -199,7 +199,7 @@ static pf_status read_picture(pf_maker *m, const char *name, const char *member,
         return pf_fail_memory(error, name, 1);
     pf_status status = pf_picture_read(path, picture, error);
     pf_free(path);
-    /* It was sound when it came: the disk has damaged it. */
+    /* The picture was sound when it was sent: the disk has damaged it. */
     if (status == PF_E_INPUT || status == PF_E_UNSUPPORTED)
         status = error->status = PF_E_IO;
     *image = (pf_image){picture->rgb, picture->width, picture->height,
@@ -207,8 +207,8 @@ static pf_status read_picture(pf_maker *m, const char *name, const char *member,
     return status;
 }
 
-/* Latents of an earlier run; damaged ones are as good as none, but not those of a disk
- * that fails. */
+/* Reads latents of an earlier run.  Damaged ones are ignored; a disk that fails is an
+ * error. */
 static pf_status find_state(pf_maker *m, pf_error *error)
 {
     pf_error inner = {0};
@@ -250,7 +250,7 @@ static pf_status create_job(pf_maker *m, pf_error *error)
         pf_job_create(m->task->engine, &m->request, &sinks, &m->job, error);
     if (status != PF_E_INPUT || !m->resumed)
         return status;
-    /* The latents do not fit, after an update of the model perhaps. */
+    /* Latents that do not fit come from another version of the model. */
     say(m, "%s begins anew: %s", m->task->id, error->message);
     pf_video_remove_state(m->task->output_dir, m->task->id);
     m->resumed = false;

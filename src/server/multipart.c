@@ -22,7 +22,7 @@ static pf_status malformed(pf_error *error, const char *what)
     return pf_fail(error, PF_E_ARGUMENT, "the multipart body is malformed: %s", what);
 }
 
-/* The place of `needle` in `s`, or NULL. */
+/* The first `needle` in `s`, or NULL. */
 static const char *find(span s, const char *needle, size_t bytes)
 {
     if (s.end < s.at)
@@ -195,7 +195,7 @@ pf_status pf_fields_from_multipart(const char *body, size_t bytes,
     out->count = 0;
     out->wrong[0] = '\0';
     PF_TRY(read_boundary(content_type, boundary, &length, error));
-    /* The first one may stand at the very beginning, without a line before it. */
+    /* The first boundary may stand at the very beginning, without a line before it. */
     bool first = bytes >= length - 2 && memcmp(body, boundary + 2, length - 2) == 0;
     const char *at = first ? body : find(rest, boundary, length);
     if (!at)

@@ -16,7 +16,7 @@
 enum { MAX_SECRET = 4096 };
 static const double usual_retention = 7 * 86400.0;
 
-/* Is the address of this machine alone? */
+/* Finds out whether the address is reachable from this machine alone. */
 static pf_status find_scope(pf_server *server, const char *host, pf_error *error)
 {
     struct addrinfo *found = NULL;
@@ -81,7 +81,7 @@ static pf_status check(pf_server *server, pf_error *error)
         return pf_fail(error, PF_E_ARGUMENT,
                        "max_queue_per_key is %d, but has no effect without a file of API "
                        "keys", o->max_queue_per_key);
-    /* One's own films on one's own machine stay. */
+    /* Without keys on loopback the films are the user's own: they stay. */
     if (o->retention < 0)
         server->options.retention =
             server->loopback && !o->key_file ? 0 : usual_retention;
@@ -101,7 +101,7 @@ static const char *last_part(const char *path, size_t *length)
     return path + begin;
 }
 
-/* Clients see it in JSON and say it in a field. */
+/* Clients see the name in JSON and send it in a field. */
 static pf_status name_model(pf_server *server, pf_error *error)
 {
     const char *name = server->options.model_name;

@@ -34,7 +34,8 @@ static pf_status refuse(const reading *r, const pf_field *field, const char *wan
                    field->bytes > 60 ? "..." : "", wanted);
 }
 
-/* Two names of one setting, such as flow_shift and visual_shift. */
+/* Sets a member; refuses a second name of the same setting, such as flow_shift beside
+ * visual_shift. */
 static pf_status put(const reading *r, const pf_field *field, const char *member,
                      json_t *value)
 {
@@ -53,7 +54,7 @@ static pf_status put(const reading *r, const pf_field *field, const char *member
 
 /* --- values ----------------------------------------------------------------------- */
 
-/* Files have no value. */
+/* Reads a value of the library's table; refuses a file. */
 static pf_status read_value(const reading *r, const pf_field *field,
                             const pf_setting *setting, pf_setting_value *out)
 {
@@ -78,7 +79,7 @@ static pf_status read_size(const reading *r, const pf_field *field)
     return put(r, field, "height", json_integer(value.height));
 }
 
-/* The interface has them as text: "8". */
+/* OpenAI's interface has seconds as text: "8". */
 static json_t *seconds_json(double seconds)
 {
     char text[32];
@@ -86,7 +87,7 @@ static json_t *seconds_json(double seconds)
     return json_string(text);
 }
 
-/* The frames follow when fps is known. */
+/* frames_of_seconds makes num_frames of them, when fps is known. */
 static pf_status read_seconds(const reading *r, const pf_field *field)
 {
     pf_setting_value value;
@@ -217,7 +218,7 @@ static pf_status read_off(const reading *r, const pf_field *field)
     return is_off(field) ? PF_OK : refuse_idle(r, field);
 }
 
-/* Settings that a video shows may be sent again. */
+/* `picture` of a video's settings may be sent again, if it is false. */
 static pf_status read_told(const reading *r, const pf_field *field, const pf_known *k)
 {
     if (is_off(field))
@@ -317,8 +318,8 @@ static double hundredths(double seconds)
     return round(seconds * 100.0) / 100.0;
 }
 
-/* Frames of so many seconds: the next 4k + 1 that is not shorter.  Beside a number of
- * frames they may also be its own length, as settings show it. */
+/* Sets num_frames to the next 4k + 1 that is not shorter than `seconds`.  Beside a given
+ * num_frames, `seconds` must agree with it, or be its length as settings show it. */
 static pf_status frames_of_seconds(const reading *r)
 {
     json_t *settings = r->order->settings, *seconds = json_object_get(settings, "seconds");
@@ -343,7 +344,7 @@ static pf_status frames_of_seconds(const reading *r)
     return PF_OK;
 }
 
-/* "8", or "2.04" of a film whose length was given in frames. */
+/* Sets `seconds`: "8", or "2.04" for a length that was given in frames. */
 static void name_seconds(json_t *settings)
 {
     double fps = json_number_value(json_object_get(settings, "fps"));

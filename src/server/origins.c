@@ -10,7 +10,7 @@
 
 enum { MAX_AGE_SECONDS = 7200 };        /* the longest that Chromium keeps */
 
-/* Beyond those that every page may read. */
+/* Headers that other pages may read beside those that the Fetch standard allows. */
 static const char exposed[] =
     "Accept-Ranges, Content-Disposition, Content-Range, ETag, openai-poll-after-ms, "
     "Retry-After, WWW-Authenticate, x-request-id, x-should-retry, x-video-id";
@@ -37,7 +37,7 @@ static bool port_is_sound(const char *text)
     return port >= 1 && port <= 65535 && text[digits] == '\0' && text[0] != '0';
 }
 
-/* Browsers leave out the port that the scheme has anyway. */
+/* Browsers leave out the default port of the scheme. */
 static void drop_default_port(char *origin, char *port)
 {
     bool usual = (strncmp(origin, "http:", 5) == 0 && strcmp(port, ":80") == 0) ||

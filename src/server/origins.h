@@ -21,7 +21,7 @@ typedef struct pf_origins {
 pf_status pf_origins_open(pf_origins *origins, const char *const *texts, int count,
                           pf_error *error);
 
-/* A page of another origin asks, as far as its browser tells. */
+/* Whether a page of another origin asks, as far as its browser tells. */
 bool pf_origins_is_foreign(const pf_http_request *request);
 /* Whether the page's origin is on the list. */
 bool pf_origins_allow(const pf_origins *origins, const pf_http_request *request);

@@ -127,7 +127,7 @@ static bool is_private(const struct sockaddr *address)
     return true;
 }
 
-/* A host written as an address is on the list as such: that was meant. */
+/* A host that is written as an address was allowed on purpose, whatever its range. */
 static bool is_literal(const char *host)
 {
     uint8_t address[16];
@@ -138,8 +138,8 @@ typedef struct call {
     CURL *curl;
     struct curl_slist *headers;
     bool literal, refused;
-    const atomic_bool *stop;            /* gives up when this becomes true */
-    char *data;                         /* what comes back */
+    const atomic_bool *stop;            /* the transfer ends when this becomes true */
+    char *data;                         /* of the answer */
     size_t bytes, room, most;
     char why[CURL_ERROR_SIZE];
 } call;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shares of the server at this moment: a key, or without keys an address, may
- * not have all of it. */
+/* Places: how many requests and streams a holder (a key, or without keys an address) has
+ * at this moment, so that none has all of the server. */
 #ifndef PF_SERVER_PLACES_H
 #define PF_SERVER_PLACES_H
 
@@ -36,8 +36,8 @@ typedef enum pf_place_answer {
 void pf_places_open(pf_places *places);
 void pf_places_close(pf_places *places);
 
-/* Takes a place for `holder`, who may have `most`; "" is nobody in particular, whose
- * places are not counted.  `most_streams` is for all together. */
+/* Takes a place for `holder`, who may have `most`; places of "" (nobody in particular) are
+ * not counted.  `most_streams` limits the streams of all holders together. */
 pf_place_answer pf_places_take(pf_places *places, const char *holder, pf_place_kind kind,
                                int most, int most_streams);
 /* Gives back what was taken. */

@@ -8,7 +8,7 @@
 #include "base/memory.h"
 
 enum {
-    FREE_STARTS = 4,                    /* as many without a rest between */
+    FREE_STARTS = 4,                    /* starts without a rest between them */
     MAX_STARTS = 20,
     MAX_REST = 60,                      /* seconds */
     MIN_RETRY = 2,                      /* seconds */
@@ -44,7 +44,7 @@ bool pf_queue_is_waiting(const pf_video *video)
     return video->status == PF_VIDEO_QUEUED || video->interrupted;
 }
 
-/* A newcomer starts level with the one who has had least and still waits. */
+/* The share of the owner who has used least and still waits; 0: nobody waits. */
 static double least_share(const pf_queue *queue, const pf_video_list *all)
 {
     double least = -1;
@@ -121,7 +121,7 @@ static place *next_in_line(place *line, int count)
     return best;
 }
 
-/* The queue in `line`, by age; how many. */
+/* Puts the queue into `line`, by age, without places.  @return how many. */
 static int line_up(const pf_queue *queue, const pf_video_list *all, double *used,
                    place *line)
 {
@@ -135,8 +135,6 @@ static int line_up(const pf_queue *queue, const pf_video_list *all, double *used
     return count;
 }
 
-/* Gives every queued video its place, as if each took the time that it is expected
- * to.  Without memory places stay what they were until next time. */
 void pf_queue_arrange(pf_queue *queue, const pf_video_list *all)
 {
     double *used = pf_alloc(((size_t)queue->share_count + 1) * sizeof *used);
@@ -160,7 +158,7 @@ void pf_queue_arrange(pf_queue *queue, const pf_video_list *all)
 
 /* --- room ------------------------------------------------------------------------- */
 
-/* Until there may be room again: what is left of the running film. */
+/* Seconds until there may be room again: those that the running film still takes. */
 static int seconds_until_room(const pf_queue *queue)
 {
     double seconds = queue->mean_seconds;
@@ -229,8 +227,8 @@ pf_status pf_queue_check_room(const pf_queue *queue, const pf_video_list *all,
 
 /* --- runs ------------------------------------------------------------------------- */
 
-/* The server shows meanwhile that it lives without the film: one that is killed for
- * other reasons does not get to the end of a rest, and the film is not blamed. */
+/* A server that lives through the rest shows that it lives without the film.  One that is
+ * killed for other reasons does not get to the end of it, and the film is not blamed. */
 double pf_queue_rest(int starts)
 {
     double seconds = 1;

@@ -54,7 +54,7 @@ pf_status pf_queue_check_room(const pf_queue *queue, const pf_video_list *all,
 /* Before a video of the owner is queued: gives the owner a share. */
 pf_status pf_queue_know_owner(pf_queue *queue, const pf_video_list *all,
                               const char *owner, pf_error *error);
-/* The same while the table is loaded, when all shares are 0. */
+/* Gives an owner a share while the table is loaded: all shares are 0 then. */
 pf_status pf_queue_load_owner(pf_queue *queue, const char *owner, pf_error *error);
 
 /* Gives every queued video its place, and touches it.  Without memory places stay as they

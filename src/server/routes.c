@@ -75,7 +75,8 @@ static const route routes[] = {
 
 /* --- paths ------------------------------------------------------------------------ */
 
-/* Copies what stands for the *; what does not fit becomes an id that nothing has. */
+/* Copies the part that stands for the *; one that does not fit becomes an id that no video
+ * has. */
 static bool matches(const char *pattern, const char *path, char id[PF_VIDEO_ID_BYTES])
 {
     const char *star = strchr(pattern, '*');
@@ -93,7 +94,7 @@ static bool matches(const char *pattern, const char *path, char id[PF_VIDEO_ID_B
     return true;
 }
 
-/* A path of its own, such as /v1/videos/sync, is no id. */
+/* Whether a route has this very path: /v1/videos/sync is no id. */
 static bool is_literal(const char *path)
 {
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
@@ -142,7 +143,7 @@ static const route *find_route(pf_http_request *request)
 
 /* --- origins ---------------------------------------------------------------------- */
 
-/* "localhost:8000" is "localhost", "[::1]:8000" is "[::1]". */
+/* Bytes of the host without its port: 9 of "localhost:8000", 5 of "[::1]:8000". */
 static size_t name_length(const char *host)
 {
     return host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
@@ -210,7 +211,7 @@ static bool check_parameter(void *user, const char *name, const char *value)
     return c->request->reply.status == 0;
 }
 
-/* Every parameter is known, and is there once; then the request's own handler. */
+/* Checks that every parameter is known and given once, then calls the route's handler. */
 static void handle_query(pf_http_request *request)
 {
     const route *found = find_route(request);
@@ -223,7 +224,7 @@ static void handle_query(pf_http_request *request)
 
 /* --- choosing --------------------------------------------------------------------- */
 
-/* Two pictures, as Base64 in the worst case, and the other fields. */
+/* Bytes of two pictures, in the worst case as Base64, and of the other fields. */
 static size_t film_body(const pf_server *server)
 {
     return (size_t)server->options.max_upload / 16 * 45 + (1 << 20);
@@ -261,8 +262,8 @@ void pf_routes_release(pf_http_request *request)
 
 /* --- small handlers --------------------------------------------------------------- */
 
-/* What the interface has and the model has not.  The body is read before, because not
- * every client sees an answer that comes while it sends. */
+/* Refuses parts of OpenAI's interface that the model cannot do.  The body is read before,
+ * because not every client sees an answer that comes while it sends. */
 static void handle_edit(pf_http_request *request)
 {
     const char *what = strrchr(request->path, '/') + 1;
@@ -301,7 +302,7 @@ static void handle_health(pf_http_request *request)
                                                pf_version()));
 }
 
-/* With the folders that the store did not know at the start, the first hundred. */
+/* "ready", and the first hundred folders that the store did not know at the start. */
 static json_t *ready_json(const pf_films *films)
 {
     enum { SHOWN = 100 };

@@ -15,7 +15,8 @@ static const char cancelled_message[] = "cancelled on request";
 
 /* --- from the store --------------------------------------------------------------- */
 
-/* The film was whole when the store failed or was put back: it is not made again. */
+/* Takes the end of a film from its job.json, where the store lacks it: the store failed
+ * then, or an older copy was put back. */
 static void take_over_end(const pf_saving *saving, pf_video *video)
 {
     pf_video *told = NULL;
@@ -83,7 +84,7 @@ void pf_saving_close(pf_saving *saving)
 
 /* --- to the store ----------------------------------------------------------------- */
 
-/* A video without a folder has nothing that could be lost. */
+/* Writes job.json.  A video without a folder has nothing that could be lost. */
 static pf_status describe(const pf_saving *saving, const pf_video *video, pf_error *error)
 {
     char *folder = pf_video_folder(saving->output_dir, video->id);
@@ -131,7 +132,7 @@ pf_status pf_saving_retry(pf_saving *saving, pf_error *error)
     return status;
 }
 
-/* Under the lock, so that the latest is written last. */
+/* Writes job.json under the lock, so that the latest is written last. */
 static void describe_if_missing(pf_saving *saving, const pf_video *video)
 {
     char *path = pf_video_file(saving->output_dir, video->id, "job.json");
@@ -158,7 +159,8 @@ void pf_saving_describe(pf_saving *saving, double seconds)
 
 /* --- coming in -------------------------------------------------------------------- */
 
-/* Room first: what is stored must not fail any more.  Only the create lane adds. */
+/* Makes room first, because a stored video must not fail any more.  The create lane alone
+ * adds, so the room is still there afterwards. */
 pf_status pf_saving_add(pf_saving *saving, pf_video *video, pf_error *error)
 {
     PF_TRY(pf_videos_reserve(saving->videos, video->owner, error));
@@ -189,7 +191,6 @@ void pf_saving_note_progress(pf_saving *saving, pf_video *video)
         save(saving, video, NULL);
 }
 
-/* The store says so before anybody is told. */
 pf_status pf_saving_finish(pf_saving *saving, pf_video *video, const pf_ending *ending,
                            pf_error *error)
 {

@@ -40,7 +40,7 @@ static pf_status open_folders(pf_server *server, pf_error *error)
     return PF_OK;
 }
 
-/* Films without a store are not those of a new server. */
+/* Refuses to make a new store where there are films: their store is missing. */
 static pf_status check_presence(const pf_server *server, const char *path,
                                 pf_error *error)
 {
@@ -107,7 +107,8 @@ static pf_status open_store(pf_server *server, pf_error *error)
 
 /* --- threads ---------------------------------------------------------------------- */
 
-/* A connection is a file: as many as the system gives, less those that films need. */
+/* Lowers the number of connections to the files that the system gives, less SPARE_FILES
+ * for films. */
 static void fit_connections(pf_server *server)
 {
     struct rlimit limit;

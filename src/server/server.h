@@ -37,7 +37,7 @@ typedef struct pf_server_options {
     int64_t min_free;                   /* bytes of disk that stay free */
     int rate;                           /* films a minute and key; 0: no limit */
     int connections;                    /* open at a time */
-    int client_connections;             /* of these for one address or key; 0: a quarter */
+    int client_connections;             /* of these, for one address or key; 0: a quarter */
     int client_streams;                 /* event streams, and requests that wait for a
                                          * film, of one address or key */
     double keep_seconds;                /* that an idle connection is kept */

@@ -71,7 +71,7 @@ struct pf_server {
 
     /* service.c; creation and webhook look at `closing` */
     atomic_bool closing;
-    pthread_mutex_t tick;               /* with `ticked`: wakes who pauses */
+    pthread_mutex_t tick;               /* with `ticked`: wakes sleepers */
     pthread_cond_t ticked;
 };
 
@@ -81,27 +81,28 @@ void pf_server_log(const pf_server *server, const char *format, ...) PF_PRINTF(2
 
 void pf_server_open_ticks(pf_server *server);
 void pf_server_close_ticks(pf_server *server);
-/* Sleeps, but not beyond the server's closing; true when it closes. */
+/* Sleeps for `seconds`, until pf_server_wake or until the server closes, which is
+ * returned. */
 bool pf_server_sleep(pf_server *server, double seconds);
-/* Wakes who sleeps there. */
+/* Wakes all sleepers. */
 void pf_server_wake(pf_server *server);
 
-/* What a client is told of a failure.  The whole message is for the log alone: it may name
- * files of the server. */
+/* The sentence that a client is told of a failure.  The whole message is for the log
+ * alone, because it may name files of the server. */
 const char *pf_server_outward(const pf_error *error);
 
-/* Adds the message where it is about a file of the model: that one is named
- * within its folder.  `room` may be what is returned. */
+/* pf_server_outward, and the message where it is about a file of the model, which is then
+ * named within its folder.  The result may be `room`. */
 const char *pf_server_explain(const pf_server *server, const pf_error *error,
                               char room[sizeof ((pf_error *)0)->message]);
 
-/* Stands the queue still for trouble of the disk; `detail` is for the log. */
+/* Stops the queue for trouble of the disk; `detail` is for the log. */
 void pf_server_stop_queue(pf_server *server, const pf_trouble *trouble,
                            const char *detail);
-/* The trouble is over. */
+/* Resumes the queue: the trouble is over. */
 void pf_server_resume_queue(pf_server *server);
 
-/* Deletes a video and its files; those of one that runs, the worker removes. */
+/* Deletes a video and its files; the worker removes those of a running one. */
 pf_status pf_server_discard(pf_server *server, pf_video *video, pf_error *error);
 
 /* How many connections one address or key may have. */

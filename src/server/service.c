@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Services that handlers and threads of the server share: the log, sleeping, messages for
- * clients, the standing queue, discarding films.  See server_parts.h. */
+ * clients, stopping the queue, discarding films.  See server_parts.h. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +32,7 @@ const char *pf_server_outward(const pf_error *error)
     case PF_E_INPUT:
     case PF_E_UNSUPPORTED:
     case PF_E_TOO_LARGE:
-    case PF_E_CANCELLED: return error->message;     /* of what was asked for */
+    case PF_E_CANCELLED: return error->message;     /* about the request itself */
     case PF_E_MEMORY: return "the server is out of memory";
     case PF_E_MODEL: return "the model of the server is damaged";
     case PF_E_NOT_FOUND: return "a file of the server is missing";
@@ -126,9 +126,9 @@ int pf_server_client_connections(const pf_server *server)
     return o->client_connections > 0 ? o->client_connections : o->connections / 4;
 }
 
-/* A little nicer: enough that whoever answers goes first, and not so much that other
- * programs of the machine hold a film up (its threads wait for each other thousands of
- * times).  Not SCHED_BATCH for the same reason. */
+/* Nicer by 3: enough that threads that answer go first, and not so much that other programs
+ * of the machine hold a film up, whose threads wait for each other thousands of times.
+ * Not SCHED_BATCH, for the same reason. */
 void pf_server_stand_back(void)
 {
     setpriority(PRIO_PROCESS, (id_t)gettid(),

@@ -30,7 +30,7 @@ static bool read_cookie(const pf_http_request *request, char out[PF_SESSION_BYTE
     return false;
 }
 
-/* The name of who asks, or NULL. */
+/* The name of the key or session that asks, "" without keys; NULL: none that is known. */
 static const char *name_of(const pf_http_request *request)
 {
     const pf_server *server = request->app;
@@ -65,8 +65,8 @@ bool pf_api_identify(pf_api_context *c)
 
 /* --- sessions --------------------------------------------------------------------- */
 
-/* Without a Path it is for the folder of /session, as the browser sees that: below the
- * path of a proxy it does not go to others of the same host. */
+/* A cookie without a Path is for the folder of /session as the browser sees it.  Behind a
+ * proxy that has the server below a path, it does not go to others of the same host. */
 static void set_cookie(pf_http_request *request, const char *value, long seconds)
 {
     pf_api_context *c = pf_api_context_of(request);

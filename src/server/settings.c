@@ -55,7 +55,7 @@ json_t *pf_warnings_json(const pf_warnings *warnings)
 
 pf_status pf_settings_warn(json_t *settings, const pf_warnings *warnings, pf_error *error)
 {
-    json_object_del(settings, PF_SETTINGS_WARNINGS);    /* a remix has others */
+    json_object_del(settings, PF_SETTINGS_WARNINGS);    /* a remix has its own */
     if (warnings->count == 0 ||
         json_object_set_new(settings, PF_SETTINGS_WARNINGS,
                             pf_warnings_json(warnings)) == 0)

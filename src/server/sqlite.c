@@ -40,7 +40,7 @@ static sqlite_store *sqlite_of(pf_store *store)
  * version 0 and takes all.  A row never changes once it is released: a new column is a new
  * row, and a row in sqlite_rows.c. */
 static const struct upgrade {
-    int version;                        /* that it leads to */
+    int version;                        /* of the store afterwards */
     const char *sql;
 } upgrades[] = {
     /* Version 1 has the tables, or was about to make them. */
@@ -151,7 +151,8 @@ static pf_status read_version(sqlite_store *store, int *version, pf_error *error
                    *version, newest_version());
 }
 
-/* Every page of the file, but not what indices say of tables: that would take long. */
+/* Checks every page of the file, but not that indices agree with tables, which would take
+ * long. */
 static pf_status check_pages(sqlite_store *store, pf_error *error)
 {
     sqlite3_stmt *row;

@@ -42,7 +42,7 @@ pf_status pf_stills_open(int width, int height, int64_t frames, pf_stills *out,
     return pf_fail_memory(error, "stills", whole + sheet);
 }
 
-/* The frame that a tile shows. */
+/* Index of the frame that a tile shows. */
 static int64_t frame_of(const pf_stills *s, int tile)
 {
     return s->tiles < 2 ? 0 : tile * (s->frames - 1) / (s->tiles - 1);

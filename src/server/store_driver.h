@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a driver of the job store brings: a table of functions, one for each of store.h,
- * with the same meaning, errors and thread-safety.  A driver is one file and one row in
+/* A driver of the job store: a table of functions, one for each of store.h, with the same
+ * meaning, errors and thread-safety.  A driver is one file and one row in
  * store.c. */
 #ifndef PF_SERVER_STORE_DRIVER_H
 #define PF_SERVER_STORE_DRIVER_H

@@ -10,7 +10,7 @@
 void *pf_worker_run(void *server);
 /* housekeeping.c: every second. */
 void *pf_housekeeping_run(void *server);
-/* webhook.c: several of them. */
+/* webhook.c: PF_HANDS of them. */
 void *pf_webhook_run(void *server);
 
 /* The delivery of "video.completed" or "video.failed", if the job asked for one

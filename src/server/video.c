@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One video.  See video.h. */
+/* A video: references, files, JSON.  See video.h. */
 #include "server/video.h"
 
 #include <dirent.h>
@@ -153,7 +153,7 @@ static double pixels_of(const json_t *settings)
 
 int64_t pf_video_expected_bytes(const json_t *settings)
 {
-    const double bytes_per_pixel = 0.15;        /* of many details */
+    const double bytes_per_pixel = 0.15;        /* for films of many details */
     return (64 << 10) + (int64_t)(bytes_per_pixel * pixels_of(settings));
 }
 
@@ -239,7 +239,7 @@ static void set_past(json_t *o, const pf_video *video, double retention, bool *c
         set(o, "inference_time_s", json_real(video->run_seconds), complete);
 }
 
-/* Settings as they are shown: warnings stand beside them. */
+/* Settings as clients see them: warnings stand beside them. */
 static json_t *settings_json(json_t *settings)
 {
     if (!json_object_get(settings, PF_SETTINGS_WARNINGS))

@@ -28,8 +28,8 @@ typedef enum pf_video_status {
     PF_VIDEO_FAILED
 } pf_video_status;
 
-/* Somebody who sleeps until a video changes.  Both functions are called with the table's
- * lock held, `wake` once at most. */
+/* A sleeper until a video changes.  Both functions are called with the table's lock held,
+ * `wake` once at most. */
 typedef struct pf_waiter {
     void (*wake)(struct pf_waiter *waiter);
     bool (*is_gone)(struct pf_waiter *waiter);
@@ -56,16 +56,16 @@ typedef struct pf_video {
     char idempotency_hash[PF_DIGEST_HEX];
 
     int references;
-    bool cancel;                        /* somebody wants it to stop */
+    bool cancel;                        /* the run is to stop */
     bool abandoned;                     /* nobody waits for it any longer */
     bool deleted;                       /* no longer in the table */
     bool unsaved;                       /* the store does not know all of it yet */
     bool described;                     /* job.json was seen, or written by this process */
     bool interrupted;                   /* was running when the server stopped */
     double rests_until;                 /* if interrupted; on the clock of pf_seconds */
-    int failures;                       /* that may pass, since a step was last finished */
+    int failures;                       /* transient failures since a step was last finished */
     uint64_t version;                   /* grows with every change that shows */
-    int position;                       /* in the queue, from 1; 0: not queued */
+    int position;                       /* place in the queue, from 1; 0: not queued */
     double predicted_seconds;
     char stage[24];
     int step, steps;
@@ -99,7 +99,7 @@ char *pf_video_file(const char *output_dir, const char *id, const char *name);
 const char *pf_video_film_name(const pf_video *video);
 /* Where latents are saved while the film is made; pf_free(). */
 char *pf_video_state(const char *output_dir, const char *id);
-/* Removes them: nobody goes on from there. */
+/* Removes the latents. */
 void pf_video_remove_state(const char *output_dir, const char *id);
 /* Bytes that a film of these settings takes on the disk, about, with its stills; and its
  * latents while it is made, which are replaced by later ones. */
@@ -117,13 +117,13 @@ void pf_video_remove_files(const char *output_dir, const char *id);
  */
 enum { PF_VIDEO_FRESH_BYTES = PF_VIDEO_ID_BYTES + 8 };
 void pf_video_fresh_name(const char *id, char out[PF_VIDEO_FRESH_BYTES]);
-/* From ID.new to ID. */
+/* Renames ID.new to ID. */
 pf_status pf_video_settle(const char *output_dir, const char *id, pf_error *error);
 /* Marks the folder, or takes the mark away; a full disk need not take the mark. */
 void pf_video_mark_deleted(const char *output_dir, const char *id, bool deleted);
 bool pf_video_is_marked_deleted(const char *output_dir, const char *id);
 
-/* Is it an id that this server could have given?  Only such become paths. */
+/* Whether this server could have given the id.  Only such ids become paths. */
 bool pf_video_id_is_sound(const char *id);
 
 /* Unix time in seconds. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Videos in the order of their ids, which is the order of their age.  Whoever has the list
- * has its lock. */
+/* Videos in the order of their ids, which is the order of their age.
+ *
+ * Thread-safety: none; the owner of the list has its lock. */
 #ifndef PF_SERVER_VIDEO_LIST_H
 #define PF_SERVER_VIDEO_LIST_H
 

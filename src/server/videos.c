@@ -108,7 +108,7 @@ int64_t pf_videos_expected_bytes(pf_videos *videos)
         most = latents > most ? latents : most;
     }
     pthread_mutex_unlock(&videos->lock);
-    return bytes + most;                /* one of them at a time has latents */
+    return bytes + most;                /* one video at a time has latents */
 }
 
 pf_status pf_videos_reserve(pf_videos *videos, const char *owner, pf_error *error)
@@ -171,7 +171,7 @@ pf_video *pf_videos_find_idempotent(pf_videos *videos, const char *owner,
     return found;
 }
 
-/* Beyond the cursors of a page, in the direction of the page? */
+/* Whether the video lies beyond the cursors of a page, in the page's direction. */
 static bool is_in_page(const pf_video *v, const pf_page_query *q)
 {
     int after = q->after[0] ? strcmp(v->id, q->after) : 1;
@@ -183,7 +183,7 @@ static bool is_in_page(const pf_video *v, const pf_page_query *q)
     return after > 0 && before < 0 && strcmp(v->owner, q->owner) == 0;
 }
 
-/* With `before` alone the page is the one that ends there: it is gathered backwards. */
+/* With `before` alone the page ends there, so it is gathered backwards. */
 int pf_videos_page(pf_videos *videos, const pf_page_query *q,
                    pf_video *out[PF_PAGE_MAX], bool *more)
 {
@@ -258,7 +258,7 @@ pf_video *pf_videos_find_undescribed(pf_videos *videos)
 
 /* --- runs ------------------------------------------------------------------------- */
 
-/* Locked: sleeps until something changes, or until then (0: however long it takes). */
+/* Locked: sleeps until something changes, or until the time `until` (0: no limit). */
 static void await_change(pf_videos *videos, double until)
 {
     struct timespec end = {.tv_sec = (time_t)until};
@@ -319,7 +319,7 @@ static void count_outcome(pf_videos *videos, const pf_video *video)
         videos->failed++;
 }
 
-/* Locked: as the copy has it, which is stored. */
+/* Locked: sets the outcome of the copy, which is stored. */
 static void end(pf_videos *videos, pf_video *video, const pf_video *copy)
 {
     pf_video_set_outcome(video, copy->error_code, copy->error_message, copy->completed);
@@ -343,7 +343,7 @@ void pf_videos_put_back(pf_videos *videos, pf_video *video, double seconds)
 {
     pthread_mutex_lock(&videos->lock);
     video->job = NULL;
-    video->interrupted = true;          /* it is the next one */
+    video->interrupted = true;          /* the next video to run */
     video->rests_until = pf_seconds() + seconds;
     if (video->starts > 0)
         video->starts--;                /* the server has survived it */

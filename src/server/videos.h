@@ -21,10 +21,11 @@ typedef struct pf_videos {
     pthread_cond_t changed;             /* there may be work */
     pf_video_list all;
     pf_queue queue;
-    int described;                      /* of these job.json has been looked for */
+    int described;                      /* videos at the start of the list whose job.json was
+                                         * looked for */
     uint64_t last_id;                   /* milliseconds; ids only grow */
     bool closing;                       /* nothing new begins */
-    char paused[256];                   /* why the queue stands still, or "" */
+    char paused[256];                   /* why the queue is stopped, or "" */
     int64_t accepted, completed, failed, cancelled, refused;    /* since the start */
 } pf_videos;
 
@@ -33,9 +34,9 @@ void pf_videos_close(pf_videos *videos);
 
 /* --- looking up -------------------------------------------------------------------- */
 
-/* Whoever it belongs to. */
+/* Whether there is such a video, of any owner. */
 bool pf_videos_knows(pf_videos *videos, const char *id);
-/* By id, if `owner` may see it. */
+/* The video, if it belongs to `owner`; NULL: none. */
 pf_video *pf_videos_find(pf_videos *videos, const char *id, const char *owner);
 pf_video *pf_videos_find_idempotent(pf_videos *videos, const char *owner,
                                     const char *key);
@@ -67,17 +68,17 @@ int64_t pf_videos_expected_bytes(pf_videos *videos);
 
 /* --- waiting ------------------------------------------------------------------------- */
 
-/* Sleeps until `version` is no longer the video's; false, without sleeping, when it
- * is not now, or when the server closes. */
+/* Puts a waiter to sleep until the video's version is no longer `version`; false, without
+ * sleeping, when it is another one now, or when the server closes. */
 bool pf_videos_wait(pf_videos *videos, pf_video *video, uint64_t version,
                     pf_waiter *waiter);
 /* The waiter no longer waits: it is not woken after this. */
 void pf_videos_forget(pf_videos *videos, pf_video *video, const pf_waiter *waiter);
 
-/* Who waited for the video alone is gone: it is to be cancelled. */
+/* Notes that the only client that waited for the video is gone: it is to be cancelled. */
 void pf_videos_abandon(pf_videos *videos, pf_video *video);
-/* A video to cancel for that reason, or NULL; asks those who wait alone whether they
- * are still there. */
+/* An abandoned video, or NULL; asks waiters that wait alone whether they are still
+ * there. */
 pf_video *pf_videos_find_abandoned(pf_videos *videos);
 
 /* --- the queue ----------------------------------------------------------------------- */
@@ -85,7 +86,7 @@ pf_video *pf_videos_find_abandoned(pf_videos *videos);
 /* The running video goes back to the queue, and rests for `seconds`; its state is on disk.
  * This start does not count: the server has survived it. */
 void pf_videos_put_back(pf_videos *videos, pf_video *video, double seconds);
-/* Stands the queue still, with a reason, or lets it go on (""). */
+/* Stops the queue with a reason, or resumes it (""). */
 void pf_videos_pause(pf_videos *videos, const char *reason);
 /* No more work begins, the running job stops, and whoever sleeps is woken. */
 void pf_videos_shut(pf_videos *videos);
@@ -108,7 +109,7 @@ void pf_videos_enter(pf_videos *videos, pf_video *video);
 pf_video *pf_videos_begin_next(pf_videos *videos);
 /* Counts starts and failures anew; false when there were no starts. */
 bool pf_videos_forgive(pf_videos *videos, pf_video *video);
-/* The running video has ended as the copy says. */
+/* The running video ends as the copy says. */
 void pf_videos_end_run(pf_videos *videos, pf_video *video, const pf_video *copy);
 /* Stops the video if it runs, which is returned; the copy is of that moment. */
 bool pf_videos_stop(pf_videos *videos, pf_video *video, pf_video *copy);

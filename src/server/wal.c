@@ -100,7 +100,7 @@ static bool next_frame(wal *w)
     return fread(w->frame, 1, bytes, w->file) == bytes;
 }
 
-/* Of the log as it is now, and not of one that lay there before. */
+/* Whether a frame belongs to this log, and not to an older one in the same file. */
 static bool is_current(const wal *w)
 {
     return memcmp(w->frame + 8, w->salts, sizeof w->salts) == 0;
@@ -111,7 +111,7 @@ static bool is_commit(const wal *w)
     return big_word(w->frame + 4) != 0;
 }
 
-/* Does the frame follow on one with these sums? */
+/* Whether the frame follows on a frame with these sums. */
 static bool follows(const wal *w, sums before)
 {
     sums s = add(w, before, w->frame, 8);

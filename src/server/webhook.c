@@ -36,7 +36,7 @@ pf_status pf_webhook_announce(const pf_video *video, pf_delivery *out, pf_error 
                              video->id);
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
-    out->next = 0;                      /* at once */
+    out->next = 0;                      /* deliver at once */
     out->url = pf_strdup(url);
     out->body = text ? pf_strdup(text) : NULL;
     free(text);
@@ -73,7 +73,7 @@ static pf_status deliver(pf_server *server, const pf_delivery *delivery, pf_erro
     return pf_outbound_post(&way, delivery->url, headers, delivery->body, error);
 }
 
-/* Delivers it, puts it off, or gives it up; fails when the store does not know. */
+/* Delivers, puts off or gives up a delivery; fails when the store cannot be told. */
 static pf_status attempt(pf_server *server, pf_delivery *delivery)
 {
     pf_error error = {0};
@@ -82,7 +82,7 @@ static pf_status attempt(pf_server *server, pf_delivery *delivery)
     if (status == PF_OK)
         return pf_store_delivery_delete(server->store, delivery->id, NULL);
     if (status == PF_E_CANCELLED)
-        return PF_OK;                   /* the server stops: it was no attempt */
+        return PF_OK;                   /* the server stops: no attempt was made */
     for (int i = 0; i < delivery->attempts; i++)
         wait *= wait_growth;
     delivery->attempts++;
@@ -94,8 +94,8 @@ static pf_status attempt(pf_server *server, pf_delivery *delivery)
                 : pf_store_delivery_put(server->store, delivery, NULL);
 }
 
-/* The next delivery; when it is due nobody else takes it until the hand is free again.
- * Returns the seconds to wait for it, 0 or less: *hand has it. */
+/* Looks for the next delivery.  @return the seconds until it is due; 0 or less: *hand has
+ * it, and nobody else takes it until the hand is free again. */
 static double take(pf_server *server, pf_delivery *out, char **hand)
 {
     double wait = trouble_wait;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The worker: one film after another, from the queue through the engine to a file.
  *
- *     queue --- pf_videos_take ---> run_video
+ *     queue --- pf_saving_take ---> run_video
  *                                     | pf_maker_start: a thread makes the film (maker.h)
  *                                     | news: progress, previews, saved latents
  *                                     |   -> the table of videos, which wakes readers
@@ -37,7 +37,7 @@ enum {
 };
 static const double retry_seconds = 0.3, store_seconds = 1.0, most_rest = 60.0;
 
-/* One run of one video. */
+/* A run of a video. */
 typedef struct run {
     pf_server *server;
     pf_video *video;
@@ -50,7 +50,7 @@ typedef struct run {
 
 /* --- passing on -------------------------------------------------------------------- */
 
-/* The job as others may stop it; NULL when it is over. */
+/* Publishes the job, so that others may stop it; NULL: it is over. */
 static void publish_job(run *r, pf_job *job)
 {
     pf_videos *videos = &r->server->videos;
@@ -61,8 +61,7 @@ static void publish_job(run *r, pf_job *job)
     pthread_mutex_unlock(&videos->lock);
 }
 
-/* Of a film that has been cancelled meanwhile nothing changes any more: what is stored
- * of its end stays what is told. */
+/* Nothing changes in a film that was cancelled meanwhile: its end is stored and told. */
 static void publish_progress(run *r, const pf_news *n)
 {
     pf_videos *videos = &r->server->videos;
@@ -173,7 +172,7 @@ static bool is_of_memory(pf_status status)
     return status == PF_E_MEMORY || status == PF_E_TOO_LARGE;
 }
 
-/* Of a kind that may pass. */
+/* Failures that may pass. */
 static bool is_transient(pf_status status)
 {
     return status == PF_E_IO || is_of_memory(status);
@@ -184,7 +183,7 @@ static bool is_of_files(pf_status status)
     return status == PF_E_IO || status == PF_E_NOT_FOUND;
 }
 
-/* Locked inside: what the rest of the server wants with a job that was stopped. */
+/* Whether somebody wants the film to stop.  Takes the lock. */
 static bool was_cancelled(run *r)
 {
     pthread_mutex_lock(&r->server->videos.lock);
@@ -201,7 +200,7 @@ static bool is_deleted(run *r)
     return deleted;
 }
 
-/* Trouble of the disk stands the queue still. */
+/* Stops the queue for trouble of the disk. */
 static void stop_queue(run *r, const pf_error *error)
 {
     pf_server *server = r->server;
@@ -210,8 +209,9 @@ static void stop_queue(run *r, const pf_error *error)
                           error->message);
 }
 
-/* Tries until the store has it: no end is told that is not stored.  False when the server
- * closes before; the next start goes on from the latents, or finds job.json. */
+/* Tries until the store has the end, because no end is told that is not stored.  False when
+ * the server closes before; its next start continues from the latents, or finds
+ * job.json. */
 static bool store_end(run *r, const char *code, const char *message)
 {
     pf_server *server = r->server;
@@ -233,7 +233,7 @@ static void finish(run *r, const char *code, const char *message, const pf_error
     bool failed = code[0] != '\0';
     if (!store_end(r, code, message))
         return;
-    pf_video_remove_state(server->output_dir, r->video->id);    /* it is not needed now */
+    pf_video_remove_state(server->output_dir, r->video->id);    /* the film needs no latents now */
     pf_server_wake(server);
     if (failed)
         pf_server_log(server, "%s failed: %s", r->video->id,
@@ -243,7 +243,8 @@ static void finish(run *r, const char *code, const char *message, const pf_error
                       pf_seconds() - r->began);
 }
 
-/* Is it the disk's, and not the film's?  Then the film goes on when the disk does. */
+/* Whether the failure is the disk's and not the film's, which then goes on when the disk
+ * does. */
 static bool is_of_the_disk(run *r)
 {
     pf_server *server = r->server;

@@ -36,7 +36,7 @@ bool pf_address_of(const struct sockaddr *socket, pf_address *out)
     return true;
 }
 
-/* Proxies may write a port behind it: 192.0.2.1:80, [2001:db8::1]:80. */
+/* Takes off the port that a proxy may write: 192.0.2.1:80, [2001:db8::1]:80. */
 bool pf_address_parse(const char *text, size_t length, pf_address *out)
 {
     char copy[64];

@@ -16,12 +16,13 @@ typedef struct pf_address {
 
 /* False when the socket is of another family. */
 bool pf_address_of(const struct sockaddr *socket, pf_address *out);
-/* Of text[length], with blanks around it and perhaps a port behind it. */
+/* Reads text[length], with blanks around the address and perhaps a port behind it. */
 bool pf_address_parse(const char *text, size_t length, pf_address *out);
 bool pf_address_is_loopback(const pf_address *address);
-/* For counting: a network of 64 bits counts as one, and this machine is "". */
+/* The name under which an address is counted: a network of 64 bits counts as one address,
+ * and this machine is "". */
 void pf_address_name(const pf_address *address, char out[PF_ADDRESS_BYTES]);
-/* Whether a list with commas has it; NULL is an empty list. */
+/* Whether a list with commas has the address; NULL is an empty list. */
 bool pf_address_is_listed(const pf_address *address, const char *list);
 
 #endif

@@ -31,7 +31,7 @@ static bool is_name(char c)
            (c && strchr(marks, c));
 }
 
-/* The state after a byte of the size, -1: it is none. */
+/* The state after a byte of the size; -1: the byte is no digit. */
 static int after_size(pf_chunks *chunks, char c)
 {
     int digit = hex_digit(c);
@@ -42,7 +42,7 @@ static int after_size(pf_chunks *chunks, char c)
     return chunks->digits == 0 ? -1 : c == '\r' ? SIZE_END : c == ';' ? EXTENSION : -1;
 }
 
-/* The state after a byte that is no data, -1: it must not stand there. */
+/* The state after a byte outside of data; -1: the byte must not stand there. */
 static int after(pf_chunks *chunks, char c)
 {
     switch (chunks->state) {

@@ -22,10 +22,10 @@
 #include "server/http/parts.h"
 
 enum {
-    BODY_RATE = 8 << 10,                /* bytes a second, on average, after a grace */
-    READER_RATE = 1 << 10,              /* of a client that takes a reply */
-    STALLED_SECONDS = 60,               /* without a byte of the reply being taken */
-    KEEP_GRACE = 5,                     /* seconds beyond what an idle one is told */
+    BODY_RATE = 8 << 10,                /* bytes a second of a body, on average, after a grace */
+    READER_RATE = 1 << 10,              /* bytes a second that a client must take of a reply */
+    STALLED_SECONDS = 60,               /* in which a client takes nothing of the reply */
+    KEEP_GRACE = 5,                     /* seconds beyond keep_seconds */
     REFUSED_SECONDS = 1,
     LINGER_SECONDS = 5
 };
@@ -68,7 +68,7 @@ void pf_connection_free(pf_connection *c)
 static void give_up(pf_connection *c)
 {
     pf_http_request *request = c->request;
-    if (request && request->parked) {   /* a lane has it: later, then */
+    if (request && request->parked) {   /* freed when the lane gives it back */
         c->dead = true;
         bufferevent_disable(c->stream, EV_READ | EV_WRITE);
         return;
@@ -93,8 +93,8 @@ static void condemn(pf_connection *c)
     event_active(c->resume, 0, 0);
 }
 
-/* A socket that is closed while bytes lie unread is reset, and the reply with it.  So it
- * only says that nothing more comes, and waits a moment for the other end. */
+/* Closes the sending half, and waits a moment for the other end to close: a socket that is
+ * closed while bytes lie unread is reset, and the reply is lost with it. */
 static void linger(pf_connection *c)
 {
     say_goodbye(c);
@@ -106,7 +106,7 @@ static void linger(pf_connection *c)
     read_more(c);
 }
 
-/* The reply is sent: the next request, or the end. */
+/* The reply is sent: waits for the next request, or ends the connection. */
 static void finish(pf_connection *c)
 {
     bool close = c->request->reply.close;
@@ -150,9 +150,9 @@ static void handle(pf_connection *c)
     if (request->reply.status == 0)
         request->handler(request);
     if (request->parked)
-        return;                         /* nothing of it may be touched now */
-    /* Without a reply it sleeps, and comes here again; nobody waits for one that has
-     * closed its end. */
+        return;                         /* the request is the lane's now */
+    /* Without a reply the request is asleep, and handled again when it is woken; for a
+     * client that has closed its end nobody waits. */
     if (request->reply.status != 0)
         begin_reply(c);
     else if (c->ended)
@@ -237,8 +237,8 @@ static void on_written(struct bufferevent *stream, void *user)
         send_more(c);
 }
 
-/* The other end sends no more.  A reply that is on its way goes on; nobody waits for a
- * film any longer. */
+/* The other end sends no more.  A reply that is on its way goes on; a request that is
+ * asleep ends. */
 static void on_end(pf_connection *c)
 {
     pf_http_request *request = c->request;
@@ -286,7 +286,7 @@ static bool make_stream(pf_connection *c)
     return c->stream && c->resume;
 }
 
-/* There is no room for it: an answer, and the end. */
+/* Answers a connection for which there is no room, and ends it. */
 static void send_away(pf_connection *c)
 {
     c->request = c->tls ? NULL : pf_request_new(c);

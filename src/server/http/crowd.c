@@ -10,8 +10,8 @@
 
 enum {
     MOST_AWAY = 64,                     /* sent away with an answer, at a time */
-    MOST_BEYOND = 64,                   /* the limit, for as long as others are busy */
-    STAYS = 9                           /* beyond all ranks */
+    MOST_BEYOND = 64,                   /* connections beyond the limit, while others are busy */
+    STAYS = 9                           /* rank of a connection that is never displaced */
 };
 
 /* Locked. */
@@ -23,8 +23,9 @@ static int count_of(const pf_http *http, const char *address)
     return count;
 }
 
-/* Ranks who makes room first: those who only wait, without a key before those with one, and
- * among them the oldest.  A request that is handled never does. */
+/* Rank of a connection; the lowest makes room first: those that only wait, without a key
+ * before those with one, and among equals the oldest.  A request that is handled never
+ * does. */
 static int rank_of(const pf_connection *c)
 {
     bool idle = c->phase == PF_PHASE_HEAD && c->served && !c->begun;
@@ -46,7 +47,7 @@ static bool goes_before(const pf_connection *a, const pf_connection *b)
     return rank < rank_of(b) || (rank == rank_of(b) && a->since < b->since);
 }
 
-/* Bytes that it has sent are not read yet: it does not only wait. */
+/* Whether bytes lie unread: such a connection does not only wait. */
 static bool has_sent(const pf_connection *c)
 {
     int bytes = 0;
@@ -98,7 +99,7 @@ bool pf_crowd_enter(pf_http *http, pf_connection *c)
     }
     c->since = pf_seconds();
     c->refusal = judge(http, c);
-    c->dropped = c->refusal != 0;       /* it does not count */
+    c->dropped = c->refusal != 0;       /* a refused connection does not count */
     http->open += !c->dropped;
     http->away += c->dropped;
     http->counters.refused += c->dropped;

@@ -37,7 +37,7 @@ static bool is_control(char c)
     return ((unsigned char)c < ' ' && c != '\t') || c == 0x7f;
 }
 
-/* text[i] may stand where it does. */
+/* Whether text[i] may stand where it does. */
 static bool character_is_sound(const char *text, size_t i, pf_head_fault *fault)
 {
     char before = i > 0 ? text[i - 1] : '\0', c = text[i];
@@ -113,7 +113,7 @@ static bool is_host(const char *text)
     return port[digits] == '\0' && digits <= 5 && strtol(port, NULL, 10) <= 65535;
 }
 
-/* http://host/path: the host must be that of the header, for which it would stand. */
+/* Reads http://host/path: the host must be that of the header Host, which it overrides. */
 static bool strip_origin(char **target, char *authority, size_t room, pf_head_fault *fault)
 {
     char *begin = strstr(*target, "://");
@@ -242,7 +242,7 @@ static int count(const pf_head *head, const char *name)
     return found;
 }
 
-/* Of these there is one, or one reader takes the first and another the last. */
+/* Headers that may come once: of two, one reader takes the first and another the last. */
 static bool fields_are_single(const pf_head *head, pf_head_fault *fault)
 {
     static const char *const single[] = {
@@ -260,7 +260,7 @@ static bool fields_are_single(const pf_head *head, pf_head_fault *fault)
     return true;
 }
 
-/* Without the port that a host has anyway. */
+/* Bytes of the host without the default port. */
 static size_t host_length(const char *host)
 {
     size_t length = strlen(host);
@@ -299,7 +299,7 @@ static bool take_length(const char *text, pf_head *out, pf_head_fault *fault)
     return true;
 }
 
-/* How long the body is: one answer, or none. */
+/* Reads the length of the body, which must be unambiguous. */
 static bool framing_is_sound(pf_head *head, pf_head_fault *fault)
 {
     const char *length = pf_head_get(head, "Content-Length");
@@ -317,7 +317,7 @@ static bool framing_is_sound(pf_head *head, pf_head_fault *fault)
     return !length || take_length(length, head, fault);
 }
 
-/* Is the word in one of the lists of these headers? */
+/* Whether the word is in one of the lists of these headers. */
 static bool lists(const pf_head *head, const char *name, const char *word)
 {
     size_t wanted = strlen(word);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The head of an HTTP/1 request: request line and headers, as RFC 9112 has them, and
- * nothing beside.  Whatever another reader, such as a proxy, could take for another
- * request is refused: lines that end with a bare LF or CR, folded headers, blanks before
+ * nothing beside.  Bytes that another reader, such as a proxy, could take for another
+ * request are refused: lines that end with a bare LF or CR, folded headers, blanks before
  * the colon, control characters, two lengths, a length beside chunks, doubled headers of
  * which one alone counts, hosts that are none.
  */
@@ -33,7 +33,7 @@ typedef struct pf_head {
     bool chunked;
     int64_t length;                     /* of the body; -1: there is no Content-Length */
     bool expects;                       /* 100-continue */
-    bool keeps;                         /* the connection may be used again */
+    bool keeps;                         /* the client keeps the connection open */
 } pf_head;
 
 typedef struct pf_head_fault {
@@ -42,8 +42,8 @@ typedef struct pf_head_fault {
     char message[240];
 } pf_head_fault;
 
-/* Looks for the end of a head in `text`: its length with the empty line, 0: there is more
- * to come, -1: it can be none.  *at is 0 at first and kept between calls with more. */
+/* Looks for the end of a head in text[bytes].  @return its length with the empty line; 0:
+ * more has to come; -1: this is no head.  *at is 0 at first, and kept between calls. */
 int64_t pf_head_find(const char *text, size_t bytes, size_t *at, pf_head_fault *fault);
 
 /* Takes apart text[length], as pf_head_find measured it, in place: `out` points into it.
@@ -53,8 +53,8 @@ bool pf_head_parse(char *text, size_t length, pf_head *out, pf_head_fault *fault
 /* The first header of that name, whatever its case; NULL: there is none. */
 const char *pf_head_get(const pf_head *head, const char *name);
 
-/* %41 to A, in place.  What stands for nothing, or for NUL, stays as it is; so does a
- * slash, unless it may be one. */
+/* Decodes %41 to A, in place.  Malformed codes and %00 stay as they are; so does %2F,
+ * unless `slashes`. */
 void pf_head_unescape(char *text, bool slashes);
 
 #endif

@@ -24,7 +24,7 @@
 
 enum {
     TICK_NS = 250 * 1000 * 1000,
-    SLICE_NS = 200 * 1000               /* a request takes less */
+    SLICE_NS = 200 * 1000               /* a request takes less processor time */
 };
 
 void pf_http_count(pf_http *http, pf_http_counters *out)
@@ -100,8 +100,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
     event_active(c->loop->news, 0, 0);
 }
 
-/* The system gives no more files: a moment later, perhaps.  Without a pause this would be
- * called again at once. */
+/* The system gives no more files.  Listening stops until the next tick: libevent would call
+ * again at once. */
 static void on_accept_failure(struct evconnlistener *listener, void *user)
 {
     (void)user;
@@ -154,7 +154,7 @@ static void *run_loop(void *argument)
 {
     pf_http_loop *loop = argument;
     sigset_t all;
-    sigfillset(&all);                   /* SIGPIPE, too: a reader that is gone is an error */
+    sigfillset(&all);                   /* also SIGPIPE: write() then fails with EPIPE */
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     pthread_setname_np(pthread_self(), "http");
     event_base_dispatch(loop->base);
@@ -253,7 +253,7 @@ int pf_http_port(const pf_http *http)
     return http->port;
 }
 
-/* Connections that are in the middle of a reply. */
+/* Counts connections that are in the middle of a reply. */
 static int replies_under_way(pf_http *http)
 {
     int count = 0;

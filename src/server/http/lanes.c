@@ -16,7 +16,7 @@ static pf_http_request *request_of_turn(pf_turn *turn)
     return (pf_http_request *)((char *)turn - offsetof(pf_http_request, turn));
 }
 
-/* The next one that may go, or NULL when the server ends and none waits. */
+/* Waits for the next request that may go; NULL when the server ends and none waits. */
 static pf_http_request *next_in_lane(pf_http_lane *l)
 {
     pf_turn *turn;

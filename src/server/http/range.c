@@ -6,7 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* Digits at *text; false when there are none.  What is too large becomes the most. */
+/* Reads digits at *text; false when there are none.  A number that is too large becomes
+ * INT64_MAX. */
 static bool read_number(const char **text, int64_t *out)
 {
     const char *begin = *text;

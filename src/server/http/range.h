@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 typedef enum pf_range_kind {
-    PF_RANGE_WHOLE,             /* none, or one that is to be ignored */
+    PF_RANGE_WHOLE,             /* no range, or one that is to be ignored */
     PF_RANGE_PART,
-    PF_RANGE_OUTSIDE            /* nothing of it exists: 416 */
+    PF_RANGE_OUTSIDE            /* beyond the file: 416 */
 } pf_range_kind;
 
 typedef struct pf_range {

@@ -67,7 +67,7 @@ void pf_http_reply_error(pf_http_request *request, const pf_http_fault *fault,
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     snprintf(param, sizeof param, "%s", fault->param ? fault->param : "");
-    pf_utf8_repair(message);            /* a value may have been cut, or be no text */
+    pf_utf8_repair(message);            /* vsnprintf may have cut a character */
     pf_utf8_repair(param);
     const char *type = fault->status == 401   ? "authentication_error"
                        : fault->status == 429 ? "rate_limit_error"
@@ -86,7 +86,8 @@ void pf_http_reply_error(pf_http_request *request, const pf_http_fault *fault,
     pf_http_reply_json(request, fault->status, object);
 }
 
-/* Is the tag in the list of the header, or the header *?  "W/" makes no difference. */
+/* Whether the tag is in the list of the header, or the header is *.  "W/" makes no
+ * difference. */
 static bool names_tag(const char *list, const char *tag)
 {
     size_t length = strlen(tag);
@@ -101,15 +102,15 @@ static bool names_tag(const char *list, const char *tag)
     return false;
 }
 
-/* The client has the file already. */
+/* Whether the client has the file already. */
 static bool is_unchanged(const pf_http_request *request, const char *tag)
 {
     const char *known = pf_http_header(request, "If-None-Match");
     return known && strcmp(request->method, "POST") != 0 && names_tag(known, tag);
 }
 
-/* NULL: the whole file is wanted, because it was asked for or is another by now.  Only
- * GET has ranges (RFC 9110). */
+/* The header Range; NULL: the whole file is wanted, or has changed since the client saw it
+ * (If-Range).  Only GET has ranges (RFC 9110). */
 static const char *wanted_range(const pf_http_request *request, const char *tag)
 {
     const char *condition = pf_http_header(request, "If-Range");
@@ -118,7 +119,7 @@ static const char *wanted_range(const pf_http_request *request, const char *tag)
     return pf_http_header(request, "Range");
 }
 
-/* A part of the file, or all of it. */
+/* Chooses the part of the file, or all of it. */
 static void choose_range(pf_http_request *request, const char *header,
                          int64_t file_bytes)
 {

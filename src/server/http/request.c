@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request: its life, what handlers read of it, sleeping and waking.  See http.h. */
+/* A request: its life, reading it, sleeping and waking.  See http.h. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -44,7 +44,7 @@ static void add_date(struct evbuffer *out)
     evbuffer_add_printf(out, "Date: %s\r\n", text);
 }
 
-/* How long the connection lives: proxies that reuse it must not meet its end. */
+/* Tells how long the connection is kept, so that proxies do not reuse it at its end. */
 static void add_connection(const pf_connection *c, struct evbuffer *out)
 {
     if (c->request->reply.close)

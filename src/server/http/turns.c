@@ -24,7 +24,7 @@ static bool may_go(const pf_turns *turns, const char *owner)
     return owner[0] == '\0' || serving < most;
 }
 
-/* Everything of the list, which is in order, that is this owner's goes to its end. */
+/* Moves all turns of the owner to the end of the list, in their order. */
 static void put_behind(pf_turns *turns, const char *owner)
 {
     pf_turns others = {0}, own = {0};

@@ -157,7 +157,7 @@ function facts(video) {
   return parts.map((part) => part.replaceAll(" ", "\u00a0")).join(" · ");
 }
 
-// How long the server keeps it; nothing where films stay for ever anyway.
+// Says how long the server keeps the film; nothing where films stay for ever.
 function keptText(video) {
   if (video.starred) return "Kept until you delete it";
   if (!video.expires_at) return "";
@@ -300,7 +300,7 @@ function closeStream() {
 function follow() {
   const running = [...cards.values()].map((c) => c.video).find((v) => v.status === "in_progress");
   if (!running) closeStream();
-  // A reply that is no stream, of a proxy perhaps, ends it for good.
+  // A reply that is no stream (a proxy's, perhaps) ends the stream for good.
   const lives = stream && stream.source.readyState !== EventSource.CLOSED;
   if (!running || (lives && stream.id === running.id)) return;
   closeStream();
@@ -322,7 +322,7 @@ function follow() {
   source.addEventListener("deleted", () => { closeStream(); removeCard(running.id); });
 }
 
-// The newest films, and whether those that are going still are.
+// Brings the cards up to date with the newest films, now and again and again.
 async function refresh() {
   clearTimeout(pollTimer);
   let wait = 8000;
@@ -348,7 +348,7 @@ function merge(page) {
   const fresh = page.data.map((v) => update(v)).filter(Boolean);
   const first = gap || cards.size === fresh.length;
   for (const entry of first ? fresh : fresh.reverse()) place(entry, !first);
-  // Gone elsewhere: within the range that this page covers.
+  // Deleted elsewhere: cards within the range of this page that it does not list.
   const last = page.has_more ? page.last_id : "";
   for (const id of [...cards.keys()])
     if (!seen.has(id) && id > last && !doomed.has(id)) removeCard(id);
@@ -441,7 +441,7 @@ async function copySettings(video) {
   toast("Settings copied.");
 }
 
-// The card goes at once, the film when there was time to change one's mind.
+// Removes the card at once, and deletes the film after a time for changing one's mind.
 function deleteLater(entry) {
   const { id } = entry.video;
   const after = entry.node.nextElementSibling;
@@ -529,7 +529,7 @@ function fillShapes() {
     choice(group, "shape", `${short}x${long}`, shapeLabel("tall", "Tall"), height > width);
 }
 
-// What the model was made for; else a quarter, a half and all of its usual length.
+// Lengths that the model was made for; else a quarter, a half and all of its usual one.
 function lengths() {
   const frames = model.defaults.num_frames;
   const multiple = model.frame_multiple;
@@ -576,7 +576,7 @@ function showOutputs() {
   $("guidance-shown").textContent = $("guidance").value;
 }
 
-// Where the EXIF block of a WebP lies in its bytes, and the orientation that it says.
+// Place of the EXIF block in the bytes of a WebP, and the orientation in it.
 function findExif(bytes) {
   const view = new DataView(bytes.buffer);
   const name = (at) => String.fromCharCode(...bytes.subarray(at, at + 4));
@@ -600,13 +600,13 @@ function readOrientation(block) {
       if (view.getUint16(entry, little) === 0x0112) return view.getUint16(entry + 8, little);
     }
   } catch {
-    // It ends early: upright.
+    // A block that ends early: upright.
   }
   return 1;
 }
 
-// Browsers turn pictures as their EXIF block says, but not a WebP, which the server turns,
-// too: it is drawn upright here.
+// Draws a WebP upright: browsers turn other pictures as their EXIF block says, and the
+// server turns all of them.
 async function upright(file) {
   if (!(file.type === "image/webp" || file.name?.toLowerCase().endsWith(".webp"))) return file;
   const bytes = new Uint8Array(await file.arrayBuffer());
@@ -684,7 +684,7 @@ function showCheck(found) {
   note($("prompt-notes"), warnings);
 }
 
-// Asks what the film will lack.  While a field is wrong there is nothing to tell.
+// Asks the server for warnings about the film.  While a field is wrong there are none.
 async function check() {
   const number = ++checks;
   const nothing = { prompt_tokens: 0, most_tokens: 1, warnings: [] };
