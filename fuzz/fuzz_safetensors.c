@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Safetensors: a file is refused with a message, or every tensor can be read. */
+/* Containers of tensors, as safetensors: a file is refused with a message, or every tensor
+ * can be read. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "fuzz_main.h"
 #include "input_file.h"
-#include "weights/safetensors.h"
+#include "weights/container.h"
 
 static volatile unsigned sink;
 
 /* Every byte of every tensor, so that a range past the end of the file shows. */
-static unsigned touch(const pf_safetensors *file)
+static unsigned touch(const pf_container *file)
 {
     unsigned sum = 0;
     for (int64_t i = 0; i < file->count; i++) {
@@ -24,13 +25,13 @@ static unsigned touch(const pf_safetensors *file)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     input_file input;
-    pf_safetensors file;
+    pf_container file;
     pf_error error = {0};
     if (!input_file_open(&input, data, size))
         abort();
-    if (pf_safetensors_open(input.path, &file, &error) == PF_OK) {
+    if (pf_container_open(input.path, &file, &error) == PF_OK) {
         sink += touch(&file);
-        pf_safetensors_close(&file);
+        pf_container_close(&file);
     } else if (error.message[0] == '\0') {
         abort();                        /* a refusal without a sentence */
     }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading safetensors.  See safetensors.h; docs/model/file-formats.md#safetensors.
+/* Reading safetensors: a length, a header in JSON, the data.  See safetensors.h;
+ * docs/model/file-formats.md#safetensors.
  *
- * The header is somebody's data: every number is checked before it is used, names are
- * never paths or formats.
+ * The header is not trusted: every number is checked before it is used, and names serve as
+ * neither paths nor printf formats.
  */
 #include "weights/safetensors.h"
 
@@ -10,10 +11,9 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/kind.h"
 #include "base/memory.h"
 
-enum { MAX_HEADER_BYTES = 100000000, MAX_RANK = 8, LENGTH_BYTES = 8 };
+enum { MAX_RANK = 8, LENGTH_BYTES = 8 };
 
 /* --- one tensor ------------------------------------------------------------- */
 
@@ -21,7 +21,7 @@ typedef struct range {
     uint64_t begin, end;
 } range;
 
-static pf_status bad(const pf_safetensors *file, const char *name,
+static pf_status bad(const pf_container *file, const char *name,
                      const char *what, pf_error *error)
 {
     return pf_fail(error, PF_E_MODEL, "%s: tensor %.200s %s", file->path, name,
@@ -38,7 +38,7 @@ static bool read_count(const json_t *value, uint64_t *out)
     return true;
 }
 
-static pf_status read_shape(const pf_safetensors *file, const char *name,
+static pf_status read_shape(const pf_container *file, const char *name,
                             const json_t *shape, pf_entry *entry,
                             uint64_t *elements, pf_error *error)
 {
@@ -63,7 +63,7 @@ static pf_status read_shape(const pf_safetensors *file, const char *name,
     return PF_OK;
 }
 
-static pf_status read_range(const pf_safetensors *file, const char *name,
+static pf_status read_range(const pf_container *file, const char *name,
                             const json_t *offsets, range *out, pf_error *error)
 {
     if (json_array_size(offsets) != 2 ||
@@ -75,7 +75,7 @@ static pf_status read_range(const pf_safetensors *file, const char *name,
 }
 
 /* The range must be as long as shape and dtype ask for. */
-static pf_status check_bytes(const pf_safetensors *file, const char *name,
+static pf_status check_bytes(const pf_container *file, const char *name,
                              const pf_entry *entry, uint64_t elements, pf_error *error)
 {
     pf_dtype dtype = entry->tensor.dtype;
@@ -89,7 +89,7 @@ static pf_status check_bytes(const pf_safetensors *file, const char *name,
                    pf_dtype_name(dtype), (long long)bytes);
 }
 
-static pf_status read_entry(const pf_safetensors *file, const char *name,
+static pf_status read_entry(const pf_container *file, const char *name,
                             const json_t *value, pf_entry *entry, range *place,
                             pf_error *error)
 {
@@ -114,7 +114,7 @@ static pf_status read_entry(const pf_safetensors *file, const char *name,
 
 /* --- the whole header --------------------------------------------------------- */
 
-static pf_status read_metadata(pf_safetensors *file, const json_t *metadata,
+static pf_status read_metadata(pf_container *file, const json_t *metadata,
                                pf_error *error)
 {
     const char *key;
@@ -153,7 +153,7 @@ static int by_place(const void *a, const void *b)
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
-static pf_status fail_cut(const pf_safetensors *file, uint64_t bytes, pf_error *error)
+static pf_status fail_cut(const pf_container *file, uint64_t bytes, pf_error *error)
 {
     return pf_fail(error, PF_E_MODEL,
                    "%s is cut: it has %zu of %llu bytes; download it again", file->path,
@@ -161,7 +161,7 @@ static pf_status fail_cut(const pf_safetensors *file, uint64_t bytes, pf_error *
 }
 
 /* Sorted by place, the tensors must cover the data without hole or overlap. */
-static pf_status place_entries(pf_safetensors *file, placed *list, int64_t count,
+static pf_status place_entries(pf_container *file, placed *list, int64_t count,
                                uint64_t data_start, pf_error *error)
 {
     uint64_t expected = 0, bytes = file->map.bytes - data_start;
@@ -189,7 +189,7 @@ static pf_status place_entries(pf_safetensors *file, placed *list, int64_t count
     return PF_OK;
 }
 
-static pf_status read_entries(pf_safetensors *file, const json_t *header,
+static pf_status read_entries(pf_container *file, const json_t *header,
                               placed *list, int64_t *count, pf_error *error)
 {
     const char *name;
@@ -206,7 +206,7 @@ static pf_status read_entries(pf_safetensors *file, const json_t *header,
     return PF_OK;
 }
 
-static pf_status read_header(pf_safetensors *file, const json_t *header,
+static pf_status read_header(pf_container *file, const json_t *header,
                              uint64_t data_start, pf_error *error)
 {
     int64_t count = 0;
@@ -226,31 +226,28 @@ static pf_status read_header(pf_safetensors *file, const json_t *header,
     return status;
 }
 
-/* The bytes of the header as the file says, if they can be: a length and then an object. */
-static bool find_header(const pf_safetensors *file, uint64_t *length)
+/* --- the format ----------------------------------------------------------------- */
+
+/* Bytes of the header according to the first 8 bytes of the file, which are little-endian;
+ * 0: the file is shorter. */
+static uint64_t header_bytes(const pf_map *map)
 {
-    *length = 0;
-    for (int i = LENGTH_BYTES - 1; i >= 0 && file->map.bytes > LENGTH_BYTES; i--)
-        *length = *length << 8 | file->map.data[i];
-    return *length > 0 && *length <= MAX_HEADER_BYTES && file->map.data[LENGTH_BYTES] == '{';
+    uint64_t length = 0;
+    for (int i = LENGTH_BYTES - 1; i >= 0 && map->bytes > LENGTH_BYTES; i--)
+        length = length << 8 | map->data[i];
+    return length;
 }
 
-static pf_status refuse_kind(const pf_safetensors *file, pf_error *error)
+bool pf_safetensors_recognise(const pf_map *map)
 {
-    char kind[PF_KIND_BYTES];
-    if (pf_kind_describe(file->map.data, file->map.bytes, kind))
-        return pf_fail(error, PF_E_MODEL, "%s is %s", file->path, kind);
-    return pf_fail(error, PF_E_MODEL,
-                   "%s does not begin with a safetensors header of at most %d bytes",
-                   file->path, MAX_HEADER_BYTES);
+    uint64_t length = header_bytes(map);
+    return length > 0 && length <= PF_SAFETENSORS_HEADER && map->data[LENGTH_BYTES] == '{';
 }
 
-static pf_status parse(pf_safetensors *file, pf_error *error)
+pf_status pf_safetensors_read(pf_container *file, pf_error *error)
 {
-    uint64_t length;
+    uint64_t length = header_bytes(&file->map);
     json_t *header = NULL;
-    if (!find_header(file, &length))
-        return refuse_kind(file, error);
     if (length > file->map.bytes - LENGTH_BYTES)
         return pf_fail(error, PF_E_MODEL,
                        "%s is cut: it has %zu bytes, but its header alone ends at %llu; "
@@ -261,75 +258,4 @@ static pf_status parse(pf_safetensors *file, pf_error *error)
     pf_status status = read_header(file, header, LENGTH_BYTES + length, error);
     json_decref(header);
     return status;
-}
-
-pf_status pf_safetensors_open(const char *path, pf_safetensors *out,
-                              pf_error *error)
-{
-    *out = (pf_safetensors){.path = pf_strdup(path)};
-    if (!out->path)
-        return pf_fail_memory(error, path, strlen(path));
-    pf_status status = pf_map_open(path, &out->map, error);
-    if (status == PF_OK)
-        status = parse(out, error);
-    if (pf_map_is_lost(&out->map))      /* what was parsed were zeros */
-        status = pf_map_check(&out->map, path, error);
-    if (status != PF_OK)
-        pf_safetensors_close(out);
-    return status;
-}
-
-static bool same_entry(const pf_safetensors *a, const pf_safetensors *b, int64_t i)
-{
-    const pf_entry *x = &a->entries[i], *y = &b->entries[i];
-    return strcmp(x->name, y->name) == 0 && x->tensor.dtype == y->tensor.dtype &&
-           pf_tensor_has_shape(&x->tensor, y->tensor.rank, y->tensor.shape) &&
-           (const unsigned char *)x->tensor.data - a->map.data ==
-               (const unsigned char *)y->tensor.data - b->map.data;
-}
-
-/* Opens the file as it is now, if its tensors lie where they lay. */
-static pf_status open_again(const pf_safetensors *file, pf_safetensors *fresh,
-                            pf_error *error)
-{
-    PF_TRY(pf_safetensors_open(file->path, fresh, error));
-    bool same = fresh->map.bytes == file->map.bytes && fresh->count == file->count;
-    for (int64_t i = 0; same && i < file->count; i++)
-        same = same_entry(file, fresh, i);
-    if (same)
-        return PF_OK;
-    pf_safetensors_close(fresh);
-    return pf_fail(error, PF_E_MODEL,
-                   "%s holds other tensors than when the model was opened: open the model "
-                   "again", file->path);
-}
-
-pf_status pf_safetensors_renew(pf_safetensors *file, pf_error *error)
-{
-    pf_safetensors fresh;
-    PF_TRY(open_again(file, &fresh, error));
-    pf_status status = pf_map_replace(&file->map, &fresh.map, file->path, error);
-    pf_safetensors_close(&fresh);
-    return status;
-}
-
-pf_status pf_safetensors_check_renewal(const pf_safetensors *file, pf_error *error)
-{
-    pf_safetensors fresh;
-    PF_TRY(open_again(file, &fresh, error));
-    pf_safetensors_close(&fresh);
-    return PF_OK;
-}
-
-void pf_safetensors_close(pf_safetensors *file)
-{
-    for (int64_t i = 0; i < file->count; i++)
-        pf_free(file->entries[i].name);
-    for (int64_t i = 0; i < 2 * file->metadata_count; i++)
-        pf_free(file->metadata[i]);
-    pf_free(file->metadata);
-    pf_free(file->entries);
-    pf_map_close(&file->map);
-    pf_free(file->path);
-    *file = (pf_safetensors){0};
 }

@@ -8,7 +8,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
-#include "weights/safetensors.h"
+#include "weights/container.h"
 #include "weights/shards.h"
 
 enum { MAX_INDEX_BYTES = 64 << 20 };
@@ -18,13 +18,13 @@ typedef struct item {
     const char *name;                   /* points into `owned` or an entry */
     char *owned;                        /* after a renaming */
     const pf_entry *entry;
-    const pf_safetensors *file;
+    const pf_container *file;
     bool used;
 } item;
 
 struct pf_weights {
     char *path;                         /* folder, or the one file */
-    pf_safetensors *files;
+    pf_container *files;
     int file_count;
     item *items;                        /* in order of name */
     int64_t count;
@@ -124,7 +124,7 @@ static pf_status new_weights(const char *path, int files, pf_weights **out,
 static pf_status add_file(pf_weights *w, const char *path, pf_error *error)
 {
     PF_TRY(pf_shards_check(path, error));
-    PF_TRY(pf_safetensors_open(path, &w->files[w->file_count], error));
+    PF_TRY(pf_container_open(path, &w->files[w->file_count], error));
     w->file_count++;
     return PF_OK;
 }
@@ -243,7 +243,7 @@ void pf_weights_close(pf_weights *weights)
     for (int64_t i = 0; i < weights->count; i++)
         pf_free(weights->items[i].owned);
     for (int i = 0; i < weights->file_count; i++)
-        pf_safetensors_close(&weights->files[i]);
+        pf_container_close(&weights->files[i]);
     pf_free(weights->items);
     pf_free(weights->files);
     pf_free(weights->path);
@@ -333,11 +333,7 @@ pf_tensor pf_weights_tensor(const pf_weights *weights, int64_t index)
 
 const char *pf_weights_metadata(const pf_weights *weights, const char *key)
 {
-    const pf_safetensors *file = &weights->files[0];
-    for (int64_t i = 0; i < file->metadata_count; i++)
-        if (strcmp(file->metadata[2 * i], key) == 0)
-            return file->metadata[2 * i + 1];
-    return NULL;
+    return pf_container_metadata(&weights->files[0], key);
 }
 
 void pf_weights_warn_unused(const pf_weights *weights, const pf_log *log)
@@ -393,7 +389,7 @@ void pf_weights_forget(const pf_weights *weights)
 
 /* --- files that change ----------------------------------------------------------------- */
 
-static bool is_sound(const pf_safetensors *file)
+static bool is_sound(const pf_container *file)
 {
     return pf_map_check(&file->map, file->path, NULL) == PF_OK;
 }
@@ -401,7 +397,7 @@ static bool is_sound(const pf_safetensors *file)
 pf_status pf_weights_check(const pf_weights *weights, bool lost_only, pf_error *error)
 {
     for (int i = 0; i < weights->file_count; i++) {
-        const pf_safetensors *file = &weights->files[i];
+        const pf_container *file = &weights->files[i];
         if (!lost_only || pf_map_is_lost(&file->map))
             PF_TRY(pf_map_check(&file->map, file->path, error));
     }
@@ -412,12 +408,12 @@ pf_status pf_weights_renew(pf_weights *weights, bool *changed, pf_error *error)
 {
     *changed = false;
     for (int i = 0; i < weights->file_count; i++) {
-        pf_safetensors *file = &weights->files[i];
+        pf_container *file = &weights->files[i];
         if (is_sound(file))
             continue;
         *changed = true;
         PF_TRY(pf_shards_check(file->path, error));
-        PF_TRY(pf_safetensors_renew(file, error));
+        PF_TRY(pf_container_renew(file, error));
     }
     return PF_OK;
 }
@@ -425,11 +421,11 @@ pf_status pf_weights_renew(pf_weights *weights, bool *changed, pf_error *error)
 pf_status pf_weights_check_renewal(const pf_weights *weights, pf_error *error)
 {
     for (int i = 0; i < weights->file_count; i++) {
-        const pf_safetensors *file = &weights->files[i];
+        const pf_container *file = &weights->files[i];
         if (is_sound(file))
             continue;
         PF_TRY(pf_shards_check(file->path, error));
-        PF_TRY(pf_safetensors_check_renewal(file, error));
+        PF_TRY(pf_container_check_renewal(file, error));
     }
     return PF_OK;
 }

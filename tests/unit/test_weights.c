@@ -1,181 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tensors on disk: every check of docs/model/file-formats.md, in headers made by hand,
- * and a component in one file, in shards with and without an index. */
+/* The tensors of a component: in one file, in shards with and without an index. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "weights/safetensors.h"
+#include "tensor_files.h"
 #include "weights/weights.h"
-
-static char folder[] = "/tmp/pf-weights-XXXXXX";
-
-static const char *in_folder(const char *name)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static void write_bytes(const char *name, const void *data, size_t bytes)
-{
-    FILE *file = fopen(in_folder(name), "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(data, 1, bytes, file), bytes);
-    assert_int_equal(fclose(file), 0);
-}
-
-/* A file whose header is `header` and whose data are `bytes` times 0, 1, 2 ... */
-static void write_tensors(const char *name, const char *header, size_t bytes)
-{
-    size_t length = strlen(header), all = 8 + length + bytes;
-    unsigned char *text = calloc(1, all);
-    assert_non_null(text);
-    for (int i = 0; i < 8; i++)
-        text[i] = (unsigned char)((uint64_t)length >> 8 * i);
-    memcpy(text + 8, header, length);
-    for (size_t i = 0; i < bytes; i++)
-        text[8 + length + i] = (unsigned char)i;
-    write_bytes(name, text, all);
-    free(text);
-}
-
-static void expect_refused(const char *header, size_t bytes, const char *word)
-{
-    pf_safetensors file;
-    pf_error error = {0};
-    write_tensors("a.safetensors", header, bytes);
-    pf_status status = pf_safetensors_open(in_folder("a.safetensors"), &file, &error);
-    if (status == PF_OK)
-        fail_msg("accepted: %s", header);
-    assert_int_equal(status, PF_E_MODEL);
-    if (!strstr(error.message, word) || !strstr(error.message, "a.safetensors"))
-        fail_msg("%s: %s does not say %s", header, error.message, word);
-}
-
-#define ENTRY(name, dtype, shape, range)                                              \
-    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":"     \
-    range "}"
-
-static void test_headers_that_are_fine(void **state)
-{
-    static const struct {
-        const char *header;
-        size_t bytes;
-        int64_t count;
-    } fine[] = {
-        {"{}", 0, 0},
-        {"{}   \n ", 0, 0},
-        {"{" ENTRY("a", "F32", "[]", "[0,4]") "}", 4, 1},
-        {"{" ENTRY("b", "BF16", "[2]", "[4,8]") "," ENTRY("a", "F32", "[1]", "[0,4]")
-         ",\"__metadata__\":{\"k\":\"v\"}}", 8, 2},
-        {"{" ENTRY("none", "F16", "[3,0]", "[0,0]") ","
-         ENTRY("\\u00e9\\ud83d\\ude00", "I64", "[1]", "[0,8]") "}", 8, 2},
-        {"{" ENTRY("odd", "U8", "[3]", "[0,3]") "," ENTRY("a", "F32", "[1]", "[3,7]")
-         "}", 7, 2},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
-        pf_safetensors file;
-        pf_error error = {0};
-        write_tensors("a.safetensors", fine[i].header, fine[i].bytes);
-        if (pf_safetensors_open(in_folder("a.safetensors"), &file, &error) != PF_OK)
-            fail_msg("%s: %s", fine[i].header, error.message);
-        assert_int_equal(file.count, fine[i].count);
-        pf_safetensors_close(&file);
-    }
-}
-
-static void test_headers_that_are_refused(void **state)
-{
-    static const struct {
-        const char *header;
-        size_t bytes;
-        const char *word;
-    } list[] = {
-        {"", 0, "full of zeros"},
-        {" {}", 0, "header"},
-        {"[]", 0, "header"},
-        {"{} x", 0, "JSON"},
-        {"{\"a\":1}", 0, "object"},
-        {"{\"\xff\":1}", 0, "JSON"},
-        {"{\"__metadata__\":{\"k\":1}}", 0, "string"},
-        {"{\"__metadata__\":[]}", 0, "object"},
-        {"{" ENTRY("a", "F32", "[1]", "[0,4]") "," ENTRY("a", "F32", "[1]", "[0,4]")
-         "}", 4, "duplicate"},
-        {"{" ENTRY("", "F32", "[1]", "[0,4]") "}", 4, "empty name"},
-        {"{" ENTRY("a", "F31", "[1]", "[0,4]") "}", 4, "dtype"},
-        {"{" ENTRY("a", "F32", "1", "[0,4]") "}", 4, "shape"},
-        {"{" ENTRY("a", "F32", "[-1]", "[0,4]") "}", 4, "counts"},
-        {"{" ENTRY("a", "F32", "[1.0]", "[0,4]") "}", 4, "counts"},
-        {"{" ENTRY("a", "F32", "[1e0]", "[0,4]") "}", 4, "counts"},
-        {"{" ENTRY("a", "F32", "[true]", "[0,4]") "}", 4, "counts"},
-        {"{" ENTRY("a", "F32", "[99999999999999999999]", "[0,4]") "}", 4, "JSON"},
-        {"{" ENTRY("a", "F32", "[4294967296,4294967296]", "[0,0]") "}", 0, "large"},
-        {"{" ENTRY("a", "F64", "[288230376151711744]", "[0,0]") "}", 0, "large"},
-        {"{" ENTRY("a", "U8", "[1,1,1,1,1,1,1,1,1]", "[0,1]") "}", 1, "at most 8"},
-        {"{" ENTRY("a", "F32", "[1]", "[0]") "}", 4, "data_offsets"},
-        {"{" ENTRY("a", "F32", "[1]", "[4,0]") "}", 4, "data_offsets"},
-        {"{" ENTRY("a", "F32", "[1]", "[-4,0]") "}", 4, "data_offsets"},
-        {"{" ENTRY("a", "F32", "[2]", "[0,4]") "}", 4, "need 8"},
-        {"{" ENTRY("a", "F4", "[3]", "[0,1]") "}", 1, "bytes"},
-        {"{" ENTRY("a", "F32", "[1]", "[0,4]") "}", 3, "has 65 of 66 bytes"},
-        {"{" ENTRY("a", "F32", "[1]", "[4,8]") "}", 8, "hole"},
-        {"{" ENTRY("a", "F32", "[1]", "[0,4]") "," ENTRY("b", "F32", "[1]", "[2,6]")
-         "}", 6, "overlap"},
-        {"{" ENTRY("a", "F32", "[1]", "[0,4]") "," ENTRY("b", "F32", "[1]", "[6,10]")
-         "}", 10, "hole"},
-        {"{" ENTRY("a", "F32", "[1]", "[0,4]") "}", 5, "belong to none"},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
-        expect_refused(list[i].header, list[i].bytes, list[i].word);
-}
-
-static void test_length_of_the_header(void **state)
-{
-    static const unsigned char short_file[7] = {0};
-    static const unsigned char too_long[9] = {2, 0, 0, 0, 0, 0, 0, 0, '{'};
-    static const unsigned char wraps[10] = {0xf8, 0xff, 0xff, 0xff, 0xff,
-                                            0xff, 0xff, 0xff, '{',  '}'};
-    pf_safetensors file;
-    pf_error error = {0};
-    (void)state;
-    write_bytes("a.safetensors", short_file, sizeof short_file);
-    assert_int_equal(pf_safetensors_open(in_folder("a.safetensors"), &file, &error),
-                     PF_E_MODEL);
-    assert_non_null(strstr(error.message, "full of zeros"));
-    write_bytes("a.safetensors", too_long, sizeof too_long);
-    assert_int_equal(pf_safetensors_open(in_folder("a.safetensors"), &file, &error),
-                     PF_E_MODEL);
-    write_bytes("a.safetensors", wraps, sizeof wraps);
-    assert_int_equal(pf_safetensors_open(in_folder("a.safetensors"), &file, &error),
-                     PF_E_MODEL);
-    assert_non_null(strstr(error.message, "100000000"));
-}
-
-static void test_what_is_no_file(void **state)
-{
-    pf_safetensors file;
-    pf_error error = {0};
-    (void)state;
-    assert_int_not_equal(pf_safetensors_open(folder, &file, &error), PF_OK);
-    assert_int_equal(mkfifo(in_folder("pipe"), 0600), 0);
-    assert_int_equal(pf_safetensors_open(in_folder("pipe"), &file, &error), PF_E_IO);
-    assert_non_null(strstr(error.message, "regular"));
-    assert_int_not_equal(pf_safetensors_open(in_folder("none"), &file, &error), PF_OK);
-    unlink(in_folder("pipe"));
-}
-
-/* --- components -------------------------------------------------------------------- */
 
 static void expect_component_refused(const char *word)
 {
@@ -295,6 +126,8 @@ static void test_messages_name_everything(void **state)
                   ENTRY("n", "I64", "[3]", "[8,32]") ","
                   ENTRY("deep", "U8", "[1,1,1,1,1,1,1]", "[32,33]") "}", 33);
     assert_int_equal(pf_weights_open(folder, "m", &weights, NULL), PF_OK);
+    assert_int_equal(pf_weights_bytes(weights), 33);
+    assert_string_equal(pf_weights_dtype(weights), "mixed");
     expect_not_found(weights, "x", (const char *const[]){
         "m.safetensors", "tensor x", "2, 1", "[3]", NULL});
     expect_not_found(weights, "n", (const char *const[]){
@@ -351,10 +184,6 @@ static void test_written_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers_that_are_fine),
-        cmocka_unit_test(test_headers_that_are_refused),
-        cmocka_unit_test(test_length_of_the_header),
-        cmocka_unit_test(test_what_is_no_file),
         cmocka_unit_test(test_shards),
         cmocka_unit_test(test_indices_that_are_refused),
         cmocka_unit_test(test_one_name_in_two_shards),

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening a container in the format that it has, and renewing it.  See container.h. */
+#include "weights/container.h"
+
+#include <string.h>
+
+#include "base/kind.h"
+#include "base/memory.h"
+#include "weights/safetensors.h"
+
+/* A format of files. */
+typedef struct container_format {
+    bool (*recognise)(const pf_map *map);
+    pf_status (*read)(pf_container *file, pf_error *error);
+} container_format;
+
+static const container_format formats[] = {
+    {pf_safetensors_recognise, pf_safetensors_read},
+};
+
+/* --- opening ---------------------------------------------------------------------- */
+
+static pf_status refuse_kind(const pf_container *file, pf_error *error)
+{
+    char kind[PF_KIND_BYTES];
+    if (pf_kind_describe(file->map.data, file->map.bytes, kind))
+        return pf_fail(error, PF_E_MODEL, "%s is %s", file->path, kind);
+    return pf_fail(error, PF_E_MODEL,
+                   "%s does not begin with a safetensors header of at most %d bytes",
+                   file->path, PF_SAFETENSORS_HEADER);
+}
+
+static pf_status read_file(pf_container *file, pf_error *error)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+        if (formats[i].recognise(&file->map))
+            return formats[i].read(file, error);
+    return refuse_kind(file, error);
+}
+
+pf_status pf_container_open(const char *path, pf_container *out, pf_error *error)
+{
+    *out = (pf_container){.path = pf_strdup(path)};
+    if (!out->path)
+        return pf_fail_memory(error, path, strlen(path));
+    pf_status status = pf_map_open(path, &out->map, error);
+    if (status == PF_OK)
+        status = read_file(out, error);
+    if (pf_map_is_lost(&out->map))      /* zeros were read in place of the file */
+        status = pf_map_check(&out->map, path, error);
+    if (status != PF_OK)
+        pf_container_close(out);
+    return status;
+}
+
+void pf_container_close(pf_container *file)
+{
+    for (int64_t i = 0; i < file->count; i++)
+        pf_free(file->entries[i].name);
+    for (int64_t i = 0; i < 2 * file->metadata_count; i++)
+        pf_free(file->metadata[i]);
+    pf_free(file->metadata);
+    pf_free(file->entries);
+    pf_map_close(&file->map);
+    pf_free(file->path);
+    *file = (pf_container){0};
+}
+
+const char *pf_container_metadata(const pf_container *file, const char *key)
+{
+    for (int64_t i = 0; i < file->metadata_count; i++)
+        if (strcmp(file->metadata[2 * i], key) == 0)
+            return file->metadata[2 * i + 1];
+    return NULL;
+}
+
+/* --- renewal ----------------------------------------------------------------------- */
+
+static bool same_entry(const pf_container *a, const pf_container *b, int64_t i)
+{
+    const pf_entry *x = &a->entries[i], *y = &b->entries[i];
+    return strcmp(x->name, y->name) == 0 && x->bytes == y->bytes &&
+           x->tensor.dtype == y->tensor.dtype &&
+           pf_tensor_has_shape(&x->tensor, y->tensor.rank, y->tensor.shape) &&
+           (const unsigned char *)x->tensor.data - a->map.data ==
+               (const unsigned char *)y->tensor.data - b->map.data;
+}
+
+/* Opens the file anew; refused unless all tensors have the offsets that they had. */
+static pf_status open_again(const pf_container *file, pf_container *fresh,
+                            pf_error *error)
+{
+    PF_TRY(pf_container_open(file->path, fresh, error));
+    bool same = fresh->map.bytes == file->map.bytes && fresh->count == file->count;
+    for (int64_t i = 0; same && i < file->count; i++)
+        same = same_entry(file, fresh, i);
+    if (same)
+        return PF_OK;
+    pf_container_close(fresh);
+    return pf_fail(error, PF_E_MODEL,
+                   "%s holds other tensors than when the model was opened: open the model "
+                   "again", file->path);
+}
+
+pf_status pf_container_renew(pf_container *file, pf_error *error)
+{
+    pf_container fresh;
+    PF_TRY(open_again(file, &fresh, error));
+    pf_status status = pf_map_replace(&file->map, &fresh.map, file->path, error);
+    pf_container_close(&fresh);
+    return status;
+}
+
+pf_status pf_container_check_renewal(const pf_container *file, pf_error *error)
+{
+    pf_container fresh;
+    PF_TRY(open_again(file, &fresh, error));
+    pf_container_close(&fresh);
+    return PF_OK;
+}
