@@ -22,24 +22,28 @@ enum { MAX_CONFIG_BYTES = 1 << 16 };
 
 /* A component with no tensors: what is asked for by the configuration is missing, so
  * opening ends there. */
-static pf_weights *no_tensors(void)
+static pf_params *no_tensors(void)
 {
     static const unsigned char bytes[10] = {2, 0, 0, 0, 0, 0, 0, 0, '{', '}'};
     input_file file;
     pf_weights *weights = NULL;
+    pf_params *params = NULL;
     if (!input_file_open(&file, bytes, sizeof bytes) ||
         pf_weights_open_file(file.path, "", &weights, NULL) != PF_OK)
         abort();
     input_file_close(&file);
-    return weights;
+    if (pf_params_open(weights, (pf_numerics){0}, &params, NULL) != PF_OK)
+        abort();
+    return params;
 }
 
 static pf_status read_tower(pf_modality modality, const json_t *config, pf_error *error)
 {
+    pf_params *params = no_tensors();
     pf_tower *tower = NULL;
-    pf_status status =
-        pf_tower_open(modality, no_tensors(), config, "config", &tower, error);
-    pf_tower_close(tower);
+    pf_status status = pf_tower_bind(params, modality, config, "config", &tower, error);
+    pf_params_close(params);
+    pf_tower_unbind(tower);
     return status;
 }
 
@@ -55,33 +59,41 @@ static pf_status read_audio_tower(const json_t *config, pf_error *error)
 
 static pf_status read_bridge(const json_t *config, pf_error *error)
 {
+    pf_params *params = no_tensors();
     pf_bridge *bridge = NULL;
-    pf_status status = pf_bridge_open(no_tensors(), config, "config", &bridge, error);
-    pf_bridge_close(bridge);
+    pf_status status = pf_bridge_bind(params, config, "config", &bridge, error);
+    pf_params_close(params);
+    pf_bridge_unbind(bridge);
     return status;
 }
 
 static pf_status read_video_vae(const json_t *config, pf_error *error)
 {
+    pf_params *params = no_tensors();
     pf_video_vae *vae = NULL;
-    pf_status status = pf_video_vae_open(no_tensors(), config, "config", &vae, error);
-    pf_video_vae_close(vae);
+    pf_status status = pf_video_vae_bind(params, config, "config", &vae, error);
+    pf_params_close(params);
+    pf_video_vae_unbind(vae);
     return status;
 }
 
 static pf_status read_audio_vae(const json_t *config, pf_error *error)
 {
+    pf_params *params = no_tensors();
     pf_audio_vae *vae = NULL;
-    pf_status status = pf_audio_vae_open(no_tensors(), config, "config", &vae, error);
-    pf_audio_vae_close(vae);
+    pf_status status = pf_audio_vae_bind(params, config, "config", &vae, error);
+    pf_params_close(params);
+    pf_audio_vae_unbind(vae);
     return status;
 }
 
 static pf_status read_umt5(const json_t *config, pf_error *error)
 {
+    pf_params *params = no_tensors();
     pf_umt5 *encoder = NULL;
-    pf_status status = pf_umt5_open(no_tensors(), config, "config", &encoder, error);
-    pf_umt5_close(encoder);
+    pf_status status = pf_umt5_bind(params, config, "config", &encoder, error);
+    pf_params_close(params);
+    pf_umt5_unbind(encoder);
     return status;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Audio VAE: opening, and the two networks.  docs/model/audio-vae.md.
+/* Audio VAE: binding its parameters, and the two networks.  docs/model/audio-vae.md.
  * Leaves out the quantiser of the discrete DAC and the variance of the posterior. */
 #include <assert.h>
 #include <math.h>
@@ -42,7 +42,7 @@ typedef struct coder {
 } coder;
 
 struct pf_audio_vae {
-    pf_params *params;
+    pf_params *params;                  /* of the caller */
     pf_audio_vae_info info;
     int64_t encoder_width, decoder_width;
     coder encoder, decoder;
@@ -200,7 +200,7 @@ static pf_status bind_folded(const binder *b, pf_layer *layer, const stored_conv
     pf_tensor source = conv->kind == PF_WEIGHT_CONV
                            ? pf_tensor_make(weight, PF_F32, 5, conv_shape)
                            : pf_tensor_make(weight, PF_F32, 3, v_shape);
-    PF_TRY(pf_params_layer_from(b->params, layer, conv->kind, &source, b->error));
+    PF_TRY(pf_params_layer_from(b->params, layer, conv->kind, &source, stem, b->error));
     return pf_params_vector(b->params, &layer->bias, 1, &conv->out, b->error,
                             "%s.bias", stem);
 }
@@ -311,47 +311,25 @@ static pf_status bind_decoder(pf_audio_vae *vae, const binder *b)
                      stem_of(name, "decoder.model.%d", c->count + 2));
 }
 
-/* --- opening ---------------------------------------------------------------------------- */
+/* --- binding ---------------------------------------------------------------------------- */
 
-static pf_status open_parts(pf_audio_vae *vae, pf_weights *weights,
-                            const json_t *config, const char *name, pf_error *error)
+pf_status pf_audio_vae_bind(pf_params *params, const json_t *config, const char *name,
+                            pf_audio_vae **out, pf_error *error)
 {
     const reader r = {config, name, error};
-    PF_TRY(pf_params_open(weights, &vae->params, error));
+    const binder b = {params, error};
+    pf_audio_vae *vae = *out = pf_calloc(1, sizeof *vae);
+    if (!vae)
+        return pf_fail_memory(error, "audio VAE", sizeof *vae);
+    vae->params = params;
     PF_TRY(read_config(&r, vae));
-    const binder b = {vae->params, error};
     PF_TRY(bind_encoder(vae, &b));
     return bind_decoder(vae, &b);
 }
 
-pf_status pf_audio_vae_open(pf_weights *weights, const json_t *config,
-                            const char *name, pf_audio_vae **out, pf_error *error)
+void pf_audio_vae_unbind(pf_audio_vae *vae)
 {
-    *out = NULL;
-    pf_audio_vae *vae = pf_calloc(1, sizeof *vae);
-    if (!vae) {
-        pf_weights_close(weights);
-        return pf_fail_memory(error, "audio VAE", sizeof *vae);
-    }
-    pf_status status = open_parts(vae, weights, config, name, error);
-    if (status != PF_OK)
-        pf_audio_vae_close(vae);
-    else
-        *out = vae;
-    return status;
-}
-
-void pf_audio_vae_close(pf_audio_vae *vae)
-{
-    if (!vae)
-        return;
-    pf_params_close(vae->params);
     pf_free(vae);
-}
-
-pf_params *pf_audio_vae_params(pf_audio_vae *vae)
-{
-    return vae->params;
 }
 
 const pf_audio_vae_info *pf_audio_vae_get_info(const pf_audio_vae *vae)
@@ -527,6 +505,7 @@ pf_status pf_audio_vae_decode_pieces(pf_audio_vae *vae, pf_ops *ops,
         return pf_fail(ops->error, PF_E_ARGUMENT,
                        "%lld audio latents in pieces of %lld cannot be decoded: both "
                        "must be at least 1", (long long)length, (long long)piece);
+    PF_TRY(pf_params_enter(vae->params, ops, PF_GROUP_ALWAYS));
     PF_TRY(pf_ops_tensor(ops, 4, shape, &all));
     PF_TRY(pf_ops_upload(ops, &all, latents));
     ops->numerics = (pf_numerics){.multiply = PF_MULTIPLY_F32};
@@ -604,6 +583,7 @@ pf_status pf_audio_vae_encode(pf_audio_vae *vae, pf_ops *ops, const float *sampl
         return pf_fail(ops->error, PF_E_ARGUMENT,
                        "%lld audio samples cannot be encoded: there must be at least 1",
                        (long long)count);
+    PF_TRY(pf_params_enter(vae->params, ops, PF_GROUP_ALWAYS));
     ops->numerics = (pf_numerics){.multiply = PF_MULTIPLY_F32};
     pf_status status = encode_all(vae, ops, samples, count, mean);
     ops->numerics = numerics;

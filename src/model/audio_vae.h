@@ -17,11 +17,11 @@ typedef struct pf_audio_vae_info {
     int hop;                                    /* samples a latent: 960 */
 } pf_audio_vae_info;
 
-pf_status pf_audio_vae_open(pf_weights *weights, const json_t *config,
-                            const char *name, pf_audio_vae **out,
-                            pf_error *error);
-void pf_audio_vae_close(pf_audio_vae *vae);
-pf_params *pf_audio_vae_params(pf_audio_vae *vae);
+/* Reads `config` (`name` is its path, for messages) and asks `params` for its parameters.
+ * *out is to be released with pf_audio_vae_unbind also after a failure. */
+pf_status pf_audio_vae_bind(pf_params *params, const json_t *config, const char *name,
+                            pf_audio_vae **out, pf_error *error);
+void pf_audio_vae_unbind(pf_audio_vae *vae);            /* NULL is fine */
 const pf_audio_vae_info *pf_audio_vae_get_info(const pf_audio_vae *vae);
 
 /* latents [C, length] (host) to samples [hop * length] (host, -1..1), in pieces

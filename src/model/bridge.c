@@ -39,7 +39,7 @@ struct pf_bridge {
     strategy strategy;
     int layers;                                 /* min of the two towers' */
     float condition_scale;
-    pf_params *params;
+    pf_params *params;                          /* of the caller */
     conditioner *conditioners[PF_DIRECTIONS];   /* [layers] */
 };
 
@@ -167,19 +167,20 @@ static pf_status bind_packed(pf_bridge *b, pooling *p, int i, pf_error *error)
     int64_t kv = b->info.video_dim;
     pf_weights *weights = pf_params_weights(b->params);
     pf_tensor weight, bias;
-    char name[128];
+    char name[128], bias_name[128];
     snprintf(name, sizeof name, "%s.%d.per_frame_pooling.attention.in_proj_weight",
              folders[PF_V2A], i);
     PF_TRY(pf_weights_find(weights, name, 2, (int64_t[]){3 * kv, kv}, &weight, error));
-    snprintf(name, sizeof name, "%s.%d.per_frame_pooling.attention.in_proj_bias",
+    snprintf(bias_name, sizeof bias_name, "%s.%d.per_frame_pooling.attention.in_proj_bias",
              folders[PF_V2A], i);
-    PF_TRY(pf_weights_find(weights, name, 1, (int64_t[]){3 * kv}, &bias, error));
+    PF_TRY(pf_weights_find(weights, bias_name, 1, (int64_t[]){3 * kv}, &bias, error));
     for (int part = 0; part < 3; part++) {
         pf_tensor rows = pf_tensor_slice(weight, 0, part * kv, kv);
         pf_tensor values = pf_tensor_slice(bias, 0, part * kv, kv);
         PF_TRY(pf_params_layer_from(b->params, &p->in[part], PF_WEIGHT_LINEAR, &rows,
-                                    error));
-        PF_TRY(pf_params_vector_from(b->params, &p->in[part].bias, &values, error));
+                                    name, error));
+        PF_TRY(pf_params_vector_from(b->params, &p->in[part].bias, &values, bias_name,
+                                     error));
     }
     return PF_OK;
 }
@@ -212,6 +213,7 @@ static pf_status bind_conditioner(pf_bridge *b, pf_direction d, int i,
         int64_t in;
     } const layers[] = {{&c->inner.q, "q", dim}, {&c->inner.k, "k", kv},
                         {&c->inner.v, "v", kv}, {&c->inner.o, "o", dim}};
+    pf_params_group(b->params, i);
     PF_TRY(pf_params_vector(b->params, &c->norm_weight, 1, &kv, error,
                             "%s.%d.y_norm.weight", folders[d], i));
     PF_TRY(pf_params_vector(b->params, &c->norm_bias, 1, &kv, error,
@@ -244,7 +246,7 @@ static pf_status read_scale(pf_bridge *b, pf_error *error)
     return PF_OK;
 }
 
-static pf_status bind(pf_bridge *b, pf_error *error)
+static pf_status bind_all(pf_bridge *b, pf_error *error)
 {
     PF_TRY(read_scale(b, error));
     for (int d = 0; d < PF_DIRECTIONS; d++) {
@@ -259,41 +261,24 @@ static pf_status bind(pf_bridge *b, pf_error *error)
     return PF_OK;
 }
 
-pf_status pf_bridge_open(pf_weights *weights, const json_t *config,
-                         const char *name, pf_bridge **out, pf_error *error)
+pf_status pf_bridge_bind(pf_params *params, const json_t *config, const char *name,
+                         pf_bridge **out, pf_error *error)
 {
-    *out = NULL;
-    pf_bridge *b = pf_calloc(1, sizeof *b);
-    if (!b) {
-        pf_weights_close(weights);
+    pf_bridge *b = *out = pf_calloc(1, sizeof *b);
+    if (!b)
         return pf_fail_memory(error, "bridge", sizeof *b);
-    }
-    pf_status status = pf_params_open(weights, &b->params, error);
-    if (status == PF_OK)
-        status = read_config(b, config, name, error);
-    if (status == PF_OK)
-        status = bind(b, error);
-    if (status != PF_OK) {
-        pf_bridge_close(b);
-        return status;
-    }
-    *out = b;
-    return PF_OK;
+    b->params = params;
+    PF_TRY(read_config(b, config, name, error));
+    return bind_all(b, error);
 }
 
-void pf_bridge_close(pf_bridge *bridge)
+void pf_bridge_unbind(pf_bridge *bridge)
 {
     if (!bridge)
         return;
-    pf_params_close(bridge->params);
     for (int d = 0; d < PF_DIRECTIONS; d++)
         pf_free(bridge->conditioners[d]);
     pf_free(bridge);
-}
-
-pf_params *pf_bridge_params(pf_bridge *bridge)
-{
-    return bridge->params;
 }
 
 const pf_bridge_info *pf_bridge_get_info(const pf_bridge *bridge)
@@ -506,6 +491,7 @@ pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_bridge_place pl
                     tables, ops, place.direction, place.groups};
     pf_mark mark = pf_ops_mark(ops);
     pf_tensor x = *primary;
+    PF_TRY(pf_params_enter(bridge->params, ops, place.layer));
     if (bridge->info.pooled_adaln && place.direction == PF_V2A) {
         PF_TRY(pf_ops_matrix(ops, primary->shape[0], primary->shape[1], &x));
         PF_TRY(modulate(&r, primary, condition, &x));

@@ -16,10 +16,12 @@ typedef struct pf_bridge_info {
     bool cross_rope, first_frame_bias, pooled_adaln, trainable_scale;
 } pf_bridge_info;
 
-pf_status pf_bridge_open(pf_weights *weights, const json_t *config,
-                         const char *name, pf_bridge **out, pf_error *error);
-void pf_bridge_close(pf_bridge *bridge);
-pf_params *pf_bridge_params(pf_bridge *bridge);
+/* Reads `config` (`name` is its path, for messages) and asks `params` for its parameters:
+ * both conditioners of layer i are group i.  *out is to be released with pf_bridge_unbind
+ * also after a failure. */
+pf_status pf_bridge_bind(pf_params *params, const json_t *config, const char *name,
+                         pf_bridge **out, pf_error *error);
+void pf_bridge_unbind(pf_bridge *bridge);               /* NULL is fine */
 const pf_bridge_info *pf_bridge_get_info(const pf_bridge *bridge);
 bool pf_bridge_interacts(const pf_bridge *bridge, int layer);
 

@@ -1,42 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parameters of a component.  See params.h; DESIGN "Memory". */
-#include "model/params.h"
+/* The list of a component's parameters: asking for them, and computing some.  See
+ * params.h. */
+#include "model/params_parts.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 
-enum { NAME_BYTES = 256, ALIGNMENT = 64 };
+enum { NAME_BYTES = 256 };
 
-typedef enum slot_kind { SLOT_WEIGHT, SLOT_VECTOR, SLOT_TABLE } slot_kind;
-
-/* One parameter: where it comes from and where the component wants it. */
-typedef struct slot {
-    slot_kind kind;
-    pf_tensor source;                   /* as stored */
-    pf_weight *weight;                  /* SLOT_WEIGHT */
-    pf_tensor *vector;                  /* SLOT_VECTOR: [count] F32, or NULL: it belongs
-                                         * to the one before */
-    bool adjoins;                       /* the next vector begins right behind it */
-    void *rounded;                      /* bf16 copy while loaded, or NULL */
-} slot;
-
-struct pf_params {
-    pf_weights *weights;
-    slot *slots;
-    int64_t count, room;
-    pf_computed *computed;
-    int64_t computed_count, computed_room;
-    bool stale;                         /* files were read anew; what came from them is old */
-    pf_platform *platform;              /* while loaded */
-    char *vectors;                      /* device memory of all vectors */
-    int64_t prepared;                   /* slots whose weight is prepared */
-    bool round_bf16;
-};
-
-pf_status pf_params_open(pf_weights *weights, pf_params **out, pf_error *error)
+pf_status pf_params_open(pf_weights *weights, pf_numerics numerics, pf_params **out,
+                         pf_error *error)
 {
     *out = pf_calloc(1, sizeof **out);
     if (!*out) {
@@ -44,6 +21,8 @@ pf_status pf_params_open(pf_weights *weights, pf_params **out, pf_error *error)
         return pf_fail_memory(error, "parameters", sizeof **out);
     }
     (*out)->weights = weights;
+    (*out)->numerics = numerics;
+    (*out)->group = (*out)->loaded = PF_GROUP_ALWAYS;
     return PF_OK;
 }
 
@@ -56,22 +35,12 @@ void pf_params_close(pf_params *params)
         pf_free(params->computed[i].values);
         pf_free(params->computed[i].name);
     }
+    for (int64_t i = 0; i < params->count; i++)
+        pf_free(params->slots[i].stem);
     pf_free(params->computed);
     pf_free(params->slots);
     pf_weights_close(params->weights);
     pf_free(params);
-}
-
-void pf_params_round(pf_params *params, bool to_bf16)
-{
-    params->round_bf16 = to_bf16;
-}
-
-void pf_params_expect(pf_params *params, pf_multiply multiply)
-{
-    for (int64_t i = 0; i < params->count; i++)
-        if (params->slots[i].kind == SLOT_WEIGHT)
-            params->slots[i].weight->multiply = multiply;
 }
 
 pf_weights *pf_params_weights(pf_params *params)
@@ -81,11 +50,19 @@ pf_weights *pf_params_weights(pf_params *params)
 
 /* --- asking for parameters -------------------------------------------------------- */
 
-static pf_status add_slot(pf_params *params, slot added, pf_error *error)
+void pf_params_group(pf_params *params, int group)
+{
+    assert(group >= PF_GROUP_ALWAYS);
+    params->group = group;
+    if (group >= params->groups)
+        params->groups = group + 1;
+}
+
+static pf_status add_slot(pf_params *params, param_slot added, const char *stem, pf_error *error)
 {
     if (params->count == params->room) {
         int64_t room = params->room ? 2 * params->room : 64;
-        slot *grown =
+        param_slot *grown =
             pf_realloc(params->slots, (size_t)room * sizeof *params->slots);
         if (!grown)
             return pf_fail_memory(error, "parameters",
@@ -93,27 +70,29 @@ static pf_status add_slot(pf_params *params, slot added, pf_error *error)
         params->slots = grown;
         params->room = room;
     }
+    added.group = added.kind == SLOT_WEIGHT ? params->group : PF_GROUP_ALWAYS;
+    added.stem = pf_strdup(stem);
+    if (!added.stem)
+        return pf_fail_memory(error, stem, strlen(stem));
     params->slots[params->count++] = added;
     return PF_OK;
 }
 
 static pf_status add_weight(pf_params *params, pf_weight *weight,
-                            pf_weight_kind kind, pf_tensor source,
+                            const pf_weight_source *source, const char *stem,
                             pf_error *error)
 {
-    *weight = (pf_weight){.source = {.kind = kind, .values = source}};
-    return add_slot(params,
-                    (slot){.kind = SLOT_WEIGHT, .source = source, .weight = weight},
-                    error);
+    *weight = pf_params_bare_weight(params, source);
+    return add_slot(params, (param_slot){.kind = SLOT_WEIGHT, .source = *source, .weight = weight},
+                    stem, error);
 }
 
 static pf_status add_vector(pf_params *params, pf_tensor *vector, pf_tensor source,
-                            pf_error *error)
+                            const char *name, pf_error *error)
 {
     *vector = pf_vector(source.data, PF_F32, pf_tensor_count(&source));
-    return add_slot(params,
-                    (slot){.kind = SLOT_VECTOR, .source = source, .vector = vector},
-                    error);
+    return add_slot(params, (param_slot){.kind = SLOT_VECTOR, .source = {.values = source},
+                                   .vector = vector}, name, error);
 }
 
 /* The shape in which a kernel wants a stored weight. */
@@ -142,14 +121,14 @@ static pf_status add_layer(pf_params *params, pf_layer *layer,
     snprintf(name, sizeof name, "%s.weight", stem);
     PF_TRY(pf_weights_find(params->weights, name, spec->rank, spec->shape, &stored,
                            error));
-    PF_TRY(add_weight(params, &layer->weight, spec->kind,
-                      kernel_shape(spec->kind, &stored), error));
+    const pf_weight_source source = {spec->kind, .values = kernel_shape(spec->kind, &stored)};
+    PF_TRY(add_weight(params, &layer->weight, &source, stem, error));
     if (spec->bias == PF_BIAS_NONE)
         return PF_OK;
     snprintf(name, sizeof name, "%s.bias", stem);
     PF_TRY(pf_weights_find(params->weights, name, 1, &spec->bias_count, &stored,
                            error));
-    return add_vector(params, &layer->bias, stored, error);
+    return add_vector(params, &layer->bias, stored, name, error);
 }
 
 pf_status pf_params_linear(pf_params *params, pf_layer *layer, int64_t out,
@@ -188,7 +167,7 @@ pf_status pf_params_vector(pf_params *params, pf_tensor *vector, int rank,
     vsnprintf(full, sizeof full, name, args);
     va_end(args);
     PF_TRY(pf_weights_find(params->weights, full, rank, shape, &stored, error));
-    return add_vector(params, vector, stored, error);
+    return add_vector(params, vector, stored, full, error);
 }
 
 pf_status pf_params_stack(pf_params *params, pf_tensor *stack, const char *stem,
@@ -203,9 +182,9 @@ pf_status pf_params_stack(pf_params *params, pf_tensor *stack, const char *stem,
                                &stored, error));
         if (i == 0)
             *stack = pf_tensor_make(stored.data, PF_F32, stack->rank, stack->shape);
-        PF_TRY(add_slot(params, (slot){.kind = SLOT_VECTOR, .source = stored,
+        PF_TRY(add_slot(params, (param_slot){.kind = SLOT_VECTOR, .source = {.values = stored},
                                        .vector = i == 0 ? stack : NULL,
-                                       .adjoins = i + 1 < count}, error));
+                                       .adjoins = i + 1 < count}, full, error));
     }
     return PF_OK;
 }
@@ -221,8 +200,26 @@ pf_status pf_params_table(pf_params *params, pf_tensor *table, int64_t rows,
     vsnprintf(full, sizeof full, name, args);
     va_end(args);
     PF_TRY(pf_weights_find(params->weights, full, 2, shape, table, error));
-    return add_slot(params, (slot){.kind = SLOT_TABLE, .source = *table}, error);
+    return add_slot(params, (param_slot){.kind = SLOT_TABLE, .source = {.values = *table}}, full,
+                    error);
 }
+
+pf_status pf_params_layer_from(pf_params *params, pf_layer *layer, pf_weight_kind kind,
+                               const pf_tensor *source, const char *stem,
+                               pf_error *error)
+{
+    const pf_weight_source whole = {kind, .values = kernel_shape(kind, source)};
+    return add_weight(params, &layer->weight, &whole, stem, error);
+}
+
+pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
+                                const pf_tensor *source, const char *name,
+                                pf_error *error)
+{
+    return add_vector(params, vector, *source, name, error);
+}
+
+/* --- computed weights ---------------------------------------------------------------- */
 
 static pf_status add_computed(pf_params *params, const pf_computed *what, pf_error *error)
 {
@@ -244,7 +241,7 @@ static pf_status add_computed(pf_params *params, const pf_computed *what, pf_err
     return added->name && added->values ? PF_OK : pf_fail_memory(error, what->name, bytes);
 }
 
-/* Zeros of a file that cannot be read are not what the file has. */
+/* A file that can no longer be read gives zeros: they count as a failure. */
 static pf_status compute(const pf_params *params, const pf_computed *what, pf_error *error)
 {
     pf_status status = what->compute(what, error);
@@ -274,192 +271,4 @@ pf_status pf_params_renew(pf_params *params, pf_error *error)
         PF_TRY(compute(params, &params->computed[i], error));
     params->stale = false;
     return PF_OK;
-}
-
-pf_status pf_params_layer_from(pf_params *params, pf_layer *layer,
-                               pf_weight_kind kind, const pf_tensor *source,
-                               pf_error *error)
-{
-    return add_weight(params, &layer->weight, kind, kernel_shape(kind, source),
-                      error);
-}
-
-pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
-                                const pf_tensor *source, pf_error *error)
-{
-    return add_vector(params, vector, *source, error);
-}
-
-/* --- loading ----------------------------------------------------------------------- */
-
-/* What it takes behind `at`, so that the next that does not adjoin is aligned. */
-static int64_t vector_bytes(const slot *s, const pf_platform *platform, int64_t at)
-{
-    int64_t bytes = pf_tensor_count(&s->source) * (int64_t)sizeof(float);
-    if (s->adjoins)
-        return bytes;
-    bytes += platform->capabilities.tensor_slack;
-    return (at + bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT - at;
-}
-
-static int64_t all_vector_bytes(const pf_params *params,
-                                const pf_platform *platform)
-{
-    int64_t bytes = 0;
-    for (int64_t i = 0; i < params->count; i++)
-        if (params->slots[i].kind == SLOT_VECTOR)
-            bytes += vector_bytes(&params->slots[i], platform, bytes);
-    return bytes;
-}
-
-static pf_status upload_vector(pf_params *params, const slot *s, char *place,
-                               pf_error *error)
-{
-    int64_t count = pf_tensor_count(&s->source);
-    size_t bytes = (size_t)count * sizeof(float);
-    float *values = pf_alloc(bytes);
-    if (!values)
-        return pf_fail_memory(error, "parameters", bytes);
-    pf_to_f32(s->source.data, s->source.dtype, count, values);
-    for (int64_t i = 0; params->round_bf16 && i < count; i++)
-        values[i] = pf_round_bf16(values[i]);
-    pf_status status = pf_platform_upload(params->platform, place, values, (int64_t)bytes, error);
-    pf_free(values);
-    return status;
-}
-
-static pf_status load_vectors(pf_params *params, pf_error *error)
-{
-    void *memory = NULL;
-    int64_t bytes = all_vector_bytes(params, params->platform), at = 0;
-    if (bytes == 0)
-        return PF_OK;
-    PF_TRY(params->platform->table.allocate(params->platform, bytes, &memory,
-                                            error));
-    params->vectors = memory;
-    for (int64_t i = 0; i < params->count; i++) {
-        const slot *s = &params->slots[i];
-        if (s->kind != SLOT_VECTOR)
-            continue;
-        PF_TRY(upload_vector(params, s, params->vectors + at, error));
-        if (s->vector)
-            s->vector->data = params->vectors + at;
-        at += vector_bytes(s, params->platform, at);
-    }
-    return PF_OK;
-}
-
-/* Does loading make a bf16 copy of this weight? */
-static bool is_rounded(const pf_params *params, const slot *s)
-{
-    return params->round_bf16 && s->source.dtype != PF_BF16;
-}
-
-/* The weight as bf16: a copy that lives until unloading, for kernels may use it in
- * place. */
-static pf_status round_weight(slot *s, pf_tensor *source, pf_error *error)
-{
-    int64_t count = pf_tensor_count(source);
-    size_t bytes = (size_t)pf_dtype_bytes(PF_BF16, count);
-    void *to = pf_alloc(bytes);
-    if (!to)
-        return pf_fail_memory(error, "rounded weight", bytes);
-    pf_convert(source->data, source->dtype, count, to, PF_BF16);
-    s->rounded = to;
-    source->data = to;
-    source->dtype = PF_BF16;
-    return PF_OK;
-}
-
-static pf_status load_weights(pf_params *params, pf_multiply multiply, pf_error *error)
-{
-    pf_platform *platform = params->platform;
-    for (int64_t i = 0; i < params->count; i++) {
-        slot *s = &params->slots[i];
-        params->prepared = i + 1;
-        if (s->kind != SLOT_WEIGHT)
-            continue;
-        pf_weight ready;
-        pf_weight_source source = s->weight->source;
-        pf_status status =
-            is_rounded(params, s) ? round_weight(s, &source.values, error) : PF_OK;
-        if (status == PF_OK)
-            status = platform->table.weight_fill(platform, &source, multiply, NULL, &ready,
-                                                 error);
-        if (status != PF_OK) {
-            params->prepared = i;
-            return status;
-        }
-        *s->weight = ready;
-    }
-    return PF_OK;
-}
-
-pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_multiply multiply,
-                         pf_error *error)
-{
-    if (params->platform)
-        return PF_OK;
-    params->platform = platform;
-    pf_status status = load_vectors(params, error);
-    if (status == PF_OK)
-        status = load_weights(params, multiply, error);
-    if (status != PF_OK)
-        pf_params_unload(params);
-    return status;
-}
-
-void pf_params_unload(pf_params *params)
-{
-    pf_platform *platform = params->platform;
-    if (!platform)
-        return;
-    for (int64_t i = 0; i < params->count; i++) {
-        slot *s = &params->slots[i];
-        if (s->kind == SLOT_VECTOR && s->vector)
-            s->vector->data = s->source.data;
-        if (s->kind == SLOT_WEIGHT && i < params->prepared) {
-            pf_weight bare = {.source = s->weight->source, .multiply = s->weight->multiply};
-            bare.source.values = s->source;
-            platform->table.weight_release(platform, s->weight);
-            *s->weight = bare;
-        }
-        pf_free(s->rounded);
-        s->rounded = NULL;
-    }
-    platform->table.release(platform, params->vectors);
-    params->vectors = NULL;
-    params->prepared = 0;
-    params->platform = NULL;
-}
-
-bool pf_params_loaded(const pf_params *params)
-{
-    return params->platform != NULL;
-}
-
-pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
-                                 pf_multiply multiply)
-{
-    int64_t vectors = all_vector_bytes(params, platform);
-    pf_params_size size = {.device_bytes = pf_block_bytes(&platform->capabilities, vectors),
-                           .stored_bytes = pf_weights_bytes(params->weights)};
-    for (int64_t i = 0; i < params->count; i++) {
-        const slot *s = &params->slots[i];
-        int64_t bytes = pf_tensor_bytes(&s->source);
-        if (s->kind == SLOT_TABLE)
-            size.table_bytes += bytes;
-        if (s->kind != SLOT_WEIGHT)
-            continue;
-        pf_weight_source source = s->weight->source;
-        bool rounded = is_rounded(params, s);
-        if (rounded)
-            source.values.dtype = PF_BF16;
-        int64_t prepared = platform->table.weight_bytes(platform, &source, multiply);
-        size.device_bytes += pf_block_bytes(&platform->capabilities, prepared);
-        size.rounded_bytes += rounded ? pf_tensor_bytes(&source.values) : 0;
-        if (prepared == 0 && !rounded)
-            size.mapped_bytes += bytes;
-    }
-    return size;
 }

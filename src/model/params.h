@@ -1,15 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parameters of a component: found and checked when the component opens,
- * brought to the platform when it is needed, given back afterwards.
+/* The parameters of a component: found and checked when the component is bound, brought to
+ * the platform when it is needed, given back afterwards.
  *
- * A component asks for each parameter once, with the place where it wants it; the
- * list that results is what loading, evicting and predicting walk over.
+ * A component asks for each parameter once, with the place where it wants it.  The list of
+ * slots that results is what predicting, loading and evicting walk, group by group:
+ *
+ *     pf_params_open     weights, numerics         (pipeline/components.c)
+ *     pf_tower_bind ...  slots: stem, group, place (the component's bind function)
+ *     pf_params_measure  bytes of every group      (prediction)
+ *     pf_params_load     places filled             (pipeline/residency.c)
+ *     pf_params_enter    a block is about to run   (the component's forward pass)
+ *     pf_params_unload   places as before loading
+ *
+ * A group is a block of the component: its weights are needed together.  Vectors (biases,
+ * norms) and tables are small or stay on the host, and belong to PF_GROUP_ALWAYS.
  */
 #ifndef PF_MODEL_PARAMS_H
 #define PF_MODEL_PARAMS_H
 
 #include "base/error.h"
 #include "base/log.h"
+#include "ops/ops.h"
 #include "platform/platform.h"
 #include "weights/weights.h"
 
@@ -21,11 +32,23 @@ typedef struct pf_layer {
     pf_tensor bias;                     /* [out] F32 */
 } pf_layer;
 
-/* Takes over `weights` (also when it fails). */
-pf_status pf_params_open(pf_weights *weights, pf_params **out, pf_error *error);
-void pf_params_close(pf_params *params);
+/* Takes over `weights` (also when it fails).  `numerics` are those that the component will
+ * compute with: weights are filled for numerics.multiply; with round_bf16 weights and
+ * vectors that are not stored as bf16 are rounded to it when they are loaded, as a bf16
+ * pipeline does.  Close them before the component is unbound: its places are filled. */
+pf_status pf_params_open(pf_weights *weights, pf_numerics numerics, pf_params **out,
+                         pf_error *error);
+void pf_params_close(pf_params *params);                /* NULL is fine */
 
 pf_weights *pf_params_weights(pf_params *params);
+
+/* --- asking for parameters (bind) --------------------------------------------- */
+
+enum { PF_GROUP_ALWAYS = -1 };
+
+/* The group of the weights asked for from now on: block 0, 1, 2 ... or PF_GROUP_ALWAYS,
+ * which is the group at the beginning. */
+void pf_params_group(pf_params *params, int group);
 
 /* STEM.weight of shape [out, in] and, with `bias`, STEM.bias [out].  `layer` must
  * stay where it is as long as the params live.  Names are printf'ed. */
@@ -82,42 +105,44 @@ typedef struct pf_computed {
  * the params. */
 pf_status pf_params_compute(pf_params *params, const pf_computed *what, float **values,
                             pf_error *error);
-/* Uses `source` (computed, or a view into a stored tensor) as a layer's weight. */
-pf_status pf_params_layer_from(pf_params *params, pf_layer *layer,
-                               pf_weight_kind kind, const pf_tensor *source,
+/* Uses `source` (computed, or a view into a stored tensor) as a layer's weight; `stem` is
+ * its name in the file, for messages and adapters. */
+pf_status pf_params_layer_from(pf_params *params, pf_layer *layer, pf_weight_kind kind,
+                               const pf_tensor *source, const char *stem,
                                pf_error *error);
 
 /* A vector likewise: a view into a stored or computed tensor. */
 pf_status pf_params_vector_from(pf_params *params, pf_tensor *vector,
-                                const pf_tensor *source, pf_error *error);
+                                const pf_tensor *source, const char *name,
+                                pf_error *error);
 
-/* From the next loading on, weights and vectors that are not stored as bf16 are
- * rounded to it: what a bf16 pipeline does to a model when it opens it. */
-void pf_params_round(pf_params *params, bool to_bf16);
+/* --- residence ------------------------------------------------------------------- */
 
-/* What weights will be prepared for: dry runs find it in them before they are loaded. */
-void pf_params_expect(pf_params *params, pf_multiply multiply);
-
-/* Reads files anew that are not what they were when they were opened, unloads and computes
- * again what came from them.  Nobody may use the component meanwhile. */
+/* Reads files again that changed since they were opened; if any did, unloads everything and
+ * repeats pf_params_compute.  No thread may use the component meanwhile. */
 pf_status pf_params_renew(pf_params *params, pf_error *error);
 
-/* Prepares every weight and uploads every vector; loading twice is fine. */
-pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_multiply multiply,
-                         pf_error *error);
+/* Uploads every vector and fills every weight, group by group; loading twice is fine. */
+pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_error *error);
 void pf_params_unload(pf_params *params);
 bool pf_params_loaded(const pf_params *params);
 
-/* What is held while loaded: prepared forms and vectors on the device; in the process
- * the bytes of the map that stay in use (weights used in place) and rounded copies. */
+/* To be called before kernels use weights of a group; asserts that they are there, which
+ * a dry run does not need. */
+pf_status pf_params_enter(const pf_params *params, const pf_ops *ops, int group);
+
+/* Bytes held while loaded: weights in the platform's own form and vectors on the device; in
+ * the process, the parts of the map that stay in use and rounded copies. */
 typedef struct pf_params_size {
     int64_t device_bytes;
-    int64_t mapped_bytes;               /* read again and again */
+    int64_t mapped_bytes;               /* weights used in place, read again and again */
     int64_t rounded_bytes;
-    int64_t table_bytes;                /* tables: only some rows are touched */
-    int64_t stored_bytes;               /* all of the component's tensors */
+    int64_t table_bytes;                /* tables, of which some rows are touched */
 } pf_params_size;
-pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform,
-                                 pf_multiply multiply);
+
+pf_params_size pf_params_measure_group(const pf_params *params, pf_platform *platform,
+                                       int group);
+/* The sum over all groups. */
+pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform);
 
 #endif

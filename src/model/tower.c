@@ -147,6 +147,7 @@ static pf_status bind_block(pf_tower *t, int i, pf_error *error)
 {
     int64_t dim = t->info.dim, ffn = t->info.ffn_dim;
     pf_tower_block *b = &t->blocks[i];
+    pf_params_group(t->params, i);
     PF_TRY(bind_attention(t, &b->self, i, "self_attn", error));
     PF_TRY(bind_attention(t, &b->cross, i, "cross_attn", error));
     PF_TRY(pf_params_vector(t->params, &b->norm3_weight, 1, &dim, error,
@@ -191,7 +192,7 @@ static pf_status bind_embeddings(pf_tower *t, pf_error *error)
                             error, "time_projection.1");
 }
 
-static pf_status bind(pf_tower *t, pf_error *error)
+static pf_status bind_all(pf_tower *t, pf_error *error)
 {
     const pf_tower_info *info = &t->info;
     int64_t values = (int64_t)info->out_dim * info->patch[0] * info->patch[1] *
@@ -202,6 +203,7 @@ static pf_status bind(pf_tower *t, pf_error *error)
     PF_TRY(bind_embeddings(t, error));
     for (int i = 0; i < info->layers; i++)
         PF_TRY(bind_block(t, i, error));
+    pf_params_group(t->params, PF_GROUP_ALWAYS);
     t->modulation = pf_tensor_make(
         NULL, PF_F32, 4, (int64_t[]){info->layers, 1, PF_MODULATIONS, info->dim});
     PF_TRY(pf_params_stack(t->params, &t->modulation, "blocks", "modulation", error));
@@ -211,42 +213,24 @@ static pf_status bind(pf_tower *t, pf_error *error)
                             (int64_t[]){1, 2, info->dim}, error, "head.modulation");
 }
 
-pf_status pf_tower_open(pf_modality modality, pf_weights *weights,
-                        const json_t *config, const char *name, pf_tower **out,
-                        pf_error *error)
+pf_status pf_tower_bind(pf_params *params, pf_modality modality, const json_t *config,
+                        const char *name, pf_tower **out, pf_error *error)
 {
-    *out = NULL;
-    pf_tower *t = pf_calloc(1, sizeof *t);
-    if (!t) {
-        pf_weights_close(weights);
+    pf_tower *t = *out = pf_calloc(1, sizeof *t);
+    if (!t)
         return pf_fail_memory(error, "tower", sizeof *t);
-    }
     t->modality = modality;
-    pf_status status = pf_params_open(weights, &t->params, error);
-    if (status == PF_OK)
-        status = read_config(t, config, name, error);
-    if (status == PF_OK)
-        status = bind(t, error);
-    if (status != PF_OK) {
-        pf_tower_close(t);
-        return status;
-    }
-    *out = t;
-    return PF_OK;
+    t->params = params;
+    PF_TRY(read_config(t, config, name, error));
+    return bind_all(t, error);
 }
 
-void pf_tower_close(pf_tower *tower)
+void pf_tower_unbind(pf_tower *tower)
 {
     if (!tower)
         return;
-    pf_params_close(tower->params);
     pf_free(tower->blocks);
     pf_free(tower);
-}
-
-pf_params *pf_tower_params(pf_tower *tower)
-{
-    return tower->params;
 }
 
 const pf_tower_info *pf_tower_get_info(const pf_tower *tower)

@@ -23,13 +23,13 @@ typedef struct pf_tower_info {
     double epsilon;
 } pf_tower_info;
 
-/* `config` is the component's config.json.  Keys the code cannot honour
- * (has_image_input ...) are refused by name.  Takes over `weights`. */
-pf_status pf_tower_open(pf_modality modality, pf_weights *weights,
-                        const json_t *config, const char *name, pf_tower **out,
-                        pf_error *error);
-void pf_tower_close(pf_tower *tower);
-pf_params *pf_tower_params(pf_tower *tower);
+/* Reads `config` (the component's config.json; `name` is its path, for messages) and asks
+ * `params` for its parameters: block i is group i.  Keys that the code cannot honour
+ * (has_image_input ...) are refused by name.  *out is to be released with pf_tower_unbind
+ * also after a failure. */
+pf_status pf_tower_bind(pf_params *params, pf_modality modality, const json_t *config,
+                        const char *name, pf_tower **out, pf_error *error);
+void pf_tower_unbind(pf_tower *tower);                  /* NULL is fine */
 const pf_tower_info *pf_tower_get_info(const pf_tower *tower);
 
 /* Tokens of latents [in_dim, frames, height, width] (audio: [in_dim, frames, 1, 1]). */

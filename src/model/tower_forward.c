@@ -498,6 +498,7 @@ pf_status pf_tower_run_block(const pf_tower *tower, pf_ops *ops, int index,
     pf_tensor own = pf_tensor_slice(inputs->time->blocks, 0, index, 1);
     r.modulation = pf_tensor_drop_first(own);
     PF_TRY(pf_ops_poll(ops));
+    PF_TRY(pf_params_enter(tower->params, ops, index));
     pf_mark start = pf_ops_mark(ops);
     PF_TRY(self_attention(&r));
     pf_ops_rewind(ops, start);

@@ -19,7 +19,7 @@ struct pf_tower {
     pf_modality modality;
     pf_tower_info info;
     bool oobleck;                       /* audio rotary positions of the old VAE */
-    pf_params *params;
+    pf_params *params;                  /* of the caller */
     pf_layer patch_embedding;
     pf_layer text_embedding[2], time_embedding[2], time_projection;
     pf_tower_block *blocks;             /* [layers] */

@@ -28,7 +28,7 @@ typedef struct umt5_config {
 
 struct pf_umt5 {
     umt5_config config;
-    pf_params *params;
+    pf_params *params;                          /* of the caller */
     pf_tensor embedding;                        /* [vocabulary, d_model], host */
     pf_tensor norm_final;
     encoder_block *blocks;                      /* [layers] */
@@ -155,6 +155,7 @@ static pf_status bind_block(pf_umt5 *u, int i, pf_error *error)
 {
     const umt5_config *c = &u->config;
     encoder_block *b = &u->blocks[i];
+    pf_params_group(u->params, i);
     for (int half = 0; half < 2; half++)
         PF_TRY(pf_params_vector(u->params,
                                 half ? &b->norm_ffn : &b->norm_attention, 1,
@@ -172,7 +173,7 @@ static pf_status bind_block(pf_umt5 *u, int i, pf_error *error)
                             error, "encoder.block.%d.layer.1.DenseReluDense.wo", i);
 }
 
-static pf_status bind(pf_umt5 *u, pf_error *error)
+static pf_status bind_all(pf_umt5 *u, pf_error *error)
 {
     const umt5_config *c = &u->config;
     pf_weights *weights = pf_params_weights(u->params);
@@ -193,44 +194,28 @@ static pf_status bind(pf_umt5 *u, pf_error *error)
         return pf_fail_memory(error, "text encoder", sizeof *u->blocks);
     for (int i = 0; i < c->layers; i++)
         PF_TRY(bind_block(u, i, error));
+    pf_params_group(u->params, PF_GROUP_ALWAYS);
     return pf_params_vector(u->params, &u->norm_final, 1, &c->d_model, error,
                             "encoder.final_layer_norm.weight");
 }
 
-pf_status pf_umt5_open(pf_weights *weights, const json_t *config,
-                       const char *name, pf_umt5 **out, pf_error *error)
+pf_status pf_umt5_bind(pf_params *params, const json_t *config, const char *name,
+                       pf_umt5 **out, pf_error *error)
 {
-    *out = NULL;
-    pf_umt5 *u = pf_calloc(1, sizeof *u);
-    if (!u) {
-        pf_weights_close(weights);
+    pf_umt5 *u = *out = pf_calloc(1, sizeof *u);
+    if (!u)
         return pf_fail_memory(error, "text encoder", sizeof *u);
-    }
-    pf_status status = pf_params_open(weights, &u->params, error);
-    if (status == PF_OK)
-        status = read_config(config, name, &u->config, error);
-    if (status == PF_OK)
-        status = bind(u, error);
-    if (status != PF_OK) {
-        pf_umt5_close(u);
-        return status;
-    }
-    *out = u;
-    return PF_OK;
+    u->params = params;
+    PF_TRY(read_config(config, name, &u->config, error));
+    return bind_all(u, error);
 }
 
-void pf_umt5_close(pf_umt5 *encoder)
+void pf_umt5_unbind(pf_umt5 *encoder)
 {
     if (!encoder)
         return;
-    pf_params_close(encoder->params);
     pf_free(encoder->blocks);
     pf_free(encoder);
-}
-
-pf_params *pf_umt5_params(pf_umt5 *encoder)
-{
-    return encoder->params;
 }
 
 int64_t pf_umt5_width(const pf_umt5 *encoder)
@@ -345,6 +330,7 @@ static pf_status encode_rows(const pf_umt5 *u, const encoding *e,
     for (int i = 0; i < u->config.layers; i++) {
         pf_mark mark = pf_ops_mark(ops);
         PF_TRY(pf_ops_poll(ops));
+        PF_TRY(pf_params_enter(u->params, ops, i));
         PF_TRY(attend(e, &u->blocks[i]));
         pf_ops_rewind(ops, mark);
         PF_TRY(feed_forward(e, &u->blocks[i]));

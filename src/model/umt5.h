@@ -10,12 +10,12 @@
 
 typedef struct pf_umt5 pf_umt5;
 
-/* `config` is text_encoder/config.json, `name` its path for messages.  Takes over
- * `weights` (also when it fails). */
-pf_status pf_umt5_open(pf_weights *weights, const json_t *config,
-                       const char *name, pf_umt5 **out, pf_error *error);
-void pf_umt5_close(pf_umt5 *encoder);
-pf_params *pf_umt5_params(pf_umt5 *encoder);
+/* Reads `config` (text_encoder/config.json; `name` is its path, for messages) and asks
+ * `params` for its parameters: block i is group i.  *out is to be released with
+ * pf_umt5_unbind also after a failure. */
+pf_status pf_umt5_bind(pf_params *params, const json_t *config, const char *name,
+                       pf_umt5 **out, pf_error *error);
+void pf_umt5_unbind(pf_umt5 *encoder);                  /* NULL is fine */
 
 int64_t pf_umt5_width(const pf_umt5 *encoder);          /* d_model */
 int64_t pf_umt5_vocabulary(const pf_umt5 *encoder);     /* rows of the embedding */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Video VAE: opening, and finding its parameters.  docs/model/video-vae.md,
+/* Video VAE: binding its parameters.  docs/model/video-vae.md,
  * sections 1 to 3.  The way of the values is in video_vae_encode.c and _decode.c. */
 #include <stdarg.h>
 #include <stdio.h>
@@ -260,47 +260,24 @@ static pf_status bind_decoder(pf_video_vae *vae, pf_error *error)
     return bind_ends(&b, deepest, z, config->decoder_width[0], 3, "decoder");
 }
 
-/* --- opening ----------------------------------------------------------------- */
+/* --- binding ----------------------------------------------------------------- */
 
-static pf_status open_parts(pf_video_vae *vae, pf_weights *weights,
-                            const json_t *config, const char *name, pf_error *error)
+pf_status pf_video_vae_bind(pf_params *params, const json_t *config, const char *name,
+                            pf_video_vae **out, pf_error *error)
 {
-    PF_TRY(pf_params_open(weights, &vae->params, error));
+    pf_video_vae *vae = *out = pf_calloc(1, sizeof *vae);
+    if (!vae)
+        return pf_fail_memory(error, "video VAE", sizeof *vae);
+    vae->params = params;
     PF_TRY(pf_vae_config_read(config, name, vae, error));
-    PF_TRY(pf_weights_rename(pf_params_weights(vae->params), pf_vae_translate_name,
-                             error));
+    PF_TRY(pf_weights_rename(pf_params_weights(params), pf_vae_translate_name, error));
     PF_TRY(bind_encoder(vae, error));
     return bind_decoder(vae, error);
 }
 
-pf_status pf_video_vae_open(pf_weights *weights, const json_t *config,
-                            const char *name, pf_video_vae **out, pf_error *error)
+void pf_video_vae_unbind(pf_video_vae *vae)
 {
-    *out = NULL;
-    pf_video_vae *vae = pf_calloc(1, sizeof *vae);
-    if (!vae) {
-        pf_weights_close(weights);
-        return pf_fail_memory(error, "video VAE", sizeof *vae);
-    }
-    pf_status status = open_parts(vae, weights, config, name, error);
-    if (status != PF_OK)
-        pf_video_vae_close(vae);
-    else
-        *out = vae;
-    return status;
-}
-
-void pf_video_vae_close(pf_video_vae *vae)
-{
-    if (!vae)
-        return;
-    pf_params_close(vae->params);
     pf_free(vae);
-}
-
-pf_params *pf_video_vae_params(pf_video_vae *vae)
-{
-    return vae->params;
 }
 
 const pf_video_vae_info *pf_video_vae_get_info(const pf_video_vae *vae)

@@ -19,11 +19,11 @@ typedef struct pf_video_vae_info {
     float deviation[PF_MAX_LATENT_CHANNELS];    /* latents_std */
 } pf_video_vae_info;
 
-pf_status pf_video_vae_open(pf_weights *weights, const json_t *config,
-                            const char *name, pf_video_vae **out,
-                            pf_error *error);
-void pf_video_vae_close(pf_video_vae *vae);
-pf_params *pf_video_vae_params(pf_video_vae *vae);
+/* Reads `config` (`name` is its path, for messages) and asks `params` for its parameters.
+ * *out is to be released with pf_video_vae_unbind also after a failure. */
+pf_status pf_video_vae_bind(pf_params *params, const json_t *config, const char *name,
+                            pf_video_vae **out, pf_error *error);
+void pf_video_vae_unbind(pf_video_vae *vae);            /* NULL is fine */
 const pf_video_vae_info *pf_video_vae_get_info(const pf_video_vae *vae);
 
 /* Spatial tiles in pixels; {0, 0} is none.  Tiles are used only where a side is

@@ -190,6 +190,7 @@ pf_status pf_video_vae_decode(pf_video_vae *vae, pf_ops *ops,
     int64_t space = vae->info.space;
     float *frames = NULL;
     PF_TRY(check_latents(args, ops->error));
+    PF_TRY(pf_params_enter(vae->params, ops, PF_GROUP_ALWAYS));
     if (!ops->dry) {
         size_t bytes = (size_t)(3 * vae->info.time * args->height * args->width *
                                 space * space) * sizeof *frames;

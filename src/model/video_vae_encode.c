@@ -257,6 +257,7 @@ pf_status pf_video_vae_encode(pf_video_vae *vae, pf_ops *ops,
     pf_mark mark = pf_ops_mark(ops);
     float *frames = NULL;
     PF_TRY(check_film(vae, args, ops->error));
+    PF_TRY(pf_params_enter(vae->params, ops, PF_GROUP_ALWAYS));
     if (!ops->dry) {
         size_t bytes = (size_t)(3 * vae->info.time * args->height * args->width) *
                        sizeof *frames;

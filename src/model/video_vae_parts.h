@@ -79,7 +79,7 @@ typedef struct pf_vae_coder {
 } pf_vae_coder;
 
 struct pf_video_vae {
-    pf_params *params;
+    pf_params *params;                  /* of the caller */
     pf_video_vae_info info;
     pf_vae_config config;
     pf_vae_coder encoder, decoder;

@@ -11,24 +11,90 @@
 
 enum { MAX_CONFIG_BYTES = 4 << 20 };
 
-typedef struct component_file {
-    const char *folder;
-    const char *stem;
-    const char *class_name;             /* of the only class that is implemented */
-} component_file;
-
 static const char diffusers_stem[] = "diffusion_pytorch_model";
 
-static const component_file files[PF_COMPONENTS] = {
-    [PF_TEXT_ENCODER] = {"text_encoder", "model", NULL},
-    [PF_VIDEO_VAE] = {"video_vae", diffusers_stem, "AutoencoderKLWan"},
-    [PF_AUDIO_VAE] = {"audio_vae", diffusers_stem, "DAC"},
-    [PF_VIDEO_DIT] = {"video_dit", diffusers_stem, "WanModel"},
-    [PF_VIDEO_DIT_2] = {"video_dit_2", diffusers_stem, "WanModel"},
-    [PF_AUDIO_DIT] = {"audio_dit", diffusers_stem, "WanAudioModel"},
+/* --- the components ----------------------------------------------------------- */
+
+/* What a component is bound to. */
+typedef struct binding {
+    pf_params *params;
+    const json_t *config;
+    const char *path;                   /* of the config, for messages */
+    pf_error *error;
+} binding;
+
+/* bind_NAME makes the engine's MEMBER, a pf_KIND, by a call; unbind_NAME releases it. */
+#define COMPONENT(name, member, kind, call)                                     \
+    static pf_status bind_##name(pf_engine *e, const binding *b)                \
+    {                                                                           \
+        return call;                                                            \
+    }                                                                           \
+    static void unbind_##name(pf_engine *e)                                     \
+    {                                                                           \
+        pf_##kind##_unbind(e->member);                                          \
+        e->member = NULL;                                                       \
+    }
+COMPONENT(text_encoder, text_encoder, umt5,
+          pf_umt5_bind(b->params, b->config, b->path, &e->text_encoder, b->error))
+COMPONENT(video_vae, video_vae, video_vae,
+          pf_video_vae_bind(b->params, b->config, b->path, &e->video_vae, b->error))
+COMPONENT(audio_vae, audio_vae, audio_vae,
+          pf_audio_vae_bind(b->params, b->config, b->path, &e->audio_vae, b->error))
+COMPONENT(video_dit, expert[0], tower,
+          pf_tower_bind(b->params, PF_VIDEO, b->config, b->path, &e->expert[0], b->error))
+COMPONENT(video_dit_2, expert[1], tower,
+          pf_tower_bind(b->params, PF_VIDEO, b->config, b->path, &e->expert[1], b->error))
+COMPONENT(audio_dit, audio_dit, tower,
+          pf_tower_bind(b->params, PF_AUDIO, b->config, b->path, &e->audio_dit, b->error))
+COMPONENT(bridge, bridge, bridge,
+          pf_bridge_bind(b->params, b->config, b->path, &e->bridge, b->error))
+
+/* Numerics of a kind of network at each precision. */
+typedef pf_numerics numerics_row[PF_PRECISION_REF + 1];
+
+static const numerics_row transformer = {[PF_PRECISION_FAST] = {PF_MULTIPLY_BF16, false},
+                                         [PF_PRECISION_F32] = {PF_MULTIPLY_F32, false},
+                                         [PF_PRECISION_REF] = {PF_MULTIPLY_F32, true}};
+static const numerics_row picture = {[PF_PRECISION_FAST] = {PF_MULTIPLY_BF16, false},
+                                     [PF_PRECISION_F32] = {PF_MULTIPLY_F32, false},
+                                     [PF_PRECISION_REF] = {PF_MULTIPLY_F32, false}};
+static const numerics_row sound = {[PF_PRECISION_FAST] = {PF_MULTIPLY_F32, false},
+                                   [PF_PRECISION_F32] = {PF_MULTIPLY_F32, false},
+                                   [PF_PRECISION_REF] = {PF_MULTIPLY_F32, false}};
+
+typedef struct component_row {
+    const char *folder, *stem;          /* STEM.safetensors, or shards of that name */
+    const char *class_name;             /* the only class that is implemented; NULL: the
+                                         * config names none */
+    const pf_numerics *numerics;        /* [pf_precision] */
+    pf_status (*bind)(pf_engine *e, const binding *b);
+    void (*unbind)(pf_engine *e);
+} component_row;
+
+static const component_row components[PF_COMPONENTS] = {
+    [PF_TEXT_ENCODER] = {"text_encoder", "model", NULL, transformer, bind_text_encoder,
+                         unbind_text_encoder},
+    [PF_VIDEO_VAE] = {"video_vae", diffusers_stem, "AutoencoderKLWan", picture,
+                      bind_video_vae, unbind_video_vae},
+    [PF_AUDIO_VAE] = {"audio_vae", diffusers_stem, "DAC", sound, bind_audio_vae,
+                      unbind_audio_vae},
+    [PF_VIDEO_DIT] = {"video_dit", diffusers_stem, "WanModel", transformer, bind_video_dit,
+                      unbind_video_dit},
+    [PF_VIDEO_DIT_2] = {"video_dit_2", diffusers_stem, "WanModel", transformer,
+                        bind_video_dit_2, unbind_video_dit_2},
+    [PF_AUDIO_DIT] = {"audio_dit", diffusers_stem, "WanAudioModel", transformer,
+                      bind_audio_dit, unbind_audio_dit},
     [PF_DUAL_TOWER_BRIDGE] = {"dual_tower_bridge", diffusers_stem,
-                              "DualTowerConditionalBridge"},
+                              "DualTowerConditionalBridge", transformer, bind_bridge,
+                              unbind_bridge},
 };
+
+pf_numerics pf_engine_numerics(const pf_engine *engine, pf_component component)
+{
+    return components[component].numerics[engine->precision];
+}
+
+/* --- files -------------------------------------------------------------------- */
 
 /* Reads FOLDER/NAME as JSON; with `optional` a missing file gives NULL. */
 static pf_status load_json(const char *folder, const char *name, bool optional,
@@ -66,52 +132,39 @@ static pf_status check_class(const json_t *config, const char *path,
                    expected);
 }
 
-/* Hands configuration and weights to the component's own open function. */
-static pf_status open_parsed(pf_engine *e, pf_component which, const json_t *config,
-                             const char *name, pf_weights *w, pf_error *error)
+static pf_status bind_in(pf_engine *engine, pf_component which, const char *folder,
+                         const binding *from)
 {
-    switch (which) {
-    case PF_TEXT_ENCODER:
-        return pf_umt5_open(w, config, name, &e->text_encoder, error);
-    case PF_VIDEO_VAE:
-        return pf_video_vae_open(w, config, name, &e->video_vae, error);
-    case PF_AUDIO_VAE:
-        return pf_audio_vae_open(w, config, name, &e->audio_vae, error);
-    case PF_VIDEO_DIT:
-        return pf_tower_open(PF_VIDEO, w, config, name, &e->expert[0], error);
-    case PF_VIDEO_DIT_2:
-        return pf_tower_open(PF_VIDEO, w, config, name, &e->expert[1], error);
-    case PF_AUDIO_DIT:
-        return pf_tower_open(PF_AUDIO, w, config, name, &e->audio_dit, error);
-    default:
-        return pf_bridge_open(w, config, name, &e->bridge, error);
-    }
+    binding b = *from;
+    const component_row *row = &components[which];
+    pf_weights *weights = NULL;
+    PF_TRY(check_class(b.config, b.path, row->class_name, b.error));
+    PF_TRY(pf_weights_open(folder, row->stem, &weights, b.error));
+    PF_TRY(pf_params_open(weights, pf_engine_numerics(engine, which),
+                          &engine->params[which], b.error));
+    b.params = engine->params[which];
+    return row->bind(engine, &b);
 }
 
-static pf_status open_in(pf_engine *engine, pf_component which,
-                         const char *folder, pf_error *error)
+static pf_status open_in(pf_engine *engine, pf_component which, const char *folder,
+                         pf_error *error)
 {
     json_t *config = NULL;
-    char *config_path = NULL;
-    pf_weights *weights = NULL;
-    PF_TRY(load_json(folder, "config.json", false, &config, &config_path, error));
-    pf_status status =
-        check_class(config, config_path, files[which].class_name, error);
-    if (status == PF_OK)
-        status = pf_weights_open(folder, files[which].stem, &weights, error);
-    if (status == PF_OK)
-        status = open_parsed(engine, which, config, config_path, weights, error);
+    char *path = NULL;
+    PF_TRY(load_json(folder, "config.json", false, &config, &path, error));
+    const binding b = {.config = config, .path = path, .error = error};
+    pf_status status = bind_in(engine, which, folder, &b);
     json_decref(config);
-    pf_free(config_path);
+    pf_free(path);
     return status;
 }
 
 static pf_status open_component(pf_engine *engine, pf_component which,
                                 pf_error *error)
 {
-    char *folder = pf_path_join(engine->model_path, files[which].folder);
+    char *folder = pf_path_join(engine->model_path, components[which].folder);
     if (!folder)
-        return pf_fail_memory(error, files[which].folder, 1);
+        return pf_fail_memory(error, components[which].folder, 1);
     pf_status status;
     if (!pf_path_is_folder(folder))
         status = pf_fail(error, PF_E_NOT_FOUND,
@@ -122,25 +175,12 @@ static pf_status open_component(pf_engine *engine, pf_component which,
     return status;
 }
 
-static pf_params *params_of(const pf_engine *e, pf_component which)
-{
-    switch (which) {
-    case PF_TEXT_ENCODER: return pf_umt5_params(e->text_encoder);
-    case PF_VIDEO_VAE: return pf_video_vae_params(e->video_vae);
-    case PF_AUDIO_VAE: return pf_audio_vae_params(e->audio_vae);
-    case PF_VIDEO_DIT: return pf_tower_params(e->expert[0]);
-    case PF_VIDEO_DIT_2: return pf_tower_params(e->expert[1]);
-    case PF_AUDIO_DIT: return pf_tower_params(e->audio_dit);
-    default: return pf_bridge_params(e->bridge);
-    }
-}
-
 static void describe(pf_engine *engine, pf_component which)
 {
     pf_weights *weights = pf_params_weights(engine->params[which]);
     pf_component_info *info = &engine->component_info[which];
     *info = (pf_component_info){
-        .name = files[which].folder,
+        .name = components[which].folder,
         .dtype = pf_weights_dtype(weights),
         .tensors = pf_weights_count(weights),
         .bytes = pf_weights_bytes(weights),
@@ -337,11 +377,6 @@ pf_status pf_components_open(pf_engine *engine, pf_error *error)
     PF_TRY(read_defaults(engine, error));
     for (int c = 0; c < PF_COMPONENTS; c++) {
         PF_TRY(open_component(engine, (pf_component)c, error));
-        engine->params[c] = params_of(engine, (pf_component)c);
-        pf_params_round(engine->params[c],
-                        pf_engine_numerics(engine, (pf_component)c).round_bf16);
-        pf_params_expect(engine->params[c],
-                         pf_engine_numerics(engine, (pf_component)c).multiply);
         describe(engine, (pf_component)c);
     }
     PF_TRY(read_preview(engine, error));
@@ -358,11 +393,8 @@ void pf_components_close(pf_engine *engine)
 {
     pf_made_for_free(engine->made_for);
     pf_tokenizer_close(engine->tokenizer);
-    pf_bridge_close(engine->bridge);
-    pf_tower_close(engine->audio_dit);
-    pf_tower_close(engine->expert[1]);
-    pf_tower_close(engine->expert[0]);
-    pf_audio_vae_close(engine->audio_vae);
-    pf_video_vae_close(engine->video_vae);
-    pf_umt5_close(engine->text_encoder);
+    for (int c = PF_COMPONENTS - 1; c >= 0; c--) {
+        pf_params_close(engine->params[c]);
+        components[c].unbind(engine);
+    }
 }

@@ -3,20 +3,6 @@
  * the components of the current stage. */
 #include "pipeline/engine.h"
 
-pf_numerics pf_engine_numerics(const pf_engine *engine, pf_component component)
-{
-    bool vae = component == PF_VIDEO_VAE || component == PF_AUDIO_VAE;
-    switch (engine->precision) {
-    case PF_PRECISION_REF:
-        return (pf_numerics){PF_MULTIPLY_F32, !vae};
-    case PF_PRECISION_FAST:
-        return (pf_numerics){
-            component == PF_AUDIO_VAE ? PF_MULTIPLY_F32 : PF_MULTIPLY_BF16, false};
-    default:
-        return (pf_numerics){PF_MULTIPLY_F32, false};
-    }
-}
-
 static void evict(pf_engine *engine, pf_component_set set)
 {
     for (int c = 0; c < PF_COMPONENTS; c++) {
@@ -34,8 +20,7 @@ static pf_status use(pf_engine *engine, pf_component_set set, pf_error *error)
     for (int c = 0; c < PF_COMPONENTS; c++) {
         if (!(set >> c & 1u) || pf_params_loaded(engine->params[c]))
             continue;
-        pf_multiply multiply = pf_engine_numerics(engine, (pf_component)c).multiply;
-        PF_TRY(pf_params_load(engine->params[c], engine->platform, multiply, error));
+        PF_TRY(pf_params_load(engine->params[c], engine->platform, error));
     }
     return PF_OK;
 }
@@ -92,9 +77,7 @@ pf_memory pf_residency_bytes(pf_engine *engine, pf_component_set set,
     for (int c = 0; c < PF_COMPONENTS; c++) {
         if (!(set >> c & 1u))
             continue;
-        pf_multiply multiply = pf_engine_numerics(engine, (pf_component)c).multiply;
-        pf_params_size size =
-            pf_params_measure(engine->params[c], engine->platform, multiply);
+        pf_params_size size = pf_params_measure(engine->params[c], engine->platform);
         bytes.device += size.device_bytes;
         bytes.host += size.mapped_bytes + size.rounded_bytes;
         int64_t mapped = size.mapped_bytes;

@@ -8,6 +8,7 @@ typedef struct audio_case {
     checker *check;
     const char *name;
     pf_weights *file;
+    pf_params *params;
     pf_audio_vae *vae;
 } audio_case;
 
@@ -25,9 +26,9 @@ static pf_status open_vae(audio_case *a, pf_error *error)
     pf_status status = pf_weights_open_file(path, "", &weights, error);
     pf_free(path);
     PF_TRY(status);
-    PF_TRY(pf_audio_vae_open(weights, config, stem, &a->vae, error));
-    return pf_params_load(pf_audio_vae_params(a->vae), a->check->platform,
-                          PF_MULTIPLY_F32, error);
+    PF_TRY(pf_params_open(weights, (pf_numerics){PF_MULTIPLY_F32, false}, &a->params, error));
+    PF_TRY(pf_audio_vae_bind(a->params, config, stem, &a->vae, error));
+    return pf_params_load(a->params, a->check->platform, error);
 }
 
 static pf_status encode(const audio_case *a, pf_ops *ops, const pf_tensor *in,
@@ -103,6 +104,7 @@ void check_audio_vae(checker *c, const char *name)
     for (size_t i = 0; open && i < sizeof directions / sizeof *directions; i++)
         if (pf_weights_has(a.file, directions[i].in))
             compare(&a, &directions[i]);
-    pf_audio_vae_close(a.vae);
+    pf_params_close(a.params);
+    pf_audio_vae_unbind(a.vae);
     pf_weights_close(a.file);
 }

@@ -22,6 +22,7 @@ typedef struct step_case {
     pf_weights *file;
     bool ref;
     pf_dual_tower towers;
+    pf_params *params[3];               /* video, audio, bridge */
     pf_ops ops;
     pf_dual_inputs inputs;
     pf_dual_tables tables;
@@ -108,39 +109,35 @@ static void see(void *user, const char *name, const pf_tensor *value)
 
 /* --- set-up ---------------------------------------------------------------------- */
 
-static pf_status open_component(step_case *s, const char *prefix, const char *key,
-                                pf_weights **weights, const json_t **config,
-                                pf_error *error)
+/* Parameters of the tensors with this prefix; their config is the member `key`. */
+static pf_status open_params(step_case *s, int part, const char *prefix, const char *key,
+                             const json_t **config, pf_error *error)
 {
     const char *file = json_string_value(json_object_get(s->meta, "weights"));
     char *path = pf_format("%s/%s.safetensors", s->check->folder, file ? file : "");
+    pf_weights *weights = NULL;
     if (!path)
         return pf_fail_memory(error, "path", 1);
     *config = json_object_get(s->meta, key);
-    pf_status status = pf_weights_open_file(path, prefix, weights, error);
+    pf_status status = pf_weights_open_file(path, prefix, &weights, error);
     pf_free(path);
-    return status;
+    PF_TRY(status);
+    const pf_numerics numerics = {s->ops.numerics.multiply, s->ref};
+    return pf_params_open(weights, numerics, &s->params[part], error);
 }
 
 static pf_status open_towers(step_case *s, pf_error *error)
 {
-    pf_weights *weights = NULL;
     const json_t *config = NULL;
-    PF_TRY(open_component(s, "video_dit.", "video", &weights, &config, error));
-    PF_TRY(pf_tower_open(PF_VIDEO, weights, config, "video", &s->towers.video, error));
-    PF_TRY(open_component(s, "audio_dit.", "audio", &weights, &config, error));
-    PF_TRY(pf_tower_open(PF_AUDIO, weights, config, "audio", &s->towers.audio, error));
-    PF_TRY(open_component(s, "dual_tower_bridge.", "bridge", &weights, &config, error));
-    PF_TRY(pf_bridge_open(weights, config, "bridge", &s->towers.bridge, error));
+    PF_TRY(open_params(s, 0, "video_dit.", "video", &config, error));
+    PF_TRY(pf_tower_bind(s->params[0], PF_VIDEO, config, "video", &s->towers.video, error));
+    PF_TRY(open_params(s, 1, "audio_dit.", "audio", &config, error));
+    PF_TRY(pf_tower_bind(s->params[1], PF_AUDIO, config, "audio", &s->towers.audio, error));
+    PF_TRY(open_params(s, 2, "dual_tower_bridge.", "bridge", &config, error));
+    PF_TRY(pf_bridge_bind(s->params[2], config, "bridge", &s->towers.bridge, error));
     PF_TRY(pf_dual_tower_check(&s->towers, error));
-    pf_params *const params[] = {pf_tower_params(s->towers.video),
-                                 pf_tower_params(s->towers.audio),
-                                 pf_bridge_params(s->towers.bridge)};
-    for (int i = 0; i < 3; i++) {
-        pf_params_round(params[i], s->ref);
-        PF_TRY(pf_params_load(params[i], s->check->platform, s->ops.numerics.multiply,
-                              error));
-    }
+    for (int i = 0; i < 3; i++)
+        PF_TRY(pf_params_load(s->params[i], s->check->platform, error));
     return PF_OK;
 }
 
@@ -342,8 +339,10 @@ void check_step(checker *c, const char *name)
     if (execute(&s, &error) != PF_OK)
         check_broken(c, name, error.message);
     pf_ops_release(&s.ops);
-    pf_bridge_close(s.towers.bridge);
-    pf_tower_close(s.towers.audio);
-    pf_tower_close(s.towers.video);
+    for (int i = 0; i < 3; i++)
+        pf_params_close(s.params[i]);
+    pf_bridge_unbind(s.towers.bridge);
+    pf_tower_unbind(s.towers.audio);
+    pf_tower_unbind(s.towers.video);
     pf_weights_close(s.file);
 }

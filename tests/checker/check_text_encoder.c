@@ -17,6 +17,7 @@ typedef struct encoder_case {
     const char *name;
     pf_weights *file;
     json_t *prompts;                    /* tokenizer_cases.json */
+    pf_params *params;
     pf_umt5 *encoder;
 } encoder_case;
 
@@ -36,15 +37,17 @@ static pf_status open_encoder(encoder_case *e, const json_t *meta, pf_error *err
     char *folder = pf_format("%s/%s/text_encoder", e->check->folder,
                              model ? model : "model");
     pf_weights *weights = NULL;
+    const pf_numerics numerics = {.multiply = check_multiply(e->check)};
     if (!folder)
         return pf_fail_memory(error, "path", 1);
     pf_status status = pf_weights_open(folder, "model", &weights, error);
     if (status == PF_OK)
-        status = pf_umt5_open(weights, json_object_get(meta, "config"), folder,
+        status = pf_params_open(weights, numerics, &e->params, error);
+    if (status == PF_OK)
+        status = pf_umt5_bind(e->params, json_object_get(meta, "config"), folder,
                               &e->encoder, error);
     if (status == PF_OK)
-        status = pf_params_load(pf_umt5_params(e->encoder), e->check->platform,
-                                check_multiply(e->check), error);
+        status = pf_params_load(e->params, e->check->platform, error);
     pf_free(folder);
     return status;
 }
@@ -108,7 +111,8 @@ void check_text_encoder(checker *c, const char *name)
         check_broken(c, name, error.message);
     for (int64_t i = 0; status == PF_OK && i < pf_weights_count(e.file); i++)
         compare(&e, pf_weights_name(e.file, i));
-    pf_umt5_close(e.encoder);
+    pf_params_close(e.params);
+    pf_umt5_unbind(e.encoder);
     json_decref(e.prompts);
     pf_weights_close(e.file);
 }

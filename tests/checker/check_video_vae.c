@@ -11,6 +11,7 @@ typedef struct vae_case {
     checker *check;
     const char *name;
     pf_weights *file;
+    pf_params *params;
     pf_video_vae *vae;
     pf_tiling tiling;
 } vae_case;
@@ -57,11 +58,13 @@ static pf_status open_vae(vae_case *v, const json_t *meta, pf_error *error)
         return pf_fail(error, PF_E_INPUT, "the case names no weights");
     PF_TRY(open_weights(v->check, stem, &weights, error));
     json_t *config = complete_config(config_meta);
-    pf_status status = pf_video_vae_open(weights, config, stem, &v->vae, error);
+    const pf_numerics numerics = {.multiply = check_multiply(v->check)};
+    pf_status status = pf_params_open(weights, numerics, &v->params, error);
+    if (status == PF_OK)
+        status = pf_video_vae_bind(v->params, config, stem, &v->vae, error);
     json_decref(config);
     PF_TRY(status);
-    return pf_params_load(pf_video_vae_params(v->vae), v->check->platform,
-                          check_multiply(v->check), error);
+    return pf_params_load(v->params, v->check->platform, error);
 }
 
 /* --- running ------------------------------------------------------------------------ */
@@ -232,6 +235,7 @@ void check_video_vae(checker *c, const char *name)
     for (size_t i = 0; open && i < sizeof directions / sizeof *directions; i++)
         if (pf_weights_has(v.file, directions[i].in))
             compare(&v, &directions[i]);
-    pf_video_vae_close(v.vae);
+    pf_params_close(v.params);
+    pf_video_vae_unbind(v.vae);
     pf_weights_close(v.file);
 }

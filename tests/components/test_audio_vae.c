@@ -311,6 +311,7 @@ typedef struct bench {
     recipe *r;
     json_t *config;
     pf_platform *platform;
+    pf_params *params;
     pf_audio_vae *vae;
     pf_error error;
     pf_ops ops;
@@ -321,10 +322,10 @@ static void bench_open(bench *b, const model *m, norm_form form, const char *pla
     *b = (bench){.m = m, .r = make_recipe(m, form)};
     b->platform = test_platform(platform);
     b->config = model_config(m);
-    if (pf_audio_vae_open(recipe_open(b->r), b->config, "config.json", &b->vae,
-                          &b->error) != PF_OK ||
-        pf_params_load(pf_audio_vae_params(b->vae), b->platform, PF_MULTIPLY_F32,
-                       &b->error) != PF_OK)
+    b->params = test_params(recipe_open(b->r), false);
+    if (pf_audio_vae_bind(b->params, b->config, "config.json", &b->vae, &b->error) !=
+            PF_OK ||
+        pf_params_load(b->params, b->platform, &b->error) != PF_OK)
         fail_msg("%s", b->error.message);
     pf_ops_init(&b->ops, b->platform, (pf_numerics){.multiply = PF_MULTIPLY_BF16}, false,
                 &b->error);
@@ -333,7 +334,8 @@ static void bench_open(bench *b, const model *m, norm_form form, const char *pla
 static void bench_close(bench *b)
 {
     pf_ops_release(&b->ops);
-    pf_audio_vae_close(b->vae);
+    pf_params_close(b->params);
+    pf_audio_vae_unbind(b->vae);
     pf_platform_close(b->platform);
     json_decref(b->config);
     recipe_free(b->r);
@@ -540,11 +542,13 @@ static void expect_open_fails(recipe *r, json_t *config, const char *said)
 {
     pf_audio_vae *vae = NULL;
     pf_error error = {0};
-    assert_int_not_equal(pf_audio_vae_open(recipe_open(r), config, "config.json", &vae,
-                                           &error), PF_OK);
-    assert_null(vae);
+    pf_params *params = test_params(recipe_open(r), false);
+    assert_int_not_equal(pf_audio_vae_bind(params, config, "config.json", &vae, &error),
+                         PF_OK);
     if (!strstr(error.message, said))
         fail_msg("'%s' does not say '%s'", error.message, said);
+    pf_params_close(params);
+    pf_audio_vae_unbind(vae);
     json_decref(config);
     recipe_free(r);
 }
@@ -592,20 +596,23 @@ static void test_refused_lengths(void **state)
 static pf_status run_once(void *user, pf_weights *weights, pf_error *error)
 {
     bench *b = user;
+    pf_params *params = NULL;
     pf_audio_vae *vae = NULL;
     pf_ops ops;
     float latents[2 * 3] = {0}, samples[2 * 6];
     pf_ops_init(&ops, b->platform, (pf_numerics){.multiply = PF_MULTIPLY_F32}, false, error);
-    pf_status status = pf_audio_vae_open(weights, b->config, "config.json", &vae, error);
+    pf_status status = pf_params_open(weights, ops.numerics, &params, error);
     if (status == PF_OK)
-        status = pf_params_load(pf_audio_vae_params(vae), b->platform, PF_MULTIPLY_F32,
-                                error);
+        status = pf_audio_vae_bind(params, b->config, "config.json", &vae, error);
+    if (status == PF_OK)
+        status = pf_params_load(params, b->platform, error);
     if (status == PF_OK)
         status = pf_audio_vae_decode(vae, &ops, latents, 2, samples);
     if (status == PF_OK)
         status = pf_audio_vae_encode(vae, &ops, samples, 12, latents);
     pf_ops_release(&ops);
-    pf_audio_vae_close(vae);
+    pf_params_close(params);
+    pf_audio_vae_unbind(vae);
     return status;
 }
 

@@ -122,7 +122,8 @@ static json_t *tower_config(pf_modality modality, int layers)
                      in, "text_dim", TEXT_DIM, "freq_dim", 16);
 }
 
-static pf_tower *open_tower(pf_modality modality, int layers, pf_platform *platform)
+static pf_tower *open_tower(pf_modality modality, int layers, pf_platform *platform,
+                            bool round)
 {
     recipe *r = tower_recipe(modality, layers);
     json_t *config = tower_config(modality, layers);
@@ -130,9 +131,9 @@ static pf_tower *open_tower(pf_modality modality, int layers, pf_platform *platf
     pf_tower *tower = NULL;
     if (modality == PF_AUDIO)
         json_object_set_new(config, "patch_size", json_pack("[i]", 1));
-    if (pf_tower_open(modality, recipe_open(r), config, "tower", &tower, &error) !=
-            PF_OK ||
-        pf_params_load(pf_tower_params(tower), platform, PF_MULTIPLY_F32, &error) != PF_OK)
+    pf_params *params = test_params(recipe_open(r), round);
+    if (pf_tower_bind(params, modality, config, "tower", &tower, &error) != PF_OK ||
+        pf_params_load(params, platform, &error) != PF_OK)
         fail_msg("%s", error.message);
     json_decref(config);
     recipe_free(r);
@@ -155,22 +156,41 @@ static json_t *pooled_config(int layers)
     return config;
 }
 
+static void close_tower(pf_tower *tower)
+{
+    pf_params *params = tower->params;
+    pf_params_close(params);
+    pf_tower_unbind(tower);
+}
+
+/* A bridge and the parameters that it is bound to. */
+typedef struct opened_bridge {
+    pf_params *params;
+    pf_bridge *bridge;
+} opened_bridge;
+
+static void close_bridge(opened_bridge *b)
+{
+    pf_params_close(b->params);
+    pf_bridge_unbind(b->bridge);
+}
+
 /* Takes over `config`. */
-static pf_bridge *open_bridge_as(json_t *config, int layers, pf_platform *platform)
+static opened_bridge open_bridge_as(json_t *config, int layers, pf_platform *platform)
 {
     recipe *r = bridge_recipe(layers);
     pf_error error = {0};
-    pf_bridge *bridge = NULL;
-    if (pf_bridge_open(recipe_open(r), config, "bridge", &bridge, &error) != PF_OK ||
-        pf_params_load(pf_bridge_params(bridge), platform, PF_MULTIPLY_F32, &error) != PF_OK)
+    opened_bridge b = {.params = test_params(recipe_open(r), false)};
+    if (pf_bridge_bind(b.params, config, "bridge", &b.bridge, &error) != PF_OK ||
+        pf_params_load(b.params, platform, &error) != PF_OK)
         fail_msg("%s", error.message);
     json_decref(config);
     recipe_free(r);
-    return bridge;
+    return b;
 }
 
-static pf_bridge *open_bridge(int video_layers, int audio_layers, const char *strategy,
-                              pf_platform *platform)
+static opened_bridge open_bridge(int video_layers, int audio_layers, const char *strategy,
+                                 pf_platform *platform)
 {
     return open_bridge_as(bridge_config(video_layers, audio_layers, strategy),
                           video_layers < audio_layers ? video_layers : audio_layers,
@@ -288,20 +308,31 @@ static void expect_near(const result *a, const result *b, double limit)
         fail_msg("%g and %g apart, %g allowed", video, audio, limit);
 }
 
-static pf_dual_tower open_all(pf_platform *platform, int video_layers, int audio_layers)
+/* Both towers and the bridge between them. */
+typedef struct opened {
+    pf_dual_tower towers;
+    opened_bridge bridge;
+} opened;
+
+static opened open_with(pf_platform *platform, opened_bridge bridge)
 {
-    pf_dual_tower towers = {
-        open_tower(PF_VIDEO, 3, platform), open_tower(PF_AUDIO, 2, platform),
-        open_bridge(video_layers, audio_layers, "full", platform)};
-    assert_int_equal(pf_dual_tower_check(&towers, NULL), PF_OK);
-    return towers;
+    opened o = {.towers = {open_tower(PF_VIDEO, 3, platform, false),
+                           open_tower(PF_AUDIO, 2, platform, false), bridge.bridge},
+                .bridge = bridge};
+    assert_int_equal(pf_dual_tower_check(&o.towers, NULL), PF_OK);
+    return o;
 }
 
-static void close_all(pf_dual_tower *towers)
+static opened open_all(pf_platform *platform, int video_layers, int audio_layers)
 {
-    pf_bridge_close(towers->bridge);
-    pf_tower_close(towers->audio);
-    pf_tower_close(towers->video);
+    return open_with(platform, open_bridge(video_layers, audio_layers, "full", platform));
+}
+
+static void close_all(opened *o)
+{
+    close_bridge(&o->bridge);
+    close_tower(o->towers.audio);
+    close_tower(o->towers.video);
 }
 
 static pf_platform *open_platform(const char *name, int threads)
@@ -316,9 +347,9 @@ static result run_on(const char *name, int threads, const size *s, int64_t told,
                      int bridge_layers)
 {
     pf_platform *platform = open_platform(name, threads);
-    pf_dual_tower towers = open_all(platform, bridge_layers, bridge_layers);
-    result r = run(&towers, platform, s, &(prompts){told, 1, {3}, 0});
-    close_all(&towers);
+    opened o = open_all(platform, bridge_layers, bridge_layers);
+    result r = run(&o.towers, platform, s, &(prompts){told, 1, {3}, 0});
+    close_all(&o);
     pf_platform_close(platform);
     return r;
 }
@@ -329,12 +360,12 @@ static void expect_layers(const char *strategy, int video_layers, int audio_laye
                           const char *marks)
 {
     pf_platform *platform = open_platform("reference", 1);
-    pf_bridge *bridge = open_bridge(video_layers, audio_layers, strategy, platform);
-    assert_false(pf_bridge_interacts(bridge, -1));
+    opened_bridge b = open_bridge(video_layers, audio_layers, strategy, platform);
+    assert_false(pf_bridge_interacts(b.bridge, -1));
     for (int i = 0; i < (int)strlen(marks); i++)
-        if (pf_bridge_interacts(bridge, i) != (marks[i] == 'x'))
+        if (pf_bridge_interacts(b.bridge, i) != (marks[i] == 'x'))
             fail_msg("%s: layer %d of %s", strategy, i, marks);
-    pf_bridge_close(bridge);
+    close_bridge(&b);
     pf_platform_close(platform);
 }
 
@@ -393,9 +424,8 @@ static void test_two_prompts_together(void **state)
     const size s = {3, 4, 6, 9, 20};
     (void)state;
     pf_platform *platform = open_platform("cpu", 1);
-    pf_dual_tower towers = open_all(platform, 3, 3);
-    pf_bridge_close(towers.bridge);
-    towers.bridge = open_bridge_as(pooled_config(3), 3, platform);
+    opened o = open_with(platform, open_bridge_as(pooled_config(3), 3, platform));
+    const pf_dual_tower towers = o.towers;
     for (int i = 0; i < 2; i++) {
         result alone = run(&towers, platform, &s, &(prompts){20, 1, {3 + 5 * i}, 0});
         result both = run(&towers, platform, &s, &(prompts){20, 2, {3, 8}, i});
@@ -408,7 +438,7 @@ static void test_two_prompts_together(void **state)
     assert_true(apart(first.video, second.video, first.video_count) > 1e-3);
     free_result(&first);
     free_result(&second);
-    close_all(&towers);
+    close_all(&o);
     pf_platform_close(platform);
 }
 
@@ -431,24 +461,26 @@ static void test_layers_beyond_the_towers(void **state)
 static void test_rounded_weights(void **state)
 {
     pf_platform *platform = open_platform("reference", 1);
-    pf_tower *tower = open_tower(PF_AUDIO, 1, platform);
-    pf_params *params = pf_tower_params(tower);
+    pf_tower *plain = open_tower(PF_AUDIO, 1, platform, false);
+    pf_tower *tower = open_tower(PF_AUDIO, 1, platform, true);
     const pf_weight *weight = &tower->head.weight;
     (void)state;
-    int64_t plain = pf_params_measure(params, platform, PF_MULTIPLY_F32).device_bytes;
-    assert_int_equal(weight->source.values.dtype, PF_F32);
-    pf_params_unload(params);
-    pf_params_round(params, true);
+    assert_int_equal(plain->head.weight.source.values.dtype, PF_F32);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(pf_params_load(params, platform, PF_MULTIPLY_F32, NULL), PF_OK);
         const float *bias = tower->head.bias.data;
+        assert_int_equal(weight->source.values.dtype, PF_BF16);
         for (int k = 0; k < SOUND; k++)
             assert_true(bias[k] == pf_round_bf16(bias[k]));
-        pf_params_unload(params);
+        pf_params_unload(tower->params);
+        assert_int_equal(weight->source.values.dtype, PF_F32);
+        assert_int_equal(pf_params_load(tower->params, platform, NULL), PF_OK);
     }
-    pf_params_size held = pf_params_measure(params, platform, PF_MULTIPLY_F32);
-    assert_true(held.device_bytes + held.rounded_bytes > plain);
-    pf_tower_close(tower);
+    pf_params_size held = pf_params_measure(tower->params, platform);
+    pf_params_size less = pf_params_measure(plain->params, platform);
+    assert_int_equal(held.device_bytes, less.device_bytes);
+    assert_int_equal(2 * held.rounded_bytes, less.mapped_bytes);
+    close_tower(plain);
+    close_tower(tower);
     pf_platform_close(platform);
 }
 
@@ -461,26 +493,29 @@ typedef struct opening {
 static pf_status open_tower_body(void *user, pf_weights *weights, pf_error *error)
 {
     const opening *o = user;
+    pf_params *params = NULL;
     pf_tower *tower = NULL;
     pf_status status =
-        pf_tower_open(PF_VIDEO, weights, o->config, "tower", &tower, error);
-    if (status == PF_OK) {
-        pf_params_round(pf_tower_params(tower), true);
-        status = pf_params_load(pf_tower_params(tower), o->platform, PF_MULTIPLY_F32, error);
-    }
-    pf_tower_close(tower);
+        pf_params_open(weights, (pf_numerics){PF_MULTIPLY_F32, true}, &params, error);
+    if (status == PF_OK)
+        status = pf_tower_bind(params, PF_VIDEO, o->config, "tower", &tower, error);
+    if (status == PF_OK)
+        status = pf_params_load(params, o->platform, error);
+    pf_params_close(params);
+    pf_tower_unbind(tower);
     return status;
 }
 
 static pf_status open_bridge_body(void *user, pf_weights *weights, pf_error *error)
 {
     const opening *o = user;
-    pf_bridge *bridge = NULL;
-    pf_status status = pf_bridge_open(weights, o->config, "bridge", &bridge, error);
+    opened_bridge b = {0};
+    pf_status status = pf_params_open(weights, (pf_numerics){0}, &b.params, error);
     if (status == PF_OK)
-        status = pf_params_load(pf_bridge_params(bridge), o->platform, PF_MULTIPLY_F32,
-                                error);
-    pf_bridge_close(bridge);
+        status = pf_bridge_bind(b.params, o->config, "bridge", &b.bridge, error);
+    if (status == PF_OK)
+        status = pf_params_load(b.params, o->platform, error);
+    close_bridge(&b);
     return status;
 }
 

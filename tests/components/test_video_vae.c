@@ -479,6 +479,7 @@ typedef struct bench {
     recipe *r;
     json_t *config;
     pf_platform *platform;
+    pf_params *params;
     pf_video_vae *vae;
     pf_error error;
     pf_ops ops;
@@ -494,17 +495,18 @@ static void bench_open(bench *b, const model *m, const naming *n, const char *pl
     *b = (bench){.m = m, .r = make_recipe(m, n), .fail_after = -1};
     b->platform = test_platform(platform);
     b->config = model_config(m);
-    if (pf_video_vae_open(recipe_open(b->r), b->config, "config.json", &b->vae,
-                          &b->error) != PF_OK ||
-        pf_params_load(pf_video_vae_params(b->vae), b->platform, PF_MULTIPLY_F32,
-                       &b->error) != PF_OK)
+    b->params = test_params(recipe_open(b->r), false);
+    if (pf_video_vae_bind(b->params, b->config, "config.json", &b->vae, &b->error) !=
+            PF_OK ||
+        pf_params_load(b->params, b->platform, &b->error) != PF_OK)
         fail_msg("%s", b->error.message);
 }
 
 static void bench_close(bench *b)
 {
     pf_ops_release(&b->ops);
-    pf_video_vae_close(b->vae);
+    pf_params_close(b->params);
+    pf_video_vae_unbind(b->vae);
     pf_platform_close(b->platform);
     json_decref(b->config);
     recipe_free(b->r);
@@ -854,11 +856,13 @@ static void expect_refused(const model *m, const char *key, json_t *value,
         json_object_set_new(config, key, value);
     else
         json_object_del(config, key);
-    assert_int_not_equal(pf_video_vae_open(recipe_open(r), config, "config.json", &vae,
-                                           &error), PF_OK);
-    assert_null(vae);
+    pf_params *params = test_params(recipe_open(r), false);
+    assert_int_not_equal(pf_video_vae_bind(params, config, "config.json", &vae, &error),
+                         PF_OK);
     if (!strstr(error.message, said))
         fail_msg("'%s' does not say '%s'", error.message, said);
+    pf_params_close(params);
+    pf_video_vae_unbind(vae);
     json_decref(config);
     recipe_free(r);
 }
@@ -936,6 +940,7 @@ static void test_cancel(void **state)
 static pf_status run_once(void *user, pf_weights *weights, pf_error *error)
 {
     bench *b = user;
+    pf_params *params = NULL;
     pf_video_vae *vae = NULL;
     pf_ops ops;
     float mean[3 * 2 * 2 * 2];
@@ -944,17 +949,19 @@ static pf_status run_once(void *user, pf_weights *weights, pf_error *error)
     const pf_video_decode d = {.latents = mean, .frames = 2, .height = 2, .width = 2,
                                .sink = take, .user = b};
     pf_ops_init(&ops, b->platform, (pf_numerics){.multiply = PF_MULTIPLY_F32}, false, error);
-    pf_status status = pf_video_vae_open(weights, b->config, "config.json", &vae, error);
+    pf_status status = pf_params_open(weights, ops.numerics, &params, error);
     if (status == PF_OK)
-        status = pf_params_load(pf_video_vae_params(vae), b->platform, PF_MULTIPLY_F32,
-                                error);
+        status = pf_video_vae_bind(params, b->config, "config.json", &vae, error);
+    if (status == PF_OK)
+        status = pf_params_load(params, b->platform, error);
     if (status == PF_OK)
         status = pf_video_vae_encode(vae, &ops, &e);
     b->moved = 0;
     if (status == PF_OK)
         status = pf_video_vae_decode(vae, &ops, &d);
     pf_ops_release(&ops);
-    pf_video_vae_close(vae);
+    pf_params_close(params);
+    pf_video_vae_unbind(vae);
     return status;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small random models for the tests of the two VAEs: named tensors that are written
- * to a file and opened through the library.  Values come from a fixed sequence, so
+/* Small random models for the tests of components: named tensors that are written to a
+ * file and opened through the library.  Values come from a fixed sequence, so
  * the same names in the same order give the same model. */
 #ifndef PF_TESTS_VAE_TEST_H
 #define PF_TESTS_VAE_TEST_H
@@ -19,6 +19,7 @@
 
 #include "base/fault.h"
 #include "base/memory.h"
+#include "model/params.h"
 #include "ops/ops.h"
 #include "weights/weights.h"
 
@@ -91,6 +92,17 @@ static inline pf_weights *recipe_open(const recipe *r)
         fail_msg("%s", error.message);
     unlink(path);
     return weights;
+}
+
+/* Parameters of weights that are to be multiplied in f32. */
+static inline pf_params *test_params(pf_weights *weights, bool round)
+{
+    pf_error error = {0};
+    pf_params *params = NULL;
+    if (pf_params_open(weights, (pf_numerics){PF_MULTIPLY_F32, round}, &params, &error) !=
+        PF_OK)
+        fail_msg("%s", error.message);
+    return params;
 }
 
 static inline pf_platform *test_platform(const char *name)
