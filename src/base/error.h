@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filling a pf_error, and passing a failure on.  docs: DESIGN "Errors". */
+/* Filling a pf_error, and passing a failure on.  docs/design.md, "Errors". */
 #ifndef PF_BASE_ERROR_H
 #define PF_BASE_ERROR_H
 

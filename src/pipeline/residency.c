@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which components hold memory.  See engine.h; DESIGN "Memory": at any time only
- * the components of the current stage. */
+/* Components that hold memory: at any time only those of the current stage.  See engine.h;
+ * docs/design.md, "Memory". */
 #include "pipeline/engine.h"
 
 static void evict(pf_engine *engine, pf_component_set set)
