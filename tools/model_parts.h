@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-/* One of the two Wan towers. */
+/* A tower of the Wan family: video or audio. */
 typedef struct tower_sizes {
     int dim, heads, layers, ffn_dim;
     int in_dim, out_dim;
@@ -24,7 +24,7 @@ typedef struct audio_vae_sizes {
     int encoder_dim, decoder_dim, latent_dim;
 } audio_vae_sizes;
 
-/* What a film is like when the request does not say. */
+/* Defaults of a film: generation_config.json. */
 typedef struct film_sizes {
     int height, width, frames, steps;
     double fps, guidance_scale;
@@ -64,7 +64,7 @@ typedef struct recipe_list {
 void free_recipes(recipe_list *list);
 int64_t recipe_count(const recipe *item);       /* elements */
 
-/* One component folder. */
+/* A component folder. */
 typedef struct component {
     const char *folder, *stem;
     int shards;                         /* 1: a single file without an index */

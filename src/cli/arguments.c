@@ -9,7 +9,7 @@
 #include "cli/say.h"
 #include "cli/suggest.h"
 
-/* Places in the table, or one of these. */
+/* Results beside places in the table. */
 enum { UNKNOWN = -1, FOR_ARGP = -2 };
 
 /* Options that argp adds to every table. */
@@ -83,7 +83,8 @@ static size_t dash_bytes(const char *text)
     return 0;
 }
 
-/* "-prompt" and a dash that is no hyphen; the parser would take them for something else. */
+/* Refuses "-prompt" and dashes that are no hyphens, which argp would take for letters or
+ * operands. */
 static int check_dash(const cli_parser *parser, const char *argument)
 {
     const char *word = argument;
@@ -110,7 +111,7 @@ void arguments_note_names(cli_parser *parser)
         snprintf(parser->written[i], CLI_WRITTEN_BYTES, "--%s", parser->options[i].name);
 }
 
-/* "-qi": whether the last letter takes the next argument. */
+/* Whether the last letter of "-qi" takes the next argument. */
 static bool letters_take_next(const cli_parser *parser, const char *letters)
 {
     for (; *letters; letters++) {

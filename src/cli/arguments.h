@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A look at the command line before it is parsed. */
+/* Checks of the command line before argp parses it: unknown options, and how each was
+ * spelled. */
 #ifndef PF_CLI_ARGUMENTS_H
 #define PF_CLI_ARGUMENTS_H
 

@@ -89,7 +89,7 @@ typedef struct cli_option {
     /* Flags of a request (request_flags.h). */
     const char *member;         /* of pf_request, as errors name it: "first_frame"; NULL: the
                                  * name with '_' for '-' */
-    pf_setting_phase phase;     /* the last that reads it */
+    pf_setting_phase phase;     /* last phase of a film that reads the flag */
     cli_remote remote;
     const char *field;          /* of the server's API: "input_reference" */
 } cli_option;
@@ -115,7 +115,7 @@ typedef struct cli_table {
 extern const cli_table cli_generate_table, cli_serve_table, cli_info_table,
     cli_jobs_table, cli_bench_table, cli_completion_table;
 
-/* The flags of a command, as used. */
+/* The flags of a command, as used: every row stands for itself. */
 typedef struct cli_rows {
     cli_option options[CLI_MAX_OPTIONS];
     int count;
@@ -155,7 +155,7 @@ typedef struct cli_parser {
     bool off[CLI_MAX_OPTIONS];  /* switches that a flag switches off: --no-quiet */
     pf_setting_value values[CLI_MAX_OPTIONS];   /* of CLI_SETTING */
     cli_words words;            /* the command line as it is parsed */
-    char written[CLI_MAX_OPTIONS][CLI_WRITTEN_BYTES];   /* how, see cli_flag */
+    char written[CLI_MAX_OPTIONS][CLI_WRITTEN_BYTES];   /* spellings, see cli_flag */
     const char *operand;        /* the one argument, or NULL */
     char **operands;            /* [operand_count], if it takes any number of them */
     int operand_count;

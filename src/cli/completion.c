@@ -44,7 +44,7 @@ static value_kind option_kind(const cli_option *option)
     return kind_of(option->argument, option->choices);
 }
 
-/* Operands are words, "bash|zsh|fish", or the name of a file or folder. */
+/* Kind of a command's operand: words, "bash|zsh|fish", or the name of a file or folder. */
 static value_kind operand_kind(const cli_command *command)
 {
     const char *operand = command->operand;
@@ -53,7 +53,7 @@ static value_kind operand_kind(const cli_command *command)
 
 /* --- writing ------------------------------------------------------------------------ */
 
-/* "a|b|c" with blanks between. */
+/* Prints "a|b|c" with blanks for bars. */
 static void put_words(const char *choices)
 {
     for (; *choices; choices++)
@@ -66,7 +66,7 @@ typedef struct escape {
     const char *to;
 } escape;
 
-/* Help up to its first bracket or semicolon, which fits a line of proposals. */
+/* Prints the help up to its first bracket or semicolon, so that it fits a line of proposals. */
 static void put_brief(const char *help, const escape *escapes)
 {
     const char *bracket = strstr(help, " (");

@@ -12,7 +12,7 @@
 
 #include "cli/say.h"
 
-/* From the program's folder. */
+/* Paths from the program's folder. */
 static const char *const places[] = {
     "../share/phonofilm/models/nano",
     "../models/nano",

@@ -10,7 +10,7 @@
 #include "cli/say.h"
 #include "cli/targets.h"
 
-/* --output-path may be the whole name of the film, as MOVA's own script has it. */
+/* Splits an --output-path that is the whole name of the film, as MOVA's own script has it. */
 static int split_folder(film_file_flags *flags, film_file *file)
 {
     struct stat info;
@@ -46,7 +46,7 @@ static int complain_folder(const cli_parser *parser, const char *path)
     return EXIT_WRONG;
 }
 
-/* By the name's ending, or else by --format; pipes and devices need neither. */
+/* Takes the kind from the name's ending, else from --format; pipes and devices need neither. */
 static int choose_kind(const cli_parser *parser, int format, film_file *file)
 {
     static const pf_film_kind kinds[] = {PF_FILM_MP4, PF_FILM_WEBM, PF_FILM_WAV};

@@ -14,8 +14,8 @@ enum { TITLE_BYTES = 200 };
 
 /* --- metadata ------------------------------------------------------------------- */
 
-/* Adds the settings whose member is always there, or may be blank in that way, under the
- * names that --config takes; or those of the noise. */
+/* Adds the settings of the noise, or all others with that kind of blank, under the names that
+ * --config takes. */
 static void add_settings(json_t *object, const pf_request *r, pf_setting_blank blank,
                          bool noise)
 {
@@ -36,8 +36,8 @@ static void add_settings(json_t *object, const pf_request *r, pf_setting_blank b
     }
 }
 
-/* All that decides what the film is, but for the pictures.  Films are compared byte by byte,
- * so that the order of the members is fixed. */
+/* Makes a JSON object of all that decides what the film is, but for the pictures.  Films are
+ * compared byte by byte, so that the order of the members is fixed. */
 static json_t *parameters_json(const film_sink *sink, const pf_engine *engine,
                                const pf_request *r)
 {

@@ -178,7 +178,7 @@ static int load_picture(const char *path, pf_picture *picture, pf_image *image)
     return EXIT_DONE;
 }
 
-/* Latents have the sizes and the number of steps. */
+/* Takes sizes and number of steps from the latents. */
 static void take_latents(generation *g)
 {
     const pf_model_info *info = pf_engine_info(g->engine);
@@ -195,7 +195,7 @@ static void take_latents(generation *g)
     r->resume = &g->resume;
 }
 
-/* Everything but the pictures.  A model that was trained to do without one does so when none
+/* Fills everything but the pictures.  A model that was trained to do without one does so when none
  * is given. */
 static void fill_request(generation *g)
 {
@@ -210,7 +210,7 @@ static void fill_request(generation *g)
 
 /* --- output ------------------------------------------------------------------- */
 
-/* In the words of the command line; latents may do without. */
+/* Refuses a missing prompt, in the words of the command line; latents may do without. */
 static int check_prompt(generation *g)
 {
     if (g->s.asked.t2va && g->s.asked.image_path) {
@@ -234,7 +234,7 @@ static int check_picture(const generation *g)
     return complain(picture_is_missing);
 }
 
-/* A flag that has no effect on this film, and why; NULL: every one has. */
+/* A flag without effect on this kind of film, and the reason; NULL: every flag has one. */
 static const char *idle_flag(const generation *g, const char **reason)
 {
     const cli_parser *parser = &g->parser;
@@ -417,7 +417,7 @@ static int check_only(generation *g)
 
 /* --- by a server ---------------------------------------------------------------- */
 
-/* Without --server its key has no effect; with it many flags have none. */
+/* Refuses a key without --server, and flags without effect beside it. */
 static int check_remote_flags(generation *g)
 {
     if (!g->s.server)

@@ -39,7 +39,7 @@ static const double gib = 1024.0 * 1024.0 * 1024.0;
 
 /* --- the machine -------------------------------------------------------------- */
 
-/* The model's purpose; an empty object where the model says nothing. */
+/* Makes JSON of the model's purpose: an empty object where the model says nothing. */
 static json_t *purpose_json(const pf_purpose *p)
 {
     json_t *root = json_object(), *list = NULL;

@@ -65,7 +65,7 @@ void cli_warn(void *user, const char *line)
     cli_say("warning: %s", line);
 }
 
-/* "--prompt" before the command, or a command that is not known. */
+/* Refuses an unknown command, or an option before the command. */
 static int refuse_command(const char *word)
 {
     const char *names[CLI_MAX_OPTIONS];

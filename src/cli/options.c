@@ -20,7 +20,7 @@ enum { FIRST_LONG_KEY = 1000, MAX_CONFIG_BYTES = 16 << 20, MAX_SHOWN = 4096 };
 
 /* --- one value -------------------------------------------------------------------- */
 
-/* "8G" to bytes; negative when it is no such thing. */
+/* "8G" to bytes; negative when the text is no size. */
 static double parse_bytes(const char *text)
 {
     static const pf_setting number = {.kind = PF_SETTING_REAL, .low = 0, .high = 9e18};
@@ -37,7 +37,8 @@ static double parse_bytes(const char *text)
     return value.number < 9e18 ? value.number : -1;
 }
 
-/* How the library reads a value of this option; false when it is no value of that kind. */
+/* Makes the setting by which the library reads a value of this option; false where this file
+ * reads it. */
 static bool setting_of(const cli_option *option, pf_setting *out)
 {
     *out = (pf_setting){.name = option->name, .kind = PF_SETTING_WHOLE, .low = option->low,
@@ -162,7 +163,7 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
     return ARGP_ERR_UNKNOWN;
 }
 
-/* A switch that was switched off last is as if it were not given, but by a flag. */
+/* Clears switches that were switched off last; --config may not switch them on again. */
 static void switch_off(cli_parser *parser)
 {
     for (int i = 0; i < parser->count; i++) {
@@ -246,8 +247,8 @@ static bool store_list(cli_list *list, const json_t *value)
     return json_is_array(value);
 }
 
-/* The value of a member as text: numbers as they are spelled.  NULL: it is neither text, nor
- * a number, nor true or false. */
+/* The value of a member as text, numbers as they are spelled.  NULL: a list, an object or
+ * null. */
 static const char *text_of(const json_t *value)
 {
     if (json_is_boolean(value))
@@ -257,7 +258,7 @@ static const char *text_of(const json_t *value)
     return number ? number : text;
 }
 
-/* As `store`, with a member of a file. */
+/* Stores a value given as a member of a file, as `store` does. */
 static bool store_json(const cli_option *option, void *place, const char *key,
                        const json_t *value, pf_error *error)
 {

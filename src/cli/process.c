@@ -42,7 +42,7 @@ static void end_by(int number)
     raise(number);
 }
 
-/* Whether all that was printed has arrived. */
+/* Whether standard output took all that was printed. */
 static bool output_arrived(void)
 {
     checked = true;
@@ -56,7 +56,7 @@ static bool output_arrived(void)
     return false;
 }
 
-/* argp ends the program itself after --help. */
+/* Checks the output also where argp ends the program, after --help. */
 static void check_at_exit(void)
 {
     if (!checked && !output_arrived())
@@ -115,7 +115,7 @@ static void make_writing_fail(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
-/* No SA_RESTART: waiting for the reader of a pipe ends, too. */
+/* Without SA_RESTART, so that a signal also ends waiting for the reader of a pipe. */
 void process_catch(void (*handle)(int number))
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};

@@ -60,7 +60,7 @@ static bool take_id(order *o)
     return sound;
 }
 
-/* A film without a picture is made, here as there, if the model was trained for it. */
+/* Refuses a film without a picture unless the server's model was trained for that. */
 static int check_picture(order *o)
 {
     session *s = &o->session;
@@ -116,8 +116,8 @@ static int ask(order *o)
 
 /* --- Ctrl-C ----------------------------------------------------------------------- */
 
-/* Whether the server is to stop, too; it is where nobody can answer: without a terminal,
- * and when it was no Ctrl-C. */
+/* Asks whether the server is to stop, too.  Where nobody can answer (no terminal, or another
+ * signal than Ctrl-C) it is. */
 static bool wants_to_cancel(int number)
 {
     char answer[16] = "";
@@ -127,7 +127,7 @@ static bool wants_to_cancel(int number)
     return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
-/* The server has the film, or will have it. */
+/* Says where the film can be fetched later. */
 static int leave_film(const order *o, const char *what)
 {
     const session *s = &o->session;
@@ -207,7 +207,8 @@ static void wait_a_moment(void)
     nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000L * 1000L}, NULL);
 }
 
-/* A server that is gone for a moment may be starting anew: the job is not lost. */
+/* Polls until the film is made.  A server that is gone for a moment may be restarting; the job
+ * is on its disk. */
 static int follow(order *o)
 {
     session *s = &o->session;
@@ -233,7 +234,7 @@ static int follow(order *o)
     }
 }
 
-/* One try to fetch the film into a new part of a file. */
+/* Tries once to fetch the film, into a new part of a file. */
 static bool fetch_once(order *o)
 {
     session *s = &o->session;
@@ -245,7 +246,7 @@ static bool fetch_once(order *o)
     return session_fetch(s, path);
 }
 
-/* As in follow: the film is not lost when the server is gone for a moment. */
+/* Tries again while the server is gone for a moment, as follow does. */
 static int fetch(order *o)
 {
     session *s = &o->session;

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* One field of the request (docs/server.md); `value` is a file's path if `is_file`. */
+/* A field of the request (docs/server.md); its text is a file's path if `is_file`. */
 typedef struct remote_field {
     const char *name;
     char value[24];
@@ -19,8 +19,8 @@ typedef struct remote_request {
     const remote_field *fields;
     int field_count;
     const char *film_path;
-    /* What to say to a server whose model wants a picture; NULL: there is one, or it is
-     * known that there is none. */
+    /* The sentence that refuses if the server's model wants a picture; NULL: the film has
+     * one, or is to have none. */
     const char *picture_is_missing;
     bool quiet;
 } remote_request;

@@ -59,7 +59,7 @@ static size_t keep_reply(char *data, size_t size, size_t count, void *user)
     return bytes;
 }
 
-/* An error reply goes to `reply`, a film to its file. */
+/* Writes a film to its file; an error reply is kept as any other. */
 static size_t keep_film(char *data, size_t size, size_t count, void *user)
 {
     session *s = user;
@@ -71,8 +71,8 @@ static size_t keep_film(char *data, size_t size, size_t count, void *user)
     return kept ? size * count : 0;
 }
 
-/* A film that has been asked for may be accepted by now: what it is called, so that it
- * can be cancelled, is worth a moment. */
+/* Ends a transfer after a signal.  A film that was asked for may be accepted by now: its id,
+ * without which it cannot be cancelled, is waited for ANSWER_SECONDS. */
 static int stop_early(void *user, curl_off_t to_come, curl_off_t came, curl_off_t to_send,
                       curl_off_t sent)
 {
@@ -86,7 +86,7 @@ static int stop_early(void *user, curl_off_t to_come, curl_off_t came, curl_off_
     return session_seconds() - s->interrupted_at > ANSWER_SECONDS;
 }
 
-/* An address of this machine alone: localhost, x.localhost, 127.x.y.z, [::1]. */
+/* Whether the address is of this machine alone: localhost, x.localhost, 127.x.y.z, [::1]. */
 static bool is_here(const char *base)
 {
     CURLU *parsed = curl_url();
@@ -204,7 +204,7 @@ static int read_key_file(session *s, const char *path)
     return fits ? EXIT_DONE : EXIT_WRONG;
 }
 
-/* From the file, or from the environment; without one there is none. */
+/* Reads the key from the file, or else from the environment, which may have none. */
 static int read_key(session *s)
 {
     const char *key = pf_text_file_begin(getenv("PHONOFILM_API_KEY"));

@@ -54,7 +54,7 @@ bool session_fetch(session *s, const char *path);
 /* The server's own sentence, and an exit code. */
 int session_refuse(session *s);
 
-/* One sentence, below the progress line. */
+/* Prints a sentence, below the progress line. */
 void session_complain(const char *text);
 
 /* Seconds by the clock that nobody sets, from 1. */

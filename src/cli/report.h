@@ -20,7 +20,7 @@ typedef struct report_run {
 /* --perf-dump-path: the table and the warnings as JSON, whole or not at all. */
 pf_status report_write(const char *path, const report_run *run, pf_error *error);
 
-/* What a film needs, in a few lines on standard output. */
+/* Prints the needs of a film, in a few lines on standard output. */
 void report_prediction(const pf_prediction *prediction);
 
 #endif

@@ -26,7 +26,7 @@ bool targets_is_folder(const char *path);
 /* Whether it is a pipe or a device. */
 bool targets_is_stream(const char *path);
 
-/* What a run writes and reads. */
+/* Files that a run writes and reads. */
 typedef struct run_files {
     named_file film;
     pf_film_kind kind;
@@ -42,7 +42,7 @@ typedef struct run_files {
  * or the file, pipe or device may.  An exit code, after a message. */
 int targets_check_places(const run_files *files);
 
-/* That no output is another output or an input.  An exit code, after a message. */
+/* Checks that no output is another output or an input.  An exit code, after a message. */
 int targets_check_distinct(const run_files *files);
 
 #endif

@@ -3,9 +3,17 @@
  * film_wav.c and film_png.c.
  *
  * The caller copies frames into a ring of a few; a thread takes them out, hands them
- * to the writer, and after each one as much sound as belongs beside it: so the two
- * are interleaved whatever the order in which they come, and sound never becomes
+ * to the writer, and after each frame as much sound as belongs beside it.  So picture and
+ * sound are interleaved whatever the order in which they come, and sound never becomes
  * longer than the picture.
+ *
+ *     caller's thread                          film's thread
+ *     pf_film_write_frames --> ring [frames] --\
+ *     pf_film_write_audio  --> audio [samples] --> writer (film_mux, film_wav, film_png)
+ *     next call            <-- failure --------/
+ *
+ * `lock` guards the counts and the failure; a frame of the ring belongs to the side whose
+ * count says so.
  */
 #include "media/film.h"
 
@@ -143,7 +151,7 @@ static pf_status check_options(const pf_film_options *o, pf_film_kind kind,
 
 /* --- the encoding thread ---------------------------------------------------------- */
 
-/* Samples that belong beside `frames` frames. */
+/* Number of samples that belong beside `frames` frames. */
 static int64_t samples_beside(const pf_film *film, int64_t frames)
 {
     const pf_film_options *o = &film->options;

@@ -47,7 +47,7 @@ pf_status pf_film_kind_of(const char *path, pf_film_kind *out, pf_error *error);
  * longer than `bytes` hold. */
 bool pf_film_frame_path(const char *path, int64_t number, char *out, size_t bytes);
 
-/* One piece of metadata.  Every kind keeps "title" and "comment". */
+/* A piece of metadata.  Every kind keeps "title" and "comment". */
 typedef struct pf_film_tag {
     const char *key, *value;            /* UTF-8 */
 } pf_film_tag;

@@ -27,7 +27,7 @@ enum {
     MAX_FPS_TERM = 1001000      /* numerators and denominators of a frame rate */
 };
 
-/* What distinguishes the two kinds. */
+/* Facts in which MP4 and WebM differ. */
 typedef struct container {
     const char *format, *video, *audio, *other;
     enum AVSampleFormat samples;
@@ -331,7 +331,7 @@ static pf_status drain(mux *m, track *t, pf_error *error)
     }
 }
 
-/* NULL ends the track. */
+/* Encodes a frame and writes the packets; NULL ends the track. */
 static pf_status encode(mux *m, track *t, const AVFrame *frame, pf_error *error)
 {
     int code = avcodec_send_frame(t->encoder, frame);

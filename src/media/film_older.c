@@ -2,7 +2,7 @@
 /* Frames that an older, longer film of numbered pictures left behind.  film.h says when.
  *
  * Frames are numbered without gaps, so the older film's go on where the new one's end.
- * What comes after a gap, or is no picture like ours, is somebody else's.
+ * Files after a gap, and those that are no picture like ours, are somebody else's.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -87,8 +87,8 @@ static void say(const pf_film_options *o, const char *format, ...)
         o->say(o->user, line);
 }
 
-/* From the last one down, so that an interruption leaves no gap.  The first number of
- * those that were removed. */
+/* Removes frames from the last one down, so that an interruption leaves no gap.  Returns the
+ * lowest number that was removed. */
 static int64_t remove_frames(const pf_film_options *o, int64_t first, int64_t last)
 {
     char path[PATH_MAX];

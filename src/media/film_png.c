@@ -143,7 +143,7 @@ static void destroy(void *self)
     pf_free(film);
 }
 
-/* The last frame's name is the longest. */
+/* Checks the name of the last frame, which is the longest. */
 static pf_status check_last_name(const pf_film_options *options, pf_error *error)
 {
     char *path = frame_path(options, options->frames > 0 ? options->frames : 1, error);
@@ -182,7 +182,7 @@ static void withdraw_first(png_film *film, int64_t count)
         pf_part_withdraw(&film->files[i]);
 }
 
-/* If one cannot be renamed, those that were are removed again. */
+/* Renames all frames; if one cannot be renamed, those that were are withdrawn. */
 static pf_status publish(void *self, pf_error *error)
 {
     png_film *film = self;

@@ -121,7 +121,7 @@ static int wave_row(float value)
     return (int)((1.0f - clipped) * 0.5f * (WAVE_HEIGHT - 1) + 0.5f);
 }
 
-/* One column: from the highest to the lowest sample of its stretch of time. */
+/* Draws a column: from the highest to the lowest sample of its stretch of time. */
 static void draw_column(pf_sheet *sheet, int x, const float *audio, int64_t count)
 {
     int columns = sheet->width - 2 * GAP, top = sheet->cell_height + 2 * GAP;

@@ -13,7 +13,7 @@
 
 enum { MARK = 0x7f };
 
-/* Where it is written; without `out` it is only counted. */
+/* Output position; without `out` the bytes are only counted. */
 typedef struct writer {
     char *out;
     size_t bytes;
@@ -59,7 +59,7 @@ static size_t number(const char *begin, const char *end)
     return ends ? (size_t)(at - begin) : 0;
 }
 
-/* Copies the string whose quote is at `at`; gives where it ends. */
+/* Copies the string whose quote is at `at`; returns its end. */
 static const char *put_string(writer *w, const char *at, const char *end)
 {
     const char *begin = ++at;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What all of media/ needs of FFmpeg's libraries: silence and errors. */
+/* FFmpeg's libraries for all of media/: silenced, and their errors as ours. */
 #ifndef PF_MEDIA_LIBAV_H
 #define PF_MEDIA_LIBAV_H
 

@@ -37,7 +37,7 @@ typedef struct pf_picture {
  * Release with pf_picture_free; on failure *out is empty. */
 pf_status pf_picture_read(const char *path, pf_picture *out, pf_error *error);
 
-/* The same from memory; `name` is for messages. */
+/* Reads a picture from memory; `name` is for messages. */
 pf_status pf_picture_decode(const uint8_t *data, size_t bytes, const char *name,
                             pf_picture *out, pf_error *error);
 

@@ -125,7 +125,7 @@ static cmsToneCurve *srgb_curve(cmsContext cms)
     return cmsBuildParametricToneCurve(cms, 4, parameters);
 }
 
-/* gamma 0: that of sRGB. */
+/* Makes a profile; gamma 0 stands for the curve of sRGB. */
 static void open_numbers(colours *c, const int points[8], double gamma)
 {
     const double u = PNG_UNIT;
@@ -223,7 +223,7 @@ static pf_status open_code_points(colours *c, pf_error *error)
     return PF_OK;
 }
 
-/* The most specific chunk goes first, as the PNG specification has it. */
+/* Takes the most specific chunk, as the PNG specification orders them. */
 static pf_status open_profile(colours *c, pf_error *error)
 {
     const pf_picture_colours *given = &c->header->colours;
@@ -238,7 +238,7 @@ static pf_status open_profile(colours *c, pf_error *error)
 
 /* --- conversion ------------------------------------------------------------------- */
 
-/* Whether colours of the whole cube stay what they are, as far as one sees. */
+/* Whether no colour of the cube changes by more than SEEN_LEVELS. */
 static bool is_srgb(cmsHTRANSFORM transform, bool grey)
 {
     for (int i = 0; i < CUBE * CUBE * CUBE; i++) {

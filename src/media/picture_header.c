@@ -2,9 +2,8 @@
 /* The structure of picture files, read before decoding.
  * docs/model/image.md#decoding.
  *
- * What decides whether to go on: kind, size, completeness, checksums of PNG, and features
- * that are refused; and where what is said about turning and colours lies.  Coded data is
- * the decoder's.
+ * Read here: kind, size, completeness, checksums of PNG, features that are refused, and where
+ * the data about turning and colours lie.  Coded data is left to the decoder.
  */
 #include <string.h>
 #include <zlib.h>
@@ -74,7 +73,7 @@ static void keep_profile(pf_picture_colours *c, const uint8_t *data, size_t byte
     keep_first(&c->profile[0], data, bytes);
 }
 
-/* The first EXIF block that tells counts. */
+/* Takes the orientation of the first EXIF block that has one. */
 static void take_exif(pf_picture_header *out, const uint8_t *data, size_t bytes)
 {
     if (out->orientation == 1)

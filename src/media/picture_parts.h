@@ -36,7 +36,7 @@ typedef struct pf_picture_colours {
     int profile_given;
 } pf_picture_colours;
 
-/* What a file says of itself before anything is decoded. */
+/* Claims of a file, read before anything is decoded. */
 typedef struct pf_picture_header {
     pf_picture_kind kind;
     int64_t width, height;                  /* as they are stored */
@@ -50,7 +50,7 @@ typedef struct pf_picture_header {
 pf_status pf_picture_parse(const uint8_t *data, size_t bytes, const char *name,
                            pf_picture_header *out, pf_error *error);
 
-/* That the compressed data of a PNG is whole. */
+/* Checks that the compressed data of a PNG is whole. */
 pf_status pf_picture_check_png(const uint8_t *data, const pf_picture_header *header,
                                const char *name, pf_error *error);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* That a PNG holds every row that its header promises.  docs/model/image.md#decoding.
+/* Checks that a PNG holds every row that its header promises.  docs/model/image.md#decoding.
  *
  * libavcodec checks the checksums of the chunks and the values, but takes a picture
  * whose compressed data ends early, or whose rows name a filter that does not exist.
@@ -12,7 +12,7 @@
 
 enum { CHUNK = 1 << 15, PASSES = 7, MAX_FILTER = 4, MAX_SURPLUS = 1 << 16 };
 
-/* Where the rows begin in the inflated data. */
+/* Position in the rows of the inflated data. */
 typedef struct rows {
     int64_t left[PASSES];               /* rows that are still to come, a pass */
     int64_t bytes[PASSES];              /* of a row, with its filter */

@@ -13,7 +13,7 @@
 
 enum { FIRST_ROOM = 4096 };
 
-/* All of it and a NUL; one byte more than allowed is enough to refuse. */
+/* Reads all and appends a NUL; stops one byte beyond the allowed number, which refuses. */
 static pf_status read_stream(FILE *in, const char *name, size_t max_bytes, char **out,
                              size_t *out_bytes, pf_error *error)
 {

@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "media/libav.h"
 
-/* One picture through the encoder. */
+/* Sends a picture through the encoder. */
 typedef struct encoding {
     AVCodecContext *encoder;
     AVFrame *frame;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the emulator's libraries share, and what tests ask of it.
+/* The emulator of CANN: state that its libraries share, and the questions of tests.
  *
  * Wrong use never "just works": it gets the documented code and a message
  * (aclGetRecentErrMsg), and what CANN leaves undefined counts as a violation too.
@@ -48,7 +48,7 @@ CANN_API void cann_emulator_limit(int64_t bytes);
 
 CANN_API int cann_fail(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* The same, where CANN promises nothing. */
+/* A misuse where CANN promises nothing. */
 CANN_API int cann_violation(int code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -57,7 +57,7 @@ CANN_API int cann_enter(const char *call);              /* initialised */
 CANN_API int cann_enter_context(const char *call);      /* and with a context */
 CANN_API bool cann_injected(const char *call, int *code);
 
-/* One piece of queued work; `run` gives the stream's error or 0, `drop` frees. */
+/* A piece of queued work; `run` gives the stream's error or 0, `drop` frees. */
 typedef struct cann_task {
     struct cann_task *next;
     int (*run)(struct cann_task *task);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the emulator's own tests share: its functions, what every case finds ready, and
+/* Shared by the emulator's own tests: its functions, what every case finds ready, and
  * running a list of wrong uses.
  */
 #ifndef TESTS_CANN_MISUSE_H

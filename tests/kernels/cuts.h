@@ -9,7 +9,7 @@
 #include "platform/group.h"
 #include "trial.h"
 
-/* One axis of a slot's calls. */
+/* An axis of a slot's calls. */
 typedef struct kernel_cut {
     const char *axis;
     /* Units of the axis in this call; 0 or 1: this call is not cut. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One call of one kernel on one platform: its tensors, what surrounds them, and
+/* A call of a kernel on a platform: its tensors, what surrounds them, and
  * how near the result must come to the reference's.
  *
  * A trial is built from a case number and a seed alone, so that the same case can

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What tests of whole jobs share: an engine on the tiny model, small requests, and
+/* Shared by tests of whole jobs: an engine on the tiny model, small requests, and
  * sinks that keep what they are given. */
 #ifndef PF_TESTS_JOB_TEST_H
 #define PF_TESTS_JOB_TEST_H

@@ -17,7 +17,7 @@ static const cli_option options[] = {
 };
 static const cli_table table = CLI_TABLE(options);
 
-/* What the program prints goes nowhere. */
+/* Stand-ins for parts of the program that print. */
 void cli_end_progress(void) { }
 
 int cli_fail(pf_status status, const pf_error *error)

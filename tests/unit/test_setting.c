@@ -19,7 +19,7 @@ static pf_status read(const char *name, const char *text, pf_setting_value *out,
     return pf_setting_read(pf_setting_find(name), name, text, strlen(text), out, error);
 }
 
-/* One value in many spellings, and texts that are none. */
+/* A value in many spellings, and texts that are no value. */
 typedef struct spellings {
     const char *name;
     const char *canonical;
