@@ -1,28 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MP4 and WebM through libavformat and libavcodec.  docs/model/image.md#films.
  *
- * The muxer writes into our own file descriptor.  "faststart" moves the index to the
- * front at the end, for which libavformat opens its output a second time: it gets a
- * reader of the same descriptor.  Everything that would make two runs differ
- * (dates, version strings, the number of processors) is switched off.
+ * Everything that would make two runs differ (dates, version strings, the number of
+ * processors) is switched off.
  */
-#include <errno.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/opt.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/memory.h"
+#include "media/film_io.h"
 #include "media/film_parts.h"
 #include "media/libav.h"
-#include "media/part_file.h"
 
 enum {
     AUDIO_BIT_RATE = 192000,
     DEFAULT_QUALITY = 5,
     VIDEO_THREADS = 2,          /* fixed: x264's output depends on it */
-    IO_BYTES = 1 << 16,
     MIN_UNITS = 10000,          /* a second, of a silent film's length */
     MAX_FPS_TERM = 1001000      /* numerators and denominators of a frame rate */
 };
@@ -54,102 +49,25 @@ typedef struct track {
 typedef struct mux {
     const pf_film_options *options;
     const container *kind;
-    pf_part_file file;
+    film_io io;
     AVFormatContext *format;
     AVPacket *packet;
     track video, audio;
-    pf_error io_error;          /* of the file, the first one */
-    int64_t read_at;            /* of the reader that faststart opens */
 } mux;
 
-/* --- the file -------------------------------------------------------------------- */
-
-#if LIBAVFORMAT_VERSION_MAJOR >= 61
-typedef const uint8_t *io_data;
-#else
-typedef uint8_t *io_data;
-#endif
-
-static int write_bytes(void *opaque, io_data data, int bytes)
-{
-    mux *m = opaque;
-    pf_status status = m->io_error.status;
-    if (status == PF_OK)
-        status = pf_part_write(&m->file, data, (size_t)bytes, &m->io_error);
-    return status == PF_OK ? bytes : AVERROR(EIO);
-}
-
-static int64_t seek_to(void *opaque, int64_t offset, int whence)
-{
-    mux *m = opaque;
-    if (whence & AVSEEK_SIZE)
-        return AVERROR(ENOSYS);
-    off_t at = lseek(m->file.fd, offset, whence & ~AVSEEK_FORCE);
-    return at < 0 ? AVERROR(errno) : at;
-}
-
-static int read_bytes(void *opaque, uint8_t *data, int bytes)
-{
-    mux *m = opaque;
-    ssize_t got = pread(m->file.fd, data, (size_t)bytes, m->read_at);
-    if (got < 0)
-        return AVERROR(errno);
-    m->read_at += got;
-    return got == 0 ? AVERROR_EOF : (int)got;
-}
-
-static AVIOContext *make_io(mux *m, bool writes)
-{
-    uint8_t *buffer = av_malloc(IO_BYTES);
-    AVIOContext *io =
-        buffer ? avio_alloc_context(buffer, IO_BYTES, writes, m,
-                                    writes ? NULL : read_bytes,
-                                    writes ? write_bytes : NULL,
-                                    writes ? seek_to : NULL)
-               : NULL;
-    if (!io)
-        av_free(buffer);
-    return io;
-}
-
-static void free_io(AVIOContext **io)
-{
-    if (*io)
-        av_freep(&(*io)->buffer);
-    avio_context_free(io);
-}
-
-static int open_again(AVFormatContext *format, AVIOContext **out, const char *url,
-                      int flags, AVDictionary **options)
-{
-    mux *m = format->opaque;
-    (void)url;
-    (void)options;
-    if (flags & AVIO_FLAG_WRITE)
-        return AVERROR(ENOSYS);
-    m->read_at = 0;
-    *out = make_io(m, false);
-    return *out ? 0 : AVERROR(ENOMEM);
-}
-
-static int close_again(AVFormatContext *format, AVIOContext *io)
-{
-    (void)format;
-    free_io(&io);
-    return 0;
-}
+/* --- failures ------------------------------------------------------------------- */
 
 /* The file's own failure says more than libavformat's code. */
 static pf_status fail_muxing(const mux *m, int code, pf_error *error)
 {
-    if (m->io_error.status != PF_OK)
-        return pf_fail(error, m->io_error.status, "%s", m->io_error.message);
+    if (m->io.error.status != PF_OK)
+        return pf_fail(error, m->io.error.status, "%s", m->io.error.message);
     return pf_libav_fail(error, PF_E_IO, code, "cannot write %s", m->options->path);
 }
 
 static pf_status check_muxing(const mux *m, int code, pf_error *error)
 {
-    return code < 0 || m->io_error.status != PF_OK ? fail_muxing(m, code, error)
+    return code < 0 || m->io.error.status != PF_OK ? fail_muxing(m, code, error)
                                                    : PF_OK;
 }
 
@@ -391,28 +309,25 @@ static void destroy(void *self)
     free_track(&m->audio);
     av_packet_free(&m->packet);
     if (m->format)
-        free_io(&m->format->pb);
+        film_io_free(&m->format->pb);
     avformat_free_context(m->format);
-    pf_part_discard(&m->file);
+    pf_part_discard(&m->io.file);
     pf_free(m);
 }
 
 static pf_status open_format(mux *m, pf_error *error)
 {
     const pf_film_options *options = m->options;
-    PF_TRY(pf_part_open(options->path, &m->file, error));
+    PF_TRY(pf_part_open(options->path, &m->io.file, error));
     m->packet = av_packet_alloc();
     int code = avformat_alloc_output_context2(&m->format, NULL, m->kind->format, NULL);
     if (code < 0)
         return pf_libav_fail(error, PF_E_UNSUPPORTED, code,
                              "this FFmpeg does not write .%s", m->kind->format);
-    m->format->pb = make_io(m, true);
+    film_io_attach(&m->io, m->format);
     m->format->url = av_strdup(options->path);
     if (!m->packet || !m->format->pb || !m->format->url)
-        return pf_fail_memory(error, options->path, IO_BYTES);
-    m->format->opaque = m;
-    m->format->io_open = open_again;
-    m->format->io_close2 = close_again;
+        return pf_fail_memory(error, options->path, FILM_IO_BYTES);
     m->format->flags |= AVFMT_FLAG_BITEXACT | AVFMT_FLAG_CUSTOM_IO;
     /* WebM keeps the start of Opus in a field of its own: the picture stays at 0. */
     m->format->avoid_negative_ts =
@@ -497,17 +412,17 @@ static pf_status finish(void *self, pf_error *error)
     if (code >= 0)
         code = m->format->pb->error;
     PF_TRY(check_muxing(m, code, error));
-    return pf_part_finish(&m->file, error);
+    return pf_part_finish(&m->io.file, error);
 }
 
 static pf_status publish(void *self, pf_error *error)
 {
-    return pf_part_publish(&((mux *)self)->file, error);
+    return pf_part_publish(&((mux *)self)->io.file, error);
 }
 
 static void withdraw(void *self)
 {
-    pf_part_withdraw(&((mux *)self)->file);
+    pf_part_withdraw(&((mux *)self)->io.file);
 }
 
 const pf_film_writer pf_film_mp4_writer = {
