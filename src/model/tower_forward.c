@@ -6,10 +6,6 @@
 #include "base/memory.h"
 #include "model/tower_parts.h"
 
-/* Rows of the feed-forward hidden that exist at a time: the whole of it would be the
- * largest activation by far.  Where launches cost, as much as attention needs anyway. */
-enum { FFN_ROWS = 4096, ROWS_AT_ONCE = 1 << 18 };
-
 static const char *tower_name(const pf_tower *t)
 {
     return t->modality == PF_VIDEO ? "video" : "audio";
@@ -212,12 +208,12 @@ static pf_status new_text(const pf_tower *t, pf_ops *ops, int groups, int64_t ro
     return rows < PF_CONTEXT_ROWS ? make_key_bias(ops, rows, &out->key_bias) : PF_OK;
 }
 
-/* One row for all that are alike saves arithmetic; a bias of the scores may cost more
- * launches than that is worth. */
+/* Rows behind the prompt are alike: one row for all of them saves arithmetic, but its score
+ * needs a bias. */
 static int64_t rows_to_keep(const pf_ops *ops, int64_t rows)
 {
     bool shared = !ops->numerics.round_bf16 && rows + 1 < PF_CONTEXT_ROWS &&
-                  !ops->platform->capabilities.costly_launches;
+                  ops->platform->capabilities.bias_is_fused;
     return shared ? rows + 1 : PF_CONTEXT_ROWS;
 }
 
@@ -409,14 +405,14 @@ static pf_status self_attention(const block_run *r)
         .gate = slot_of(&r->modulation, GATE_MSA), .residual = r->x, .y = r->x});
 }
 
-/* Attention to the text, whose result with `residual` (or null) is y, which may be x.
- * It uses up n [groups * n, dim]. */
-static pf_status cross_attention(const block_run *r, pf_tensor n, pf_tensor residual,
-                                 pf_tensor y)
+/* y [groups * n, dim] = attention to the text; x = x + that where `y` is null.  It uses up
+ * n [groups * n, dim]. */
+static pf_status cross_attention(const block_run *r, pf_tensor n, pf_tensor y)
 {
     const pf_attention_layer *a = &r->block->cross;
     const pf_tower_info *info = &r->tower->info;
     const pf_tower_text *text = r->inputs->text;
+    bool adds = pf_tensor_is_null(&y);
     pf_tensor bias = {0};
     PF_TRY(pf_op_norm(r->ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = (float)info->epsilon, .x = r->x,
@@ -430,66 +426,69 @@ static pf_status cross_attention(const block_run *r, pf_tensor n, pf_tensor resi
         .q = pf_projection_with(&a->q, a->norm_q, not_rotated),
         .out = pf_projection_of(&a->o), .epsilon = (float)info->epsilon,
         .heads = info->heads, .groups = text->groups, .scale = score_scale(info),
-        .bias = bias, .residual = residual, .y = y});
+        .bias = bias, .residual = adds ? r->x : (pf_tensor){0}, .y = adds ? r->x : y});
 }
 
-static pf_status feed_forward(const block_run *r, pf_tensor h, pf_tensor residual,
-                              pf_tensor y)
+/* The second half of a block: x, or x + added where that is not null. */
+typedef struct feed_run {
+    const block_run *block;
+    pf_tensor added, sum;               /* [groups * n, dim]; sum is x where nothing is added */
+    pf_tensor h;                        /* memory for normed rows */
+    pf_mark behind;                     /* what was made later is not needed after the norm */
+} feed_run;
+
+static pf_status feed_forward(const feed_run *f, int64_t begin, int64_t count)
 {
+    const block_run *r = f->block;
+    pf_tensor x = pf_tensor_slice(r->x, 0, begin, count), h = f->h;
+    pf_tensor sum = pf_tensor_slice(f->sum, 0, begin, count);
+    h.shape[0] = count;
+    pf_norm_args norm = modulated_norm(r, x, SHIFT_MLP, h);
+    if (!pf_tensor_is_null(&f->added)) {
+        norm.plus = pf_tensor_slice(f->added, 0, begin, count);
+        norm.sum = sum;
+    }
+    PF_TRY(pf_op_norm(r->ops, &norm));
+    pf_ops_rewind(r->ops, f->behind);
     return pf_op_feed_forward(r->ops, &(pf_feed_forward_args){
         .x = h, .in = pf_projection_of(&r->block->ffn_in),
         .out = pf_projection_of(&r->block->ffn_out),
         .activation = PF_ACTIVATION_GELU_TANH,
-        .gate = slot_of(&r->modulation, GATE_MLP), .residual = residual, .y = y});
+        .gate = slot_of(&r->modulation, GATE_MLP), .residual = sum, .y = x});
 }
 
-static pf_status feed_rows(const block_run *r, int64_t begin, int64_t count)
-{
-    pf_tensor x = pf_tensor_slice(r->x, 0, begin, count), h;
-    PF_TRY(pf_ops_matrix(r->ops, count, r->tower->info.dim, &h));
-    pf_norm_args norm = modulated_norm(r, x, SHIFT_MLP, h);
-    PF_TRY(pf_op_norm(r->ops, &norm));
-    return feed_forward(r, h, x, x);
-}
-
-/* Attention to the text, then the feed-forward over some rows at a time. */
-static pf_status finish_by_rows(const block_run *r, int64_t most)
+/* Attention to the text, then the feed-forward, capabilities.feed_rows rows at a time.
+ * Where all rows go at once, the norm between them does the sum: a kernel fewer. */
+static pf_status finish_block(const block_run *r)
 {
     int64_t rows = r->x.shape[0], dim = r->tower->info.dim;
-    pf_tensor n;
-    pf_mark start = pf_ops_mark(r->ops);
-    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &n));
-    PF_TRY(cross_attention(r, n, r->x, r->x));
-    for (int64_t begin = 0; begin < rows; begin += most) {
-        pf_ops_rewind(r->ops, start);
-        PF_TRY(feed_rows(r, begin, rows - begin < most ? rows - begin : most));
+    int64_t most = r->ops->platform->capabilities.feed_rows;
+    bool at_once = most == 0;
+    feed_run f = {.block = r, .sum = r->x};
+    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &f.h));
+    if (at_once)
+        PF_TRY(pf_ops_matrix(r->ops, rows, dim, &f.sum));
+    f.behind = pf_ops_mark(r->ops);
+    if (at_once)
+        PF_TRY(pf_ops_matrix(r->ops, rows, dim, &f.added));
+    PF_TRY(cross_attention(r, f.h, f.added));
+    for (int64_t begin = 0; begin < rows; begin += at_once ? rows : most) {
+        int64_t left = rows - begin;
+        PF_TRY(feed_forward(&f, begin, at_once || left < most ? left : most));
     }
-    pf_ops_rewind(r->ops, start);
     return PF_OK;
 }
 
-/* The same in as few kernels as there are: what the text adds is summed up by the norm
- * behind it, and the feed-forward takes all rows. */
-static pf_status finish_at_once(const block_run *r)
-{
-    int64_t rows = r->x.shape[0], dim = r->tower->info.dim;
-    pf_tensor n, sum, added, none = {0};
-    pf_mark start = pf_ops_mark(r->ops);
-    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &n));
-    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &sum));
-    pf_mark behind = pf_ops_mark(r->ops);
-    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &added));
-    PF_TRY(cross_attention(r, n, none, added));
-    pf_norm_args norm = modulated_norm(r, r->x, SHIFT_MLP, n);
-    norm.plus = added;
-    norm.sum = sum;
-    PF_TRY(pf_op_norm(r->ops, &norm));
-    pf_ops_rewind(r->ops, behind);
-    PF_TRY(feed_forward(r, n, sum, r->x));
-    pf_ops_rewind(r->ops, start);
-    return PF_OK;
-}
-
+/* x [L, dim]; s = r(modulation + m): shift, scale and gate of attention, then of the
+ * feed-forward (docs/model/towers.md#block).
+ *
+ *     h = r(r(ln(x) r(1 + s1)) + s0)
+ *     x = r(x + r(s2 o(attention(rope(rms(q(h))), rope(rms(k(h))), v(h)))))
+ *     n = ln(x; norm3)
+ *     x = r(x + cross.o(attention(rms(cross.q(n)), k, v)))         k, v: of the text
+ *     h = r(r(ln(x) r(1 + s4)) + s3)
+ *     x = r(x + r(s5 ffn.2(gelu(ffn.0(h)))))
+ */
 pf_status pf_tower_run_block(const pf_tower *tower, pf_ops *ops, int index,
                              const pf_block_inputs *inputs, const pf_tensor *x)
 {
@@ -502,11 +501,8 @@ pf_status pf_tower_run_block(const pf_tower *tower, pf_ops *ops, int index,
     pf_mark start = pf_ops_mark(ops);
     PF_TRY(self_attention(&r));
     pf_ops_rewind(ops, start);
-    bool few = ops->platform->capabilities.costly_launches;
-    if (few && x->shape[0] <= ROWS_AT_ONCE)
-        PF_TRY(finish_at_once(&r));
-    else
-        PF_TRY(finish_by_rows(&r, few ? ROWS_AT_ONCE : FFN_ROWS));
+    PF_TRY(finish_block(&r));
+    pf_ops_rewind(ops, start);
     pf_ops_tap(ops, x, "%s.block%d", tower_name(tower), index);
     return PF_OK;
 }

@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The arena of a pf_ops: tensors that live until the next rewind.  See ops.h.
  *
- * A dry run counts the same bytes but owns no memory: its addresses begin at an
- * arbitrary number and are never read.
+ * Tensors lie on a line of bytes, each behind the one before it.  A platform may bound the
+ * size of a block (capabilities.most_block_bytes); the line is then cut at every multiple of
+ * that, and a tensor that would lie across a cut begins behind it:
+ *
+ *     |<------- most -------->|<------- most -------->|
+ *     [  a  ][   b   ][ c ]....[      d      ][  e  ]      peak = end of e
+ *     block 0                  block 1
+ *
+ * A dry run walks the same line without memory: its addresses begin at an arbitrary number
+ * and are never read.  pf_ops_reserve takes the blocks that a peak needs, so that the film
+ * finds every tensor where the dry run had it.
  */
 #include "ops/ops.h"
 
@@ -40,6 +49,23 @@ void pf_ops_release(pf_ops *ops)
     ops->in_use = 0;
 }
 
+/* Bytes of the largest block. */
+static int64_t most_of(const pf_ops *ops)
+{
+    int64_t most = ops->platform->capabilities.most_block_bytes;
+    return most > 0 ? most : INT64_MAX;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static pf_status add_block(pf_ops *ops, int64_t bytes)
 {
     void *memory = NULL;
@@ -59,7 +85,11 @@ pf_status pf_ops_reserve(pf_ops *ops, int64_t bytes, int64_t own)
         return PF_OK;
     if (ops->platform->table.reserve)
         PF_TRY(ops->platform->table.reserve(ops->platform, own, ops->error));
-    return bytes > 0 ? add_block(ops, bytes) : PF_OK;
+    for (int64_t here; bytes > 0; bytes -= here) {
+        here = smaller(bytes, most_of(ops));
+        PF_TRY(add_block(ops, here));
+    }
+    return PF_OK;
 }
 
 pf_mark pf_ops_mark(const pf_ops *ops)
@@ -85,11 +115,18 @@ static pf_status take(pf_ops *ops, int64_t bytes, void **out)
     while (at < ops->blocks && ops->block[at].bytes - ops->block[at].used < bytes)
         at++;
     if (at == ops->blocks)
-        PF_TRY(add_block(ops, bytes > smallest_block ? bytes : smallest_block));
+        PF_TRY(add_block(ops, smaller(larger(bytes, smallest_block), most_of(ops))));
     ops->current = at;
     *out = ops->block[at].memory + ops->block[at].used;
     ops->block[at].used += bytes;
     return PF_OK;
+}
+
+/* Where the next `bytes` begin on the line. */
+static int64_t next_place(const pf_ops *ops, int64_t bytes)
+{
+    int64_t most = most_of(ops), used = ops->in_use % most;
+    return used + bytes > most ? ops->in_use - used + most : ops->in_use;
 }
 
 static pf_status make(pf_ops *ops, pf_tensor *tensor)
@@ -98,13 +135,17 @@ static pf_status make(pf_ops *ops, pf_tensor *tensor)
     bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (bytes == 0)
         bytes = ALIGNMENT;
+    if (bytes > most_of(ops))
+        return pf_fail(ops->error, PF_E_MEMORY,
+                       "out of memory: a tensor needs %lld bytes in one piece, but the "
+                       "largest block has %lld", (long long)bytes, (long long)most_of(ops));
+    int64_t at = next_place(ops, bytes);
     if (ops->dry)
-        tensor->data = dry_base + ops->in_use;
+        tensor->data = dry_base + at;
     else
         PF_TRY(take(ops, bytes, &tensor->data));
-    ops->in_use += bytes;
-    if (ops->in_use > ops->peak)
-        ops->peak = ops->in_use;
+    ops->in_use = at + bytes;
+    ops->peak = larger(ops->peak, ops->in_use);
     return PF_OK;
 }
 
@@ -117,9 +158,9 @@ pf_status pf_ops_tensor(pf_ops *ops, int rank, const int64_t *shape,
 
 pf_status pf_ops_keys(pf_ops *ops, int rank, const int64_t *shape, pf_tensor *out)
 {
-    bool narrow = ops->platform->capabilities.narrow_keys &&
-                  ops->numerics.multiply == PF_MULTIPLY_BF16 && !ops->numerics.round_bf16;
-    *out = pf_tensor_make(NULL, narrow ? PF_BF16 : PF_F32, rank, shape);
+    bool narrow = ops->numerics.multiply == PF_MULTIPLY_BF16 && !ops->numerics.round_bf16;
+    pf_dtype keys = narrow ? ops->platform->capabilities.keys : PF_F32;
+    *out = pf_tensor_make(NULL, keys, rank, shape);
     return make(ops, out);
 }
 

@@ -205,7 +205,7 @@ pf_status pf_op_norm(pf_ops *ops, const pf_norm_args *args)
 static pf_status expect_table(pf_ops *ops, const pf_rope_table *t, int64_t rows,
                               int64_t width)
 {
-    bool wide = ops->platform->capabilities.wide_tables;
+    bool wide = ops->platform->capabilities.table_columns == 2;
     int64_t positions = t->cos.shape[0], each = t->rows_per_position;
     int64_t columns = wide ? width : width / 2;
     if (each < 1 || (wide && each > 1) || width % 2 != 0 ||
@@ -234,7 +234,7 @@ static pf_status widen(pf_ops *ops, pf_rope_form form, int64_t each, pf_tensor *
 pf_status pf_ops_rope_table(pf_ops *ops, pf_rope_form form, pf_rope_table *table)
 {
     bool round = ops->numerics.round_bf16;
-    if (!ops->platform->capabilities.wide_tables)
+    if (ops->platform->capabilities.table_columns != 2)
         return PF_OK;
     ops->numerics.round_bf16 = false;           /* the entries stay as they are */
     pf_status status = widen(ops, form, table->rows_per_position, &table->cos);
@@ -304,10 +304,10 @@ static pf_status expect_end(pf_ops *ops, const char *op, const pf_tensor *gate,
     return expect_rows(ops, op, "residual", residual);
 }
 
-/* For checks: BF16 counts as F32 where keys and values may be kept so. */
+/* For checks: the dtype of kept keys and values counts as F32. */
 static pf_tensor as_f32(const pf_ops *ops, pf_tensor keys)
 {
-    if (keys.dtype == PF_BF16 && ops->platform->capabilities.narrow_keys)
+    if (keys.dtype == ops->platform->capabilities.keys)
         keys.dtype = PF_F32;
     return keys;
 }

@@ -88,7 +88,7 @@ void pf_ops_init(pf_ops *ops, pf_platform *platform, pf_numerics numerics,
 /* Gives all device memory back; what was never initialised, but is zero, has none. */
 void pf_ops_release(pf_ops *ops);
 
-/* Takes one block of `bytes` (from a dry run's `peak`) and `own` bytes for kernels (from
+/* Takes the blocks for `bytes` (from a dry run's `peak`) and `own` bytes for kernels (from
  * its counter's tally), so that nothing is allocated later. */
 pf_status pf_ops_reserve(pf_ops *ops, int64_t bytes, int64_t own);
 
@@ -104,8 +104,8 @@ void pf_ops_rewind(pf_ops *ops, pf_mark mark);
 /* Uninitialised F32 tensors in the arena. */
 pf_status pf_ops_tensor(pf_ops *ops, int rank, const int64_t *shape,
                         pf_tensor *out);
-/* The same for keys and values that attend finds there: BF16 where the platform would
- * round them to that anyway. */
+/* Uninitialised keys and values that attend will find there, of capabilities.keys where
+ * bf16 is multiplied. */
 pf_status pf_ops_keys(pf_ops *ops, int rank, const int64_t *shape, pf_tensor *out);
 pf_status pf_ops_matrix(pf_ops *ops, int64_t rows, int64_t columns,
                         pf_tensor *out);

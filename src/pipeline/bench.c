@@ -216,7 +216,7 @@ static pf_status bench_one(pf_platform *platform, const bench_case *spec,
  * measured twice. */
 static bool is_worth(const pf_platform *platform, const bench_case *spec)
 {
-    bool halves = strcmp(platform->capabilities.isa, "avx512bf16") == 0;
+    bool halves = platform->capabilities.multiplies >> PF_MULTIPLY_BF16 & 1u;
     return halves || !is_attention(spec) || spec->multiply == PF_MULTIPLY_F32 ||
            spec->shape[1] < 4096;
 }

@@ -29,8 +29,8 @@ int pf_passes_list(int velocities, bool together, pf_pass out[PF_VELOCITIES])
     return count;
 }
 
-/* Two texts in one pass halve the launches and double the memory of tokens: wanted where
- * launches are costly and the memory is there. */
+/* Two texts in one pass halve the launches and double the memory of tokens: the platform
+ * says up to how many bytes that is worth it. */
 static bool go_together(const pf_passes *p, const pf_plan *plan)
 {
     const pf_capabilities *c = &p->ops->platform->capabilities;
@@ -38,7 +38,7 @@ static bool go_together(const pf_passes *p, const pf_plan *plan)
                                           plan->latent_height, plan->latent_width);
     int64_t width = pf_tower_get_info(p->towers.video)->dim;
     int64_t bytes = PROMPTS * tokens * width * (int64_t)sizeof(float);
-    return c->costly_launches && bytes <= c->memory_bytes / 32;
+    return bytes <= c->together_bytes;
 }
 
 static void make_list(pf_passes *p, const pf_job *job, int step)

@@ -99,8 +99,8 @@ typedef enum pf_rope_form {
                                      * the sum */
 } pf_rope_form;
 
-/* cos and sin [P, D/2] of the pairs' angles, or, where capabilities.wide_tables asks
- * for it, [P, D] with an entry for each column of a head; rows_per_position is then 1. */
+/* cos and sin [P, D/2] of the pairs' angles, or, where capabilities.table_columns is 2,
+ * [P, D] with an entry for each column of a head; rows_per_position is then 1. */
 typedef struct pf_rope_table {
     pf_tensor cos, sin;
     int64_t rows_per_position;
@@ -158,8 +158,8 @@ typedef struct pf_attend_args {
     pf_tensor x;                    /* [G*Lq, C]: rows may be strided */
     bool x_is_spent;                /* x may be overwritten: nobody reads it later */
     pf_tensor condition;            /* [G*Lk, K], may be x; null: keys and values are kept */
-    pf_tensor kept;                 /* [2, G*Lk, D]: keys, values; or null.  BF16 with
-                                     * PF_MULTIPLY_BF16 where capabilities.narrow_keys */
+    pf_tensor kept;                 /* [2, G*Lk, D]: keys, values; or null.  F32, or
+                                     * capabilities.keys where bf16 is multiplied */
     pf_projection q, k, v, out;     /* out [N, D], without norm and rotation */
     float epsilon;                  /* of the norms */
     pf_rope_form form;
@@ -260,7 +260,7 @@ typedef struct pf_guidance_args {
     pf_tensor v;
 } pf_guidance_args;
 
-/* to = r(from), same shape, any strides, F32; or to BF16 where capabilities.narrow_keys. */
+/* to = r(from), same shape, any strides: from F32, to F32 or capabilities.keys or .hidden. */
 typedef struct pf_copy_args {
     pf_numerics numerics;
     pf_tensor from, to;

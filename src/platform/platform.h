@@ -38,25 +38,45 @@ typedef struct pf_capabilities {
     int64_t memory_bytes;           /* available to this process now */
     bool own_memory;                /* that is memory of a device, not of the process */
     bool records;                   /* see record_begin: asked for and possible */
-    bool maps_channels_last;        /* layout that feature maps should have */
-    bool costly_launches;           /* starting a kernel costs: rather few and large ones,
-                                     * where memory allows */
-    bool wide_tables;               /* see pf_rope_table */
-    bool rounds_products;           /* see PF_MULTIPLY_BF16 */
-    bool narrow_keys;               /* see pf_attend_args */
-    pf_dtype hidden;                /* of activations between kernels: F32, or BF16 where
-                                     * that is faster; see pf_hidden_dtype */
+    unsigned multiplies;            /* bits 1 << PF_MULTIPLY_...: number formats that it
+                                     * has instructions for */
+
+    /* Dtypes under numerics that multiply bf16; F32 under all others. */
+    pf_dtype hidden;                /* activations between kernels: F32, or BF16 where that
+                                     * is faster (pf_hidden_dtype) */
+    pf_dtype keys;                  /* keys and values that attend finds in `kept` */
+    pf_dtype products;              /* BF16: a product may be rounded to that before its
+                                     * bias is added */
+
+    /* Sizes and layouts that model code chooses. */
+    bool maps_channels_last;        /* layout of feature maps */
+    int table_columns;              /* of a rotary table, for each pair: 1 or 2 */
+    int64_t feed_rows;              /* rows of a feed-forward at a time; 0: all, and the
+                                     * norm in front of it adds what attention gave */
+    int64_t together_bytes;         /* most bytes of tokens with which several prompts go
+                                     * through the towers in one pass */
+    bool bias_is_fused;             /* attend adds a bias of the scores without further
+                                     * kernels */
+
+    /* Memory: tensors and the blocks that they lie in. */
     int tensor_slack;               /* bytes that must be free behind each tensor, for
                                      * vector units that fetch whole units */
-    int block_unit, block_extra;    /* what `allocate` takes from the memory: a multiple of
-                                     * the one, and the other; 0: what is asked for */
+    int block_unit, block_extra;    /* granularity of `allocate`: n bytes cost
+                                     * round_up(n, block_unit) + block_extra; 0: n */
+    int64_t most_block_bytes;       /* largest block of `allocate`; 0: no bound */
 } pf_capabilities;
 
-/* What a block of so many bytes takes from the memory. */
+/* Device memory that n bytes cost, in as many blocks as they need. */
 static inline int64_t pf_block_bytes(const pf_capabilities *c, int64_t bytes)
 {
     int64_t unit = c->block_unit > 0 ? c->block_unit : 1;
-    return bytes > 0 ? (bytes + unit - 1) / unit * unit + c->block_extra : 0;
+    int64_t most = c->most_block_bytes > 0 ? c->most_block_bytes : bytes;
+    int64_t cost = 0;
+    for (; bytes > 0; bytes -= most) {
+        int64_t here = bytes < most ? bytes : most;
+        cost += (here + unit - 1) / unit * unit + c->block_extra;
+    }
+    return cost;
 }
 
 /* --- the table -------------------------------------------------------------- */
@@ -91,9 +111,9 @@ typedef struct pf_platform_table {
     PF_KERNEL_LIST(PF_KERNEL_SLOT)
 #undef PF_KERNEL_SLOT
 
-    /* Bytes of pf_scratch that the layer `which` needs for a call with `args`, whose
-     * addresses are not read; the largest of the platform's own scratch memory is not
-     * part of it.  0 for all other kernels. */
+    /* Bytes of pf_scratch that the layer `which` needs for a call with `args`; 0 for all
+     * other kernels.  Addresses are compared, never read through.  Memory that the platform
+     * keeps for its kernels (see reserve) is not part of it. */
     int64_t (*scratch_bytes)(pf_platform *platform, pf_kernel which, const void *args);
 
     /* Device memory, 64-byte aligned, uninitialised. */

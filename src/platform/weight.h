@@ -20,7 +20,7 @@
 typedef enum pf_multiply {
     PF_MULTIPLY_F32,    /* weights are widened, never rounded */
     PF_MULTIPLY_BF16    /* multiplicands may be rounded to bf16, and so may the result of
-                         * a product where capabilities.rounds_products is set */
+                         * a product where capabilities.products is BF16 */
 } pf_multiply;
 
 typedef enum pf_weight_kind {

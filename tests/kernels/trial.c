@@ -308,7 +308,7 @@ pf_rope_table trial_table(trial *t, pf_rope_form form, int64_t rows_per_position
     pf_rope_table wide = {
         wide_copy(t, "wide cos", form, rows_per_position, b),
         wide_copy(t, "wide sin", form, rows_per_position, b + 1), 1};
-    return t->platform->capabilities.wide_tables ? wide : narrow;
+    return t->platform->capabilities.table_columns == 2 ? wide : narrow;
 }
 
 void trial_say(trial *t, const char *format, ...)
@@ -337,7 +337,7 @@ limits tolerance_of_products(const trial *t)
 {
     limits result = tolerance_of(t, 1e-5);
     if (t->numerics.multiply == PF_MULTIPLY_BF16) {
-        result.relative = t->platform->capabilities.rounds_products ? 1.5e-2 : 1e-2;
+        result.relative = t->platform->capabilities.products == PF_BF16 ? 1.5e-2 : 1e-2;
         result.cosine = 0.9999;
     }
     return result;

@@ -278,7 +278,7 @@ static void test_forms_that_the_reference_lacks(void **state)
     pf_error error = {0};
     (void)state;
     open_device();
-    device.capabilities.wide_tables = true;
+    device.capabilities.table_columns = 2;
     assert_int_equal(common_complete(&device, true, &error), PF_E_INTERNAL);
     assert_non_null(strstr(error.message, "narrow"));
     shut_device();

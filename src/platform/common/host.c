@@ -84,6 +84,10 @@ static void fill_table(pf_platform_table *table)
 
 /* --- opening and closing ------------------------------------------------------ */
 
+/* Rows of the feed-forward hidden that exist at a time: all of them would be the largest
+ * activation by far, and 4096 fill the threads. */
+enum { FEED_ROWS = 4096 };
+
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -103,7 +107,9 @@ pf_status common_host_open(pf_platform *out, int threads, pf_error *error)
     fill_table(&out->table);
     out->table.close = common_host_close;
     out->capabilities = (pf_capabilities){
-        .threads = pf_pool_threads(out->pool), .memory_bytes = available_memory()};
+        .threads = pf_pool_threads(out->pool), .memory_bytes = available_memory(),
+        .multiplies = 1u << PF_MULTIPLY_F32, .table_columns = 1, .feed_rows = FEED_ROWS,
+        .bias_is_fused = true};
     if (uname(&machine) == 0)
         snprintf(out->capabilities.device, sizeof out->capabilities.device, "%s",
                  machine.machine);

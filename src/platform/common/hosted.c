@@ -243,7 +243,7 @@ static void fill_layers(pf_platform_table *table)
 static pf_status check_forms(const pf_platform *platform, pf_error *error)
 {
     const pf_capabilities *c = &platform->capabilities;
-    if (!c->wide_tables && !c->narrow_keys && c->hidden == PF_F32)
+    if (c->table_columns < 2 && c->keys == PF_F32 && c->hidden == PF_F32)
         return PF_OK;
     return pf_fail(error, PF_E_INTERNAL, "the %s platform lacks kernels, so that its tables "
                    "must be narrow, and its keys and activations f32", c->name);

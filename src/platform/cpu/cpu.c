@@ -22,6 +22,7 @@
  * richer set includes the plainer ones. */
 typedef struct instruction_set {
     const char *name;
+    unsigned multiplies;            /* beside f32: 1 << PF_MULTIPLY_... */
     void (*fill)(pf_platform_table *table);
     bool (*present)(void);
 } instruction_set;
@@ -94,10 +95,10 @@ static void read_device(char *out, size_t bytes)
 }
 
 static const instruction_set sets[] = {
-    {"scalar", cpu_fill_scalar, always},
-    {"avx2", cpu_fill_avx2, has_avx2},
-    {"avx512", cpu_fill_avx512, has_avx512},
-    {"avx512bf16", cpu_fill_avx512bf16, has_avx512bf16},
+    {"scalar", 0, cpu_fill_scalar, always},
+    {"avx2", 0, cpu_fill_avx2, has_avx2},
+    {"avx512", 0, cpu_fill_avx512, has_avx512},
+    {"avx512bf16", 1u << PF_MULTIPLY_BF16, cpu_fill_avx512bf16, has_avx512bf16},
 };
 
 #else
@@ -109,9 +110,9 @@ static void read_device(char *out, size_t bytes)
 }
 
 static const instruction_set sets[] = {
-    {"scalar", cpu_fill_scalar, always},
+    {"scalar", 0, cpu_fill_scalar, always},
 #if defined(__aarch64__)
-    {"neon", cpu_fill_neon, always},
+    {"neon", 0, cpu_fill_neon, always},
 #endif
 };
 
@@ -245,6 +246,7 @@ pf_status pf_cpu_open(pf_platform *out, const pf_platform_options *options,
     snprintf(facts->name, sizeof facts->name, "cpu");
     snprintf(facts->isa, sizeof facts->isa, "%s", set->name);
     facts->maps_channels_last = true;
+    facts->multiplies |= set->multiplies;
     read_device(facts->device, sizeof facts->device);
     return PF_OK;
 }
