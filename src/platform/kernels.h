@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernels: their arguments, with the formula of each, and their list.
  *
- * Activations are f32 tensors in device memory.  Where the numerics ask for the
- * rounding of a bf16 pipeline (`round_bf16`, written r() below), the value is
- * rounded to the nearest bf16 and kept as f32.  Weight matrices come as F32, BF16
- * or F16; vectors (biases, norm weights) as F32.
+ * Activations are f32 tensors in device memory.  Those marked [hidden] have the dtype of
+ * pf_hidden_dtype: BF16 on platforms for which that is faster, under numerics that multiply
+ * bf16; results are then rounded once, as they are stored.
+ *
+ * Where the numerics ask for the rounding of a bf16 pipeline (`round_bf16`, written r()
+ * below), the value is rounded to the nearest bf16 and kept as f32.  Weight matrices come as
+ * F32, BF16 or F16; vectors (biases, norm weights) as F32.
  *
  * Every kernel gives the same bits for every number of threads and on every run.
  * Outputs never overlap inputs unless a field says so.
@@ -41,7 +44,8 @@ enum { PF_FEW_ROWS = 4 };
 /* y = r(residual + r(gate * r(act(r(x W^T + bias)) * mul)))
  * where absent parts are skipped together with their r().
  * x [M, K], y [M, N], mul [M, N], residual [M, N]: rows may be strided, elements
- * of a row are adjacent.  residual may be y itself; mul may be y itself. */
+ * of a row are adjacent.  residual may be y itself; mul may be y itself.  x and y are F32 or
+ * [hidden], each for itself. */
 typedef struct pf_linear_args {
     pf_numerics numerics;
     bool shard;                     /* x holds part of the rows of a matrix that has more
@@ -57,7 +61,7 @@ typedef struct pf_linear_args {
 } pf_linear_args;
 
 /* out = softmax(scale * q k^T + bias) v, for each head on its own columns.
- * q [G*Lq, H*D], k and v [G*Lk, H*D], out [G*Lq, H*D]: rows may be strided.  The
+ * q [G*Lq, H*D], k and v [G*Lk, H*D], out [G*Lq, H*D] [hidden]: rows may be strided.  The
  * rows are G groups of equal size, each of which attends to itself alone.
  * With round_bf16: P = exp(s - max) is rounded before P v, the sum is taken of
  * the unrounded P, and the quotient is rounded. */
@@ -79,9 +83,10 @@ typedef enum pf_norm_kind {
 
 /* a = r(norm(x) * weight + bias); y = r(r(a * factor) + shift); with `plus` sum =
  * r(x + plus) comes first and takes the place of x.
- * x, y, plus, sum [M, C], y may be x, sum is another.  weight, bias [C] or null.
- * shift and factor: both null, or both [C], or both [M, C].  Statistics in f32 or
- * better, and sound for a mean much larger than the deviation (two passes). */
+ * x, y, plus, sum [M, C], y may be x, sum is another; y is F32 or [hidden].
+ * weight, bias [C] or null.  shift and factor: both null, or both [C], or both [M, C].
+ * Statistics in f32 or better, and sound for a mean much larger than the deviation (two
+ * passes). */
 typedef struct pf_norm_args {
     pf_numerics numerics;
     pf_norm_kind kind;
@@ -141,12 +146,12 @@ typedef struct pf_projection {
 typedef struct pf_project_args {
     pf_numerics numerics;
     bool shard;                     /* of x: see pf_linear_args */
-    pf_tensor x;                    /* [M, C]: rows may be strided */
+    pf_tensor x;                    /* [M, C]: rows may be strided; F32 or [hidden] */
     pf_projection by;
     float epsilon;                  /* of the norm */
     pf_rope_form form;
     int heads;                      /* that the rotation sees */
-    pf_tensor y;                    /* [M, D]: rows may be strided */
+    pf_tensor y;                    /* [M, D]: rows may be strided; F32 or [hidden] */
     pf_scratch scratch;
 } pf_project_args;
 
@@ -155,9 +160,10 @@ typedef struct pf_project_args {
 typedef struct pf_attend_args {
     pf_numerics numerics;
     bool shard;                     /* of x: see pf_linear_args */
-    pf_tensor x;                    /* [G*Lq, C]: rows may be strided */
+    pf_tensor x;                    /* [G*Lq, C]: rows may be strided; F32 or [hidden] */
     bool x_is_spent;                /* x may be overwritten: nobody reads it later */
-    pf_tensor condition;            /* [G*Lk, K], may be x; null: keys and values are kept */
+    pf_tensor condition;            /* [G*Lk, K], like x, and may be x; null: keys and values
+                                     * are kept */
     pf_tensor kept;                 /* [2, G*Lk, D]: keys, values; or null.  F32, or
                                      * capabilities.keys where bf16 is multiplied */
     pf_projection q, k, v, out;     /* out [N, D], without norm and rotation */
@@ -174,7 +180,7 @@ typedef struct pf_attend_args {
 typedef struct pf_feed_forward_args {
     pf_numerics numerics;
     bool shard;                     /* of x: see pf_linear_args */
-    pf_tensor x;                    /* [M, C] */
+    pf_tensor x;                    /* [M, C]; F32 or [hidden] */
     pf_projection in, out;          /* [F, C], [N, F], without norm and rotation */
     pf_activation activation;
     pf_tensor gate, residual, y;    /* of the last linear layer; y [M, N] */

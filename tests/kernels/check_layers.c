@@ -77,14 +77,14 @@ static void build_project(trial *t, int shape, int variant)
     pf_project_args *a = &t->args.project;
     *a = (pf_project_args){
         .numerics = t->numerics, .epsilon = 1e-6f, .form = v->form, .heads = s->heads};
-    a->x = trial_input(t, "x", view_rows(s->rows, s->k, v->strided ? 5 : 0));
+    pf_tensor y = view_rows(s->rows, columns, v->strided ? 3 : 0);
+    a->x = trial_input(t, "x", view_hidden(t, view_rows(s->rows, s->k, v->strided ? 5 : 0)));
     a->by = projection(t, columns, s->k, v->bias);
     if (v->norm)
         a->by.norm = trial_input(t, "norm", view_make(1, &columns));
     if (v->table)
         a->by.table = table_for(t, v->form, s->rows, s->width);
-    a->y = trial_output(t, "y", view_rows(s->rows, columns, v->strided ? 3 : 0),
-                        tolerance_of_layers(t));
+    a->y = trial_output(t, "y", view_hidden(t, y), tolerance_of_layers(t));
     a->scratch = trial_scratch(t, PF_KERNEL_project, a);
     t->flops = 2.0 * (double)(s->rows * columns * s->k);
 }
@@ -95,6 +95,7 @@ const kernel_check check_project = {
     .variants = sizeof project_variants / sizeof project_variants[0],
     .multiply = true,
     .round = true,
+    .hidden = true,
     .build = build_project,
 };
 
@@ -145,8 +146,9 @@ static void place_keys(trial *t, const attend_shape *s, const attend_variant *v,
         a->kept = trial_input(t, "kept", kept);
         return;
     }
+    pf_tensor condition = view_rows(keys, s->k, 0);
     a->condition = v->look == LOOK_SELF
-                       ? a->x : trial_input(t, "condition", view_rows(keys, s->k, 0));
+                       ? a->x : trial_input(t, "condition", view_hidden(t, condition));
     a->k = projection(t, columns, a->condition.shape[1], v->bias);
     a->v = projection(t, columns, a->condition.shape[1], v->bias);
     if (v->norm)
@@ -160,7 +162,7 @@ static void place_queries(trial *t, const attend_shape *s, const attend_variant 
                           pf_attend_args *a)
 {
     int64_t columns = s->heads * s->width, queries = v->groups * s->queries;
-    pf_tensor x = view_rows(queries, s->c, v->strided ? 5 : 0);
+    pf_tensor x = view_hidden(t, view_rows(queries, s->c, v->strided ? 5 : 0));
     a->x = v->look == LOOK_SELF ? trial_place(t, "x", x, ROLE_LOST, NORMAL)
                                 : trial_input(t, "x", x);
     a->q = projection(t, columns, s->c, v->bias);
@@ -218,6 +220,7 @@ const kernel_check check_attend = {
     .variants = sizeof attend_variants / sizeof attend_variants[0],
     .multiply = true,
     .round = true,
+    .hidden = true,
     .build = build_attend,
 };
 
@@ -251,7 +254,7 @@ static void build_feed_forward(trial *t, int shape, int variant)
               (long long)s[1], (long long)s[2], (long long)s[3], v->activation, v->end);
     pf_feed_forward_args *a = &t->args.feed_forward;
     *a = (pf_feed_forward_args){.numerics = t->numerics, .activation = v->activation};
-    a->x = trial_input(t, "x", view_rows(s[0], s[1], v->strided ? 3 : 0));
+    a->x = trial_input(t, "x", view_hidden(t, view_rows(s[0], s[1], v->strided ? 3 : 0)));
     a->in = projection(t, s[2], s[1], v->bias);
     a->out = projection(t, s[3], s[2], v->bias);
     place_end(t, v->end, view_rows(s[0], s[3], v->strided ? 2 : 0), &a->y, &a->residual,
@@ -266,5 +269,6 @@ const kernel_check check_feed_forward = {
     .variants = sizeof feed_variants / sizeof feed_variants[0],
     .multiply = true,
     .round = true,
+    .hidden = true,
     .build = build_feed_forward,
 };

@@ -72,16 +72,16 @@ static void build_linear(trial *t, int shape, int variant)
     if (allowed.cosine > 0.0 && s.m * s.n < 16)
         allowed.cosine = 0.9995;
     pf_tensor y = view_rows(s.m, s.n, v->strided ? 7 : 0);
+    pf_tensor x = view_rows(s.m, s.k, v->repeated ? -s.k : v->strided ? 5 : 0);
     bool inout = v->mul == EXTRA_Y || v->residual == EXTRA_Y;
     trial_say(t, v->strided ? " strided" : v->repeated ? " repeated" : "");
     *a = (pf_linear_args){
         .numerics = t->numerics,
-        .x = trial_input(t, "x", view_rows(s.m, s.k, v->repeated ? -s.k
-                                                     : v->strided ? 5 : 0)),
+        .x = trial_input(t, "x", view_hidden(t, x)),
         .weight = trial_weight(t, PF_WEIGHT_LINEAR, source),
         .activation = v->activation,
         .y = inout ? trial_inout(t, "y", y, allowed)
-                   : trial_output(t, "y", y, allowed),
+                   : trial_output(t, "y", view_hidden(t, y), allowed),
     };
     if (v->bias)
         a->bias = trial_input(t, "bias", view_make(1, &s.n));
@@ -103,6 +103,7 @@ const kernel_check check_linear = {
     .variants = sizeof linear_variants / sizeof linear_variants[0],
     .multiply = true,
     .round = true,
+    .hidden = true,
     .build = build_linear,
 };
 
@@ -242,16 +243,18 @@ static void build_attention(trial *t, int shape, int variant)
               v->scores == SCORES_LARGE   ? " large scores"
               : v->scores == SCORES_SMALL ? " small scores" : "");
     limits allowed = attention_limits(t, v->scores, &s);
+    pf_tensor query_rows = view_hidden(t, view_rows(queries, columns, gap));
+    pf_tensor key_rows = view_hidden(t, view_rows(keys, columns, gap));
     pf_attention_args *a = &t->args.attention;
     *a = (pf_attention_args){
         .numerics = t->numerics,
-        .q = trial_place(t, "q", view_rows(queries, columns, gap), ROLE_INPUT, fill),
-        .k = trial_place(t, "k", view_rows(keys, columns, gap), ROLE_INPUT, fill),
-        .v = trial_input(t, "v", view_rows(keys, columns, gap)),
+        .q = trial_place(t, "q", query_rows, ROLE_INPUT, fill),
+        .k = trial_place(t, "k", key_rows, ROLE_INPUT, fill),
+        .v = trial_input(t, "v", key_rows),
         .heads = s.heads,
         .groups = v->groups > 1 ? v->groups : 0,
         .scale = 1.0f / sqrtf((float)s.width),
-        .out = trial_output(t, "out", view_rows(queries, columns, gap), allowed),
+        .out = trial_output(t, "out", query_rows, allowed),
     };
     if (v->scores == SCORES_LARGE && s.width >= WIDE)
         copy_keys(t, &t->buffers[0], &t->buffers[1]);
@@ -265,6 +268,7 @@ const kernel_check check_attention = {
     .variants = sizeof attention_variants / sizeof attention_variants[0],
     .multiply = true,
     .round = true,
+    .hidden = true,
     .build = build_attention,
 };
 

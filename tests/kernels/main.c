@@ -55,6 +55,8 @@ enum { THREADINGS = sizeof thread_counts / sizeof thread_counts[0], TARGETS = 16
  * (no isa) twice. */
 typedef struct target {
     const char *name, *isa;
+    pf_dtype hidden;                    /* capabilities.hidden */
+    bool forced;                        /* not the platform's own: only slots that look at it */
     int opened;
     pf_platform *platforms[THREADINGS];
 } target;
@@ -92,15 +94,21 @@ static pf_status open_target(target *t, pf_error *error)
         pf_platform_options how = {.name = t->name, .isa = t->isa, .hosted = true,
                                    .threads = t->isa ? thread_counts[i] : 0};
         PF_TRY(pf_platform_open(&how, &t->platforms[i], error));
+        pf_capabilities *can = &t->platforms[i]->capabilities;
+        if (t->hidden == PF_BF16)
+            can->hidden = PF_BF16;
+        t->hidden = can->hidden;
     }
     return PF_OK;
 }
 
-static void add_target(session *s, const char *name, const char *isa)
+/* `hidden`: BF16 asks a platform for activations that it accepts, but does not prefer. */
+static void add_target(session *s, const char *name, const char *isa, pf_dtype hidden)
 {
     pf_error error = {0};
     target *t = &s->targets[s->count];
-    *t = (target){.name = name, .isa = isa};
+    *t = (target){.name = name, .isa = isa, .hidden = hidden,
+                  .forced = hidden != PF_F32};
     if (!wanted(s->options.platform, name) || (isa && !wanted(s->options.isa, isa)))
         return;
     if (open_target(t, &error) == PF_OK) {
@@ -131,8 +139,9 @@ static void add_targets(session *s)
         bool on_host = is_cpu || strcmp(entries[i].name, "reference") == 0;
         size_t sets = is_cpu ? sizeof instruction_sets / sizeof instruction_sets[0] : 1;
         for (size_t k = 0; k < sets; k++)
-            add_target(s, entries[i].name, on_host ? instruction_sets[k] : NULL);
+            add_target(s, entries[i].name, on_host ? instruction_sets[k] : NULL, PF_F32);
     }
+    add_target(s, "reference", instruction_sets[0], PF_BF16);
 }
 
 /* --- checking ------------------------------------------------------------------- */
@@ -140,9 +149,9 @@ static void add_targets(session *s)
 /* Builds, runs and reads back; false with `why` when the kernel failed or wrote
  * where it must not.  The trial is to be released in any case. */
 static bool run_trial(trial *t, const slot *what, pf_platform *platform,
-                      const options *o, int case_number, char *why)
+                      const trial_case *c, char *why)
 {
-    trial_build(t, what->check, platform, case_number, o->seed);
+    trial_build(t, what->check, platform, c);
     if (what->call(t, &t->args) != PF_OK) {
         snprintf(why, WHY, "failed: %.200s", t->error.message);
         return false;
@@ -153,13 +162,12 @@ static bool run_trial(trial *t, const slot *what, pf_platform *platform,
 
 /* Every other thread count: each is a second run, too. */
 static bool repeats(const trial *first, const slot *what, const target *on,
-                    const options *o, int case_number, char *why)
+                    const trial_case *c, char *why)
 {
     for (int i = 1; i < on->opened; i++) {
         trial again;
         char reason[WHY];
-        bool fine = run_trial(&again, what, on->platforms[i], o, case_number,
-                              reason) &&
+        bool fine = run_trial(&again, what, on->platforms[i], c, reason) &&
                     trial_same_bits(&again, first, reason);
         trial_release(&again);
         if (!fine) {
@@ -193,7 +201,7 @@ static bool run_cut(const trial *whole, const slot *what, const kernel_cut *cut,
 
 /* Every cut gives the bits of the whole call. */
 static bool cuts_agree(const trial *whole, const slot *what, const kernel_cut *cut,
-                       const options *o, int case_number, char *why)
+                       const trial_case *c, char *why)
 {
     int64_t units = cut->units(&whole->args);
     for (size_t i = 0; i < sizeof degrees / sizeof degrees[0]; i++) {
@@ -202,7 +210,7 @@ static bool cuts_agree(const trial *whole, const slot *what, const kernel_cut *c
             continue;
         trial t;
         char reason[WHY] = "the call failed";
-        trial_build(&t, what->check, whole->platform, case_number, o->seed);
+        trial_build(&t, what->check, whole->platform, c);
         bool fine = run_cut(whole, what, cut, ranks, &t) && trial_guards_hold(&t, reason) &&
                     trial_same_results(&t, whole, reason);
         trial_release(&t);
@@ -216,53 +224,62 @@ static bool cuts_agree(const trial *whole, const slot *what, const kernel_cut *c
 
 /* A device promises no such thing for its vendor's operators. */
 static bool holds_for_ranks(const trial *whole, const slot *what, const target *on,
-                            const options *o, int case_number, char *why)
+                            const trial_case *c, char *why)
 {
     for (int i = 0; on->isa && i < CUTS_MOST && what->cuts->cuts[i].axis; i++)
-        if (!cuts_agree(whole, what, &what->cuts->cuts[i], o, case_number, why))
+        if (!cuts_agree(whole, what, &what->cuts->cuts[i], c, why))
             return false;
     return true;
 }
 
 static void report_failure(const trial *t, const slot *what, const target *on,
-                           const options *o, int case_number, const char *why)
+                           const trial_case *c, const char *why)
 {
     printf("FAIL %s%s: %s\n     again: --only %s --case %d --platform %s%s%s "
-           "--seed %llu\n", what->name, t->text, why, what->name, case_number,
+           "--seed %llu\n", what->name, t->text, why, what->name, c->number,
            on->name, on->isa ? " --isa " : "", on->isa ? on->isa : "",
-           (unsigned long long)o->seed);
+           (unsigned long long)c->seed);
 }
 
 static void check_target(session *s, const slot *what, const target *on,
-                         const trial *reference, int case_number)
+                         const trial *reference, const trial_case *c)
 {
     trial t;
     char why[WHY];
-    const options *o = &s->options;
-    bool fine = run_trial(&t, what, on->platforms[0], o, case_number, why) &&
-                trial_near(&t, reference, why) &&
-                repeats(&t, what, on, o, case_number, why) &&
-                holds_for_ranks(&t, what, on, o, case_number, why);
+    bool fine = run_trial(&t, what, on->platforms[0], c, why) &&
+                trial_near(&t, reference, why) && repeats(&t, what, on, c, why) &&
+                holds_for_ranks(&t, what, on, c, why);
     if (!fine)
-        report_failure(&t, what, on, o, case_number, why);
+        report_failure(&t, what, on, c, why);
     s->passed += fine;
     s->failed += !fine;
     trial_release(&t);
 }
 
-static void check_case(session *s, const slot *what, int case_number)
+/* All targets whose activations are of the dtype c->hidden. */
+static void check_targets(session *s, const slot *what, const trial_case *c)
 {
     trial reference;
     char why[WHY];
     const target itself = {.name = "reference", .isa = "scalar"};
-    if (run_trial(&reference, what, s->reference, &s->options, case_number, why)) {
+    if (run_trial(&reference, what, s->reference, c, why)) {
         for (int i = 0; i < s->count; i++)
-            check_target(s, what, &s->targets[i], &reference, case_number);
+            if (s->targets[i].hidden == c->hidden &&
+                (what->check->hidden || !s->targets[i].forced))
+                check_target(s, what, &s->targets[i], &reference, c);
     } else {
-        report_failure(&reference, what, &itself, &s->options, case_number, why);
+        report_failure(&reference, what, &itself, c, why);
         s->failed++;
     }
     trial_release(&reference);
+}
+
+static void check_case(session *s, const slot *what, int number)
+{
+    trial_case c = {.number = number, .seed = s->options.seed, .hidden = PF_F32};
+    check_targets(s, what, &c);
+    c.hidden = PF_BF16;
+    check_targets(s, what, &c);
 }
 
 /* --- measuring ------------------------------------------------------------------- */
@@ -287,7 +304,8 @@ static void bench_case(session *s, const slot *what, int case_number)
         trial t;
         const target *on = &s->targets[i];
         pf_platform *platform = on->platforms[pf_processor_count() > 1];
-        trial_build(&t, what->check, platform, case_number, s->options.seed);
+        trial_case c = {case_number, s->options.seed, on->hidden};
+        trial_build(&t, what->check, platform, &c);
         double seconds = seconds_of(&t, what);
         printf("%s case %d%s: %s %s %.3f ms", what->name, case_number, t.text,
                on->name, on->isa ? on->isa : "", 1e3 * seconds);
@@ -302,7 +320,8 @@ static void bench_case(session *s, const slot *what, int case_number)
 static void list_case(session *s, const slot *what, int case_number)
 {
     trial t;
-    trial_build(&t, what->check, s->reference, case_number, s->options.seed);
+    trial_case c = {case_number, s->options.seed, PF_F32};
+    trial_build(&t, what->check, s->reference, &c);
     printf("%s case %d:%s\n", what->name, case_number, t.text);
     trial_release(&t);
 }

@@ -7,6 +7,9 @@
  * front and behind, gaps between strided rows) hold a NaN of a known pattern: a
  * kernel that writes there is found by the pattern, one that reads there by the
  * NaN in its result.  Outputs are NaN before the call.
+ *
+ * On a platform whose activations are bf16, tensors that are [hidden] (kernels.h) lie in
+ * memory as bf16, and the reference computes in f32 from the same values.
  */
 #ifndef PF_TESTS_KERNELS_TRIAL_H
 #define PF_TESTS_KERNELS_TRIAL_H
@@ -59,7 +62,7 @@ typedef struct buffer {
     buffer_role role;
     pf_tensor view;                     /* data: device address */
     void *device;
-    int64_t count, first;               /* floats in all; where the view begins */
+    int64_t count, first;               /* elements in all; where the view begins */
     float *before, *after;              /* [count] host */
     unsigned char *inside;              /* [count] 1: belongs to the view */
     limits allowed;
@@ -82,6 +85,7 @@ typedef union kernel_args {
 typedef struct trial {
     pf_platform *platform;
     pf_numerics numerics;               /* of this case */
+    bool rounds_hidden;                 /* values of hidden tensors are bf16 */
     prng random;
     kernel_args args;
     pf_weight weights[TRIAL_WEIGHTS];
@@ -99,6 +103,9 @@ typedef struct trial {
 /* A view of f32 without data, to be given to trial_place. */
 pf_tensor view_make(int rank, const int64_t *shape);
 pf_tensor view_rows(int64_t rows, int64_t columns, int64_t gap);
+
+/* The view of a tensor that is [hidden]. */
+pf_tensor view_hidden(const trial *t, pf_tensor view);
 
 typedef enum map_layout {
     MAP_FIRST,                          /* [C, T, H, W] */
@@ -158,6 +165,7 @@ typedef struct kernel_check {
     int bench_shapes;                   /* large ones behind them, for --bench */
     int variants;                       /* for every shape */
     bool multiply, round;               /* numerics that the slot looks at */
+    bool hidden;                        /* some of its tensors are [hidden] */
     void (*build)(trial *t, int shape, int variant);
 } kernel_check;
 
@@ -167,8 +175,15 @@ PF_KERNEL_LIST(KERNEL_CHECK_DECLARE)
 
 int kernel_check_cases(const kernel_check *check, bool bench);
 
+/* One case of a check. */
+typedef struct trial_case {
+    int number;
+    uint64_t seed;
+    pf_dtype hidden;                    /* of the values of hidden tensors */
+} trial_case;
+
 void trial_build(trial *t, const kernel_check *check, pf_platform *platform,
-                 int case_number, uint64_t seed);
+                 const trial_case *c);
 void trial_download(trial *t);
 void trial_release(trial *t);
 

@@ -47,16 +47,21 @@ static block block_at(const pf_tensor *t, int64_t index)
     return (block){index / blocks, first, least(BLOCK, last_extent(t) - first)};
 }
 
-/* The first element of block b. */
-static float *address(const pf_tensor *t, const block *b)
+/* Where block b begins, in elements. */
+static int64_t offset(const pf_tensor *t, const block *b)
 {
-    float *p = (float *)t->data + b->first * last_stride(t);
-    int64_t row = b->row;
+    int64_t at = b->first * last_stride(t), row = b->row;
     for (int i = t->rank - 2; i >= 0; i--) {
-        p += row % t->shape[i] * t->stride[i];
+        at += row % t->shape[i] * t->stride[i];
         row /= t->shape[i];
     }
-    return p;
+    return at;
+}
+
+/* The first element of block b of an F32 tensor. */
+static float *address(const pf_tensor *t, const block *b)
+{
+    return (float *)t->data + offset(t, b);
 }
 
 /* Blocks that one piece of work holds: short rows go together. */
@@ -111,9 +116,9 @@ static void copy_blocks(void *argument, int64_t begin, int64_t end, int worker)
     for (int64_t i = begin; i < end; i++) {
         block b = block_at(&a->to, i);
         const float *x = address(&a->from, &b);
-        float *y = address(&a->to, &b);
+        int64_t to = offset(&a->to, &b);
         for (int64_t j = 0; j < b.count; j++)
-            y[j * ys] = round_if(a->numerics.round_bf16, x[j * xs]);
+            write_value(&a->to, to + j * ys, round_if(a->numerics.round_bf16, x[j * xs]));
     }
 }
 

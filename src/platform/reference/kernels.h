@@ -29,6 +29,37 @@ static inline float *row_of(const pf_tensor *matrix, int64_t i)
     return (float *)matrix->data + i * matrix->stride[0];
 }
 
+/* Element `first` of row i of a matrix of F32 or BF16 and the `count` - 1 behind it, as f32:
+ * in place, or widened into `room`. */
+static inline const float *read_row(const pf_tensor *matrix, int64_t i, int64_t first,
+                                    int64_t count, float *room)
+{
+    int64_t at = i * matrix->stride[0] + first;
+    if (matrix->dtype == PF_F32)
+        return (const float *)matrix->data + at;
+    pf_to_f32((const char *)matrix->data + pf_dtype_bytes(matrix->dtype, at), matrix->dtype,
+              count, room);
+    return room;
+}
+
+/* Element `at` of a tensor of F32 or BF16. */
+static inline void write_value(const pf_tensor *t, int64_t at, float value)
+{
+    if (t->dtype == PF_F32)
+        ((float *)t->data)[at] = value;
+    else
+        ((uint16_t *)t->data)[at] = pf_f32_to_bf16(value);
+}
+
+/* `values` into row i of a matrix of F32 or BF16, from element `first` on. */
+static inline void write_row(const pf_tensor *matrix, int64_t i, int64_t first,
+                             int64_t count, const float *values)
+{
+    int64_t at = i * matrix->stride[0] + first;
+    for (int64_t j = 0; j < count; j++)
+        write_value(matrix, at + j, values[j]);
+}
+
 /* Element i of a vector of f32. */
 static inline float element_of(const pf_tensor *vector, int64_t i)
 {

@@ -61,7 +61,7 @@ static void finish(const pf_linear_args *a, int64_t m, int64_t n, float product)
         y = round_if(round, y * element_of(&a->gate, n));
     if (!pf_tensor_is_null(&a->residual))
         y = round_if(round, row_of(&a->residual, m)[n] + y);
-    row_of(&a->y, m)[n] = y;
+    write_value(&a->y, m * a->y.stride[0] + n, y);
 }
 
 /* Columns [begin, end) of y.  A weight row is widened in pieces, each for ROWS
@@ -72,7 +72,7 @@ static void columns_of_y(void *argument, int64_t begin, int64_t end, int worker)
     const pf_linear_args *a = argument;
     const pf_tensor *w = &a->weight->source.values;
     int64_t rows = a->x.shape[0], k = w->shape[1];
-    float piece[PIECE], sum[ROWS];
+    float piece[PIECE], room[PIECE], sum[ROWS];
     for (int64_t n = begin; n < end; n++)
         for (int64_t m = 0; m < rows; m += ROWS) {
             int64_t here = least(ROWS, rows - m);
@@ -82,7 +82,8 @@ static void columns_of_y(void *argument, int64_t begin, int64_t end, int worker)
                 int64_t count = least(PIECE, k - at);
                 widen(w, n * w->stride[0] + at, count, piece);
                 for (int64_t i = 0; i < here; i++)
-                    sum[i] += reference_dot(row_of(&a->x, m + i) + at, piece, count);
+                    sum[i] += reference_dot(read_row(&a->x, m + i, at, count, room), piece,
+                                            count);
             }
             for (int64_t i = 0; i < here; i++)
                 finish(a, m + i, n, sum[i]);

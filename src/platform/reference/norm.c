@@ -40,7 +40,6 @@ static void normalise(const pf_norm_args *a, int64_t m)
     const float *x = row_of(&a->x, m);
     const float *shift = modulated ? modulation(&a->shift, m) : NULL;
     const float *factor = modulated ? modulation(&a->factor, m) : NULL;
-    float *y = row_of(&a->y, m);
     int64_t count = a->x.shape[1];
     statistics s = measure(a, x, count);
     for (int64_t i = 0; i < count; i++) {
@@ -54,7 +53,7 @@ static void normalise(const pf_norm_args *a, int64_t m)
             value = round_if(round, value * factor[i]);
             value = round_if(round, value + shift[i]);
         }
-        y[i] = value;
+        write_value(&a->y, m * a->y.stride[0] + i, value);
     }
 }
 
