@@ -467,7 +467,7 @@ static pf_status attend(const bridge_run *r, const pf_tensor *x,
     const pf_bridge_tables *t = r->tables;
     bool to_video = r->direction == PF_A2V;
     pf_tensor c;
-    PF_TRY(pf_ops_matrix(r->ops, condition->shape[0], condition->shape[1], &c));
+    PF_TRY(pf_ops_hidden(r->ops, condition->shape[0], condition->shape[1], &c));
     PF_TRY(pf_op_norm(r->ops, &(pf_norm_args){
         .kind = PF_NORM_LAYER, .epsilon = epsilon, .x = *condition,
         .weight = r->c->norm_weight, .bias = r->c->norm_bias, .y = c}));

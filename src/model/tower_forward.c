@@ -391,7 +391,7 @@ static pf_status self_attention(const block_run *r)
     const pf_attention_layer *a = &r->block->self;
     const pf_tower_info *info = &r->tower->info;
     pf_tensor h;
-    PF_TRY(pf_ops_matrix(r->ops, r->x.shape[0], info->dim, &h));
+    PF_TRY(pf_ops_hidden(r->ops, r->x.shape[0], info->dim, &h));
     pf_norm_args norm = modulated_norm(r, r->x, SHIFT_MSA, h);
     PF_TRY(pf_op_norm(r->ops, &norm));
     return pf_op_attend(r->ops, &(pf_attend_args){
@@ -465,7 +465,7 @@ static pf_status finish_block(const block_run *r)
     int64_t most = r->ops->platform->capabilities.feed_rows;
     bool at_once = most == 0;
     feed_run f = {.block = r, .sum = r->x};
-    PF_TRY(pf_ops_matrix(r->ops, rows, dim, &f.h));
+    PF_TRY(pf_ops_hidden(r->ops, rows, dim, &f.h));
     if (at_once)
         PF_TRY(pf_ops_matrix(r->ops, rows, dim, &f.sum));
     f.behind = pf_ops_mark(r->ops);

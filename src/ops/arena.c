@@ -173,6 +173,12 @@ pf_status pf_ops_scratch(pf_ops *ops, int64_t bytes, pf_scratch *out)
     return PF_OK;
 }
 
+pf_status pf_ops_hidden(pf_ops *ops, int64_t rows, int64_t columns, pf_tensor *out)
+{
+    *out = pf_matrix(NULL, pf_hidden_dtype(ops->platform, ops->numerics), rows, columns);
+    return make(ops, out);
+}
+
 pf_status pf_ops_matrix(pf_ops *ops, int64_t rows, int64_t columns,
                         pf_tensor *out)
 {

@@ -19,20 +19,25 @@ static pf_status refuse(pf_ops *ops, const char *op, const char *what,
                    shape, pf_dtype_name(found->dtype));
 }
 
-/* F32 of this shape; `optional` lets a null tensor pass. */
+/* NEEDED and OPTIONAL tensors are F32, HIDDEN ones F32 or [hidden] (kernels.h). */
+typedef enum demand { NEEDED, OPTIONAL, HIDDEN } demand;
+
 typedef struct expectation {
     const char *what;
     const pf_tensor *tensor;
-    bool optional;
+    demand demand;
     int rank;
     int64_t shape[4];
 } expectation;
 
 static pf_status expect(pf_ops *ops, const char *op, const expectation *e)
 {
-    if (pf_tensor_is_null(e->tensor) && e->optional)
+    if (pf_tensor_is_null(e->tensor) && e->demand == OPTIONAL)
         return PF_OK;
-    if (pf_tensor_is_null(e->tensor) || e->tensor->dtype != PF_F32 ||
+    pf_dtype other = e->demand == HIDDEN ? pf_hidden_dtype(ops->platform, ops->numerics)
+                                         : PF_F32;
+    if (pf_tensor_is_null(e->tensor) ||
+        (e->tensor->dtype != PF_F32 && e->tensor->dtype != other) ||
         !pf_tensor_has_shape(e->tensor, e->rank, e->shape))
         return refuse(ops, op, e->what, e->tensor);
     return PF_OK;
@@ -124,12 +129,12 @@ pf_status pf_op_linear(pf_ops *ops, const pf_linear_args *args)
         return refuse(ops, "linear", "weight", w);
     int64_t n = w->shape[0], k = w->shape[1], m = args->x.shape[0];
     PF_TRY(expect_all(ops, "linear", (const expectation[]){
-        {"x", &args->x, false, 2, {m, k}},
-        {"y", &args->y, false, 2, {m, n}},
-        {"bias", &args->bias, true, 1, {n}},
-        {"gate", &args->gate, true, 1, {n}},
-        {"mul", &args->mul, true, 2, {m, n}},
-        {"residual", &args->residual, true, 2, {m, n}},
+        {"x", &args->x, HIDDEN, 2, {m, k}},
+        {"y", &args->y, HIDDEN, 2, {m, n}},
+        {"bias", &args->bias, OPTIONAL, 1, {n}},
+        {"gate", &args->gate, OPTIONAL, 1, {n}},
+        {"mul", &args->mul, OPTIONAL, 2, {m, n}},
+        {"residual", &args->residual, OPTIONAL, 2, {m, n}},
         {0}}));
     PF_TRY(expect_rows(ops, "linear", "x", &args->x));
     PF_TRY(expect_rows(ops, "linear", "y", &args->y));
@@ -146,11 +151,11 @@ pf_status pf_op_attention(pf_ops *ops, const pf_attention_args *args)
     int64_t lq = args->q.shape[0], lk = args->k.shape[0], d = args->q.shape[1];
     int64_t heads = args->heads, groups = args->groups > 0 ? args->groups : 1;
     PF_TRY(expect_all(ops, "attention", (const expectation[]){
-        {"q", &args->q, false, 2, {lq, d}},
-        {"k", &args->k, false, 2, {lk, d}},
-        {"v", &args->v, false, 2, {lk, d}},
-        {"out", &args->out, false, 2, {lq, d}},
-        {"bias", &args->bias, true, 3, {heads, lq / groups, lk / groups}},
+        {"q", &args->q, HIDDEN, 2, {lq, d}},
+        {"k", &args->k, HIDDEN, 2, {lk, d}},
+        {"v", &args->v, HIDDEN, 2, {lk, d}},
+        {"out", &args->out, HIDDEN, 2, {lq, d}},
+        {"bias", &args->bias, OPTIONAL, 3, {heads, lq / groups, lk / groups}},
         {0}}));
     PF_TRY(expect_rows(ops, "attention", "q", &args->q));
     PF_TRY(expect_rows(ops, "attention", "k", &args->k));
@@ -175,8 +180,8 @@ static pf_status expect_modulation(pf_ops *ops, const pf_norm_args *args)
         return PF_OK;
     int rank = args->shift.rank;
     return expect_all(ops, "norm", (const expectation[]){
-        {"shift", &args->shift, false, rank, {rank == 1 ? c : m, c}},
-        {"factor", &args->factor, false, rank, {rank == 1 ? c : m, c}},
+        {"shift", &args->shift, NEEDED, rank, {rank == 1 ? c : m, c}},
+        {"factor", &args->factor, NEEDED, rank, {rank == 1 ? c : m, c}},
         {0}});
 }
 
@@ -184,12 +189,12 @@ pf_status pf_op_norm(pf_ops *ops, const pf_norm_args *args)
 {
     int64_t m = args->x.shape[0], c = args->x.shape[1];
     PF_TRY(expect_all(ops, "norm", (const expectation[]){
-        {"x", &args->x, false, 2, {m, c}},
-        {"y", &args->y, false, 2, {m, c}},
-        {"plus", &args->plus, true, 2, {m, c}},
-        {"sum", &args->sum, pf_tensor_is_null(&args->plus), 2, {m, c}},
-        {"weight", &args->weight, true, 1, {c}},
-        {"bias", &args->bias, true, 1, {c}},
+        {"x", &args->x, NEEDED, 2, {m, c}},
+        {"y", &args->y, HIDDEN, 2, {m, c}},
+        {"plus", &args->plus, OPTIONAL, 2, {m, c}},
+        {"sum", &args->sum, pf_tensor_is_null(&args->plus) ? OPTIONAL : NEEDED, 2, {m, c}},
+        {"weight", &args->weight, OPTIONAL, 1, {c}},
+        {"bias", &args->bias, OPTIONAL, 1, {c}},
         {0}}));
     PF_TRY(expect_rows(ops, "norm", "x", &args->x));
     PF_TRY(expect_rows(ops, "norm", "y", &args->y));
@@ -212,8 +217,8 @@ static pf_status expect_table(pf_ops *ops, const pf_rope_table *t, int64_t rows,
         (rows > positions * each && rows % (positions * each) != 0))
         return refuse(ops, "rope", "cos (for its rows)", &t->cos);
     PF_TRY(expect_all(ops, "rope", (const expectation[]){
-        {"cos", &t->cos, false, 2, {positions, columns}},
-        {"sin", &t->sin, false, 2, {positions, columns}},
+        {"cos", &t->cos, NEEDED, 2, {positions, columns}},
+        {"sin", &t->sin, NEEDED, 2, {positions, columns}},
         {0}}));
     return PF_OK;
 }
@@ -256,8 +261,8 @@ static pf_status expect_weight(pf_ops *ops, const char *op, const pf_projection 
         w->shape[1] != k)
         return refuse(ops, op, "a weight", w);
     return expect_all(ops, op, (const expectation[]){
-        {"a bias", &p->bias, true, 1, {n}},
-        {"a norm", &p->norm, true, 1, {n}},
+        {"a bias", &p->bias, OPTIONAL, 1, {n}},
+        {"a norm", &p->norm, OPTIONAL, 1, {n}},
         {0}});
 }
 
@@ -266,7 +271,7 @@ static pf_status expect_projection(pf_ops *ops, const char *op, const pf_project
                                    const pf_tensor *x, int64_t n, int heads)
 {
     PF_TRY(expect_all(ops, op, (const expectation[]){
-        {"an input", x, false, 2, {x->shape[0], x->shape[1]}},
+        {"an input", x, HIDDEN, 2, {x->shape[0], x->shape[1]}},
         {0}}));
     PF_TRY(expect_rows(ops, op, "an input", x));
     PF_TRY(expect_weight(ops, op, p, n, x->shape[1]));
@@ -296,9 +301,9 @@ static pf_status expect_end(pf_ops *ops, const char *op, const pf_tensor *gate,
 {
     int64_t m = y->shape[0], n = y->shape[1];
     PF_TRY(expect_all(ops, op, (const expectation[]){
-        {"y", y, false, 2, {m, n}},
-        {"gate", gate, true, 1, {n}},
-        {"residual", residual, true, 2, {m, n}},
+        {"y", y, NEEDED, 2, {m, n}},
+        {"gate", gate, OPTIONAL, 1, {n}},
+        {"residual", residual, OPTIONAL, 2, {m, n}},
         {0}}));
     PF_TRY(expect_rows(ops, op, "y", y));
     return expect_rows(ops, op, "residual", residual);
@@ -317,7 +322,7 @@ pf_status pf_op_project(pf_ops *ops, const pf_project_args *args)
     int64_t m = args->x.shape[0], n = args->y.shape[1];
     PF_TRY(expect_projection(ops, "project", &args->by, &args->x, n, args->heads));
     PF_TRY(expect_all(ops, "project", (const expectation[]){
-        {"y", &args->y, false, 2, {m, n}},
+        {"y", &args->y, HIDDEN, 2, {m, n}},
         {0}}));
     PF_TRY(expect_rows(ops, "project", "y", &args->y));
     count_projection(ops, &args->by, m);
@@ -345,7 +350,7 @@ static pf_status expect_keys(pf_ops *ops, const pf_attend_args *args,
     pf_tensor kept = as_f32(ops, args->kept);
     if (s->kept)
         return expect_all(ops, "attend", (const expectation[]){
-            {"kept", &kept, false, 3, {2, s->keys, s->columns}},
+            {"kept", &kept, NEEDED, 3, {2, s->keys, s->columns}},
             {0}});
     PF_TRY(expect_projection(ops, "attend", &args->k, &args->condition, s->columns,
                              args->heads));
@@ -363,8 +368,8 @@ static pf_status expect_attend(pf_ops *ops, const pf_attend_args *args,
     PF_TRY(expect_keys(ops, args, s));
     PF_TRY(expect_weight(ops, "attend", &args->out, args->y.shape[1], s->columns));
     PF_TRY(expect_all(ops, "attend", (const expectation[]){
-        {"y", &args->y, false, 2, {s->queries, args->y.shape[1]}},
-        {"bias", &args->bias, true, 3,
+        {"y", &args->y, NEEDED, 2, {s->queries, args->y.shape[1]}},
+        {"bias", &args->bias, OPTIONAL, 3,
          {args->heads, s->queries / s->groups, s->keys / s->groups}},
         {0}}));
     return expect_end(ops, "attend", &args->gate, &args->residual, &args->y);
@@ -391,7 +396,7 @@ pf_status pf_op_feed_forward(pf_ops *ops, const pf_feed_forward_args *args)
     PF_TRY(expect_projection(ops, "feed_forward", &args->in, &args->x, f, 0));
     PF_TRY(expect_weight(ops, "feed_forward", &args->out, args->y.shape[1], f));
     PF_TRY(expect_all(ops, "feed_forward", (const expectation[]){
-        {"y", &args->y, false, 2, {m, args->y.shape[1]}},
+        {"y", &args->y, NEEDED, 2, {m, args->y.shape[1]}},
         {0}}));
     PF_TRY(expect_end(ops, "feed_forward", &args->gate, &args->residual, &args->y));
     count_projection(ops, &args->in, m);
@@ -409,10 +414,10 @@ pf_status pf_op_conv(pf_ops *ops, const pf_conv_args *args)
     int64_t co = w->shape[0], ci = w->shape[1];
     const int64_t *x = args->x.shape, *y = args->y.shape;
     PF_TRY(expect_all(ops, "conv", (const expectation[]){
-        {"x", &args->x, false, 4, {ci, x[1], x[2], x[3]}},
-        {"y", &args->y, false, 4, {co, y[1], y[2], y[3]}},
-        {"bias", &args->bias, true, 1, {co}},
-        {"residual", &args->residual, true, 4, {co, y[1], y[2], y[3]}},
+        {"x", &args->x, NEEDED, 4, {ci, x[1], x[2], x[3]}},
+        {"y", &args->y, NEEDED, 4, {co, y[1], y[2], y[3]}},
+        {"bias", &args->bias, OPTIONAL, 1, {co}},
+        {"residual", &args->residual, OPTIONAL, 4, {co, y[1], y[2], y[3]}},
         {0}}));
     for (int i = 0; i < 3; i++)
         if (args->stride[i] < 1 || args->dilation[i] < 1 || args->pad_front[i] < 0)
@@ -432,9 +437,9 @@ pf_status pf_op_conv_transposed(pf_ops *ops, const pf_conv_transposed_args *args
         return refuse(ops, "conv_transposed", "weight", w);
     int64_t ci = w->shape[0], co = w->shape[1], l = args->x.shape[3];
     PF_TRY(expect_all(ops, "conv_transposed", (const expectation[]){
-        {"x", &args->x, false, 4, {ci, 1, 1, l}},
-        {"y", &args->y, false, 4, {co, 1, 1, args->y.shape[3]}},
-        {"bias", &args->bias, true, 1, {co}},
+        {"x", &args->x, NEEDED, 4, {ci, 1, 1, l}},
+        {"y", &args->y, NEEDED, 4, {co, 1, 1, args->y.shape[3]}},
+        {"bias", &args->bias, OPTIONAL, 1, {co}},
         {0}}));
     count(ops, 2.0 * (double)l * (double)pf_tensor_count(w),
           tensor_bytes(&args->x) + tensor_bytes(w) + tensor_bytes(&args->y));
@@ -445,9 +450,9 @@ pf_status pf_op_channel_norm(pf_ops *ops, const pf_channel_norm_args *args)
 {
     const int64_t *s = args->x.shape;
     PF_TRY(expect_all(ops, "channel_norm", (const expectation[]){
-        {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
-        {"y", &args->y, false, 4, {s[0], s[1], s[2], s[3]}},
-        {"gamma", &args->gamma, false, 1, {s[0]}},
+        {"x", &args->x, NEEDED, 4, {s[0], s[1], s[2], s[3]}},
+        {"y", &args->y, NEEDED, 4, {s[0], s[1], s[2], s[3]}},
+        {"gamma", &args->gamma, NEEDED, 1, {s[0]}},
         {0}}));
     count(ops, 8.0 * (double)pf_tensor_count(&args->x), 2.0 * tensor_bytes(&args->x));
     return launch_channel_norm(ops, args);
@@ -457,9 +462,9 @@ pf_status pf_op_snake(pf_ops *ops, const pf_snake_args *args)
 {
     const int64_t *s = args->x.shape;
     PF_TRY(expect_all(ops, "snake", (const expectation[]){
-        {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
-        {"y", &args->y, false, 4, {s[0], s[1], s[2], s[3]}},
-        {"alpha", &args->alpha, false, 1, {s[0]}},
+        {"x", &args->x, NEEDED, 4, {s[0], s[1], s[2], s[3]}},
+        {"y", &args->y, NEEDED, 4, {s[0], s[1], s[2], s[3]}},
+        {"alpha", &args->alpha, NEEDED, 1, {s[0]}},
         {0}}));
     count(ops, 20.0 * (double)pf_tensor_count(&args->x), 2.0 * tensor_bytes(&args->x));
     return launch_snake(ops, args);
@@ -469,8 +474,8 @@ pf_status pf_op_upsample(pf_ops *ops, const pf_upsample_args *args)
 {
     const int64_t *s = args->x.shape;
     PF_TRY(expect_all(ops, "upsample", (const expectation[]){
-        {"x", &args->x, false, 4, {s[0], s[1], s[2], s[3]}},
-        {"y", &args->y, false, 4, {s[0], s[1], 2 * s[2], 2 * s[3]}},
+        {"x", &args->x, NEEDED, 4, {s[0], s[1], s[2], s[3]}},
+        {"y", &args->y, NEEDED, 4, {s[0], s[1], 2 * s[2], 2 * s[3]}},
         {0}}));
     count(ops, 0.0, tensor_bytes(&args->x) + tensor_bytes(&args->y));
     return launch_upsample(ops, args);
@@ -521,7 +526,7 @@ pf_status pf_op_embedding(pf_ops *ops, const pf_embedding_args *args)
 {
     int64_t l = args->ids.shape[0], c = args->table.shape[1];
     PF_TRY(expect_all(ops, "embedding", (const expectation[]){
-        {"y", &args->y, false, 2, {l, c}},
+        {"y", &args->y, NEEDED, 2, {l, c}},
         {0}}));
     if (args->ids.dtype != PF_I32 || args->ids.rank != 1)
         return refuse(ops, "embedding", "ids", &args->ids);
@@ -535,8 +540,8 @@ pf_status pf_op_lerp_rows(pf_ops *ops, const pf_lerp_rows_args *args)
 {
     int64_t c = args->x.shape[1];
     PF_TRY(expect_all(ops, "lerp_rows", (const expectation[]){
-        {"x", &args->x, false, 2, {args->x.shape[0], c}},
-        {"y", &args->y, false, 2, {args->y.shape[0], c}},
+        {"x", &args->x, NEEDED, 2, {args->x.shape[0], c}},
+        {"y", &args->y, NEEDED, 2, {args->y.shape[0], c}},
         {0}}));
     PF_TRY(expect_rows(ops, "lerp_rows", "x", &args->x));
     PF_TRY(expect_rows(ops, "lerp_rows", "y", &args->y));
@@ -550,10 +555,10 @@ pf_status pf_op_guidance(pf_ops *ops, const pf_guidance_args *args)
 {
     int64_t n = pf_tensor_count(&args->v);
     PF_TRY(expect_all(ops, "guidance", (const expectation[]){
-        {"v", &args->v, false, 1, {n}},
-        {"positive", &args->positive, false, 1, {n}},
-        {"negative", &args->negative, false, 1, {n}},
-        {"bridge_off", &args->bridge_off, true, 1, {n}},
+        {"v", &args->v, NEEDED, 1, {n}},
+        {"positive", &args->positive, NEEDED, 1, {n}},
+        {"negative", &args->negative, NEEDED, 1, {n}},
+        {"bridge_off", &args->bridge_off, OPTIONAL, 1, {n}},
         {0}}));
     count(ops, 6.0 * (double)n, 4.0 * tensor_bytes(&args->v));
     return launch_guidance(ops, args);
@@ -563,9 +568,9 @@ pf_status pf_op_step(pf_ops *ops, const pf_step_args *args)
 {
     int64_t n = pf_tensor_count(&args->x);
     PF_TRY(expect_all(ops, "step", (const expectation[]){
-        {"x", &args->x, false, 1, {n}},
-        {"v", &args->v, false, 1, {n}},
-        {"delta", &args->delta, false, 1, {1}},
+        {"x", &args->x, NEEDED, 1, {n}},
+        {"v", &args->v, NEEDED, 1, {n}},
+        {"delta", &args->delta, NEEDED, 1, {1}},
         {0}}));
     count(ops, 2.0 * (double)n, 3.0 * tensor_bytes(&args->x));
     return launch_step(ops, args);

@@ -109,6 +109,8 @@ pf_status pf_ops_tensor(pf_ops *ops, int rank, const int64_t *shape,
 pf_status pf_ops_keys(pf_ops *ops, int rank, const int64_t *shape, pf_tensor *out);
 pf_status pf_ops_matrix(pf_ops *ops, int64_t rows, int64_t columns,
                         pf_tensor *out);
+/* Rows of activations that kernels take as [hidden] (kernels.h). */
+pf_status pf_ops_hidden(pf_ops *ops, int64_t rows, int64_t columns, pf_tensor *out);
 /* Scratch memory of a layer (kernels.h), in the arena. */
 pf_status pf_ops_scratch(pf_ops *ops, int64_t bytes, pf_scratch *out);
 /* A feature map [C, T, H, W] in the platform's layout. */

@@ -251,7 +251,9 @@ static result run(const pf_dual_tower *towers, pf_platform *platform, const size
     const int64_t v[4] = {LATENTS, s->frames, s->height, s->width};
     const int64_t a[2] = {SOUND, s->sound};
     const pf_dual_extent extent = {v[1], v[2], v[3], a[1]};
-    pf_ops_init(&ops, platform, (pf_numerics){PF_MULTIPLY_F32, false}, false, &error);
+    bool narrow = platform->capabilities.hidden == PF_BF16;
+    pf_numerics numerics = {narrow ? PF_MULTIPLY_BF16 : PF_MULTIPLY_F32, false};
+    pf_ops_init(&ops, platform, numerics, false, &error);
     pf_dual_inputs in = {.video_time = &time[0], .audio_time = &time[1],
                          .video_text = &text[0], .audio_text = &text[1],
                          .tables = &tables, .scales = {1.0f, NAN, NAN}};
@@ -418,6 +420,47 @@ static void test_tail_of_the_text(void **state)
     }
 }
 
+/* On the reference, with what it is told of itself. */
+static result run_with(const size *s, pf_dtype hidden, int64_t feed_rows)
+{
+    pf_platform *platform = open_platform("reference", 1);
+    platform->capabilities.hidden = hidden;
+    platform->capabilities.feed_rows = feed_rows;
+    opened o = open_all(platform, 3, 3);
+    result r = run(&o.towers, platform, s, &(prompts){s->rows, 1, {3}, 0});
+    close_all(&o);
+    pf_platform_close(platform);
+    return r;
+}
+
+/* However many rows go at a time, and whether norm or attention adds, the bits are alike. */
+static void test_rows_of_the_feed_forward(void **state)
+{
+    const size s = {3, 4, 6, 9, 20};
+    (void)state;
+    result all = run_with(&s, PF_F32, 4096);
+    const int64_t rows[] = {0, 1, 7};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        result some = run_with(&s, PF_F32, rows[i]);
+        assert_memory_equal(some.video, all.video, (size_t)all.video_count * sizeof(float));
+        assert_memory_equal(some.audio, all.audio, (size_t)all.audio_count * sizeof(float));
+        free_result(&some);
+    }
+    free_result(&all);
+}
+
+static void test_activations_in_bf16(void **state)
+{
+    const size s = {3, 4, 6, 9, 20};
+    (void)state;
+    result truth = run_with(&s, PF_F32, 4096), found = run_with(&s, PF_BF16, 4096);
+    expect_near(&found, &truth, 2e-2);
+    assert_true(apart(found.video, truth.video, truth.video_count) > 1e-5);
+    assert_true(apart(found.audio, truth.audio, truth.audio_count) > 1e-5);
+    free_result(&truth);
+    free_result(&found);
+}
+
 /* Two prompts in one pass see nothing of each other. */
 static void test_two_prompts_together(void **state)
 {
@@ -541,6 +584,8 @@ int main(void)
         cmocka_unit_test(test_which_layers_interact),
         cmocka_unit_test(test_any_length_on_any_platform),
         cmocka_unit_test(test_tail_of_the_text),
+        cmocka_unit_test(test_rows_of_the_feed_forward),
+        cmocka_unit_test(test_activations_in_bf16),
         cmocka_unit_test(test_two_prompts_together),
         cmocka_unit_test(test_layers_beyond_the_towers),
         cmocka_unit_test(test_rounded_weights),
