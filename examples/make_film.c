@@ -32,7 +32,7 @@ int main(int argc, char **argv)
     pf_error error = {0};
     pf_engine *engine = NULL;
     pf_job *job = NULL;
-    pf_request request;
+    pf_request request = PF_INIT(pf_request);
     film f = {fopen("film.rgb", "wb"), fopen("film.f32", "wb"), 0};
     pf_engine_options options = {.model_path = argc > 2 ? argv[1] : NULL};
     pf_sinks sinks = {.user = &f, .frames = save_frames, .audio = save_sound};

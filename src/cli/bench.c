@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/shared_flags.h"
+#include "phonofilm_tools.h"
 
 typedef struct settings {
     bool json;
@@ -114,6 +115,7 @@ static int predict(const settings *s, const char *model)
     pf_error error = {0};
     pf_step_cost cost[FILMS];
     for (int i = 0; i < FILMS; i++) {
+        cost[i] = (pf_step_cost)PF_INIT(pf_step_cost);
         pf_step_options film = {model, s->machine.platform ? s->machine.platform : "ascend",
                                 s->predict, films[i].height, films[i].width,
                                 films[i].frames};
@@ -151,7 +153,7 @@ static int measure(const settings *s, const cli_parser *parser)
     if (s->predict)
         return predict(s, parser->operand);
     pf_error error = {0};
-    pf_bench_report report;
+    pf_bench_report report = PF_INIT(pf_bench_report);
     pf_bench_options bench = {m->platform, m->isa, m->threads, s->op, m->device};
     pf_status status = pf_bench(&bench, &report, &error);
     if (status != PF_OK)

@@ -183,8 +183,7 @@ static void take_latents(generation *g)
 {
     const pf_model_info *info = pf_engine_info(g->engine);
     pf_request *r = &g->request;
-    /* The VAE's compression in space: 8 for a multiple of 16. */
-    int space = info->size_multiple / 2;
+    int space = info->latent_pixels;
     if (!g->s.from_latents)
         return;
     r->num_frames = (int)(g->resume.video_shape[1] - 1) * info->frame_multiple + 1;
@@ -406,7 +405,7 @@ static int report(generation *g)
 static int check_only(generation *g)
 {
     pf_error error = {0};
-    pf_prediction prediction;
+    pf_prediction prediction = PF_INIT(pf_prediction);
     pf_status status =
         pf_request_check(g->engine, &g->request, &prediction, &error);
     if (status != PF_OK)
@@ -502,6 +501,9 @@ int cli_generate(int argc, char **argv)
                        "Example: phonofilm generate --model-path MOVA-360p --prompt "
                        "\"A red ball bounces.\" --image-path first.png -o out.mp4",
         },
+        .request = PF_INIT(pf_request),
+        .resume = PF_INIT(pf_state),
+        .warnings = PF_INIT(pf_warnings),
     };
     g.parser.settings = &g.s;
     int code = cli_parse(&g.parser, argc, argv);

@@ -194,7 +194,7 @@ static void print_platforms_json(const pf_platform_info *list, int count)
 static int show_platforms(const settings *s)
 {
     enum { MOST = 8 };
-    pf_platform_info list[MOST];
+    pf_platform_info list[MOST] = {PF_INIT(pf_platform_info)};
     int count = pf_platform_list(s->machine.device, list, MOST);
     if (s->json) {
         print_platforms_json(list, count);
@@ -214,9 +214,9 @@ static int show_platforms(const settings *s)
 static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
 {
     pf_error error = {0};
-    pf_prediction prediction;
-    pf_request request;
-    pf_machine_info machine;
+    pf_prediction prediction = PF_INIT(pf_prediction);
+    pf_request request = PF_INIT(pf_request);
+    pf_machine_info machine = PF_INIT(pf_machine_info);
     pf_machine_get(&machine);
     pf_request_init(engine, &request);
     request.text_only = true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernels of this machine against its ceilings.  See phonofilm.h "bench".
+/* The kernels of this machine against its ceilings.  See phonofilm_tools.h "bench".
  *
  * Each round runs the ceiling loops and then the kernel, so that both see the machine
  * in the same state; the medians of the rounds are compared.
@@ -10,8 +10,9 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/sized.h"
 #include "ops/ops.h"
-#include "phonofilm.h"
+#include "phonofilm_tools.h"
 
 enum { ROUNDS = 5 };
 
@@ -221,26 +222,32 @@ static bool is_worth(const pf_platform *platform, const bench_case *spec)
            spec->shape[1] < 4096;
 }
 
+static pf_status bench_on(pf_platform *platform, const char *op, pf_bench_report *out,
+                          pf_error *error)
+{
+    snprintf(out->cpu, sizeof out->cpu, "%s", platform->capabilities.device);
+    snprintf(out->isa, sizeof out->isa, "%s", platform->capabilities.isa);
+    out->threads = platform->capabilities.threads;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if ((!op || strcmp(op, cases[i].op) == 0) && is_worth(platform, &cases[i]))
+            PF_TRY(bench_one(platform, &cases[i], out, error));
+    if (out->row_count == 0)
+        return pf_fail(error, PF_E_ARGUMENT,
+                       "op is %s, but must be linear, attention or conv3d", op);
+    return PF_OK;
+}
+
 pf_status pf_bench(const pf_bench_options *options, pf_bench_report *out,
                    pf_error *error)
 {
     pf_platform *platform = NULL;
+    pf_bench_report report = PF_INIT(pf_bench_report);
     pf_platform_options wanted = {.name = options->platform, .isa = options->isa,
                                   .threads = options->threads, .device = options->device};
-    *out = (pf_bench_report){0};
+    PF_TRY(pf_sized_check(out, sizeof out->size + 1, "pf_bench_report", error));
     PF_TRY(pf_platform_open(&wanted, &platform, error));
-    snprintf(out->cpu, sizeof out->cpu, "%s", platform->capabilities.device);
-    snprintf(out->isa, sizeof out->isa, "%s", platform->capabilities.isa);
-    out->threads = platform->capabilities.threads;
-    pf_status status = PF_OK;
-    for (size_t i = 0; status == PF_OK && i < sizeof cases / sizeof cases[0]; i++)
-        if ((!options->op || strcmp(options->op, cases[i].op) == 0) &&
-            is_worth(platform, &cases[i]))
-            status = bench_one(platform, &cases[i], out, error);
+    pf_status status = bench_on(platform, options->op, &report, error);
     pf_platform_close(platform);
-    if (status == PF_OK && out->row_count == 0)
-        return pf_fail(error, PF_E_ARGUMENT,
-                       "op is %s, but must be linear, attention or conv3d",
-                       options->op);
+    pf_sized_give(out, &report, sizeof report);
     return status;
 }

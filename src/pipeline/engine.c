@@ -7,6 +7,7 @@
 
 #include "base/guard.h"
 #include "base/memory.h"
+#include "base/sized.h"
 #include "pipeline/purpose.h"
 
 const char *pf_version(void)
@@ -69,8 +70,16 @@ int pf_platform_list(int device, pf_platform_info *out, int room)
     int count;
     const pf_platform_entry *entries = pf_platform_entries(&count);
     count = count < room ? count : room;
-    for (int i = 0; i < count; i++)
-        describe_platform(&entries[i], device, &out[i]);
+    if (count > 0 && out->size < sizeof out->size)
+        return 0;
+    size_t stride = room > 0 ? out->size : 0;
+    for (int i = 0; i < count; i++) {
+        void *place = (char *)out + (size_t)i * stride;
+        pf_platform_info info;
+        describe_platform(&entries[i], device, &info);
+        memcpy(place, &stride, sizeof stride);
+        pf_sized_give(place, &info, sizeof info);
+    }
     return count;
 }
 
@@ -105,22 +114,23 @@ void pf_machine_get(pf_machine_info *out)
     pf_machine_read(NULL, &machine);
     int64_t addresses = machine.address_space < machine.data ? machine.address_space
                                                              : machine.data;
-    *out = (pf_machine_info){
+    pf_machine_info found = {
         .memory_bytes = machine.memory < addresses ? machine.memory : addresses,
         .processors = machine.processors,
         .threads = pf_machine_threads(&machine),
     };
-    if (out->threads > PF_POOL_MAX_THREADS)
-        out->threads = PF_POOL_MAX_THREADS;
-    add_resource(out, "RLIMIT_AS", machine.address_space);
-    add_resource(out, "RLIMIT_DATA", machine.data);
+    if (found.threads > PF_POOL_MAX_THREADS)
+        found.threads = PF_POOL_MAX_THREADS;
+    add_resource(&found, "RLIMIT_AS", machine.address_space);
+    add_resource(&found, "RLIMIT_DATA", machine.data);
     /* Room enough for what binds: it may lie behind all others. */
-    add_limit(out, &machine.memory_by);
-    add_limit(out, &machine.processors_by);
+    add_limit(&found, &machine.memory_by);
+    add_limit(&found, &machine.processors_by);
     for (int i = 0; i < machine.count; i++)
         if (strcmp(machine.limits[i].source, machine.memory_by.source) != 0 &&
             strcmp(machine.limits[i].source, machine.processors_by.source) != 0)
-            add_limit(out, &machine.limits[i]);
+            add_limit(&found, &machine.limits[i]);
+    pf_sized_give(out, &found, sizeof found);
 }
 
 /* --- the model ------------------------------------------------------------------ */
@@ -148,6 +158,7 @@ static void fill_info(pf_engine *engine)
         .isa = can->isa,
         .device = can->device,
         .threads = can->threads,
+        .latent_pixels = video->space,
     };
 }
 

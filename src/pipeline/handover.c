@@ -48,7 +48,7 @@ static void count_time(pf_handover *h)
 static pf_status publish(pf_handover *h)
 {
     pf_job *job = h->job;
-    pf_state state;
+    pf_state state = PF_INIT(pf_state);
     PF_TRY(check_latents(job, h->ops->error));
     job->step = h->step + 1;
     show_to_tests(job, h->step);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/sized.h"
 #include "pipeline/predict.h"
 
 /* --- creating ----------------------------------------------------------------- */
@@ -89,7 +90,7 @@ static pf_status check_job(pf_job *job, pf_prediction *out, pf_error *error)
     PF_TRY(pf_residency_check_renewal(job->engine, error));
     PF_TRY(pf_job_predict(job, &forecast, error));
     if (out)
-        *out = forecast.prediction;
+        pf_sized_give(out, &forecast.prediction, sizeof forecast.prediction);
     return pf_forecast_check(&forecast, job, error);
 }
 
@@ -106,17 +107,17 @@ static pf_status fill_job(pf_job *job, pf_error *error)
     return PF_OK;
 }
 
-static pf_job *new_job(pf_engine *engine, const pf_request *request,
-                       pf_error *error)
+static pf_status new_job(pf_engine *engine, const pf_request *request, pf_job **out,
+                         pf_error *error)
 {
-    pf_job *job = pf_calloc(1, sizeof *job);
-    if (!job) {
-        pf_fail_memory(error, "job", sizeof *job);
-        return NULL;
-    }
+    pf_request own;
+    PF_TRY(pf_sized_take(&own, sizeof own, request, "pf_request", error));
+    pf_job *job = *out = pf_calloc(1, sizeof *job);
+    if (!job)
+        return pf_fail_memory(error, "job", sizeof *job);
     job->engine = engine;
-    job->request = *request;
-    return job;
+    job->request = own;
+    return PF_OK;
 }
 
 /* --- public ------------------------------------------------------------------- */
@@ -124,9 +125,10 @@ static pf_job *new_job(pf_engine *engine, const pf_request *request,
 pf_status pf_request_check(pf_engine *engine, const pf_request *request,
                            pf_prediction *out, pf_error *error)
 {
-    pf_job *job = new_job(engine, request, error);
-    if (!job)
-        return PF_E_MEMORY;
+    pf_job *job = NULL;
+    if (out)
+        PF_TRY(pf_sized_check(out, sizeof out->size + 1, "pf_prediction", error));
+    PF_TRY(new_job(engine, request, &job, error));
     pf_status status = check_job(job, out, error);
     pf_job_destroy(job);
     return status;
@@ -135,10 +137,9 @@ pf_status pf_request_check(pf_engine *engine, const pf_request *request,
 pf_status pf_job_create(pf_engine *engine, const pf_request *request,
                         const pf_sinks *sinks, pf_job **out, pf_error *error)
 {
+    pf_job *job = NULL;
     *out = NULL;
-    pf_job *job = new_job(engine, request, error);
-    if (!job)
-        return PF_E_MEMORY;
+    PF_TRY(new_job(engine, request, &job, error));
     if (sinks)
         job->sinks = *sinks;
     pf_status status = fill_job(job, error);
@@ -177,7 +178,7 @@ bool pf_job_state(const pf_job *job, pf_state *out)
     const pf_plan *p = &job->plan;
     if (!job->has_latents)
         return false;
-    *out = (pf_state){
+    const pf_state state = {
         .step = job->step,
         .steps = p->steps,
         .fps = job->request.fps,
@@ -187,6 +188,7 @@ bool pf_job_state(const pf_job *job, pf_state *out)
         .audio = job->audio,
         .audio_shape = {p->audio_channels, p->audio_length},
     };
+    pf_sized_give(out, &state, sizeof state);
     return true;
 }
 

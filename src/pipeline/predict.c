@@ -161,6 +161,7 @@ static void fill_prediction(const pf_job *job, pf_prediction *out)
     const pf_scheduler_config *c = &job->engine->scheduler;
     double shift = c->exponential_shift ? PF_UNSET : c->shift;
     *out = (pf_prediction){
+        .size = sizeof *out,
         .video_shape = {p->latent_channels, p->latent_frames, p->latent_height,
                         p->latent_width},
         .audio_shape = {p->audio_channels, p->audio_length},

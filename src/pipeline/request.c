@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/sized.h"
 #include "pipeline/setting.h"
 #include "text/clean.h"
 
@@ -26,7 +27,7 @@ static const char default_negative_prompt[] =
 void pf_request_init(const pf_engine *engine, pf_request *request)
 {
     const pf_defaults *d = &engine->defaults;
-    *request = (pf_request){
+    const pf_request defaults = {
         .height = d->height,
         .width = d->width,
         .num_frames = d->num_frames,
@@ -39,6 +40,7 @@ void pf_request_init(const pf_engine *engine, pf_request *request)
         .audio_shift = PF_UNSET,
         .seed = PF_DEFAULT_SEED,
     };
+    pf_sized_give(request, &defaults, sizeof defaults);
 }
 
 int64_t pf_plan_video_count(const pf_plan *plan)
@@ -435,6 +437,8 @@ pf_status pf_request_plan(pf_engine *engine, const pf_request *request,
                           pf_plan *plan, pf_error *error)
 {
     memset(plan, 0, sizeof *plan);
+    if (request->resume)
+        PF_TRY(pf_sized_check(request->resume, sizeof *request->resume, "pf_state", error));
     PF_TRY(check_pictures(request, error));
     PF_TRY(check_sizes(engine, request, error));
     plan_sizes(engine, request, plan);

@@ -106,7 +106,7 @@ void pf_setting_apply(const pf_setting *setting, const pf_setting_value *value,
                       pf_request *request)
 {
     void *member = (char *)request + setting->member;
-    if (setting->member == 0)
+    if (setting->member == 0 || setting->member >= request->size)
         return;
     switch (setting->kind) {
     case PF_SETTING_WHOLE: *(int *)member = (int)value->number; break;
@@ -123,7 +123,7 @@ bool pf_setting_get(const pf_setting *setting, const pf_request *request,
 {
     const void *member = (const char *)request + setting->member;
     *out = (pf_setting_value){0};
-    if (setting->member == 0)
+    if (setting->member == 0 || setting->member >= request->size)
         return false;
     switch (setting->kind) {
     case PF_SETTING_WHOLE: out->number = *(const int *)member; break;

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/sized.h"
 #include "phonofilm.h"
 #include "weights/weights.h"
 
 pf_status pf_state_write(const char *path, const pf_state *state, pf_error *error)
 {
     char step[16], steps[16], fps[40];
+    PF_TRY(pf_sized_check(state, sizeof *state, "pf_state", error));
     snprintf(step, sizeof step, "%d", state->step);
     snprintf(steps, sizeof steps, "%d", state->steps);
     snprintf(fps, sizeof fps, "%.17g", state->fps);
@@ -88,10 +90,12 @@ static pf_status read_file(const char *path, pf_state *out, pf_error *error)
 
 pf_status pf_state_read(const char *path, pf_state *out, pf_error *error)
 {
-    *out = (pf_state){0};
-    pf_status status = read_file(path, out, error);
+    pf_state found = PF_INIT(pf_state);
+    PF_TRY(pf_sized_check(out, sizeof *out, "pf_state", error));
+    pf_status status = read_file(path, &found, error);
     if (status != PF_OK)
-        pf_state_free(out);
+        pf_state_free(&found);
+    pf_sized_give(out, &found, sizeof found);
     if (status != PF_E_MODEL)
         return status;
     if (error)                          /* such a file is no model's, but the request's */
@@ -103,5 +107,5 @@ void pf_state_free(pf_state *state)
 {
     pf_free((void *)(uintptr_t)state->video);
     pf_free((void *)(uintptr_t)state->audio);
-    *state = (pf_state){0};
+    state->video = state->audio = NULL;
 }

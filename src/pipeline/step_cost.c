@@ -6,6 +6,8 @@
  */
 #include <stdio.h>
 
+#include "base/sized.h"
+#include "phonofilm_tools.h"
 #include "pipeline/denoise.h"
 #include "pipeline/stage.h"
 
@@ -55,8 +57,8 @@ static pf_status count_in(pf_engine *engine, const pf_step_options *options,
                           pf_step_cost *out, pf_error *error)
 {
     pf_job *job;
-    pf_prediction prediction;
-    pf_request request;
+    pf_prediction prediction = PF_INIT(pf_prediction);
+    pf_request request = PF_INIT(pf_request);
     pf_request_init(engine, &request);
     request.text_only = true;
     request.prompt = "A red ball bounces on a wooden floor.";
@@ -79,11 +81,13 @@ pf_status pf_predict_step(const pf_step_options *options, pf_step_cost *out,
     pf_engine_options how = {.model_path = options->model_path,
                              .platform = options->platform, .threads = 1,
                              .memory_limit = INT64_MAX};
-    *out = (pf_step_cost){0};
+    pf_step_cost cost = PF_INIT(pf_step_cost);
+    PF_TRY(pf_sized_check(out, sizeof out->size + 1, "pf_step_cost", error));
     if (!options->device)
         return pf_fail(error, PF_E_ARGUMENT, "device is missing, but must be a name");
     PF_TRY(pf_engine_open_forecast(&how, options->device, &engine, error));
-    pf_status status = count_in(engine, options, out, error);
+    pf_status status = count_in(engine, options, &cost, error);
     pf_engine_close(engine);
+    pf_sized_give(out, &cost, sizeof cost);
     return status;
 }

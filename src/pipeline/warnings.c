@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/sized.h"
 #include "pipeline/purpose.h"
 #include "pipeline/request.h"
 #include "text/clean.h"
@@ -132,12 +133,15 @@ static pf_status warn_all(pf_engine *engine, const pf_request *r, pf_plan *plan,
 pf_status pf_request_warnings(pf_engine *engine, const pf_request *request,
                               pf_warnings *out, pf_error *error)
 {
-    memset(out, 0, sizeof *out);
-    out->most_tokens = PF_CONTEXT_ROWS;
+    pf_request own;
+    pf_warnings found = {.most_tokens = PF_CONTEXT_ROWS};
+    PF_TRY(pf_sized_take(&own, sizeof own, request, "pf_request", error));
+    PF_TRY(pf_sized_check(out, sizeof out->size + 1, "pf_warnings", error));
     pf_plan *plan = pf_alloc(sizeof *plan);
     if (!plan)
         return pf_fail_memory(error, "plan", sizeof *plan);
-    pf_status status = warn_all(engine, request, plan, out, error);
+    pf_status status = warn_all(engine, &own, plan, &found, error);
     pf_free(plan);
+    pf_sized_give(out, &found, sizeof found);
     return status;
 }

@@ -205,7 +205,7 @@ static json_t *purpose_json(const pf_purpose *p)
 /* The model, with its limits and defaults, from which the page makes its choices. */
 static json_t *model_json(const pf_server *server)
 {
-    pf_request d;
+    pf_request d = PF_INIT(pf_request);
     const pf_model_info *info = pf_engine_info(server->engine);
     pf_request_init(server->engine, &d);
     json_t *made_for = purpose_json(&info->made_for);

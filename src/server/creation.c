@@ -212,9 +212,9 @@ static void add_notes(const pf_creation *c, pf_warnings *warnings)
 
 static pf_status check_with_engine(pf_creation *c, pf_error *error)
 {
-    pf_request request;
-    pf_prediction prediction;
-    pf_warnings warnings;
+    pf_request request = PF_INIT(pf_request);
+    pf_prediction prediction = PF_INIT(pf_prediction);
+    pf_warnings warnings = PF_INIT(pf_warnings);
     pf_settings_request(c->order.settings, c->server->engine, &request);
     request.first_frame = c->first;
     request.last_frame = c->last;
@@ -311,8 +311,8 @@ bool pf_creation_read_order(pf_creation *c)
 /* Pictures change nothing in the warnings. */
 void pf_creation_look(pf_creation *c)
 {
-    pf_request request;
-    pf_warnings warnings;
+    pf_request request = PF_INIT(pf_request);
+    pf_warnings warnings = PF_INIT(pf_warnings);
     pf_error error = {0};
     pf_settings_request(c->order.settings, c->server->engine, &request);
     request.text_only = true;

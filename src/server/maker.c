@@ -324,6 +324,8 @@ pf_status pf_maker_start(const pf_maker_task *task, pf_news_box *box, pf_maker *
     m->task = task;
     m->box = box;
     m->told_step = -1;
+    m->request = (pf_request)PF_INIT(pf_request);
+    m->resume = (pf_state)PF_INIT(pf_state);
     if (!pf_fault_hit(PF_FAULT_THREAD) &&
         pthread_create(&m->thread, NULL, run_maker, m) == 0)
         return PF_OK;

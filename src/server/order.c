@@ -400,7 +400,7 @@ static pf_status check_missing(const reading *r)
 
 static pf_status fill_in(const reading *r)
 {
-    pf_request d;
+    pf_request d = PF_INIT(pf_request);
     json_t *s = r->order->settings;
     pf_request_init(r->engine, &d);
     PF_TRY(check_missing(r));

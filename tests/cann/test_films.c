@@ -155,7 +155,7 @@ static void test_a_step_waits_for_nothing(void **state)
     pf_error error = {0};
     step_counts s = {0};
     pf_job *job;
-    pf_prediction p;
+    pf_prediction p = PF_INIT(pf_prediction);
     pf_engine *engine = open_on("ascend", PF_PRECISION_FAST);
     pf_request request = small_request(engine);
     request.num_inference_steps = STEPS;
@@ -436,7 +436,7 @@ static pf_request long_request(const pf_engine *engine)
  * are replayed. */
 static int64_t replays_of(pf_engine *engine, const pf_request *request)
 {
-    pf_prediction p;
+    pf_prediction p = PF_INIT(pf_prediction);
     pf_error error = {0};
     if (pf_request_check(engine, request, &p, &error) != PF_OK)
         fail_msg("%s", error.message);
@@ -502,7 +502,7 @@ static void test_a_recorded_step_is_one_launch(void **state)
     pf_error error = {0};
     step_counts s = {0};
     pf_job *job;
-    pf_prediction p;
+    pf_prediction p = PF_INIT(pf_prediction);
     if (has_least())
         skip();
     pf_engine *engine = open_recording(PF_PRECISION_FAST);
@@ -604,7 +604,7 @@ static pf_status run_within(pf_precision precision, const pf_request *request,
 static void check_prediction(pf_precision precision, int height, int width, int frames)
 {
     pf_error error = {0};
-    pf_prediction p;
+    pf_prediction p = PF_INIT(pf_prediction);
     pf_engine *engine = open_on("ascend", precision);
     pf_request request = small_request(engine);
     request.height = height;

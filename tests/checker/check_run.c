@@ -67,6 +67,7 @@ static pf_status read_noise(run *r, pf_error *error)
 {
     pf_tensor video, audio;
     r->noise = (pf_state){
+        .size = sizeof r->noise,
         .steps = r->request.num_inference_steps,
         .fps = r->request.fps,
         .video = check_tensor(r->file, "noise.video", &video),
@@ -253,7 +254,7 @@ static void compare_plan(run *r)
 
 static void compare_results(run *r)
 {
-    pf_state state;
+    pf_state state = PF_INIT(pf_state);
     int64_t pixels =
         3 * (int64_t)r->request.num_frames * r->request.height * r->request.width;
     if (pf_job_state(r->job, &state)) {
@@ -290,7 +291,8 @@ static pf_status execute(run *r, pf_error *error)
 void check_run(checker *c, const char *name)
 {
     pf_error error = {0};
-    run r = {.check = c, .name = name, .meta = check_meta(c, name)};
+    run r = {.check = c, .name = name, .meta = check_meta(c, name),
+             .request = PF_INIT(pf_request), .noise = PF_INIT(pf_state)};
     r.file = check_open(c, name);
     if (!r.file)
         return;

@@ -15,6 +15,7 @@
 
 #include "../pipeline/job_test.h"
 #include "base/fault.h"
+#include "phonofilm_tools.h"
 
 const char *job_test_model;
 
@@ -93,7 +94,7 @@ static pf_status run_renewed_film(pf_error *error)
 
 static pf_status check_request(pf_error *error)
 {
-    pf_prediction prediction;
+    pf_prediction prediction = PF_INIT(pf_prediction);
     pf_request request = small_request(shared_engine);
     return pf_request_check(shared_engine, &request, &prediction, error);
 }
@@ -102,7 +103,7 @@ static pf_status check_request(pf_error *error)
 static pf_status ask_for_warnings(pf_error *error)
 {
     static char prompt[3000];
-    pf_warnings warnings;
+    pf_warnings warnings = PF_INIT(pf_warnings);
     memset(prompt, 'x', sizeof prompt - 1);
     for (size_t i = 0; i < sizeof prompt - 1; i += 2)
         prompt[i] = ' ';
@@ -143,7 +144,7 @@ static pf_status run_other_film(pf_error *error)
     if (opened != PF_OK)
         return opened;
     pf_request request = small_request(engine);
-    pf_state noise = {.steps = 1, .fps = request.fps, .video = video,
+    pf_state noise = {.size = sizeof noise, .steps = 1, .fps = request.fps, .video = video,
                       .video_shape = {16, 2, 4, 4}, .audio = audio,
                       .audio_shape = {8, 11}};
     request.num_inference_steps = 1;
@@ -163,7 +164,7 @@ static pf_status run_other_film(pf_error *error)
 /* Opening the platform and the first tensors; what follows takes seconds. */
 static pf_status start_bench(pf_error *error)
 {
-    pf_bench_report report;
+    pf_bench_report report = PF_INIT(pf_bench_report);
     return pf_bench(&(pf_bench_options){.threads = 3, .op = "attention"}, &report,
                     error);
 }
@@ -172,10 +173,10 @@ static pf_status write_and_read_state(pf_error *error)
 {
     static const float values[16];
     char path[96];
-    pf_state state = {.step = 1, .steps = 2, .fps = 24, .video = values,
+    pf_state state = {.size = sizeof state, .step = 1, .steps = 2, .fps = 24, .video = values,
                       .video_shape = {2, 1, 2, 2}, .audio = values,
                       .audio_shape = {2, 3}};
-    pf_state back;
+    pf_state back = PF_INIT(pf_state);
     snprintf(path, sizeof path, "/tmp/pf-fault-%d.safetensors", (int)getpid());
     pf_status status = pf_state_write(path, &state, error);
     if (status == PF_OK) {

@@ -99,7 +99,7 @@ static inline pf_sinks kept_sinks(kept *k)
 /* 9 frames of 48x32 in 4 steps, both experts. */
 static inline pf_request small_request(const pf_engine *engine)
 {
-    pf_request request;
+    pf_request request = PF_INIT(pf_request);
     pf_request_init(engine, &request);
     request.prompt = "A red ball bounces.";
     request.text_only = true;

@@ -168,7 +168,7 @@ static void resume_everywhere(pf_engine *engine, const pf_request *request)
     kept whole = {0};
     run_ok(engine, request, &whole);
     for (int step = 1; step <= request->num_inference_steps; step++) {
-        snapshot s = {.wanted = step};
+        snapshot s = {.state = PF_INIT(pf_state), .wanted = step};
         kept rest = {0};
         save_after(engine, request, &s);
         pf_request again = *request;
@@ -224,7 +224,7 @@ static void test_resuming_excuses_nothing(void **state)
     pf_error error = {0};
     pf_engine *engine = open_with(2, PF_PRECISION_FAST);
     pf_request request = small_request(engine);
-    snapshot s = {.wanted = 2};
+    snapshot s = {.state = PF_INIT(pf_state), .wanted = 2};
     save_after(engine, &request, &s);
     request.resume = &s.state;
     request.guidance_scale = 1;
@@ -368,7 +368,7 @@ static void test_prediction_and_limits(void **state)
     (void)state;
     pf_engine *engine = open_with(2, PF_PRECISION_FAST);
     pf_request request = small_request(engine);
-    pf_prediction p;
+    pf_prediction p = PF_INIT(pf_prediction);
     pf_error error = {0};
     assert_int_equal(pf_request_check(engine, &request, &p, &error), PF_OK);
     assert_int_equal(p.video_shape[1], 3);
@@ -377,7 +377,7 @@ static void test_prediction_and_limits(void **state)
     assert_int_equal(p.audio_shape[1], 19);
     assert_true(p.peak_bytes > 1 << 20 && p.seconds > 0 && p.flops > 0);
     request.num_frames = 97;
-    pf_prediction longer;
+    pf_prediction longer = PF_INIT(pf_prediction);
     assert_int_equal(pf_request_check(engine, &request, &longer, &error), PF_OK);
     assert_true(longer.flops > 5 * p.flops);
     pf_engine_close(engine);
@@ -391,7 +391,7 @@ static void test_the_next_film_needs_no_more(void **state)
     (void)state;
     const int64_t heap = 1 << 20;
     pf_engine *engine;
-    pf_prediction first, next;
+    pf_prediction first = PF_INIT(pf_prediction), next = PF_INIT(pf_prediction);
     pf_error error = {0};
     pf_engine_options options = {.model_path = job_test_model, .threads = 2,
                                  .keep_resident = true};
@@ -411,7 +411,7 @@ static void test_the_next_film_needs_no_more(void **state)
 static void test_the_machine_is_told(void **state)
 {
     (void)state;
-    pf_machine_info machine;
+    pf_machine_info machine = PF_INIT(pf_machine_info);
     pf_machine_get(&machine);
     bool memory = false, processors = false;
     assert_in_range(machine.threads, 1, 256);
@@ -431,7 +431,7 @@ static void test_a_prediction_tells_what_is_used(void **state)
     (void)state;
     pf_engine *engine = open_with(2, PF_PRECISION_FAST);
     pf_request request = small_request(engine);
-    pf_prediction p;
+    pf_prediction p = PF_INIT(pf_prediction);
     pf_error error = {0};
     request.negative_prompt = NULL;
     request.guidance_scale = 1;
@@ -455,7 +455,7 @@ static void test_a_job_runs_once(void **state)
     (void)state;
     pf_job *job;
     pf_error error = {0};
-    pf_state latents;
+    pf_state latents = PF_INIT(pf_state);
     pf_engine *engine = open_with(1, PF_PRECISION_FAST);
     pf_request request = small_request(engine);
     assert_int_equal(pf_job_create(engine, &request, NULL, &job, &error), PF_OK);
@@ -538,7 +538,7 @@ static seen preview_film(pf_engine *engine, int steps, kept *k)
     assert_int_equal(pf_job_create(engine, &request, &sinks, &job, &error), PF_OK);
     if (pf_job_run(job, &error) != PF_OK)
         fail_msg("%s", error.message);
-    pf_state end;
+    pf_state end = PF_INIT(pf_state);
     assert_true(pf_job_state(job, &end));
     assert_int_equal(keep_state(k, &end, &error), PF_OK);
     pf_job_destroy(job);
@@ -646,7 +646,7 @@ static void test_a_check_does_not_wait_for_a_job(void **state)
         pthread_cond_wait(&b.changed, &b.lock);
     pthread_mutex_unlock(&b.lock);
     pf_request request = small_request(b.engine);
-    pf_prediction before, after;
+    pf_prediction before = PF_INIT(pf_prediction), after = PF_INIT(pf_prediction);
     assert_int_equal(pf_request_check(b.engine, &request, &before, NULL), PF_OK);
     /* What the process holds only while the job runs is not counted. */
     size_t bytes = 64 << 20;

@@ -80,7 +80,7 @@ static void test_stages_of_a_resumed_film(void **state)
     make_plan(&request, &whole);
     for (int first = 0; first <= whole.steps; first++) {
         pf_state resume = {
-            .step = first, .steps = whole.steps, .fps = request.fps,
+            .size = sizeof resume, .step = first, .steps = whole.steps, .fps = request.fps,
             .video_shape = {whole.latent_channels, whole.latent_frames,
                             whole.latent_height, whole.latent_width},
             .audio_shape = {whole.audio_channels, whole.audio_length}};

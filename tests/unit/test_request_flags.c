@@ -62,7 +62,7 @@ static void test_every_setting_is_a_flag(void **state)
         const char *value = value_of(setting);
         char name[64];
         remote_field fields[CLI_MAX_OPTIONS];
-        pf_request request = {0};
+        pf_request request = PF_INIT(pf_request);
         pf_setting_value set;
         run r;
         if (setting->section == PF_SECTION_NONE)
@@ -149,7 +149,7 @@ static void test_frames_are_rounded_up(void **state)
     (void)state;
     for (int frames = 1; frames < 12; frames++) {
         run r;
-        pf_request request = {.num_frames = frames};
+        pf_request request = {.size = sizeof request, .num_frames = frames};
         parse(&r, "adjust-frames", NULL);
         request_flags_fill(&r.parser, &r.flags, &(pf_model_info){.frame_multiple = 4},
                            &request);

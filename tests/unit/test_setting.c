@@ -149,7 +149,7 @@ static void test_request(void **state)
     (void)state;
     for (int i = 0; i < count; i++) {
         const pf_setting *setting = &list[i];
-        pf_request request = {0}, before = {0};
+        pf_request request = PF_INIT(pf_request), before = request;
         pf_setting_value value = {.number = 7.0, .seed = UINT64_MAX, .choice = 1}, back;
         pf_setting_apply(setting, &value, &request);
         assert_int_equal(memcmp(&request, &before, sizeof request) != 0, setting->member != 0);
@@ -163,7 +163,7 @@ static void test_request(void **state)
         assert_int_equal(pf_setting_get(setting, &request, &back),
                          setting->blank == PF_BLANK_NEVER);
     }
-    pf_request request = {.no_audio_output = true};
+    pf_request request = {.size = sizeof request, .no_audio_output = true};
     pf_setting_value sound;
     assert_true(pf_setting_get(pf_setting_find("generate_sound"), &request, &sound));
     assert_false(sound.on);

@@ -32,7 +32,7 @@ static void test_there_and_back(void **state)
         char *text = json_dumps(json, JSON_ENCODE_ANY);
         assert_string_equal(text, cases[i][2]);
         assert_true(pf_setting_from_json(setting, json, &back));
-        pf_request one = {0}, other = {0};
+        pf_request one = PF_INIT(pf_request), other = one;
         pf_setting_apply(setting, &value, &one);
         pf_setting_apply(setting, &back, &other);
         assert_memory_equal(&one, &other, sizeof one);
