@@ -83,7 +83,7 @@ static pf_status open_entry(const pf_platform_entry *entry,
         pf_free(platform);
         return status;
     }
-    status = common_complete(platform, options->hosted, error);
+    status = pf_common_complete(platform, options->hosted, error);
     if (status != PF_OK) {
         pf_platform_close(platform);
         return status;

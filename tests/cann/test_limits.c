@@ -19,12 +19,12 @@ static void test_edges(void **state)
 {
     (void)state;
 #define EDGES(name, low, high, multiple, section)                              \
-    assert_true(ascend_within(ASCEND_##name, low));                            \
-    assert_true(ascend_within(ASCEND_##name, high));                           \
-    assert_false(ascend_within(ASCEND_##name, (low) - (multiple)));            \
-    assert_false(ascend_within(ASCEND_##name, (high) + (multiple)));           \
+    assert_true(pf_ascend_within(ASCEND_##name, low));                         \
+    assert_true(pf_ascend_within(ASCEND_##name, high));                        \
+    assert_false(pf_ascend_within(ASCEND_##name, (low) - (multiple)));         \
+    assert_false(pf_ascend_within(ASCEND_##name, (high) + (multiple)));        \
     if ((multiple) > 1)                                                        \
-        assert_false(ascend_within(ASCEND_##name, (low) + 1));
+        assert_false(pf_ascend_within(ASCEND_##name, (low) + 1));
     ASCEND_LIMIT_LIST(EDGES)
 #undef EDGES
 }
@@ -32,15 +32,15 @@ static void test_edges(void **state)
 static void test_attention_edges(void **state)
 {
     (void)state;
-    assert_true(ascend_attention_fits(40, 128, 176400, 176400));
-    assert_true(ascend_attention_fits(256, 240, 1, 1));
-    assert_false(ascend_attention_fits(257, 16, 1, 1));
-    assert_true(ascend_attention_fits(127, 512, 1, 1));
-    assert_false(ascend_attention_fits(128, 512, 1, 1));   /* N D is 65536 */
-    assert_false(ascend_attention_fits(1, 520, 1, 1));
-    assert_false(ascend_attention_fits(1, 24, 1, 1));
-    assert_false(ascend_attention_fits(1, 16, 20971521, 1));
-    assert_false(ascend_attention_fits(1, 16, 1, 20971521));
+    assert_true(pf_ascend_attention_fits(40, 128, 176400, 176400));
+    assert_true(pf_ascend_attention_fits(256, 240, 1, 1));
+    assert_false(pf_ascend_attention_fits(257, 16, 1, 1));
+    assert_true(pf_ascend_attention_fits(127, 512, 1, 1));
+    assert_false(pf_ascend_attention_fits(128, 512, 1, 1));   /* N D is 65536 */
+    assert_false(pf_ascend_attention_fits(1, 520, 1, 1));
+    assert_false(pf_ascend_attention_fits(1, 24, 1, 1));
+    assert_false(pf_ascend_attention_fits(1, 16, 20971521, 1));
+    assert_false(pf_ascend_attention_fits(1, 16, 1, 20971521));
 }
 
 static void test_conv_edges(void **state)
@@ -50,24 +50,24 @@ static void test_conv_edges(void **state)
                               .stride = {1, 63, 63}, .dilation = {1, 255, 1},
                               .padding = {255, 255, 255}};
     ascend_conv_shape s = fine;
-    assert_true(ascend_conv_fits(&s));
+    assert_true(pf_ascend_conv_fits(&s));
     s.extent++;
-    assert_false(ascend_conv_fits(&s));
+    assert_false(pf_ascend_conv_fits(&s));
     s = fine;
     s.stride[1] = 64;
-    assert_false(ascend_conv_fits(&s));
+    assert_false(pf_ascend_conv_fits(&s));
     s.axes = 2;
-    assert_true(ascend_conv_fits(&s));
+    assert_true(pf_ascend_conv_fits(&s));
     s = fine;
     s.kernel[1] = 64, s.kernel[2] = 63;
-    assert_true(ascend_conv_fits(&s));
+    assert_true(pf_ascend_conv_fits(&s));
     s.kernel[2] = 64;                   /* 64 * 64 * 16 is 65536 */
-    assert_false(ascend_conv_fits(&s));
+    assert_false(pf_ascend_conv_fits(&s));
     s = fine;
     s.transposed = true, s.kernel[2] = 255;
-    assert_true(ascend_conv_fits(&s));
+    assert_true(pf_ascend_conv_fits(&s));
     s.kernel[2] = 256;
-    assert_false(ascend_conv_fits(&s));
+    assert_false(pf_ascend_conv_fits(&s));
 }
 
 /* --- which operator it is -------------------------------------------------------------- */

@@ -254,10 +254,10 @@ static void test_every_kernel_is_the_reference(void **state)
 {
     (void)state;
     open_device();
-    assert_int_equal(common_complete(&device, true, NULL), PF_OK);
+    assert_int_equal(pf_common_complete(&device, true, NULL), PF_OK);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         check_case(&cases[i]);
-    assert_ptr_equal(device.table.feed_forward, common_feed_forward);
+    assert_ptr_equal(device.table.feed_forward, pf_common_feed_forward);
     shut_device();
 }
 
@@ -267,7 +267,7 @@ static void test_a_missing_kernel_is_refused(void **state)
     pf_error error = {0};
     (void)state;
     open_device();
-    assert_int_equal(common_complete(&device, false, &error), PF_E_INTERNAL);
+    assert_int_equal(pf_common_complete(&device, false, &error), PF_E_INTERNAL);
     assert_non_null(strstr(error.message, "the fake platform has no kernel rope"));
     assert_null(device.fallback);
     shut_device();
@@ -279,7 +279,7 @@ static void test_forms_that_the_reference_lacks(void **state)
     (void)state;
     open_device();
     device.capabilities.table_columns = 2;
-    assert_int_equal(common_complete(&device, true, &error), PF_E_INTERNAL);
+    assert_int_equal(pf_common_complete(&device, true, &error), PF_E_INTERNAL);
     assert_non_null(strstr(error.message, "narrow"));
     shut_device();
 }
@@ -290,7 +290,7 @@ static void test_failures_leave_nothing(void **state)
     int failures = 0;
     (void)state;
     open_device();
-    assert_int_equal(common_complete(&device, true, NULL), PF_OK);
+    assert_int_equal(pf_common_complete(&device, true, NULL), PF_OK);
     assert_int_equal(pf_platform_upload(&device, arena, weight_values, 64, NULL), PF_OK);
     for (int64_t nth = 1; nth < 4; nth++) {
         pf_fault_arm(PF_FAULT_ALLOCATION, nth, false);

@@ -17,7 +17,7 @@ static pf_status open_counter(const pf_platform *platform, pf_platform *out,
 {
     const ascend *a = ascend_of(platform);
     ascend *counter;
-    PF_TRY(ascend_counter_open(a, &out->tally, &counter, error));
+    PF_TRY(pf_ascend_counter_open(a, &out->tally, &counter, error));
     out->tally.fixed_bytes = pf_block_bytes(&platform->capabilities,
                                             pf_device_workspace_bytes(&a->device));
     out->state = counter;
@@ -47,10 +47,10 @@ static pf_status fill(ascend *a, pf_weight *weight)
     PF_TRY(pf_device_upload(&a->device, weight->prepared,
                             kept_dtype(&weight->source, weight->multiply), values->data,
                             values->dtype, pf_tensor_count(values)));
-    if (!ascend_weight_is_blocked(a, weight))
+    if (!pf_ascend_weight_is_blocked(a, weight))
         return PF_OK;
-    return ascend_block_weight(a, pf_matrix(weight->prepared, PF_BF16, values->shape[0],
-                                            values->shape[1]));
+    return pf_ascend_block_weight(a, pf_matrix(weight->prepared, PF_BF16, values->shape[0],
+                                               values->shape[1]));
 }
 
 static pf_status weight_fill(pf_platform *platform, const pf_weight_source *source,
@@ -58,7 +58,7 @@ static pf_status weight_fill(pf_platform *platform, const pf_weight_source *sour
                              pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
-    PF_TRY(common_weight_check(platform, source, error));
+    PF_TRY(pf_common_weight_check(platform, source, error));
     *out = (pf_weight){.source = *source, .multiply = multiply, .prepared = memory,
                        .taken = memory == NULL};
     if (out->taken)
@@ -85,7 +85,7 @@ static pf_status ceilings(pf_platform *platform, double seconds, pf_ceilings *ou
 {
     (void)seconds;
     (void)error;
-    const pf_device_kind *kind = ascend_kind_find(ascend_of(platform)->facts.soc);
+    const pf_device_kind *kind = pf_ascend_kind_find(ascend_of(platform)->facts.soc);
     *out = (pf_ceilings){0};
     if (kind)
         *out = (pf_ceilings){.f32 = 1e-9 * pf_device_kind_peak(kind, PF_F32),
@@ -95,7 +95,7 @@ static pf_status ceilings(pf_platform *platform, double seconds, pf_ceilings *ou
 
 static void close_platform(pf_platform *platform)
 {
-    ascend_device_close(ascend_of(platform));
+    pf_ascend_device_close(ascend_of(platform));
 }
 
 /* The documentation refuses FLOAT without HF32, newer sources accept it: ask. */
@@ -106,7 +106,7 @@ static pf_status accepts_conv_f32(ascend *a, char *memory, bool *out)
     weight.data = memory + 256;
     y.data = memory + 512;
     ascend_array ones = {2, {1, 1}}, none = {2, {0, 0}};
-    return ascend_accepts(a, &(ascend_call){
+    return pf_ascend_accepts(a, &(ascend_call){
         .op = ASCEND_Convolution, .maps = true, .in = {map, weight}, .out = {y},
         .array = {ones, none, ones, none}, .number = {ACL_KEEP_DTYPE}}, out);
 }
@@ -118,8 +118,8 @@ static pf_status accepts_mixed_products(ascend *a, char *at, pf_dtype result, bo
     pf_tensor bias = pf_vector(at, PF_F32, 16), y = pf_matrix(at + 512, result, 1, 16);
     pf_tensor x = pf_matrix(at + 128, PF_BF16, 1, 1);
     pf_tensor w = pf_matrix(at + 256, PF_BF16, 1, 16);
-    ascend_call call = ascend_product_call(x, w, bias, y, false);
-    return ascend_accepts(a, &call, out);
+    ascend_call call = pf_ascend_product_call(x, w, bias, y, false);
+    return pf_ascend_accepts(a, &call, out);
 }
 
 /* What only phase one of an operator tells; it wants real memory, such as the first
@@ -178,11 +178,11 @@ static pf_status fill_capabilities(ascend *a, pf_capabilities *out)
 
 static void fill_table(pf_platform_table *table)
 {
-#define ASCEND_FILL(slot, type) table->slot = ascend_##slot;
+#define ASCEND_FILL(slot, type) table->slot = pf_ascend_##slot;
     ASCEND_KERNEL_LIST(ASCEND_FILL)
 #undef ASCEND_FILL
-    table->project = common_project;
-    table->scratch_bytes = ascend_scratch_bytes;
+    table->project = pf_common_project;
+    table->scratch_bytes = pf_ascend_scratch_bytes;
     pf_device_fill_table(table);
     table->weight_bytes = weight_bytes;
     table->weight_fill = weight_fill;
@@ -200,21 +200,22 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
         return pf_fail(error, PF_E_ARGUMENT,
                        "isa is '%s', but the ascend platform has no instruction sets",
                        options->isa);
-    const pf_device_kind *forecast = options->forecast ? ascend_kind_find(options->forecast) : NULL;
+    const pf_device_kind *forecast =
+        options->forecast ? pf_ascend_kind_find(options->forecast) : NULL;
     if (options->forecast && !forecast)
         return pf_fail(error, PF_E_ARGUMENT,
                        "the device to forecast is '%s', but must be 910B1, 910B2, 910B3, "
                        "910B4, 910_9391, 910_9382 or A3", options->forecast);
-    PF_TRY(ascend_device_open(options->device, forecast, &out->tally, &a, error));
+    PF_TRY(pf_ascend_device_open(options->device, forecast, &out->tally, &a, error));
     if (options->threads > 0 && !forecast) {
-        ascend_device_close(a);
+        pf_ascend_device_close(a);
         return pf_fail(error, PF_E_ARGUMENT,
                        "threads is %d, but has no effect on the ascend platform, which "
                        "computes on its device: leave it out, or take the platform cpu",
                        options->threads);
     }
     if (options->graph && !forecast && !pf_device_records(&a->device)) {
-        ascend_device_close(a);
+        pf_ascend_device_close(a);
         return pf_fail(error, PF_E_ARGUMENT,
                        "graph is set, but this version of CANN has no aclmdlRICaptureBegin "
                        "and what belongs to it: leave it out");
@@ -223,11 +224,11 @@ pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
     out->state = a;
     pf_status status = ask(a, error);
     if (status == PF_OK && !forecast && is_on("PHONOFILM_ASCEND_NZ"))
-        status = ascend_ask_blocked(a);
+        status = pf_ascend_ask_blocked(a);
     if (status == PF_OK)
         status = fill_capabilities(a, &out->capabilities);
     if (status != PF_OK) {
-        ascend_device_close(a);
+        pf_ascend_device_close(a);
         return status;
     }
     fill_table(&out->table);

@@ -58,27 +58,27 @@ static pf_status score(const attention_run *r, row_block *b)
     const pf_attention_args *args = r->args;
     pf_tensor q = pf_tensor_slice(by_heads(r, args->q), 0, query_row(r, b), b->rows);
     pf_tensor k = keys_of(r, r->k, b), none = {0};
-    PF_TRY(ascend_product(r->a, pf_tensor_permute(q, (int[]){1, 0, 2}),
-                          pf_tensor_permute(k, (int[]){1, 2, 0}), none, b->scores));
-    PF_TRY(ascend_scale(r->a, b->scores, args->scale, b->scores));
+    PF_TRY(pf_ascend_product(r->a, pf_tensor_permute(q, (int[]){1, 0, 2}),
+                             pf_tensor_permute(k, (int[]){1, 2, 0}), none, b->scores));
+    PF_TRY(pf_ascend_scale(r->a, b->scores, args->scale, b->scores));
     if (pf_tensor_is_null(&r->bias))
         return PF_OK;
     pf_tensor bias = pf_tensor_slice(r->bias, 1, b->first, b->rows);
-    return ascend_combine(r->a, ASCEND_Add, b->scores, bias, b->scores);
+    return pf_ascend_combine(r->a, ASCEND_Add, b->scores, bias, b->scores);
 }
 
 /* exp(scores - most) in place, and its sum. */
 static pf_status exponentiate(const attention_run *r, row_block *b)
 {
     ascend_array last = {1, {2}};
-    PF_TRY(ascend_reduce(r->a, ASCEND_Amax, b->scores, last, b->most));
+    PF_TRY(pf_ascend_reduce(r->a, ASCEND_Amax, b->scores, last, b->most));
     pf_tensor p;
-    PF_TRY(ascend_like(r->a, b->scores, &p));
-    PF_TRY(ascend_combine(r->a, ASCEND_Sub, b->scores, b->most, b->scores));
-    PF_TRY(ascend_map(r->a, ASCEND_Exp, b->scores, p));
+    PF_TRY(pf_ascend_like(r->a, b->scores, &p));
+    PF_TRY(pf_ascend_combine(r->a, ASCEND_Sub, b->scores, b->most, b->scores));
+    PF_TRY(pf_ascend_map(r->a, ASCEND_Exp, b->scores, p));
     b->scores = p;
-    PF_TRY(ascend_reduce(r->a, ASCEND_ReduceSum, p, last, b->sum));
-    return ascend_round_if(r->a, r->args->numerics.round_bf16, p);
+    PF_TRY(pf_ascend_reduce(r->a, ASCEND_ReduceSum, p, last, b->sum));
+    return pf_ascend_round_if(r->a, r->args->numerics.round_bf16, p);
 }
 
 static pf_status weigh(const attention_run *r, const row_block *b)
@@ -88,18 +88,18 @@ static pf_status weigh(const attention_run *r, const row_block *b)
     pf_tensor out = pf_tensor_slice(by_heads(r, args->out), 0, query_row(r, b), b->rows);
     pf_tensor sums, none = {0};
     out = pf_tensor_permute(out, (int[]){1, 0, 2});
-    PF_TRY(ascend_temp(r->a, PF_F32, 3, (int64_t[]){r->heads, b->rows, r->width}, &sums));
-    PF_TRY(ascend_product(r->a, b->scores, v, none, sums));
-    PF_TRY(ascend_combine(r->a, ASCEND_Div, sums, b->sum, out));
-    return ascend_round_if(r->a, args->numerics.round_bf16, out);
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, 3, (int64_t[]){r->heads, b->rows, r->width}, &sums));
+    PF_TRY(pf_ascend_product(r->a, b->scores, v, none, sums));
+    PF_TRY(pf_ascend_combine(r->a, ASCEND_Div, sums, b->sum, out));
+    return pf_ascend_round_if(r->a, args->numerics.round_bf16, out);
 }
 
 static pf_status attend_block(const attention_run *r, row_block *b)
 {
     int64_t one[3] = {r->heads, b->rows, 1}, all[3] = {r->heads, b->rows, r->keys};
-    PF_TRY(ascend_temp(r->a, PF_F32, 3, all, &b->scores));
-    PF_TRY(ascend_temp(r->a, PF_F32, 3, one, &b->most));
-    PF_TRY(ascend_temp(r->a, PF_F32, 3, one, &b->sum));
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, 3, all, &b->scores));
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, 3, one, &b->most));
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, 3, one, &b->sum));
     PF_TRY(score(r, b));
     PF_TRY(exponentiate(r, b));
     return weigh(r, b);
@@ -109,8 +109,8 @@ static pf_status attend_block(const attention_run *r, row_block *b)
 static pf_status widen_keys(attention_run *r)
 {
     if (r->k.dtype != PF_F32)
-        PF_TRY(ascend_dense(r->a, r->k, PF_F32, &r->k));
-    return r->v.dtype == PF_F32 ? PF_OK : ascend_dense(r->a, r->v, PF_F32, &r->v);
+        PF_TRY(pf_ascend_dense(r->a, r->k, PF_F32, &r->k));
+    return r->v.dtype == PF_F32 ? PF_OK : pf_ascend_dense(r->a, r->v, PF_F32, &r->v);
 }
 
 static pf_status attend_plain(attention_run *r)
@@ -152,20 +152,20 @@ static bool fits(const attention_run *r)
     int64_t written = 2 * r->heads * r->queries * r->keys;
     if (!pf_tensor_is_null(bias) && !is_key_bias(r) && written > most_bias_bytes)
         return false;
-    return ascend_within(ASCEND_ATTENTION_BATCH, r->groups) &&
-           ascend_attention_fits(r->heads, r->width, r->queries, r->keys) &&
-           ascend_attention_fits(r->heads, fused_width(r), r->queries, r->keys);
+    return pf_ascend_within(ASCEND_ATTENTION_BATCH, r->groups) &&
+           pf_ascend_attention_fits(r->heads, r->width, r->queries, r->keys) &&
+           pf_ascend_attention_fits(r->heads, fused_width(r), r->queries, r->keys);
 }
 
 /* [G*L, H*D] as bf16 [1, G*L, H, D'], what D' has more being 0. */
 static pf_status fused_rows(const attention_run *r, pf_tensor rows, pf_tensor *out)
 {
     int64_t shape[4] = {1, rows.shape[0], r->heads, fused_width(r)};
-    PF_TRY(ascend_temp(r->a, PF_BF16, 4, shape, out));
+    PF_TRY(pf_ascend_temp(r->a, PF_BF16, 4, shape, out));
     if (fused_width(r) != r->width)
-        PF_TRY(ascend_set(r->a, pf_tensor_slice(*out, 3, r->width, EXTRA), 0.0f));
+        PF_TRY(pf_ascend_set(r->a, pf_tensor_slice(*out, 3, r->width, EXTRA), 0.0f));
     pf_tensor to = pf_tensor_drop_first(pf_tensor_slice(*out, 3, 0, r->width));
-    return ascend_move(r->a, by_heads(r, rows), to);
+    return pf_ascend_move(r->a, by_heads(r, rows), to);
 }
 
 /* [1, G*L, H, D'] as [G, L, H, D']. */
@@ -186,17 +186,17 @@ static pf_status add_key_bias(const attention_run *r, pf_tensor q, pf_tensor k)
     const pf_attention_args *args = r->args;
     pf_tensor bias = pf_vector(r->bias.data, PF_F32, r->keys), exact, high, rest;
     bias.stride[0] = r->bias.stride[2];
-    PF_TRY(ascend_temp(r->a, PF_F32, 1, &r->keys, &exact));
-    PF_TRY(ascend_temp(r->a, PF_BF16, 1, &r->keys, &high));
-    PF_TRY(ascend_temp(r->a, PF_F32, 1, &r->keys, &rest));
-    PF_TRY(ascend_scale(r->a, bias, 1.0f / args->scale, exact));
-    PF_TRY(ascend_move(r->a, exact, high));
-    PF_TRY(ascend_move(r->a, high, rest));
-    PF_TRY(ascend_combine(r->a, ASCEND_Sub, exact, rest, rest));
-    PF_TRY(ascend_set(r->a, pf_tensor_slice(q, 3, r->width, 2), 1.0f));
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, 1, &r->keys, &exact));
+    PF_TRY(pf_ascend_temp(r->a, PF_BF16, 1, &r->keys, &high));
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, 1, &r->keys, &rest));
+    PF_TRY(pf_ascend_scale(r->a, bias, 1.0f / args->scale, exact));
+    PF_TRY(pf_ascend_move(r->a, exact, high));
+    PF_TRY(pf_ascend_move(r->a, high, rest));
+    PF_TRY(pf_ascend_combine(r->a, ASCEND_Sub, exact, rest, rest));
+    PF_TRY(pf_ascend_set(r->a, pf_tensor_slice(q, 3, r->width, 2), 1.0f));
     k = in_groups(r, k);
-    PF_TRY(ascend_move(r->a, ascend_along(high, 1, 4), extra_column(r, k, 0)));
-    return ascend_move(r->a, ascend_along(rest, 1, 4), extra_column(r, k, 1));
+    PF_TRY(pf_ascend_move(r->a, pf_ascend_along(high, 1, 4), extra_column(r, k, 0)));
+    return pf_ascend_move(r->a, pf_ascend_along(rest, 1, 4), extra_column(r, k, 1));
 }
 
 /* A bias of another form is written out: [1, H, Lq, Lk] bf16. */
@@ -207,14 +207,14 @@ static pf_status write_bias(const attention_run *r, pf_tensor *out)
     if (pf_tensor_is_null(bias) || is_key_bias(r))
         return PF_OK;
     int64_t shape[4] = {1, r->heads, r->queries, r->keys};
-    PF_TRY(ascend_temp(r->a, PF_BF16, 4, shape, out));
-    return ascend_move(r->a, *bias, pf_tensor_reshape(*out, 3, shape + 1));
+    PF_TRY(pf_ascend_temp(r->a, PF_BF16, 4, shape, out));
+    return pf_ascend_move(r->a, *bias, pf_tensor_reshape(*out, 3, shape + 1));
 }
 
-pf_status ascend_fused_attention(ascend *a, const pf_tensor in[4], pf_tensor out,
-                                 float scale)
+pf_status pf_ascend_fused_attention(ascend *a, const pf_tensor in[4], pf_tensor out,
+                                    float scale)
 {
-    return ascend_launch(a, &(ascend_call){
+    return pf_ascend_launch(a, &(ascend_call){
         .op = ASCEND_FusedInferAttentionScoreV2, .in = {in[0], in[1], in[2], in[3]},
         .out = {out}, .number = {in[0].shape[2]}, .real = (double)scale});
 }
@@ -226,18 +226,18 @@ static pf_status attend_fused(const attention_run *r)
     PF_TRY(fused_rows(r, args->q, &q));
     PF_TRY(fused_rows(r, args->k, &k));
     PF_TRY(fused_rows(r, args->v, &v));
-    PF_TRY(ascend_like(r->a, q, &out));
+    PF_TRY(pf_ascend_like(r->a, q, &out));
     if (is_key_bias(r))
         PF_TRY(add_key_bias(r, q, k));
     PF_TRY(write_bias(r, &bias));
     pf_tensor in[4] = {in_groups(r, q), in_groups(r, k), in_groups(r, v), bias};
-    PF_TRY(ascend_fused_attention(r->a, in, in_groups(r, out), args->scale));
+    PF_TRY(pf_ascend_fused_attention(r->a, in, in_groups(r, out), args->scale));
     pf_tensor own = pf_tensor_drop_first(pf_tensor_slice(out, 3, 0, r->width));
-    return ascend_move(r->a, own, by_heads(r, args->out));
+    return pf_ascend_move(r->a, own, by_heads(r, args->out));
 }
 
-pf_status ascend_attention(pf_platform *platform, const pf_attention_args *args,
-                           pf_error *error)
+pf_status pf_ascend_attention(pf_platform *platform, const pf_attention_args *args,
+                              pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
     int64_t groups = args->groups > 0 ? args->groups : 1;
@@ -248,9 +248,9 @@ pf_status ascend_attention(pf_platform *platform, const pf_attention_args *args,
     if (ascend_is_empty(&args->out))
         return PF_OK;
     if (!pf_tensor_is_null(&args->bias))
-        PF_TRY(ascend_upright(a, args->bias, &r.bias));
+        PF_TRY(pf_ascend_upright(a, args->bias, &r.bias));
     if (a->fused && args->numerics.multiply == PF_MULTIPLY_BF16 && !args->numerics.round_bf16 &&
-        ascend_has(a, ASCEND_FusedInferAttentionScoreV2) && fits(&r))
+        pf_ascend_has(a, ASCEND_FusedInferAttentionScoreV2) && fits(&r))
         return attend_fused(&r);
     return attend_plain(&r);
 }

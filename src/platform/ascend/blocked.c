@@ -5,19 +5,19 @@
 #include "platform/ascend/limits.h"
 #include "platform/ascend/operators.h"
 
-bool ascend_weight_is_blocked(const ascend *a, const pf_weight *weight)
+bool pf_ascend_weight_is_blocked(const ascend *a, const pf_weight *weight)
 {
     const pf_tensor *w = &weight->source.values;
     return a->facts.blocked_weights && weight->source.kind == PF_WEIGHT_LINEAR &&
-           weight->multiply == PF_MULTIPLY_BF16 && ascend_nz_fits(w->shape[0], w->shape[1]);
+           weight->multiply == PF_MULTIPLY_BF16 && pf_ascend_nz_fits(w->shape[0], w->shape[1]);
 }
 
 /* The result is made in a workspace and takes the matrix's place. */
-pf_status ascend_block_weight(ascend *a, pf_tensor matrix)
+pf_status pf_ascend_block_weight(ascend *a, pf_tensor matrix)
 {
     enum { MORE = 1 << 16 };
     ascend_call call = {.op = ASCEND_TransMatmulWeight, .in = {matrix}};
-    return ascend_launch_once(a, &call, pf_tensor_bytes(&matrix) + MORE);
+    return pf_ascend_launch_once(a, &call, pf_tensor_bytes(&matrix) + MORE);
 }
 
 /* --- is it there, and is it right? ------------------------------------------------------ */
@@ -71,8 +71,8 @@ static pf_status fill(trial *t)
 static ascend_call trial_product(const trial *t, bool bias, bool narrow)
 {
     pf_tensor none = {0}, w = pf_tensor_permute(t->weight, (int[]){1, 0});
-    return ascend_product_call(t->x, w, bias ? t->bias : none,
-                               narrow ? t->narrow : t->wide, true);
+    return pf_ascend_product_call(t->x, w, bias ? t->bias : none,
+                                  narrow ? t->narrow : t->wide, true);
 }
 
 static pf_status multiply(trial *t, bool bias, bool narrow)
@@ -80,7 +80,7 @@ static pf_status multiply(trial *t, bool bias, bool narrow)
     ascend_call call = trial_product(t, bias, narrow);
     float wide[ROWS * N];
     uint16_t half[ROWS * N];
-    PF_TRY(ascend_launch(t->a, &call));
+    PF_TRY(pf_ascend_launch(t->a, &call));
     PF_TRY(narrow ? pf_device_download(&t->a->device, half, t->narrow.data, sizeof half)
                   : pf_device_download(&t->a->device, wide, t->wide.data, sizeof wide));
     for (int i = 0; i < ROWS * N; i++) {
@@ -97,11 +97,11 @@ static pf_status try_products(trial *t)
     ascend_call into_f32 = trial_product(t, true, false);
     ascend_call into_bf16 = trial_product(t, true, true);
     if (*mixed)
-        PF_TRY(ascend_accepts(t->a, &into_f32, mixed));
+        PF_TRY(pf_ascend_accepts(t->a, &into_f32, mixed));
     if (*narrow)
-        PF_TRY(ascend_accepts(t->a, &into_bf16, narrow));
+        PF_TRY(pf_ascend_accepts(t->a, &into_bf16, narrow));
     PF_TRY(fill(t));
-    PF_TRY(ascend_block_weight(t->a, t->weight));
+    PF_TRY(pf_ascend_block_weight(t->a, t->weight));
     PF_TRY(multiply(t, false, true));
     if (*mixed)
         PF_TRY(multiply(t, true, false));
@@ -110,11 +110,11 @@ static pf_status try_products(trial *t)
 
 static bool has_all(const ascend *a)
 {
-    return ascend_has(a, ASCEND_TransMatmulWeight) && ascend_has(a, ASCEND_MatmulWeightNz) &&
-           ascend_has(a, ASCEND_AddmmWeightNz);
+    return pf_ascend_has(a, ASCEND_TransMatmulWeight) && pf_ascend_has(a, ASCEND_MatmulWeightNz) &&
+           pf_ascend_has(a, ASCEND_AddmmWeightNz);
 }
 
-pf_status ascend_ask_blocked(ascend *a)
+pf_status pf_ascend_ask_blocked(ascend *a)
 {
     void *memory;
     trial t = {.a = a, .right = true};

@@ -46,11 +46,11 @@ static pf_status write_padding(conv_run *r)
     int64_t shape[4] = {r->x.shape[0], r->x.shape[1] + f[T] + b[T],
                         r->x.shape[2] + f[H] + b[H], r->x.shape[3] + f[W] + b[W]};
     pf_tensor padded;
-    PF_TRY(ascend_temp(r->a, PF_F32, 4, shape, &padded));
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, 4, shape, &padded));
     if (ascend_is_empty(&r->x))
-        PF_TRY(ascend_set(r->a, padded, 0.0f));
+        PF_TRY(pf_ascend_set(r->a, padded, 0.0f));
     else
-        PF_TRY(ascend_launch(r->a, &(ascend_call){
+        PF_TRY(pf_ascend_launch(r->a, &(ascend_call){
             .op = ASCEND_ConstantPadNd, .in = {r->x}, .out = {padded},
             .array = {{6, {f[W], b[W], f[H], b[H], f[T], b[T]}}}, .scalars = 1}));
     r->x = padded;
@@ -149,7 +149,7 @@ static void shape_of(const conv_run *r, ascend_conv_shape *s)
 static pf_status convolve(const conv_run *r, const ascend_conv_shape *s, pf_tensor y)
 {
     static const int64_t none[3] = {0};
-    return ascend_launch(r->a, &(ascend_call){
+    return pf_ascend_launch(r->a, &(ascend_call){
         .op = ASCEND_Convolution, .maps = true,
         .in = {as_batch(r->x, s->axes), as_kernel(r->weight, s->axes), r->args->bias},
         .out = {as_batch(y, s->axes)},
@@ -187,21 +187,21 @@ static pf_status multiply_columns(const conv_run *r, const column_block *b, pf_t
     int64_t pixels = b->rows * y.shape[3], terms = k[1] * k[2] * k[3] * k[4];
     int64_t shape[6] = {k[1], k[2], k[3], k[4], b->rows, y.shape[3]};
     pf_tensor columns, sums, none = {0};
-    PF_TRY(ascend_temp(r->a, PF_F32, 6, shape, &columns));
-    PF_TRY(ascend_temp(r->a, PF_F32, 2, (int64_t[]){k[0], pixels}, &sums));
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, 6, shape, &columns));
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, 2, (int64_t[]){k[0], pixels}, &sums));
     for (int64_t a = 0; a < k[2]; a++) {
         pf_tensor to = pf_tensor_slice(columns, 1, a, 1);
         to = pf_tensor_drop_first(pf_tensor_permute(to, (int[]){1, 0, 2, 3, 4, 5}));
-        PF_TRY(ascend_move(r->a, windows(r, b, a), to));
+        PF_TRY(pf_ascend_move(r->a, windows(r, b, a), to));
     }
-    PF_TRY(ascend_product(r->a, pf_tensor_reshape(r->weight, 2, (int64_t[]){k[0], terms}),
-                          pf_tensor_reshape(columns, 2, (int64_t[]){terms, pixels}), none,
-                          sums));
+    PF_TRY(pf_ascend_product(r->a, pf_tensor_reshape(r->weight, 2, (int64_t[]){k[0], terms}),
+                             pf_tensor_reshape(columns, 2, (int64_t[]){terms, pixels}), none,
+                             sums));
     pf_tensor to = pf_tensor_slice(pf_tensor_slice(y, 1, b->frame, 1), 2, b->row, b->rows);
     sums = pf_tensor_reshape(sums, 4, (int64_t[]){k[0], 1, b->rows, y.shape[3]});
     if (pf_tensor_is_null(&r->args->bias))
-        return ascend_move(r->a, sums, to);
-    return ascend_combine(r->a, ASCEND_Add, sums, ascend_along(r->args->bias, 0, 4), to);
+        return pf_ascend_move(r->a, sums, to);
+    return pf_ascend_combine(r->a, ASCEND_Add, sums, pf_ascend_along(r->args->bias, 0, 4), to);
 }
 
 static pf_status convolve_columns(conv_run *r, pf_tensor y)
@@ -225,10 +225,10 @@ static pf_status convolve_columns(conv_run *r, pf_tensor y)
 
 static bool takes(const ascend *a, pf_multiply multiply, const ascend_conv_shape *s)
 {
-    return (multiply == PF_MULTIPLY_BF16 || a->facts.conv_f32) && ascend_conv_fits(s);
+    return (multiply == PF_MULTIPLY_BF16 || a->facts.conv_f32) && pf_ascend_conv_fits(s);
 }
 
-pf_status ascend_conv(pf_platform *platform, const pf_conv_args *args, pf_error *error)
+pf_status pf_ascend_conv(pf_platform *platform, const pf_conv_args *args, pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
     const pf_tensor *w = &args->weight->source.values;
@@ -239,7 +239,7 @@ pf_status ascend_conv(pf_platform *platform, const pf_conv_args *args, pf_error 
     if (ascend_is_empty(&y))
         return PF_OK;
     if (added)
-        PF_TRY(ascend_like(a, y, &y));
+        PF_TRY(pf_ascend_like(a, y, &y));
     measure(&r);
     if (!is_symmetric(&r) || ascend_is_empty(&r.x))
         PF_TRY(write_padding(&r));
@@ -249,7 +249,7 @@ pf_status ascend_conv(pf_platform *platform, const pf_conv_args *args, pf_error 
         PF_TRY(convolve(&r, &shape, y));
     else
         PF_TRY(convolve_columns(&r, y));
-    return added ? ascend_combine(a, ASCEND_Add, args->residual, y, args->y) : PF_OK;
+    return added ? pf_ascend_combine(a, ASCEND_Add, args->residual, y, args->y) : PF_OK;
 }
 
 /* --- transposed ---------------------------------------------------------------------------- */
@@ -270,15 +270,15 @@ static pf_status convolve_transposed(const transposed_run *r, int64_t more)
     pf_tensor y = as_batch(args->y, 1), x = as_batch(args->x, 1);
     bool cut = made != wanted;
     if (cut)
-        PF_TRY(ascend_temp(r->a, PF_F32, 3, (int64_t[]){1, co, made}, &y));
-    PF_TRY(ascend_launch(r->a, &(ascend_call){
+        PF_TRY(pf_ascend_temp(r->a, PF_F32, 3, (int64_t[]){1, co, made}, &y));
+    PF_TRY(pf_ascend_launch(r->a, &(ascend_call){
         .op = ASCEND_Convolution, .maps = true, .in = {x, r->weight, args->bias},
         .out = {y},
         .array = {{1, {args->stride}}, {1, {args->pad}}, {1, {1}}, {1, {more}}},
         .number = {cube_type(args->weight->multiply), 1}}));
     if (!cut)
         return PF_OK;
-    return ascend_move(r->a, pf_tensor_slice(y, 2, 0, wanted), as_batch(args->y, 1));
+    return pf_ascend_move(r->a, pf_tensor_slice(y, 2, 0, wanted), as_batch(args->y, 1));
 }
 
 /* columns [Co, k, L] = W^T x, each tap added where it belongs. */
@@ -289,13 +289,13 @@ static pf_status add_taps(const transposed_run *r)
     int64_t l = r->x.shape[1], out = args->y.shape[3];
     pf_tensor columns, none = {0}, bias = args->bias;
     pf_tensor y = args->y;
-    PF_TRY(ascend_temp(r->a, PF_F32, 2, (int64_t[]){co * k, l}, &columns));
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, 2, (int64_t[]){co * k, l}, &columns));
     pf_tensor w = pf_tensor_reshape(r->weight, 2, (int64_t[]){ci, co * k});
-    PF_TRY(ascend_product(r->a, pf_tensor_permute(w, (int[]){1, 0}), r->x, none, columns));
+    PF_TRY(pf_ascend_product(r->a, pf_tensor_permute(w, (int[]){1, 0}), r->x, none, columns));
     if (pf_tensor_is_null(&bias))
-        PF_TRY(ascend_set(r->a, y, 0.0f));
+        PF_TRY(pf_ascend_set(r->a, y, 0.0f));
     else
-        PF_TRY(ascend_move(r->a, ascend_along(bias, 0, 4), y));
+        PF_TRY(pf_ascend_move(r->a, pf_ascend_along(bias, 0, 4), y));
     columns = pf_tensor_reshape(columns, 3, (int64_t[]){co, k, l});
     for (int64_t tap = 0; tap < k; tap++) {
         int64_t first = 0, s = args->stride, at = tap - args->pad;
@@ -311,13 +311,13 @@ static pf_status add_taps(const transposed_run *r)
         to.data = (float *)y.data + (at + first * s) * y.stride[3];
         to.stride[0] = y.stride[0];
         to.stride[2] = s * y.stride[3];
-        PF_TRY(ascend_combine(r->a, ASCEND_Add, to, from, to));
+        PF_TRY(pf_ascend_combine(r->a, ASCEND_Add, to, from, to));
     }
     return PF_OK;
 }
 
-pf_status ascend_conv_transposed(pf_platform *platform,
-                                 const pf_conv_transposed_args *args, pf_error *error)
+pf_status pf_ascend_conv_transposed(pf_platform *platform,
+                                    const pf_conv_transposed_args *args, pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
     const pf_tensor *w = &args->weight->source.values;

@@ -21,12 +21,12 @@ static int format_of(const ascend_call *call, const pf_tensor *t)
 }
 
 /* Descriptors begin at 32-byte boundaries; the rest is an offset in elements. */
-int64_t ascend_offset_of(const pf_tensor *t)
+int64_t pf_ascend_offset_of(const pf_tensor *t)
 {
     return pf_dtype_fits(t->dtype, (int64_t)((uintptr_t)t->data & 31u));
 }
 
-void *ascend_base_of(const pf_tensor *t)
+void *pf_ascend_base_of(const pf_tensor *t)
 {
     return (char *)t->data - ((uintptr_t)t->data & 31u);
 }
@@ -51,12 +51,12 @@ static aclTensor *make_blocked(const ascend *a, const pf_tensor *t)
 static aclTensor *make_tensor(const ascend *a, const ascend_call *call,
                               const pf_tensor *t)
 {
-    int64_t offset = ascend_offset_of(t), storage = offset + 1;
+    int64_t offset = pf_ascend_offset_of(t), storage = offset + 1;
     for (int i = 0; i < t->rank; i++)
         storage += (t->shape[i] - 1) * t->stride[i];
     return a->api->aclCreateTensor(t->shape, (uint64_t)t->rank, acl_dtype(t->dtype),
                                    t->stride, offset, format_of(call, t), &storage, 1,
-                                   ascend_base_of(t));
+                                   pf_ascend_base_of(t));
 }
 
 /* Which inputs travel in tensor lists. */
@@ -65,7 +65,7 @@ static bool is_listed(ascend_operator op, int input)
     return op == ASCEND_FusedInferAttentionScoreV2 && (input == 1 || input == 2);
 }
 
-void ascend_handles_destroy(const ascend *a, const ascend_handles *h)
+void pf_ascend_handles_destroy(const ascend *a, const ascend_handles *h)
 {
     const ascend_api *f = a->api;
     for (int i = 0; i < ASCEND_IN; i++) {
@@ -107,7 +107,7 @@ static bool make_tensors(const ascend *a, const ascend_call *call, ascend_handle
     return true;
 }
 
-pf_status ascend_handles_make(ascend *a, const ascend_call *call, ascend_handles *h)
+pf_status pf_ascend_handles_make(ascend *a, const ascend_call *call, ascend_handles *h)
 {
     *h = (ascend_handles){0};
     bool fine = make_tensors(a, call, h);
@@ -123,6 +123,6 @@ pf_status ascend_handles_make(ascend *a, const ascend_call *call, ascend_handles
     }
     if (fine)
         return PF_OK;
-    ascend_handles_destroy(a, h);
+    pf_ascend_handles_destroy(a, h);
     return pf_fail(a->device.error, PF_E_MEMORY, "out of memory: a descriptor of CANN");
 }

@@ -16,11 +16,11 @@ typedef struct ascend_handles {
 } ascend_handles;
 
 /* All or none. */
-pf_status ascend_handles_make(ascend *a, const ascend_call *call, ascend_handles *h);
-void ascend_handles_destroy(const ascend *a, const ascend_handles *h);
+pf_status pf_ascend_handles_make(ascend *a, const ascend_call *call, ascend_handles *h);
+void pf_ascend_handles_destroy(const ascend *a, const ascend_handles *h);
 
 /* A descriptor begins at a 32-byte boundary, its tensor so many elements behind. */
-void *ascend_base_of(const pf_tensor *t);
-int64_t ascend_offset_of(const pf_tensor *t);
+void *pf_ascend_base_of(const pf_tensor *t);
+int64_t pf_ascend_offset_of(const pf_tensor *t);
 
 #endif

@@ -14,7 +14,7 @@
 
 static pf_status check(ascend *a, const char *name, int code, pf_error *error)
 {
-    return code == 0 ? PF_OK : ascend_explain(a, ascend_called(a, name, code), NULL, error);
+    return code == 0 ? PF_OK : pf_ascend_explain(a, pf_ascend_called(a, name, code), NULL, error);
 }
 
 /* bf16 is what the weights are in: devices without it are refused. */
@@ -82,9 +82,9 @@ static pf_status open_real(ascend *a, pf_tally *tally, pf_error *error)
     PF_TRY(check_device(a, error));
     PF_TRY(check_soc(a, error));
     PF_TRY(open_stream(a, error));
-    ascend_driver_fill(a->api, &a->driver);
+    pf_ascend_driver_fill(a->api, &a->driver);
     PF_TRY(pf_device_open(&a->device, &a->driver, a, tally, false, error));
-    PF_TRY(ascend_executors_open(&a->executors, error));
+    PF_TRY(pf_ascend_executors_open(&a->executors, error));
     read_facts(a);
     return PF_OK;
 }
@@ -95,13 +95,13 @@ static pf_status open_counting(ascend *a, pf_tally *tally, pf_error *error)
     return pf_device_open(&a->device, &pf_counting_driver, &a->counting, tally, true, error);
 }
 
-pf_status ascend_device_open(int number, const pf_device_kind *forecast, pf_tally *tally,
-                             ascend **out, pf_error *error)
+pf_status pf_ascend_device_open(int number, const pf_device_kind *forecast, pf_tally *tally,
+                                ascend **out, pf_error *error)
 {
     *out = NULL;
     const ascend_api *api = NULL;
     if (!forecast)
-        PF_TRY(ascend_library(&api, error));
+        PF_TRY(pf_ascend_library(&api, error));
     ascend *a = pf_calloc(1, sizeof *a);
     if (!a)
         return pf_fail_memory(error, "ascend platform", sizeof *a);
@@ -110,19 +110,19 @@ pf_status ascend_device_open(int number, const pf_device_kind *forecast, pf_tall
     a->counting.kind = forecast;
     pf_status status = forecast ? open_counting(a, tally, error) : open_real(a, tally, error);
     if (status != PF_OK) {
-        ascend_device_close(a);
+        pf_ascend_device_close(a);
         return status;
     }
     *out = a;
     return PF_OK;
 }
 
-pf_status ascend_counter_open(const ascend *a, pf_tally *tally, ascend **out,
-                              pf_error *error)
+pf_status pf_ascend_counter_open(const ascend *a, pf_tally *tally, ascend **out,
+                                 pf_error *error)
 {
     const pf_device_kind *kind = a->counting.kind;
-    PF_TRY(ascend_device_open(a->number, kind ? kind : ascend_kind_like(a->facts.soc), tally,
-                              out, error));
+    PF_TRY(pf_ascend_device_open(a->number, kind ? kind : pf_ascend_kind_like(a->facts.soc), tally,
+                                 out, error));
     (*out)->api = a->api;
     (*out)->for_device = !kind || a->for_device;
     (*out)->facts = a->facts;
@@ -130,19 +130,19 @@ pf_status ascend_counter_open(const ascend *a, pf_tally *tally, ascend **out,
     return PF_OK;
 }
 
-void ascend_device_close(ascend *a)
+void pf_ascend_device_close(ascend *a)
 {
     const ascend_api *f = a->api;
     pf_device_close(&a->device);
     if (a->executors)
-        ascend_executors_close(a);
+        pf_ascend_executors_close(a);
     if (a->stream)
         f->aclrtDestroyStream(a->stream);
     if (a->context)
         f->aclrtDestroyContext(a->context);
     if (a->device_set) {
         f->aclrtResetDevice(a->number);
-        ascend_library_rest();
+        pf_ascend_library_rest();
     }
     pf_free(a);
 }

@@ -54,19 +54,19 @@ static inline ascend *ascend_of(const pf_platform *platform)
 }
 
 /* Opens device `number`, or with `forecast` none at all; *out is NULL on failure. */
-pf_status ascend_device_open(int number, const pf_device_kind *forecast, pf_tally *tally,
-                             ascend **out, pf_error *error);
+pf_status pf_ascend_device_open(int number, const pf_device_kind *forecast, pf_tally *tally,
+                                ascend **out, pf_error *error);
 /* Opens one that counts what `a` would be given. */
-pf_status ascend_counter_open(const ascend *a, pf_tally *tally, ascend **out,
-                              pf_error *error);
-void ascend_device_close(ascend *a);
+pf_status pf_ascend_counter_open(const ascend *a, pf_tally *tally, ascend **out,
+                                 pf_error *error);
+void pf_ascend_device_close(ascend *a);
 
 /* Fills the driver as far as this version of CANN has its functions (driver.c). */
-void ascend_driver_fill(const ascend_api *api, pf_driver *out);
+void pf_ascend_driver_fill(const ascend_api *api, pf_driver *out);
 
 /* Gives `code` back and remembers which call of the run time it came from (errors.c). */
-int ascend_called(ascend *a, const char *name, int code);
+int pf_ascend_called(ascend *a, const char *name, int code);
 /* pf_driver.explain, with CANN's own text. */
-pf_status ascend_explain(void *handle, int code, const char *doing, pf_error *error);
+pf_status pf_ascend_explain(void *handle, int code, const char *doing, pf_error *error);
 
 #endif

@@ -13,10 +13,10 @@ static int enter(void *handle)
 {
     ascend *a = handle;
     const ascend_api *f = a->api;
-    int code = ascend_called(a, "aclrtSetCurrentContext", f->aclrtSetCurrentContext(a->context));
+    int code = pf_ascend_called(a, "aclrtSetCurrentContext", f->aclrtSetCurrentContext(a->context));
     if (code != 0 || a->stream)
         return code;
-    return ascend_called(a, "aclrtCreateStream", f->aclrtCreateStream(&a->stream));
+    return pf_ascend_called(a, "aclrtCreateStream", f->aclrtCreateStream(&a->stream));
 }
 
 static int drain(void *handle, pf_lane lane)
@@ -25,9 +25,9 @@ static int drain(void *handle, pf_lane lane)
     (void)lane;
     if (!a->stream)
         return 0;
-    return ascend_called(a, "aclrtSynchronizeStreamWithTimeout",
-                         a->api->aclrtSynchronizeStreamWithTimeout(a->stream,
-                                                                   SYNC_MILLISECONDS));
+    return pf_ascend_called(a, "aclrtSynchronizeStreamWithTimeout",
+                            a->api->aclrtSynchronizeStreamWithTimeout(a->stream,
+                                                                      SYNC_MILLISECONDS));
 }
 
 /* A stream that has failed keeps failing. */
@@ -49,8 +49,8 @@ static void renew(void *handle, pf_lane lane)
 static int allocate(void *handle, int64_t bytes, void **address)
 {
     ascend *a = handle;
-    return ascend_called(a, "aclrtMalloc", a->api->aclrtMalloc(address, (size_t)bytes,
-                                                               ACL_MALLOC_HUGE_FIRST));
+    return pf_ascend_called(a, "aclrtMalloc", a->api->aclrtMalloc(address, (size_t)bytes,
+                                                                  ACL_MALLOC_HUGE_FIRST));
 }
 
 static void release(void *handle, void *address)
@@ -65,13 +65,13 @@ static int free_bytes(void *handle, int64_t *bytes)
     size_t left = 0, total = 0;
     int code = a->api->aclrtGetMemInfo(ACL_HBM, &left, &total);
     *bytes = code == 0 ? (int64_t)left : 0;
-    return ascend_called(a, "aclrtGetMemInfo", code);
+    return pf_ascend_called(a, "aclrtGetMemInfo", code);
 }
 
 static int pin(void *handle, int64_t bytes, void **address)
 {
     ascend *a = handle;
-    return ascend_called(a, "aclrtMallocHost", a->api->aclrtMallocHost(address, (size_t)bytes));
+    return pf_ascend_called(a, "aclrtMallocHost", a->api->aclrtMallocHost(address, (size_t)bytes));
 }
 
 static void unpin(void *handle, void *address)
@@ -88,9 +88,9 @@ static int copy(void *handle, pf_lane lane, const pf_transfer *what)
     size_t bytes = (size_t)what->bytes;
     int kind = what->kind == PF_UPLOAD ? ACL_HOST_TO_DEVICE : ACL_DEVICE_TO_HOST;
     (void)lane;
-    return ascend_called(a, "aclrtMemcpyAsync",
-                         a->api->aclrtMemcpyAsync(what->to, bytes, what->from, bytes, kind,
-                                                  a->stream));
+    return pf_ascend_called(a, "aclrtMemcpyAsync",
+                            a->api->aclrtMemcpyAsync(what->to, bytes, what->from, bytes, kind,
+                                                     a->stream));
 }
 
 /* Events of this kind may be recorded again. */
@@ -101,11 +101,11 @@ static int mark(void *handle, pf_lane lane, void **event)
     int code = 0;
     (void)lane;
     if (!*event)
-        code = ascend_called(a, "aclrtCreateEventExWithFlag",
-                             f->aclrtCreateEventExWithFlag(event, ACL_EVENT_SYNC));
+        code = pf_ascend_called(a, "aclrtCreateEventExWithFlag",
+                                f->aclrtCreateEventExWithFlag(event, ACL_EVENT_SYNC));
     if (code != 0)
         return code;
-    return ascend_called(a, "aclrtRecordEvent", f->aclrtRecordEvent(*event, a->stream));
+    return pf_ascend_called(a, "aclrtRecordEvent", f->aclrtRecordEvent(*event, a->stream));
 }
 
 static void unmark(void *handle, void *event)
@@ -117,8 +117,8 @@ static void unmark(void *handle, void *event)
 static int join(void *handle, void *event)
 {
     ascend *a = handle;
-    return ascend_called(a, "aclrtSynchronizeEventWithTimeout",
-                         a->api->aclrtSynchronizeEventWithTimeout(event, SYNC_MILLISECONDS));
+    return pf_ascend_called(a, "aclrtSynchronizeEventWithTimeout",
+                            a->api->aclrtSynchronizeEventWithTimeout(event, SYNC_MILLISECONDS));
 }
 
 /* --- graphs --------------------------------------------------------------------------- */
@@ -126,22 +126,22 @@ static int join(void *handle, void *event)
 static int capture_begin(void *handle)
 {
     ascend *a = handle;
-    return ascend_called(a, "aclmdlRICaptureBegin",
-                         a->api->aclmdlRICaptureBegin(a->stream, ACL_CAPTURE_THREAD_LOCAL));
+    return pf_ascend_called(a, "aclmdlRICaptureBegin",
+                            a->api->aclmdlRICaptureBegin(a->stream, ACL_CAPTURE_THREAD_LOCAL));
 }
 
 static int capture_end(void *handle, void **graph)
 {
     ascend *a = handle;
-    return ascend_called(a, "aclmdlRICaptureEnd",
-                         a->api->aclmdlRICaptureEnd(a->stream, graph));
+    return pf_ascend_called(a, "aclmdlRICaptureEnd",
+                            a->api->aclmdlRICaptureEnd(a->stream, graph));
 }
 
 static int run_graph(void *handle, void *graph)
 {
     ascend *a = handle;
-    return ascend_called(a, "aclmdlRIExecuteAsync",
-                         a->api->aclmdlRIExecuteAsync(graph, a->stream));
+    return pf_ascend_called(a, "aclmdlRIExecuteAsync",
+                            a->api->aclmdlRIExecuteAsync(graph, a->stream));
 }
 
 static void drop_graph(void *handle, void *graph)
@@ -152,7 +152,7 @@ static void drop_graph(void *handle, void *graph)
 
 static void settled(void *handle)
 {
-    ascend_executors_settle(handle);
+    pf_ascend_executors_settle(handle);
 }
 
 /* --- the table ------------------------------------------------------------------------ */
@@ -162,10 +162,10 @@ static const pf_driver driver = {
     .block_unit = ASCEND_BLOCK_UNIT, .block_extra = ASCEND_BLOCK_EXTRA,
     .enter = enter, .allocate = allocate, .release = release, .free_bytes = free_bytes,
     .pin = pin, .unpin = unpin, .copy = copy, .mark = mark, .unmark = unmark, .join = join,
-    .drain = drain, .renew = renew, .settled = settled, .explain = ascend_explain,
+    .drain = drain, .renew = renew, .settled = settled, .explain = pf_ascend_explain,
 };
 
-void ascend_driver_fill(const ascend_api *api, pf_driver *out)
+void pf_ascend_driver_fill(const ascend_api *api, pf_driver *out)
 {
     *out = driver;
     if (!api->aclmdlRICaptureBegin || !api->aclmdlRICaptureEnd ||

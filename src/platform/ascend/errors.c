@@ -69,13 +69,13 @@ static void take_detail(const char *text, char *out, size_t room)
     out[used] = '\0';
 }
 
-int ascend_called(ascend *a, const char *name, int code)
+int pf_ascend_called(ascend *a, const char *name, int code)
 {
     a->call = name;
     return code;
 }
 
-pf_status ascend_explain(void *handle, int code, const char *doing, pf_error *error)
+pf_status pf_ascend_explain(void *handle, int code, const char *doing, pf_error *error)
 {
     const ascend *a = handle;
     pf_status status = is_memory(code) ? PF_E_MEMORY : PF_E_PLATFORM;

@@ -11,7 +11,7 @@ enum { SLOTS = 4096, PROBES = 16 };
 struct ascend_executors {
     ascend_executor slots[SLOTS];
     int count;
-    bool full;                          /* ascend_executors_settle is to empty it */
+    bool full;                          /* pf_ascend_executors_settle is to empty it */
 };
 
 /* --- keys ------------------------------------------------------------------------------- */
@@ -28,14 +28,14 @@ static void add_tensor(ascend_key *key, const pf_tensor *t)
         return;
     }
     add_word(key, (int64_t)t->dtype * 64 + t->rank);
-    add_word(key, ascend_offset_of(t));
+    add_word(key, pf_ascend_offset_of(t));
     for (int i = 0; i < t->rank; i++) {
         add_word(key, t->shape[i]);
         add_word(key, t->stride[i]);
     }
 }
 
-void ascend_key_make(const ascend_call *call, ascend_key *key)
+void pf_ascend_key_make(const ascend_call *call, ascend_key *key)
 {
     int64_t bits = 0;
     key->words = 0;
@@ -71,7 +71,7 @@ static uint64_t hash_of(const ascend_key *key)
     return hash;
 }
 
-ascend_executor *ascend_executors_find(ascend_executors *cache, const ascend_key *key)
+ascend_executor *pf_ascend_executors_find(ascend_executors *cache, const ascend_key *key)
 {
     uint64_t hash = hash_of(key);
     for (int i = 0; i < PROBES; i++) {
@@ -92,7 +92,7 @@ static void empty_cache(ascend *a)
         if (!slot->word)
             continue;
         a->api->aclDestroyAclOpExecutor(slot->executor);
-        ascend_handles_destroy(a, &slot->handles);
+        pf_ascend_handles_destroy(a, &slot->handles);
         pf_free(slot->word);
         *slot = (ascend_executor){0};
     }
@@ -100,27 +100,27 @@ static void empty_cache(ascend *a)
     a->executors->full = false;
 }
 
-pf_status ascend_executors_open(ascend_executors **out, pf_error *error)
+pf_status pf_ascend_executors_open(ascend_executors **out, pf_error *error)
 {
     *out = pf_calloc(1, sizeof **out);
     return *out ? PF_OK : pf_fail_memory(error, "ascend executors", sizeof **out);
 }
 
-void ascend_executors_settle(ascend *a)
+void pf_ascend_executors_settle(ascend *a)
 {
     if (a->executors && (a->executors->full || a->executors->count > SLOTS * 3 / 4))
         empty_cache(a);
 }
 
-void ascend_executors_close(ascend *a)
+void pf_ascend_executors_close(ascend *a)
 {
     empty_cache(a);
     pf_free(a->executors);
     a->executors = NULL;
 }
 
-bool ascend_executors_keep(ascend *a, ascend_executor *slot, const ascend_key *key,
-                           const ascend_executor *made)
+bool pf_ascend_executors_keep(ascend *a, ascend_executor *slot, const ascend_key *key,
+                              const ascend_executor *made)
 {
     size_t bytes = (size_t)key->words * sizeof *key->word;
     int64_t *word = pf_alloc(bytes);

@@ -29,17 +29,17 @@ typedef struct ascend_executor {
     aclOpExecutor *executor;
 } ascend_executor;
 
-pf_status ascend_executors_open(ascend_executors **out, pf_error *error);
+pf_status pf_ascend_executors_open(ascend_executors **out, pf_error *error);
 /* Empties a cache that is full; nothing is queued that needs an executor. */
-void ascend_executors_settle(ascend *a);
-void ascend_executors_close(ascend *a);
+void pf_ascend_executors_settle(ascend *a);
+void pf_ascend_executors_close(ascend *a);
 
-void ascend_key_make(const ascend_call *call, ascend_key *key);
+void pf_ascend_key_make(const ascend_call *call, ascend_key *key);
 /* The slot that has this key, else a free one, else NULL. */
-ascend_executor *ascend_executors_find(ascend_executors *cache, const ascend_key *key);
+ascend_executor *pf_ascend_executors_find(ascend_executors *cache, const ascend_key *key);
 /* Puts `made`, whose word is NULL, into a free slot under the key; false when CANN or memory
  * refuses, and then the caller keeps it. */
-bool ascend_executors_keep(ascend *a, ascend_executor *slot, const ascend_key *key,
-                           const ascend_executor *made);
+bool pf_ascend_executors_keep(ascend *a, ascend_executor *slot, const ascend_key *key,
+                              const ascend_executor *made);
 
 #endif

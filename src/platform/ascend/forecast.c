@@ -18,7 +18,7 @@ static const pf_device_kind kinds[] = {
     KIND("Ascend910_9382", 24, 48, 1800, 64),
 };
 
-const pf_device_kind *ascend_kind_find(const char *name)
+const pf_device_kind *pf_ascend_kind_find(const char *name)
 {
     if (strcmp(name, "A3") == 0)
         name = "910_9391";
@@ -29,9 +29,9 @@ const pf_device_kind *ascend_kind_find(const char *name)
     return NULL;
 }
 
-const pf_device_kind *ascend_kind_like(const char *name)
+const pf_device_kind *pf_ascend_kind_like(const char *name)
 {
-    const pf_device_kind *found = ascend_kind_find(name);
+    const pf_device_kind *found = pf_ascend_kind_find(name);
     return found ? found : &kinds[0];
 }
 
@@ -85,8 +85,8 @@ static double bytes_of(const ascend_call *call)
     return bytes;
 }
 
-void ascend_forecast_count(const pf_device_kind *kind, const ascend_call *call,
-                           pf_tally *tally)
+void pf_ascend_forecast_count(const pf_device_kind *kind, const ascend_call *call,
+                              pf_tally *tally)
 {
     pf_forecast_add(kind, &(pf_work){.flops = product_flops(call), .bytes = bytes_of(call),
                                      .dtype = multiplicand(call)->dtype}, tally);

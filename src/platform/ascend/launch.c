@@ -66,7 +66,7 @@ static acl_launch phase_two(const ascend *a, ascend_operator op)
     return launch;
 }
 
-bool ascend_has(const ascend *a, ascend_operator op)
+bool pf_ascend_has(const ascend *a, ascend_operator op)
 {
     return (a->counting.kind && !a->for_device) || phase_two(a, op) != NULL;
 }
@@ -76,7 +76,7 @@ bool ascend_has(const ascend *a, ascend_operator op)
 static int move_input(const ascend *a, const ascend_executor *slot, const ascend_call *call, int i)
 {
     const ascend_api *f = a->api;
-    void *base = ascend_base_of(&call->in[i]);
+    void *base = pf_ascend_base_of(&call->in[i]);
     if (slot->handles.list[i])
         return f->aclSetDynamicInputTensorAddr(slot->executor, (size_t)i, 0, slot->handles.list[i],
                                                base);
@@ -99,10 +99,10 @@ static int move_all(const ascend *a, const ascend_executor *slot, const ascend_c
     for (int i = 0; code == 0 && i < ASCEND_OUT; i++)
         if (slot->handles.out[i])
             code = f->aclSetOutputTensorAddr(slot->executor, (size_t)i, slot->handles.out[i],
-                                             ascend_base_of(&call->out[i]));
+                                             pf_ascend_base_of(&call->out[i]));
     if (code == 0 && is_inplace(call))
         code = f->aclSetOutputTensorAddr(slot->executor, 0, slot->handles.in[0],
-                                         ascend_base_of(&call->in[0]));
+                                         pf_ascend_base_of(&call->in[0]));
     return code;
 }
 
@@ -136,10 +136,10 @@ static pf_status run(ascend *a, ascend_operator op, const preparation *p, bool s
 static pf_status prepare(ascend *a, const ascend_call *call, ascend_handles *h, preparation *p)
 {
     *p = (preparation){.api = a->api, .call = call, .handles = h};
-    PF_TRY(ascend_handles_make(a, call, h));
+    PF_TRY(pf_ascend_handles_make(a, call, h));
     int code = entries[call->op].prepare(p);
     if (code != 0)
-        ascend_handles_destroy(a, h);
+        pf_ascend_handles_destroy(a, h);
     return pf_device_check(&a->device, code, entries[call->op].name);
 }
 
@@ -151,22 +151,22 @@ static pf_status launch_new(ascend *a, const ascend_call *call, ascend_executor 
     preparation p;
     PF_TRY(prepare(a, call, &h, &p));
     ascend_executor made = {.handles = h, .workspace = p.workspace, .executor = p.executor};
-    bool stays = slot && ascend_executors_keep(a, slot, key, &made);
+    bool stays = slot && pf_ascend_executors_keep(a, slot, key, &made);
     pf_status status = run(a, call->op, &p, stays);
     if (!stays)
-        ascend_handles_destroy(a, &h);
+        pf_ascend_handles_destroy(a, &h);
     return status;
 }
 
-pf_status ascend_launch(ascend *a, const ascend_call *call)
+pf_status pf_ascend_launch(ascend *a, const ascend_call *call)
 {
     ascend_key key;
     if (a->counting.kind) {
-        ascend_forecast_count(a->counting.kind, call, a->device.tally);
+        pf_ascend_forecast_count(a->counting.kind, call, a->device.tally);
         return PF_OK;
     }
-    ascend_key_make(call, &key);
-    ascend_executor *slot = ascend_executors_find(a->executors, &key);
+    pf_ascend_key_make(call, &key);
+    ascend_executor *slot = pf_ascend_executors_find(a->executors, &key);
     if (!slot || !slot->word)
         return launch_new(a, call, slot, &key);
     PF_TRY(pf_device_check(&a->device, move_all(a, slot, call), entries[call->op].name));
@@ -187,15 +187,15 @@ static pf_status prepare_and_run(ascend *a, const ascend_call *call, void *works
     if (status == PF_OK)
         status = run_in(a, call->op, &p, more ? more : workspace);
     pf_device_release(&a->device, more);
-    ascend_handles_destroy(a, &h);
+    pf_ascend_handles_destroy(a, &h);
     return status;
 }
 
-pf_status ascend_launch_once(ascend *a, const ascend_call *call, int64_t room)
+pf_status pf_ascend_launch_once(ascend *a, const ascend_call *call, int64_t room)
 {
     void *workspace;
     if (a->counting.kind)
-        return ascend_launch(a, call);
+        return pf_ascend_launch(a, call);
     PF_TRY(pf_device_allocate(&a->device, room, &workspace));
     pf_status status = prepare_and_run(a, call, workspace, room);
     pf_device_release(&a->device, workspace);
@@ -208,16 +208,16 @@ static bool is_refusal(int code)
     return code == ACLNN_INVALID || code / 1000 == ACLNN_INNER / 1000;
 }
 
-pf_status ascend_accepts(ascend *a, const ascend_call *call, bool *out)
+pf_status pf_ascend_accepts(ascend *a, const ascend_call *call, bool *out)
 {
     ascend_handles h;
     preparation p = {.api = a->api, .call = call, .handles = &h};
-    PF_TRY(ascend_handles_make(a, call, &h));
+    PF_TRY(pf_ascend_handles_make(a, call, &h));
     int code = entries[call->op].prepare(&p);
     *out = code == 0;
     if (*out && !discard(a, p.executor))
         run(a, call->op, &p, false);    /* which uses it up, whatever it computes */
-    ascend_handles_destroy(a, &h);
+    pf_ascend_handles_destroy(a, &h);
     if (*out || is_refusal(code)) {
         a->api->aclGetRecentErrMsg();
         return PF_OK;

@@ -37,16 +37,16 @@ typedef struct ascend_call {
 } ascend_call;
 
 /* Queues one operator. */
-pf_status ascend_launch(ascend *a, const ascend_call *call);
+pf_status pf_ascend_launch(ascend *a, const ascend_call *call);
 /* One whose executor can neither be kept nor destroyed, so that its workspace, here a block
  * of its own, has to be there before; `room`: bytes that will be enough. */
-pf_status ascend_launch_once(ascend *a, const ascend_call *call, int64_t room);
+pf_status pf_ascend_launch_once(ascend *a, const ascend_call *call, int64_t room);
 
 /* Phase one alone: would this version take it?  An error is anything else that goes
  * wrong. */
-pf_status ascend_accepts(ascend *a, const ascend_call *call, bool *out);
+pf_status pf_ascend_accepts(ascend *a, const ascend_call *call, bool *out);
 
 /* Does this version have it? */
-bool ascend_has(const ascend *a, ascend_operator op);
+bool pf_ascend_has(const ascend *a, ascend_operator op);
 
 #endif

@@ -90,11 +90,11 @@ static bool fits(const attend_run *r)
     const pf_attend_args *args = r->args;
     return r->a->fused && args->numerics.multiply == PF_MULTIPLY_BF16 &&
            !args->numerics.round_bf16 && pf_tensor_is_null(&args->bias) &&
-           ascend_has(r->a, ASCEND_FusedInferAttentionScoreV2) &&
+           pf_ascend_has(r->a, ASCEND_FusedInferAttentionScoreV2) &&
            args->q.weight->multiply == PF_MULTIPLY_BF16 &&
-           ascend_within(ASCEND_ATTENTION_BATCH, r->groups) &&
-           ascend_attention_fits(r->heads, r->dim / r->heads, r->queries / r->groups,
-                                 r->keys / r->groups);
+           pf_ascend_within(ASCEND_ATTENTION_BATCH, r->groups) &&
+           pf_ascend_attention_fits(r->heads, r->dim / r->heads, r->queries / r->groups,
+                                    r->keys / r->groups);
 }
 
 /* --- places ---------------------------------------------------------------------------------- */
@@ -103,7 +103,7 @@ static bool fits(const attend_run *r)
 static bool comes_narrow(const attend_run *r, int part)
 {
     const pf_projection *p = projection_of(r, part);
-    return !is_rotated(r, part) && ascend_projects_narrow(r->a, p->weight, p->bias);
+    return !is_rotated(r, part) && pf_ascend_projects_narrow(r->a, p->weight, p->bias);
 }
 
 /* Is the product what attention reads? */
@@ -121,7 +121,7 @@ static bool is_pair(const attend_run *r)
         return false;
     pf_tensor both = pf_matrix(NULL, PF_F32, 2 * r->queries, r->dim);
     pf_rope_args rotation = rotation_of(r, Q, both);
-    return pf_tensor_bytes(&both) <= most_pair_bytes && ascend_can_rotate(r->a, &rotation);
+    return pf_tensor_bytes(&both) <= most_pair_bytes && pf_ascend_can_rotate(r->a, &rotation);
 }
 
 /* Rows of the parts that are `narrow` or not, direct ones left out. */
@@ -154,7 +154,7 @@ static pf_tensor place_narrowed(const attend_run *r, int64_t rows, pf_scratch *f
     bool may = r->args->x_is_spent && pf_tensor_is_contiguous(&x) && x.dtype == PF_F32;
     if (may && pf_tensor_bytes(&in_x) <= pf_tensor_bytes(&x))
         return in_x;
-    return common_cut_matrix(from, PF_BF16, rows, r->dim);
+    return pf_common_cut_matrix(from, PF_BF16, rows, r->dim);
 }
 
 static int64_t larger(int64_t a, int64_t b)
@@ -176,18 +176,18 @@ static int64_t normed_rows(const attend_run *r)
 static void place_shared(attend_run *r, pf_scratch *from)
 {
     const pf_tensor *x = &r->args->x, *c = &r->args->condition;
-    bool apart = !r->kept && !ascend_same(x, c);
-    pf_scratch inputs = common_counter(), norms = inputs, attended = inputs;
+    bool apart = !r->kept && !pf_ascend_same(x, c);
+    pf_scratch inputs = pf_common_counter(), norms = inputs, attended = inputs;
     for (int pass = 0; pass < 2; pass++) {
-        r->x = common_cut_matrix(&inputs, PF_BF16, x->shape[0], x->shape[1]);
-        r->condition = apart ? common_cut_matrix(&inputs, PF_BF16, c->shape[0], c->shape[1])
+        r->x = pf_common_cut_matrix(&inputs, PF_BF16, x->shape[0], x->shape[1]);
+        r->condition = apart ? pf_common_cut_matrix(&inputs, PF_BF16, c->shape[0], c->shape[1])
                              : r->x;
-        r->normed = common_cut_matrix(&norms, PF_F32, normed_rows(r), r->dim);
-        r->attended = common_cut_matrix(&attended, PF_BF16, r->queries, r->dim);
+        r->normed = pf_common_cut_matrix(&norms, PF_F32, normed_rows(r), r->dim);
+        r->attended = pf_common_cut_matrix(&attended, PF_BF16, r->queries, r->dim);
         if (pass == 1)
             return;
         int64_t bytes = larger(larger(inputs.bytes, norms.bytes), attended.bytes);
-        char *memory = common_cut(from, bytes);
+        char *memory = pf_common_cut(from, bytes);
         inputs = norms = attended = (pf_scratch){.memory = memory};
     }
 }
@@ -200,9 +200,9 @@ static void place_attend(attend_run *r, pf_scratch *from)
     for (int part = Q; part < parts_of(r); part++)
         if (is_direct(r, part))
             r->product[part] = r->narrow[part] =
-                common_cut_matrix(from, PF_BF16, rows_of(r, part), r->dim);
-    pf_tensor products = common_cut_matrix(from, PF_F32, wide, r->dim);
-    pf_tensor normed_only = common_cut_matrix(from, PF_BF16, narrow, r->dim);
+                pf_common_cut_matrix(from, PF_BF16, rows_of(r, part), r->dim);
+    pf_tensor products = pf_common_cut_matrix(from, PF_F32, wide, r->dim);
+    pf_tensor normed_only = pf_common_cut_matrix(from, PF_BF16, narrow, r->dim);
     place_shared(r, from);
     pf_tensor narrowed = place_narrowed(r, wide + narrow, from);
     share_rows(r, false, products, pf_tensor_slice(narrowed, 0, 0, wide));
@@ -215,14 +215,14 @@ static void place_attend(attend_run *r, pf_scratch *from)
 static pf_status project_all(attend_run *r)
 {
     const pf_attend_args *args = r->args;
-    PF_TRY(ascend_move(r->a, args->x, r->x));
+    PF_TRY(pf_ascend_move(r->a, args->x, r->x));
     if (r->condition.data != r->x.data)
-        PF_TRY(ascend_move(r->a, args->condition, r->condition));
+        PF_TRY(pf_ascend_move(r->a, args->condition, r->condition));
     for (int part = Q; part < parts_of(r); part++) {
         const pf_projection *p = projection_of(r, part);
         r->waits[part] = r->product[part].dtype == PF_F32;
-        PF_TRY(ascend_project(r->a, p->weight, p->bias, part == Q ? r->x : r->condition,
-                              r->product[part]));
+        PF_TRY(pf_ascend_project(r->a, p->weight, p->bias, part == Q ? r->x : r->condition,
+                                 r->product[part]));
     }
     return PF_OK;
 }
@@ -231,8 +231,8 @@ static pf_status project_all(attend_run *r)
 
 static pf_status norm_part(const attend_run *r, int part, pf_tensor y)
 {
-    return ascend_rms_norm(r->a, r->product[part], projection_of(r, part)->norm,
-                           r->args->epsilon, y);
+    return pf_ascend_rms_norm(r->a, r->product[part], projection_of(r, part)->norm,
+                              r->args->epsilon, y);
 }
 
 /* Rotates what lies in `there`: back to where it waits to be narrowed with the others,
@@ -240,11 +240,11 @@ static pf_status norm_part(const attend_run *r, int part, pf_tensor y)
 static pf_status rotate_back(attend_run *r, int part, pf_tensor there)
 {
     pf_rope_args args = rotation_of(r, part, there);
-    r->waits[part] = ascend_can_rotate(r->a, &args);
+    r->waits[part] = pf_ascend_can_rotate(r->a, &args);
     if (r->waits[part])
-        return ascend_rotate(r->a, &args, r->product[part]);
-    PF_TRY(ascend_rotate_in_place(r->a, &args));
-    return ascend_move(r->a, there, r->narrow[part]);
+        return pf_ascend_rotate(r->a, &args, r->product[part]);
+    PF_TRY(pf_ascend_rotate_in_place(r->a, &args));
+    return pf_ascend_move(r->a, there, r->narrow[part]);
 }
 
 static pf_status finish_wide(attend_run *r, int part)
@@ -253,11 +253,11 @@ static pf_status finish_wide(attend_run *r, int part)
     if (is_normed(r, part))
         PF_TRY(norm_part(r, part, there));
     else
-        PF_TRY(ascend_move(r->a, r->product[part], there));
+        PF_TRY(pf_ascend_move(r->a, r->product[part], there));
     r->waits[part] = false;
     if (is_rotated(r, part))
         return rotate_back(r, part, there);
-    return ascend_move(r->a, there, r->narrow[part]);
+    return pf_ascend_move(r->a, there, r->narrow[part]);
 }
 
 static pf_status finish_part(attend_run *r, int part)
@@ -281,7 +281,7 @@ static pf_status finish_pair(const attend_run *r)
     PF_TRY(norm_part(r, Q, pf_tensor_slice(r->normed, 0, 0, r->queries)));
     PF_TRY(norm_part(r, K, pf_tensor_slice(r->normed, 0, r->queries, r->keys)));
     pf_rope_args rotation = rotation_of(r, Q, r->normed);
-    return ascend_rotate(r->a, &rotation, both_of(r->product[Q], r->product[K]));
+    return pf_ascend_rotate(r->a, &rotation, both_of(r->product[Q], r->product[K]));
 }
 
 /* Converts the products that are still f32 to bf16, adjacent ones in one operator. */
@@ -296,7 +296,7 @@ static pf_status narrow_rest(const attend_run *r)
             from = both_of(from, r->product[end]);
             to = both_of(to, r->narrow[end]);
         }
-        PF_TRY(ascend_move(r->a, from, to));
+        PF_TRY(pf_ascend_move(r->a, from, to));
     }
     return PF_OK;
 }
@@ -319,9 +319,9 @@ static pf_status take_kept(attend_run *r)
 {
     pf_tensor both = r->args->kept;
     if (both.dtype != PF_BF16)
-        PF_TRY(ascend_dense(r->a, both, PF_BF16, &both));
-    PF_TRY(ascend_dense(r->a, kept_of(both, 0), PF_BF16, &r->narrow[K]));
-    return ascend_dense(r->a, kept_of(both, 1), PF_BF16, &r->narrow[V]);
+        PF_TRY(pf_ascend_dense(r->a, both, PF_BF16, &both));
+    PF_TRY(pf_ascend_dense(r->a, kept_of(both, 0), PF_BF16, &r->narrow[K]));
+    return pf_ascend_dense(r->a, kept_of(both, 1), PF_BF16, &r->narrow[V]);
 }
 
 static pf_status attend(attend_run *r)
@@ -330,13 +330,13 @@ static pf_status attend(attend_run *r)
         PF_TRY(take_kept(r));
     pf_tensor in[4] = {as_bsnd(r, r->narrow[Q]), as_bsnd(r, r->narrow[K]),
                        as_bsnd(r, r->narrow[V])};
-    return ascend_fused_attention(r->a, in, as_bsnd(r, r->attended), r->args->scale);
+    return pf_ascend_fused_attention(r->a, in, as_bsnd(r, r->attended), r->args->scale);
 }
 
 static pf_status attend_fused(attend_run *r)
 {
     const pf_attend_args *args = r->args;
-    pf_scratch from = common_cutter(args->scratch);
+    pf_scratch from = pf_common_cutter(args->scratch);
     place_attend(r, &from);
     PF_TRY(project_all(r));
     if (r->pair)
@@ -348,19 +348,19 @@ static pf_status attend_fused(attend_run *r)
     /* Nobody needs the memory of a spent x any more. */
     bool room = args->x_is_spent && pf_tensor_same_shape(&args->x, &args->y) &&
                 pf_tensor_is_contiguous(&args->x);
-    return ascend_linear_in(r->a, &(pf_linear_args){
+    return pf_ascend_linear_in(r->a, &(pf_linear_args){
         .numerics = args->numerics, .x = r->attended, .weight = args->out.weight,
         .bias = args->out.bias, .gate = args->gate, .residual = args->residual,
         .y = args->y}, room ? args->x : (pf_tensor){0});
 }
 
-pf_status ascend_attend(pf_platform *platform, const pf_attend_args *args, pf_error *error)
+pf_status pf_ascend_attend(pf_platform *platform, const pf_attend_args *args, pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
     attend_run r = begin_attend(a, args);
     if (ascend_is_empty(&args->y))
         return PF_OK;
-    return fits(&r) ? attend_fused(&r) : common_attend(platform, args, error);
+    return fits(&r) ? attend_fused(&r) : pf_common_attend(platform, args, error);
 }
 
 /* --- feed-forward -------------------------------------------------------------------------- */
@@ -390,12 +390,12 @@ static feed_run place_feed(ascend *a, const pf_feed_forward_args *args, pf_scrat
 {
     feed_run f = {.a = a, .args = args};
     int64_t rows = args->x.shape[0], columns = args->in.weight->source.values.shape[0];
-    bool narrow = ascend_projects_narrow(a, args->in.weight, args->in.bias);
-    f.product = common_cut_matrix(from, narrow ? PF_BF16 : PF_F32, rows, columns);
+    bool narrow = pf_ascend_projects_narrow(a, args->in.weight, args->in.bias);
+    f.product = pf_common_cut_matrix(from, narrow ? PF_BF16 : PF_F32, rows, columns);
     f.x = pf_matrix(NULL, PF_BF16, rows, args->x.shape[1]);
     f.narrow = pf_matrix(f.product.data, PF_BF16, rows, columns);
     int64_t room = larger(pf_tensor_bytes(&f.x), pf_tensor_bytes(&f.narrow));
-    f.x.data = common_cut(from, room);
+    f.x.data = pf_common_cut(from, room);
     f.active = f.narrow;
     if (narrow)
         f.active.data = f.x.data;
@@ -409,27 +409,27 @@ static feed_run place_feed(ascend *a, const pf_feed_forward_args *args, pf_scrat
 
 static pf_status feed_fused(ascend *a, const pf_feed_forward_args *args)
 {
-    pf_scratch from = common_cutter(args->scratch);
+    pf_scratch from = pf_common_cutter(args->scratch);
     feed_run f = place_feed(a, args, &from);
-    PF_TRY(ascend_move(a, args->x, f.x));
-    PF_TRY(ascend_project(a, args->in.weight, args->in.bias, f.x, f.product));
+    PF_TRY(pf_ascend_move(a, args->x, f.x));
+    PF_TRY(pf_ascend_project(a, args->in.weight, args->in.bias, f.x, f.product));
     if (f.product.dtype != PF_BF16)
-        PF_TRY(ascend_move(a, f.product, f.narrow));
-    PF_TRY(ascend_gelu_tanh(a, f.narrow, f.active));
-    return ascend_linear_in(a, &(pf_linear_args){
+        PF_TRY(pf_ascend_move(a, f.product, f.narrow));
+    PF_TRY(pf_ascend_gelu_tanh(a, f.narrow, f.active));
+    return pf_ascend_linear_in(a, &(pf_linear_args){
         .numerics = args->numerics, .x = f.active, .weight = args->out.weight,
         .bias = args->out.bias, .gate = args->gate, .residual = args->residual,
         .y = args->y}, f.space);
 }
 
-pf_status ascend_feed_forward(pf_platform *platform, const pf_feed_forward_args *args,
-                              pf_error *error)
+pf_status pf_ascend_feed_forward(pf_platform *platform, const pf_feed_forward_args *args,
+                                 pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
     if (ascend_is_empty(&args->y))
         return PF_OK;
     return feed_fits(a, args) ? feed_fused(a, args)
-                              : common_feed_forward(platform, args, error);
+                              : pf_common_feed_forward(platform, args, error);
 }
 
 /* --- how much scratch memory ------------------------------------------------------------------ */
@@ -437,11 +437,11 @@ pf_status ascend_feed_forward(pf_platform *platform, const pf_feed_forward_args 
 static int64_t attend_bytes(pf_platform *platform, const pf_attend_args *args)
 {
     attend_run r = begin_attend(ascend_of(platform), args);
-    pf_scratch from = common_counter();
+    pf_scratch from = pf_common_counter();
     if (ascend_is_empty(&args->y))
         return 0;
     if (!fits(&r))
-        return common_scratch_bytes(platform, PF_KERNEL_attend, args);
+        return pf_common_scratch_bytes(platform, PF_KERNEL_attend, args);
     place_attend(&r, &from);
     return from.bytes;
 }
@@ -449,18 +449,18 @@ static int64_t attend_bytes(pf_platform *platform, const pf_attend_args *args)
 static int64_t feed_bytes(pf_platform *platform, const pf_feed_forward_args *args)
 {
     ascend *a = ascend_of(platform);
-    pf_scratch from = common_counter();
+    pf_scratch from = pf_common_counter();
     if (!feed_fits(a, args))
-        return common_scratch_bytes(platform, PF_KERNEL_feed_forward, args);
+        return pf_common_scratch_bytes(platform, PF_KERNEL_feed_forward, args);
     place_feed(a, args, &from);
     return from.bytes;
 }
 
-int64_t ascend_scratch_bytes(pf_platform *platform, pf_kernel which, const void *args)
+int64_t pf_ascend_scratch_bytes(pf_platform *platform, pf_kernel which, const void *args)
 {
     switch (which) {
     case PF_KERNEL_attend: return attend_bytes(platform, args);
     case PF_KERNEL_feed_forward: return feed_bytes(platform, args);
-    default: return common_scratch_bytes(platform, which, args);
+    default: return pf_common_scratch_bytes(platform, which, args);
     }
 }

@@ -231,7 +231,7 @@ static pf_status load(pf_error *error)
     return PF_OK;
 }
 
-pf_status ascend_library(const ascend_api **out, pf_error *error)
+pf_status pf_ascend_library(const ascend_api **out, pf_error *error)
 {
     pthread_mutex_lock(&lock);
     pf_status status = ready ? PF_OK : load(error);
@@ -240,7 +240,7 @@ pf_status ascend_library(const ascend_api **out, pf_error *error)
     return status;
 }
 
-void ascend_library_rest(void)
+void pf_ascend_library_rest(void)
 {
     static bool rested;
     pthread_mutex_lock(&lock);

@@ -39,15 +39,15 @@ typedef enum ascend_limit {
     ASCEND_LIMITS
 } ascend_limit;
 
-bool ascend_within(ascend_limit limit, int64_t value);
+bool pf_ascend_within(ascend_limit limit, int64_t value);
 
 /* Fused attention over heads of `width` columns. */
-bool ascend_attention_fits(int64_t heads, int64_t width, int64_t queries, int64_t keys);
+bool pf_ascend_attention_fits(int64_t heads, int64_t width, int64_t queries, int64_t keys);
 
 /* A weight [n, k] in NZ takes no more memory than without, and is no vector. */
-bool ascend_nz_fits(int64_t n, int64_t k);
+bool pf_ascend_nz_fits(int64_t n, int64_t k);
 
-bool ascend_rope_fits(int64_t heads, int64_t width);
+bool pf_ascend_rope_fits(int64_t heads, int64_t width);
 
 /* Kernel, stride, dilation and padding of the axes t, h, w. */
 typedef struct ascend_conv_shape {
@@ -57,6 +57,6 @@ typedef struct ascend_conv_shape {
     bool transposed;
 } ascend_conv_shape;
 
-bool ascend_conv_fits(const ascend_conv_shape *shape);
+bool pf_ascend_conv_fits(const ascend_conv_shape *shape);
 
 #endif

@@ -6,19 +6,19 @@
 
 /* --- tensors --------------------------------------------------------------------- */
 
-pf_status ascend_temp(ascend *a, pf_dtype dtype, int rank, const int64_t *shape,
-                      pf_tensor *out)
+pf_status pf_ascend_temp(ascend *a, pf_dtype dtype, int rank, const int64_t *shape,
+                         pf_tensor *out)
 {
     *out = pf_tensor_make(NULL, dtype, rank, shape);
     return pf_device_scratch(&a->device, pf_tensor_bytes(out), &out->data);
 }
 
-pf_status ascend_like(ascend *a, pf_tensor shape, pf_tensor *out)
+pf_status pf_ascend_like(ascend *a, pf_tensor shape, pf_tensor *out)
 {
-    return ascend_temp(a, shape.dtype, shape.rank, shape.shape, out);
+    return pf_ascend_temp(a, shape.dtype, shape.rank, shape.shape, out);
 }
 
-bool ascend_same(const pf_tensor *a, const pf_tensor *b)
+bool pf_ascend_same(const pf_tensor *a, const pf_tensor *b)
 {
     size_t bytes = (size_t)a->rank * sizeof *a->shape;
     return a->data == b->data && a->dtype == b->dtype && a->rank == b->rank &&
@@ -26,7 +26,7 @@ bool ascend_same(const pf_tensor *a, const pf_tensor *b)
            memcmp(a->stride, b->stride, bytes) == 0;
 }
 
-pf_tensor ascend_along(pf_tensor vector, int axis, int rank)
+pf_tensor pf_ascend_along(pf_tensor vector, int axis, int rank)
 {
     pf_tensor result = vector;
     result.rank = rank;
@@ -64,36 +64,36 @@ static bool repeats(const pf_tensor *t)
 
 /* --- one tensor -------------------------------------------------------------------- */
 
-pf_status ascend_move(ascend *a, pf_tensor from, pf_tensor to)
+pf_status pf_ascend_move(ascend *a, pf_tensor from, pf_tensor to)
 {
     bool same = pf_tensor_same_shape(&from, &to) && !repeats(&from);
     if (same && from.dtype != to.dtype && pf_tensor_is_contiguous(&to))
-        return ascend_launch(a, &(ascend_call){
+        return pf_ascend_launch(a, &(ascend_call){
             .op = ASCEND_Cast, .in = {plain(from)}, .out = {plain(to)},
             .number = {to.dtype == PF_BF16 ? ACL_BF16 : ACL_FLOAT}});
-    return ascend_launch(a, &(ascend_call){
+    return pf_ascend_launch(a, &(ascend_call){
         .op = ASCEND_InplaceCopy, .in = {plain(to), plain(from)}});
 }
 
-pf_status ascend_dense(ascend *a, pf_tensor x, pf_dtype dtype, pf_tensor *out)
+pf_status pf_ascend_dense(ascend *a, pf_tensor x, pf_dtype dtype, pf_tensor *out)
 {
     *out = x;
     if (x.dtype == dtype && pf_tensor_is_contiguous(&x))
         return PF_OK;
-    PF_TRY(ascend_temp(a, dtype, x.rank, x.shape, out));
-    return ascend_move(a, x, *out);
+    PF_TRY(pf_ascend_temp(a, dtype, x.rank, x.shape, out));
+    return pf_ascend_move(a, x, *out);
 }
 
-pf_status ascend_whole(ascend *a, pf_tensor x, pf_tensor *out)
+pf_status pf_ascend_whole(ascend *a, pf_tensor x, pf_tensor *out)
 {
     *out = x;
     if (!repeats(&x))
         return PF_OK;
-    PF_TRY(ascend_like(a, x, out));
-    return ascend_move(a, x, *out);
+    PF_TRY(pf_ascend_like(a, x, out));
+    return pf_ascend_move(a, x, *out);
 }
 
-pf_status ascend_upright(ascend *a, pf_tensor x, pf_tensor *out)
+pf_status pf_ascend_upright(ascend *a, pf_tensor x, pf_tensor *out)
 {
     ascend_array axes = {0};
     *out = x;
@@ -107,16 +107,16 @@ pf_status ascend_upright(ascend *a, pf_tensor x, pf_tensor *out)
     if (axes.count == 0)
         return PF_OK;
     pf_tensor mirrored;
-    PF_TRY(ascend_like(a, x, &mirrored));
-    PF_TRY(ascend_like(a, x, out));
-    PF_TRY(ascend_move(a, x, mirrored));
-    return ascend_launch(a, &(ascend_call){
+    PF_TRY(pf_ascend_like(a, x, &mirrored));
+    PF_TRY(pf_ascend_like(a, x, out));
+    PF_TRY(pf_ascend_move(a, x, mirrored));
+    return pf_ascend_launch(a, &(ascend_call){
         .op = ASCEND_Flip, .in = {mirrored}, .out = {*out}, .array = {axes}});
 }
 
-pf_status ascend_set(ascend *a, pf_tensor y, float value)
+pf_status pf_ascend_set(ascend *a, pf_tensor y, float value)
 {
-    return ascend_launch(a, &(ascend_call){
+    return pf_ascend_launch(a, &(ascend_call){
         .op = ASCEND_InplaceFillScalar, .in = {plain(y)}, .scalars = 1,
         .scalar = {value}});
 }
@@ -125,68 +125,68 @@ pf_status ascend_set(ascend *a, pf_tensor y, float value)
 static pf_status launch_on(ascend *a, ascend_call *call, pf_tensor x, pf_tensor y)
 {
     pf_tensor out = y;
-    PF_TRY(ascend_whole(a, x, &x));
-    bool own = ascend_same(&x, &y);
+    PF_TRY(pf_ascend_whole(a, x, &x));
+    bool own = pf_ascend_same(&x, &y);
     if (own)
-        PF_TRY(ascend_like(a, y, &out));
+        PF_TRY(pf_ascend_like(a, y, &out));
     call->in[0] = plain(x);
     call->out[0] = plain(out);
-    PF_TRY(ascend_launch(a, call));
-    return own ? ascend_move(a, out, y) : PF_OK;
+    PF_TRY(pf_ascend_launch(a, call));
+    return own ? pf_ascend_move(a, out, y) : PF_OK;
 }
 
-pf_status ascend_map(ascend *a, ascend_operator op, pf_tensor x, pf_tensor y)
+pf_status pf_ascend_map(ascend *a, ascend_operator op, pf_tensor x, pf_tensor y)
 {
     return launch_on(a, &(ascend_call){.op = op}, x, y);
 }
 
-pf_status ascend_gelu_tanh(ascend *a, pf_tensor x, pf_tensor y)
+pf_status pf_ascend_gelu_tanh(ascend *a, pf_tensor x, pf_tensor y)
 {
     return launch_on(a, &(ascend_call){.op = ASCEND_GeluV2, .number = {1}}, x, y);
 }
 
-pf_status ascend_limit_to(ascend *a, pf_tensor x, float low, float high, pf_tensor y)
+pf_status pf_ascend_limit_to(ascend *a, pf_tensor x, float low, float high, pf_tensor y)
 {
     return launch_on(a, &(ascend_call){
         .op = ASCEND_Clamp, .scalars = 2, .scalar = {low, high}}, x, y);
 }
 
-pf_status ascend_scale(ascend *a, pf_tensor x, float factor, pf_tensor y)
+pf_status pf_ascend_scale(ascend *a, pf_tensor x, float factor, pf_tensor y)
 {
-    if (ascend_same(&x, &y))
-        return ascend_launch(a, &(ascend_call){
+    if (pf_ascend_same(&x, &y))
+        return pf_ascend_launch(a, &(ascend_call){
             .op = ASCEND_InplaceMuls, .in = {plain(x)}, .scalars = 1,
             .scalar = {factor}});
     return launch_on(a, &(ascend_call){
         .op = ASCEND_Muls, .scalars = 1, .scalar = {factor}}, x, y);
 }
 
-pf_status ascend_shift(ascend *a, pf_tensor x, float summand, pf_tensor y)
+pf_status pf_ascend_shift(ascend *a, pf_tensor x, float summand, pf_tensor y)
 {
-    if (ascend_same(&x, &y))
-        return ascend_launch(a, &(ascend_call){
+    if (pf_ascend_same(&x, &y))
+        return pf_ascend_launch(a, &(ascend_call){
             .op = ASCEND_InplaceAdds, .in = {plain(x)}, .scalars = 2,
             .scalar = {summand, 1.0f}});
     return launch_on(a, &(ascend_call){
         .op = ASCEND_Adds, .scalars = 2, .scalar = {summand, 1.0f}}, x, y);
 }
 
-pf_status ascend_reduce(ascend *a, ascend_operator op, pf_tensor x, ascend_array axes,
-                        pf_tensor y)
+pf_status pf_ascend_reduce(ascend *a, ascend_operator op, pf_tensor x, ascend_array axes,
+                           pf_tensor y)
 {
-    return ascend_launch(a, &(ascend_call){
+    return pf_ascend_launch(a, &(ascend_call){
         .op = op, .in = {x}, .out = {y}, .array = {axes},
         .scalars = op == ASCEND_Norm, .scalar = {2.0f}});
 }
 
-pf_status ascend_round_if(ascend *a, bool round, pf_tensor y)
+pf_status pf_ascend_round_if(ascend *a, bool round, pf_tensor y)
 {
     pf_tensor narrow;
     if (!round)
         return PF_OK;
-    PF_TRY(ascend_temp(a, PF_BF16, y.rank, y.shape, &narrow));
-    PF_TRY(ascend_move(a, y, narrow));
-    return ascend_move(a, narrow, y);
+    PF_TRY(pf_ascend_temp(a, PF_BF16, y.rank, y.shape, &narrow));
+    PF_TRY(pf_ascend_move(a, y, narrow));
+    return pf_ascend_move(a, narrow, y);
 }
 
 /* --- several tensors ------------------------------------------------------------------ */
@@ -201,46 +201,46 @@ static ascend_operator inplace_of(ascend_operator op)
     }
 }
 
-pf_status ascend_combine(ascend *a, ascend_operator op, pf_tensor x, pf_tensor z,
-                         pf_tensor y)
+pf_status pf_ascend_combine(ascend *a, ascend_operator op, pf_tensor x, pf_tensor z,
+                            pf_tensor y)
 {
     bool commutes = op == ASCEND_Add || op == ASCEND_Mul;
-    PF_TRY(ascend_whole(a, x, &x));
+    PF_TRY(pf_ascend_whole(a, x, &x));
     ascend_call call = {.op = op, .in = {plain(x), plain(z)}, .scalar = {1.0f},
                         .scalars = op == ASCEND_Add || op == ASCEND_Sub};
-    if (ascend_same(&y, &z) && commutes && !ascend_same(&y, &x)) {
+    if (pf_ascend_same(&y, &z) && commutes && !pf_ascend_same(&y, &x)) {
         call.in[0] = plain(z);
         call.in[1] = plain(x);
         x = z;
     }
-    if (ascend_same(&y, &x)) {
+    if (pf_ascend_same(&y, &x)) {
         call.op = inplace_of(op);
-        return ascend_launch(a, &call);
+        return pf_ascend_launch(a, &call);
     }
     pf_tensor out = y;
-    bool own = ascend_same(&y, &z);
+    bool own = pf_ascend_same(&y, &z);
     if (own)
-        PF_TRY(ascend_like(a, y, &out));
+        PF_TRY(pf_ascend_like(a, y, &out));
     call.out[0] = plain(out);
-    PF_TRY(ascend_launch(a, &call));
-    return own ? ascend_move(a, out, y) : PF_OK;
+    PF_TRY(pf_ascend_launch(a, &call));
+    return own ? pf_ascend_move(a, out, y) : PF_OK;
 }
 
-pf_status ascend_multiply_add(ascend *a, pf_tensor base, const pf_tensor product[2],
-                              float factor, pf_tensor y)
+pf_status pf_ascend_multiply_add(ascend *a, pf_tensor base, const pf_tensor product[2],
+                                 float factor, pf_tensor y)
 {
-    bool own = ascend_same(&base, &y);
+    bool own = pf_ascend_same(&base, &y);
     ascend_call call = {
         .op = own ? ASCEND_InplaceAddcmul : ASCEND_Addcmul,
         .in = {plain(base), plain(product[0]), plain(product[1])},
         .scalars = 1, .scalar = {factor}};
     if (!own)
         call.out[0] = plain(y);
-    return ascend_launch(a, &call);
+    return pf_ascend_launch(a, &call);
 }
 
-ascend_call ascend_product_call(pf_tensor x, pf_tensor w, pf_tensor bias, pf_tensor y,
-                                bool blocked)
+ascend_call pf_ascend_product_call(pf_tensor x, pf_tensor w, pf_tensor bias, pf_tensor y,
+                                   bool blocked)
 {
     if (pf_tensor_is_null(&bias))
         return (ascend_call){.op = blocked ? ASCEND_MatmulWeightNz : ASCEND_Mm,
@@ -250,11 +250,11 @@ ascend_call ascend_product_call(pf_tensor x, pf_tensor w, pf_tensor bias, pf_ten
                          .scalar = {1.0f, 1.0f}, .number = {ACL_KEEP_DTYPE}};
 }
 
-pf_status ascend_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
-                         pf_tensor y)
+pf_status pf_ascend_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
+                            pf_tensor y)
 {
-    ascend_call call = ascend_product_call(x, w, bias, y, false);
+    ascend_call call = pf_ascend_product_call(x, w, bias, y, false);
     if (y.rank == 3)
         call.op = ASCEND_BatchMatMul;
-    return ascend_launch(a, &call);
+    return pf_ascend_launch(a, &call);
 }

@@ -39,20 +39,20 @@ static pf_tensor as_bsnd(pf_tensor rows, int64_t length, int64_t heads)
     return result;
 }
 
-bool ascend_can_rotate(const ascend *a, const pf_rope_args *args)
+bool pf_ascend_can_rotate(const ascend *a, const pf_rope_args *args)
 {
     int64_t groups = args->x.shape[0] / rows_of_group(args);
-    return a->fused && ascend_has(a, ASCEND_RotaryPositionEmbedding) &&
+    return a->fused && pf_ascend_has(a, ASCEND_RotaryPositionEmbedding) &&
            !args->numerics.round_bf16 &&
-           ascend_rope_fits(groups * args->heads, args->x.shape[1] / args->heads);
+           pf_ascend_rope_fits(groups * args->heads, args->x.shape[1] / args->heads);
 }
 
-pf_status ascend_rotate(ascend *a, const pf_rope_args *args, pf_tensor y)
+pf_status pf_ascend_rotate(ascend *a, const pf_rope_args *args, pf_tensor y)
 {
     int64_t length = rows_of_group(args);
     pf_tensor cosines = pf_tensor_slice(args->table.cos, 0, 0, length);
     pf_tensor sines = pf_tensor_slice(args->table.sin, 0, 0, length);
-    return ascend_launch(a, &(ascend_call){
+    return pf_ascend_launch(a, &(ascend_call){
         .op = ASCEND_RotaryPositionEmbedding,
         .in = {as_bsnd(args->x, length, args->heads), as_bsnd(cosines, length, 1),
                as_bsnd(sines, length, 1)},
@@ -63,9 +63,9 @@ pf_status ascend_rotate(ascend *a, const pf_rope_args *args, pf_tensor y)
 static pf_status rotate_fused(const rope_run *r)
 {
     pf_tensor y;
-    PF_TRY(ascend_temp(r->a, PF_F32, 2, r->args->x.shape, &y));
-    PF_TRY(ascend_rotate(r->a, r->args, y));
-    return ascend_move(r->a, y, r->args->x);
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, 2, r->args->x.shape, &y));
+    PF_TRY(pf_ascend_rotate(r->a, r->args, y));
+    return pf_ascend_move(r->a, y, r->args->x);
 }
 
 /* --- the plain form ------------------------------------------------------------------------ */
@@ -100,9 +100,9 @@ static pf_tensor table_of(const rope_run *r, pf_tensor table, int64_t rows)
 
 static pf_status product(const rope_run *r, pf_tensor x, pf_tensor table, pf_tensor *out)
 {
-    PF_TRY(ascend_temp(r->a, PF_F32, x.rank, x.shape, out));
-    PF_TRY(ascend_combine(r->a, ASCEND_Mul, x, table, *out));
-    return ascend_round_if(r->a, r->half && r->args->numerics.round_bf16, *out);
+    PF_TRY(pf_ascend_temp(r->a, PF_F32, x.rank, x.shape, out));
+    PF_TRY(pf_ascend_combine(r->a, ASCEND_Mul, x, table, *out));
+    return pf_ascend_round_if(r->a, r->half && r->args->numerics.round_bf16, *out);
 }
 
 /* Rows [first, first + rows), which begin with the table. */
@@ -119,16 +119,16 @@ static pf_status rotate_rows(const rope_run *r, int64_t first, int64_t rows)
     PF_TRY(product(r, y, sines, &ys));
     PF_TRY(product(r, y, cosines, &yc));
     PF_TRY(product(r, x, sines, &xs));
-    PF_TRY(ascend_combine(r->a, ASCEND_Sub, xc, ys, x));
-    PF_TRY(ascend_round_if(r->a, round, x));
-    PF_TRY(ascend_combine(r->a, ASCEND_Add, yc, xs, y));
-    return ascend_round_if(r->a, round, y);
+    PF_TRY(pf_ascend_combine(r->a, ASCEND_Sub, xc, ys, x));
+    PF_TRY(pf_ascend_round_if(r->a, round, x));
+    PF_TRY(pf_ascend_combine(r->a, ASCEND_Add, yc, xs, y));
+    return pf_ascend_round_if(r->a, round, y);
 }
 
-pf_status ascend_rotate_in_place(ascend *a, const pf_rope_args *args)
+pf_status pf_ascend_rotate_in_place(ascend *a, const pf_rope_args *args)
 {
     rope_run r = {a, args, args->table.cos.shape[1] / 2, args->form == PF_ROPE_HALF};
-    if (ascend_can_rotate(a, args))
+    if (pf_ascend_can_rotate(a, args))
         return rotate_fused(&r);
     int64_t rows = args->x.shape[0], length = rows_of_group(args);
     for (int64_t at = 0; at < rows; at += length)
@@ -136,8 +136,8 @@ pf_status ascend_rotate_in_place(ascend *a, const pf_rope_args *args)
     return PF_OK;
 }
 
-pf_status ascend_rope(pf_platform *platform, const pf_rope_args *args, pf_error *error)
+pf_status pf_ascend_rope(pf_platform *platform, const pf_rope_args *args, pf_error *error)
 {
     ASCEND_ENTER(a, platform, error);
-    return ascend_is_empty(&args->x) ? PF_OK : ascend_rotate_in_place(a, args);
+    return ascend_is_empty(&args->x) ? PF_OK : pf_ascend_rotate_in_place(a, args);
 }

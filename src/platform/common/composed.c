@@ -6,7 +6,7 @@
 
 /* --- norms that do not fuse their sum ------------------------------------------ */
 
-pf_status common_sum_first(pf_platform *platform, pf_norm_args *args, pf_error *error)
+pf_status pf_common_sum_first(pf_platform *platform, pf_norm_args *args, pf_error *error)
 {
     pf_tensor x = args->x, plus = args->plus;
     if (pf_tensor_is_null(&plus))
@@ -36,15 +36,15 @@ static pf_tensor place_product(const pf_project_args *args, pf_scratch *from)
     bool last = !is_normed(&args->by) && !is_rotated(&args->by);
     if (args->y.dtype == PF_F32 || last)
         return args->y;
-    return common_cut_matrix(from, PF_F32, args->y.shape[0], args->y.shape[1]);
+    return pf_common_cut_matrix(from, PF_F32, args->y.shape[0], args->y.shape[1]);
 }
 
-pf_status common_project(pf_platform *platform, const pf_project_args *args,
-                         pf_error *error)
+pf_status pf_common_project(pf_platform *platform, const pf_project_args *args,
+                            pf_error *error)
 {
     const pf_platform_table *table = &platform->table;
     const pf_projection *by = &args->by;
-    pf_scratch from = common_cutter(args->scratch);
+    pf_scratch from = pf_common_cutter(args->scratch);
     pf_tensor product = place_product(args, &from);
     pf_tensor normed = is_rotated(by) ? product : args->y;
     PF_TRY(table->linear(platform, &(pf_linear_args){
@@ -95,7 +95,7 @@ static pf_tensor place_attended(const pf_attend_args *args, const pf_tensor *q,
     if (args->x_is_spent && x->dtype == q->dtype && pf_tensor_same_shape(x, q) &&
         pf_tensor_is_contiguous(x))
         return *x;
-    return common_cut_matrix(from, q->dtype, q->shape[0], q->shape[1]);
+    return pf_common_cut_matrix(from, q->dtype, q->shape[0], q->shape[1]);
 }
 
 static int64_t scratch_of(pf_platform *platform, const pf_attend_args *args,
@@ -118,7 +118,7 @@ static attend_places place_attend(pf_platform *platform, const pf_attend_args *a
     int64_t columns = args->q.weight->source.values.shape[0], queries = args->x.shape[0];
     int64_t keys = kept ? 0 : args->condition.shape[0];
     pf_dtype hidden = pf_hidden_dtype(platform, args->numerics);
-    pf_tensor all = common_cut_matrix(from, hidden, queries + 2 * keys, columns);
+    pf_tensor all = pf_common_cut_matrix(from, hidden, queries + 2 * keys, columns);
     attend_places p = {.q = pf_tensor_slice(all, 0, 0, queries)};
     p.k = kept ? kept_of(args, 0) : pf_tensor_slice(all, 0, queries, keys);
     p.v = kept ? kept_of(args, 1) : pf_tensor_slice(all, 0, queries + keys, keys);
@@ -130,7 +130,7 @@ static attend_places place_attend(pf_platform *platform, const pf_attend_args *a
         p.rest.bytes = larger(p.rest.bytes, scratch_of(platform, args, &args->v,
                                                        args->condition, p.v));
     }
-    p.rest.memory = common_cut(from, p.rest.bytes);
+    p.rest.memory = pf_common_cut(from, p.rest.bytes);
     return p;
 }
 
@@ -143,10 +143,10 @@ static pf_status project(pf_platform *platform, const pf_attend_args *args,
     return platform->table.project(platform, &project, error);
 }
 
-pf_status common_attend(pf_platform *platform, const pf_attend_args *args,
-                        pf_error *error)
+pf_status pf_common_attend(pf_platform *platform, const pf_attend_args *args,
+                           pf_error *error)
 {
-    pf_scratch from = common_cutter(args->scratch);
+    pf_scratch from = pf_common_cutter(args->scratch);
     attend_places p = place_attend(platform, args, &from);
     PF_TRY(project(platform, args, &args->q, args->x, p.q, &p, error));
     if (!pf_tensor_is_null(&args->condition)) {
@@ -169,14 +169,14 @@ pf_status common_attend(pf_platform *platform, const pf_attend_args *args,
 static pf_tensor place_hidden(pf_platform *platform, const pf_feed_forward_args *args,
                               pf_scratch *from)
 {
-    return common_cut_matrix(from, pf_hidden_dtype(platform, args->numerics),
-                             args->x.shape[0], args->in.weight->source.values.shape[0]);
+    return pf_common_cut_matrix(from, pf_hidden_dtype(platform, args->numerics),
+                                args->x.shape[0], args->in.weight->source.values.shape[0]);
 }
 
-pf_status common_feed_forward(pf_platform *platform, const pf_feed_forward_args *args,
-                              pf_error *error)
+pf_status pf_common_feed_forward(pf_platform *platform, const pf_feed_forward_args *args,
+                                 pf_error *error)
 {
-    pf_scratch from = common_cutter(args->scratch);
+    pf_scratch from = pf_common_cutter(args->scratch);
     pf_tensor hidden = place_hidden(platform, args, &from);
     PF_TRY(platform->table.linear(platform, &(pf_linear_args){
         .numerics = args->numerics, .shard = args->shard, .x = args->x,
@@ -190,9 +190,9 @@ pf_status common_feed_forward(pf_platform *platform, const pf_feed_forward_args 
 
 /* --- how much ----------------------------------------------------------------- */
 
-int64_t common_scratch_bytes(pf_platform *platform, pf_kernel which, const void *args)
+int64_t pf_common_scratch_bytes(pf_platform *platform, pf_kernel which, const void *args)
 {
-    pf_scratch from = common_counter();
+    pf_scratch from = pf_common_counter();
     if (which == PF_KERNEL_project)
         place_product(args, &from);
     else if (which == PF_KERNEL_attend)

@@ -60,7 +60,7 @@ static pf_status weight_fill(pf_platform *platform, const pf_weight_source *sour
                              pf_error *error)
 {
     (void)memory;
-    PF_TRY(common_weight_check(platform, source, error));
+    PF_TRY(pf_common_weight_check(platform, source, error));
     *out = (pf_weight){.source = *source, .multiply = multiply};
     return PF_OK;
 }
@@ -100,12 +100,12 @@ static int64_t available_memory(void)
     return least(machine.memory, least(machine.address_space, machine.data));
 }
 
-pf_status common_host_open(pf_platform *out, int threads, pf_error *error)
+pf_status pf_common_host_open(pf_platform *out, int threads, pf_error *error)
 {
     struct utsname machine;
     PF_TRY(pf_pool_create(threads, &out->pool, error));
     fill_table(&out->table);
-    out->table.close = common_host_close;
+    out->table.close = pf_common_host_close;
     out->capabilities = (pf_capabilities){
         .threads = pf_pool_threads(out->pool), .memory_bytes = available_memory(),
         .multiplies = 1u << PF_MULTIPLY_F32, .table_columns = 1, .feed_rows = FEED_ROWS,
@@ -116,7 +116,7 @@ pf_status common_host_open(pf_platform *out, int threads, pf_error *error)
     return PF_OK;
 }
 
-void common_host_close(pf_platform *platform)
+void pf_common_host_close(pf_platform *platform)
 {
     pf_pool_destroy(platform->pool);
     platform->pool = NULL;

@@ -232,11 +232,11 @@ static void fill_layers(pf_platform_table *table)
 {
 #define FILL(slot, type)                                                       \
     if (!table->slot)                                                          \
-        table->slot = common_##slot;
+        table->slot = pf_common_##slot;
     PF_LAYER_LIST(FILL)
 #undef FILL
     if (!table->scratch_bytes)
-        table->scratch_bytes = common_scratch_bytes;
+        table->scratch_bytes = pf_common_scratch_bytes;
 }
 
 /* The reference reads neither wide tables nor activations in bf16. */
@@ -249,7 +249,7 @@ static pf_status check_forms(const pf_platform *platform, pf_error *error)
                    "must be narrow, and its keys and activations f32", c->name);
 }
 
-pf_status common_complete(pf_platform *platform, bool hosted, pf_error *error)
+pf_status pf_common_complete(pf_platform *platform, bool hosted, pf_error *error)
 {
     fill_layers(&platform->table);
     const char *missing = fill_kernels(&platform->table);

@@ -2,8 +2,8 @@
 /* Formats of weights that every platform multiplies. */
 #include "platform/common/common.h"
 
-pf_status common_weight_check(const pf_platform *platform, const pf_weight_source *source,
-                              pf_error *error)
+pf_status pf_common_weight_check(const pf_platform *platform, const pf_weight_source *source,
+                                 pf_error *error)
 {
     const char *name = platform->capabilities.name;
     if (!pf_dtype_converts(source->values.dtype))

@@ -89,7 +89,7 @@ pf_status PF_CPU(weight_fill)(pf_platform *platform, const pf_weight_source *sou
                               pf_multiply multiply, void *memory, pf_weight *out,
                               pf_error *error)
 {
-    PF_TRY(common_weight_check(platform, source, error));
+    PF_TRY(pf_common_weight_check(platform, source, error));
     *out = (pf_weight){.source = *source, .multiply = multiply};
     int64_t bytes = PF_CPU(weight_bytes)(platform, source, multiply);
     if (bytes == 0)

@@ -207,7 +207,7 @@ static void cpu_close(pf_platform *platform)
     pf_free(state->workers);
     pf_free(state->shared.memory);
     pf_free(state);
-    common_host_close(platform);
+    pf_common_host_close(platform);
 }
 
 static pf_status make_state(const pf_platform *platform, cpu_state **out,
@@ -236,7 +236,7 @@ pf_status pf_cpu_open(pf_platform *out, const pf_platform_options *options,
     cpu_state *state = NULL;
     pf_status status = make_state(out, &state, error);
     if (status != PF_OK) {
-        common_host_close(out);
+        pf_common_host_close(out);
         return status;
     }
     out->state = state;

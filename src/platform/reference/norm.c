@@ -68,7 +68,7 @@ pf_status reference_norm(pf_platform *platform, const pf_norm_args *args,
                          pf_error *error)
 {
     pf_norm_args copy = *args;
-    PF_TRY(common_sum_first(platform, &copy, error));
+    PF_TRY(pf_common_sum_first(platform, &copy, error));
     pf_pool_for(platform->pool, args->x.shape[0], 4, normalise_rows, &copy);
     return PF_OK;
 }

@@ -29,7 +29,7 @@ pf_status pf_reference_open(pf_platform *out, const pf_platform_options *options
         return pf_fail(error, PF_E_ARGUMENT,
                        "isa is '%s', but the reference platform has only scalar",
                        options->isa);
-    PF_TRY(common_host_open(out, options->threads, error));
+    PF_TRY(pf_common_host_open(out, options->threads, error));
 #define REFERENCE_FILL(slot, type) out->table.slot = reference_##slot;
     PF_SINGLE_KERNEL_LIST(REFERENCE_FILL)
     PF_PART_KERNEL_LIST(REFERENCE_FILL)
