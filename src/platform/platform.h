@@ -15,7 +15,7 @@
  *        |
  *     ascend/  cpu/  reference/        each fills a table
  *         \     |      /
- *         common/                      composed layers, memory of the host
+ *         common/                      composed layers, memory of the host, devices
  */
 #ifndef PF_PLATFORM_PLATFORM_H
 #define PF_PLATFORM_PLATFORM_H
@@ -35,9 +35,9 @@ typedef struct pf_capabilities {
     char isa[32];                   /* "avx512bf16", "avx2", "scalar", "Ascend910B1" */
     char device[96];                /* "AMD EPYC 9B14", for people */
     int threads;
-    int64_t memory_bytes;           /* available to this process now */
-    bool own_memory;                /* that is memory of a device, not of the process */
-    bool records;                   /* see record_begin: asked for and possible */
+    int64_t memory_bytes;           /* available to this process when the platform opened */
+    bool own_memory;                /* memory_bytes are a device's, not the process's */
+    bool records;                   /* record_begin may be called */
     unsigned multiplies;            /* bits 1 << PF_MULTIPLY_...: number formats that it
                                      * has instructions for */
 
@@ -59,7 +59,7 @@ typedef struct pf_capabilities {
                                      * kernels */
 
     /* Memory: tensors and the blocks that they lie in. */
-    int tensor_slack;               /* bytes that must be free behind each tensor, for
+    int tensor_slack;               /* bytes that must be readable behind each tensor, for
                                      * vector units that fetch whole units */
     int block_unit, block_extra;    /* granularity of `allocate`: n bytes cost
                                      * round_up(n, block_unit) + block_extra; 0: n */
@@ -91,7 +91,7 @@ typedef struct pf_transfer {
     int64_t bytes;
 } pf_transfer;
 
-/* A copy that may be under way; number 0: it is done. */
+/* A copy that may be under way.  Number 0: the copy is done. */
 typedef struct pf_ticket {
     uint64_t number;
 } pf_ticket;
@@ -131,23 +131,23 @@ typedef struct pf_platform_table {
                           pf_ticket *ticket, pf_error *error);
     pf_status (*wait)(pf_platform *platform, pf_ticket ticket, pf_error *error);
 
-    /* Kernels will need `bytes` of device memory of their own at a time: takes it, in place
-     * of what was taken before, so that none of them has to.  NULL: they need none. */
+    /* Preallocates `bytes` of scratch memory for kernels, in place of any earlier
+     * reservation, so that no kernel allocates while a step runs.  NULL: kernels need none. */
     pf_status (*reserve)(pf_platform *platform, int64_t bytes, pf_error *error);
 
-    /* Fills *out with a platform that computes nothing and has no memory: its kernels may
-     * be called with any addresses, from any thread, and its tally grows by what this one
-     * would need.  `out` has this one's table and capabilities already.  NULL where
-     * reserve is. */
+    /* Fills *out with a counter, a platform that computes nothing and has no memory: its
+     * kernels may be called with any addresses, from any thread, and its tally grows by what
+     * `platform` would need for them.  `out` has the table and the capabilities of `platform`
+     * already.  NULL where `reserve` is NULL. */
     pf_status (*open_counter)(const pf_platform *platform, pf_platform *out,
                               pf_error *error);
 
-    /* Where capabilities.records, otherwise NULL: kernels and copies to the device between
-     * begin and end are not run but kept, with their addresses; `replay` runs them, and
-     * uploads the same values again.  All their memory stays with its owner until
-     * `record_drop`.  Several recordings may live, but one at a time is made, on one thread,
-     * and no copy or kernel may be under way when it begins.  record_end gives a recording
-     * only if all went well; `out` NULL: it is thrown away.  record_drop of NULL is fine. */
+    /* Called only where capabilities.records.  Kernels and copies to the device between begin
+     * and end are not run but kept, with their addresses; `replay` runs them, and copies the
+     * same values again.  Their memory stays with its owner until `record_drop`.  Several
+     * recordings may live, but only one at a time is made, on one thread, and no copy or
+     * kernel may be under way when it begins.  record_end gives a recording only if all went
+     * well; with `out` NULL it throws the recording away.  record_drop of NULL does nothing. */
     pf_status (*record_begin)(pf_platform *platform, pf_error *error);
     pf_status (*record_end)(pf_platform *platform, pf_recording **out, pf_error *error);
     pf_status (*replay)(pf_platform *platform, pf_recording *recording, pf_error *error);
@@ -167,23 +167,24 @@ typedef struct pf_platform_table {
                              pf_error *error);
     void (*weight_release)(pf_platform *platform, pf_weight *weight);
 
-    /* Runs the ceiling loops for about `seconds` of processor time each.  What else runs on
-     * the machine hardly changes the result. */
+    /* Runs the ceiling loops for about `seconds` of processor time each, so that other
+     * programs on the machine hardly change the result. */
     pf_status (*ceilings)(pf_platform *platform, double seconds,
                           pf_ceilings *out, pf_error *error);
 
     void (*close)(pf_platform *platform);
 } pf_platform_table;
 
-/* What a device was given so far; platforms that compute on the host leave it 0.
- * What follows the waits is known while counting only. */
+/* Work that a device was given so far; platforms that compute on the host leave it 0.
+ * Members behind `waits` are filled by counters only. */
 typedef struct pf_tally {
     int64_t launches, waits;
     double flops, bytes;
-    double seconds;                 /* at least: arithmetic or memory, each operator */
-    int64_t own_bytes;              /* most memory of their own that kernels had at a
-                                     * time: what `reserve` wants */
-    int64_t fixed_bytes;            /* what the platform holds beside that, always */
+    double seconds;                 /* sum over operators of the time that arithmetic or
+                                     * memory needs at least, whichever is longer */
+    int64_t own_bytes;              /* peak of the kernels' scratch memory: the argument
+                                     * of `reserve` */
+    int64_t fixed_bytes;            /* memory that the platform holds beside that, always */
 } pf_tally;
 
 struct pf_platform {
@@ -227,16 +228,16 @@ typedef struct pf_platform_options {
                                      * that opens here */
     const char *isa;                /* "avx512bf16" "avx512" "avx2" "neon" "scalar":
                                      * the highest that may be used; NULL: all */
-    int threads;                    /* 0: one for each processor available; refused where
-                                     * a device computes */
+    int threads;                    /* 0: one for each available processor.  Must be 0
+                                     * where a device computes */
     int device;                     /* number of the device, where there are several */
-    const char *forecast;           /* a kind of device that need not be here: nothing is
-                                     * computed, the tally grows; NULL: compute */
+    const char *forecast;           /* a kind of device that need not be here: kernels are
+                                     * counted, not computed; NULL: compute */
     bool graph;                     /* record steps and replay them */
-    bool hosted;                    /* for tests, and to bring a new platform up: kernels
-                                     * that it lacks are computed by the reference, on
-                                     * copies.  No engine sets it, so an installed program
-                                     * refuses such a platform */
+    bool hosted;                    /* the reference computes kernels that the platform
+                                     * lacks, on copies: for tests, and to bring a new
+                                     * platform up.  No engine sets it, so an installed
+                                     * program refuses such a platform */
 } pf_platform_options;
 
 /* Opens the platform of that name, or the first of the registry that works on this machine.
@@ -261,8 +262,8 @@ typedef struct pf_platform_entry {
     bool last_resort;               /* "auto" never chooses it */
     const char *isas;               /* words of options.isa, best first, "avx2|scalar"; NULL:
                                      * it has none */
-    /* Fills *out, which is zeroed; on failure nothing is left open, and the error says why
-     * this machine cannot do it.  Slots of kernels that the platform lacks stay NULL. */
+    /* Fills *out, which is zeroed; slots of kernels that the platform lacks stay NULL.  On
+     * failure nothing is left open, and the error says what this machine lacks. */
     pf_status (*open)(pf_platform *out, const pf_platform_options *options,
                       pf_error *error);
 } pf_platform_entry;

@@ -262,7 +262,7 @@ typedef aclnnStatus (*acl_launch)(void *workspace, uint64_t bytes,
 
 #define ACL_UNPACK(...) __VA_ARGS__
 
-/* Everything that was found; one for the process. */
+/* All functions that were found; one table for the process. */
 typedef struct ascend_api {
 #define ACL_MEMBER(needed, result, name, parameters) result(*name) parameters;
     ACL_RUNTIME_LIST(ACL_MEMBER)

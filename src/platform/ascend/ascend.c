@@ -26,8 +26,8 @@ static pf_status open_counter(const pf_platform *platform, pf_platform *out,
 
 /* --- weights ------------------------------------------------------------------------ */
 
-/* Linear layers multiply in bf16 unless they must not; convolutions multiply f32,
- * which their operator narrows to HF32 by itself where it may. */
+/* Linear layers multiply in bf16 where PF_MULTIPLY_BF16 allows it.  Convolutions keep f32
+ * weights; where HF32 is allowed, their operator narrows the operands itself. */
 static pf_dtype kept_dtype(const pf_weight_source *source, pf_multiply multiply)
 {
     bool narrow = source->kind == PF_WEIGHT_LINEAR && multiply == PF_MULTIPLY_BF16;
@@ -79,7 +79,7 @@ static void weight_release(pf_platform *platform, pf_weight *weight)
 
 /* --- opening -------------------------------------------------------------------------- */
 
-/* By cores and clock; loops of registers alone cannot be written through CANN. */
+/* Ceilings from cores and clock: CANN has no way to run loops on registers alone. */
 static pf_status ceilings(pf_platform *platform, double seconds, pf_ceilings *out,
                           pf_error *error)
 {
@@ -98,7 +98,8 @@ static void close_platform(pf_platform *platform)
     pf_ascend_device_close(ascend_of(platform));
 }
 
-/* The documentation refuses FLOAT without HF32, newer sources accept it: ask. */
+/* Does this version take convolutions of FLOAT without HF32?  CANN's documentation refuses
+ * them, newer sources accept them. */
 static pf_status accepts_conv_f32(ascend *a, char *memory, bool *out)
 {
     pf_tensor map = pf_tensor_make(memory, PF_F32, 4, (int64_t[]){1, 1, 1, 1});
@@ -111,8 +112,8 @@ static pf_status accepts_conv_f32(ascend *a, char *memory, bool *out)
         .array = {ones, none, ones, none}, .number = {ACL_KEEP_DTYPE}}, out);
 }
 
-/* A bf16 product and a bias of f32 promote to f32, as documented, and that may be cast to
- * what the result shall be: ask as well. */
+/* Does this version take a bf16 product with an f32 bias and a result of this dtype?  The
+ * documented promotion gives f32, which may be cast to the result's dtype. */
 static pf_status accepts_mixed_products(ascend *a, char *at, pf_dtype result, bool *out)
 {
     pf_tensor bias = pf_vector(at, PF_F32, 16), y = pf_matrix(at + 512, result, 1, 16);
@@ -122,8 +123,8 @@ static pf_status accepts_mixed_products(ascend *a, char *at, pf_dtype result, bo
     return pf_ascend_accepts(a, &call, out);
 }
 
-/* What only phase one of an operator tells; it wants real memory, such as the first
- * workspace. */
+/* Fills the facts that only phase one of an operator tells.  Phase one wants real memory:
+ * the first workspace serves. */
 static pf_status ask(ascend *a, pf_error *error)
 {
     void *memory = NULL;
@@ -137,7 +138,7 @@ static pf_status ask(ascend *a, pf_error *error)
     return accepts_mixed_products(a, memory, PF_BF16, &a->facts.narrow_products);
 }
 
-/* An environment variable that is "1" or not. */
+/* Is the environment variable "1"? */
 static bool is_on(const char *variable)
 {
     const char *value = getenv(variable);
@@ -165,7 +166,7 @@ static pf_status fill_capabilities(ascend *a, pf_capabilities *out)
         .block_unit = ASCEND_BLOCK_UNIT,
         .block_extra = ASCEND_BLOCK_EXTRA,
     };
-    /* the first workspace belongs to films, too */
+    /* a film uses the first workspace, too */
     out->memory_bytes += pf_block_bytes(out, pf_device_workspace_bytes(&a->device));
     snprintf(out->name, sizeof out->name, "ascend");
     snprintf(out->isa, sizeof out->isa, "%.31s", a->facts.soc);

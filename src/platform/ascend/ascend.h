@@ -2,7 +2,7 @@
 /* The ascend platform: Huawei's NPUs through CANN's C interface, which is loaded at
  * run time.  docs/ascend.md.
  *
- * Nothing of CANN is needed to build; a machine without it gets a reason.
+ * CANN is not needed to build; on a machine without it pf_ascend_open says what is missing.
  */
 #ifndef PF_PLATFORM_ASCEND_ASCEND_H
 #define PF_PLATFORM_ASCEND_ASCEND_H

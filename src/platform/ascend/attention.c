@@ -9,7 +9,7 @@
 #include "platform/ascend/limits.h"
 #include "platform/ascend/operators.h"
 
-/* Most scores that exist at a time, and most of a written-out bias. */
+/* Upper bounds in bytes: scores that exist at a time, and a bias that is written out. */
 static const int64_t most_scores = (int64_t)16 << 20;
 static const int64_t most_bias_bytes = (int64_t)256 << 20;
 
@@ -18,7 +18,7 @@ typedef struct attention_run {
     const pf_attention_args *args;
     int64_t heads, width, groups;
     int64_t queries, keys;              /* of a group */
-    pf_tensor k, v;                     /* F32 where they are multiplied as such */
+    pf_tensor k, v;                     /* F32 if they are multiplied in f32 */
     pf_tensor bias;                     /* without negative strides */
 } attention_run;
 
@@ -47,7 +47,7 @@ static int64_t query_row(const attention_run *r, const row_block *b)
     return b->group * r->queries + b->first;
 }
 
-/* Its group's rows of k or v. */
+/* Rows of k or v of the block's group. */
 static pf_tensor keys_of(const attention_run *r, pf_tensor rows, const row_block *b)
 {
     return pf_tensor_slice(by_heads(r, rows), 0, b->group * r->keys, r->keys);
@@ -67,7 +67,7 @@ static pf_status score(const attention_run *r, row_block *b)
     return pf_ascend_combine(r->a, ASCEND_Add, b->scores, bias, b->scores);
 }
 
-/* exp(scores - most) in place, and its sum. */
+/* exp(scores - row maximum) in place, and the sum of each row. */
 static pf_status exponentiate(const attention_run *r, row_block *b)
 {
     ascend_array last = {1, {2}};
@@ -105,7 +105,7 @@ static pf_status attend_block(const attention_run *r, row_block *b)
     return weigh(r, b);
 }
 
-/* Keys and values that are kept may be bf16. */
+/* Keys and values that the caller kept may be bf16. */
 static pf_status widen_keys(attention_run *r)
 {
     if (r->k.dtype != PF_F32)
@@ -131,8 +131,8 @@ static pf_status attend_plain(attention_run *r)
 
 /* --- fused ----------------------------------------------------------------------------------- */
 
-/* A bias that is one number a key: it becomes two more columns of the heads (its
- * nearest bf16 and what that misses), which the queries meet with ones. */
+/* A bias that is one number a key is folded into q k^T: k gets two more columns (the bias as
+ * bf16, and its rounding error), q gets ones there. */
 static bool is_key_bias(const attention_run *r)
 {
     const pf_tensor *bias = &r->bias;
@@ -157,7 +157,7 @@ static bool fits(const attention_run *r)
            pf_ascend_attention_fits(r->heads, fused_width(r), r->queries, r->keys);
 }
 
-/* [G*L, H*D] as bf16 [1, G*L, H, D'], what D' has more being 0. */
+/* [G*L, H*D] as bf16 [1, G*L, H, D']; columns beyond D are 0. */
 static pf_status fused_rows(const attention_run *r, pf_tensor rows, pf_tensor *out)
 {
     int64_t shape[4] = {1, rows.shape[0], r->heads, fused_width(r)};
@@ -199,7 +199,7 @@ static pf_status add_key_bias(const attention_run *r, pf_tensor q, pf_tensor k)
     return pf_ascend_move(r->a, pf_ascend_along(rest, 1, 4), extra_column(r, k, 1));
 }
 
-/* A bias of another form is written out: [1, H, Lq, Lk] bf16. */
+/* A bias of any other form is written out: [1, H, Lq, Lk] bf16. */
 static pf_status write_bias(const attention_run *r, pf_tensor *out)
 {
     const pf_tensor *bias = &r->bias;

@@ -12,7 +12,7 @@ bool pf_ascend_weight_is_blocked(const ascend *a, const pf_weight *weight)
            weight->multiply == PF_MULTIPLY_BF16 && pf_ascend_nz_fits(w->shape[0], w->shape[1]);
 }
 
-/* The result is made in a workspace and takes the matrix's place. */
+/* The operator makes the result in its workspace and copies it over the matrix. */
 pf_status pf_ascend_block_weight(ascend *a, pf_tensor matrix)
 {
     enum { MORE = 1 << 16 };
@@ -90,7 +90,7 @@ static pf_status multiply(trial *t, bool bias, bool narrow)
     return PF_OK;
 }
 
-/* Every product that will be used, once. */
+/* Runs each operator that will be used once. */
 static pf_status try_products(trial *t)
 {
     bool *mixed = &t->a->facts.mixed_products, *narrow = &t->a->facts.narrow_products;

@@ -12,7 +12,7 @@
 
 enum { T, H, W };
 
-/* Most bytes of columns that exist at a time. */
+/* Upper bound in bytes on the columns that exist at a time. */
 static const int64_t most_columns = (int64_t)64 << 20;
 
 typedef struct conv_run {
@@ -23,8 +23,8 @@ typedef struct conv_run {
     pf_tensor weight;                   /* [Co, Ci, kt, kh, kw] F32 */
 } conv_run;
 
-/* The padding behind, from the extents of y; inputs and padding that no window reaches
- * are cut off. */
+/* Derives the padding behind from the extents of y, and cuts off inputs and padding that no
+ * window reaches. */
 static void measure(conv_run *r)
 {
     const pf_conv_args *args = r->args;
@@ -145,7 +145,7 @@ static void shape_of(const conv_run *r, ascend_conv_shape *s)
     }
 }
 
-/* An axis of time that is not there counts as one that does nothing. */
+/* A missing time axis counts as kernel 1, stride 1, dilation 1. */
 static pf_status convolve(const conv_run *r, const ascend_conv_shape *s, pf_tensor y)
 {
     static const int64_t none[3] = {0};
@@ -261,7 +261,7 @@ typedef struct transposed_run {
     int64_t length;                     /* what the operator makes without more */
 } transposed_run;
 
-/* Outputs beyond the last tap are the operator's outputPadding, fewer are cut. */
+/* Outputs beyond the last tap become the operator's outputPadding; surplus ones are cut. */
 static pf_status convolve_transposed(const transposed_run *r, int64_t more)
 {
     const pf_conv_transposed_args *args = r->args;
@@ -281,7 +281,7 @@ static pf_status convolve_transposed(const transposed_run *r, int64_t more)
     return pf_ascend_move(r->a, pf_tensor_slice(y, 2, 0, wanted), as_batch(args->y, 1));
 }
 
-/* columns [Co, k, L] = W^T x, each tap added where it belongs. */
+/* columns [Co, k, L] = W^T x; each tap is then added at its place in y. */
 static pf_status add_taps(const transposed_run *r)
 {
     const pf_conv_transposed_args *args = r->args;

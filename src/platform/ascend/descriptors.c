@@ -31,7 +31,7 @@ void *pf_ascend_base_of(const pf_tensor *t)
     return (char *)t->data - ((uintptr_t)t->data & 31u);
 }
 
-/* Which inputs are weights in blocks. */
+/* Is the input a weight in the format NZ? */
 static bool is_blocked(ascend_operator op, int input)
 {
     return (op == ASCEND_AddmmWeightNz && input == 2) ||
@@ -59,7 +59,7 @@ static aclTensor *make_tensor(const ascend *a, const ascend_call *call,
                                    pf_ascend_base_of(t));
 }
 
-/* Which inputs travel in tensor lists. */
+/* Does the operator take the input in a tensor list? */
 static bool is_listed(ascend_operator op, int input)
 {
     return op == ASCEND_FusedInferAttentionScoreV2 && (input == 1 || input == 2);

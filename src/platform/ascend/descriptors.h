@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Descriptors of CANN: what operators take in place of tensors, lists, scalars and arrays.
+/* Descriptors of CANN: handles of tensors, lists, scalars and arrays that operators take.
  * docs/ascend.md, "Descriptors".
  */
 #ifndef PF_PLATFORM_ASCEND_DESCRIPTORS_H
@@ -15,7 +15,7 @@ typedef struct ascend_handles {
     aclIntArray *array[ASCEND_ARRAYS];
 } ascend_handles;
 
-/* All or none. */
+/* Makes all descriptors of the call; on failure none is left. */
 pf_status pf_ascend_handles_make(ascend *a, const ascend_call *call, ascend_handles *h);
 void pf_ascend_handles_destroy(const ascend *a, const ascend_handles *h);
 

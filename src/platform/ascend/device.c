@@ -17,7 +17,7 @@ static pf_status check(ascend *a, const char *name, int code, pf_error *error)
     return code == 0 ? PF_OK : pf_ascend_explain(a, pf_ascend_called(a, name, code), NULL, error);
 }
 
-/* bf16 is what the weights are in: devices without it are refused. */
+/* Refuses devices without bf16, the dtype of the weights. */
 static pf_status check_soc(ascend *a, pf_error *error)
 {
     const char *name = a->api->aclrtGetSocName();

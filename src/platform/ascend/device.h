@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One open Ascend device: a pf_device over CANN's run time, and what only CANN has.
+/* An open Ascend device: a pf_device over CANN's run time, facts and executors.
  * docs/ascend.md, "Memory".
  *
  *     pf_platform.state --> ascend
@@ -18,7 +18,7 @@
 /* aclrtMalloc takes a multiple of 32 bytes, and 32 more. */
 enum { ASCEND_BLOCK_UNIT = 32, ASCEND_BLOCK_EXTRA = 32 };
 
-/* What the device is, filled when it opens. */
+/* Properties of the device and of CANN's version, filled when the device opens. */
 typedef struct ascend_facts {
     char soc[48];                       /* "Ascend910B1" */
     char version[64];                   /* "8.1.RC1", "unknown" */
@@ -38,13 +38,13 @@ typedef struct ascend {
     int number;                         /* of the device */
     bool device_set;
     aclrtContext context;
-    aclrtStream stream;                 /* NULL: it could not be replaced yet */
-    const char *call;                   /* of CANN's run time, the latest */
+    aclrtStream stream;                 /* NULL: a failed one is still to be replaced */
+    const char *call;                   /* name of the latest call of the run time */
     ascend_facts facts;
     bool fused;                         /* fused operators may be used */
     ascend_executors *executors;
-    pf_counting counting;               /* its kind: launches are counted for it and not run
-                                         * (forecast.h); NULL: they run */
+    pf_counting counting;               /* kind not NULL: launches are counted for it
+                                         * (forecast.h), not run */
     bool for_device;                    /* counting beside the device of `api` */
 } ascend;
 
@@ -53,10 +53,11 @@ static inline ascend *ascend_of(const pf_platform *platform)
     return platform->state;
 }
 
-/* Opens device `number`, or with `forecast` none at all; *out is NULL on failure. */
+/* Opens device `number`, or, with `forecast`, a device that only counts; *out is NULL on
+ * failure. */
 pf_status pf_ascend_device_open(int number, const pf_device_kind *forecast, pf_tally *tally,
                                 ascend **out, pf_error *error);
-/* Opens one that counts what `a` would be given. */
+/* Opens a device that counts the work that `a` would be given. */
 pf_status pf_ascend_counter_open(const ascend *a, pf_tally *tally, ascend **out,
                                  pf_error *error);
 void pf_ascend_device_close(ascend *a);

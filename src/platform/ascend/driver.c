@@ -8,7 +8,7 @@ enum { SYNC_MILLISECONDS = 600000 };
 
 /* --- the stream ----------------------------------------------------------------------- */
 
-/* A stream that failed and could not be replaced is replaced now. */
+/* Also replaces a stream that failed and could not be replaced at that time. */
 static int enter(void *handle)
 {
     ascend *a = handle;
@@ -30,7 +30,7 @@ static int drain(void *handle, pf_lane lane)
                                                                       SYNC_MILLISECONDS));
 }
 
-/* A stream that has failed keeps failing. */
+/* Destroys the stream: after a failure it keeps failing. */
 static void renew(void *handle, pf_lane lane)
 {
     ascend *a = handle;
@@ -93,7 +93,7 @@ static int copy(void *handle, pf_lane lane, const pf_transfer *what)
                                                      a->stream));
 }
 
-/* Events of this kind may be recorded again. */
+/* Events of aclrtCreateEventExWithFlag may be recorded again. */
 static int mark(void *handle, pf_lane lane, void **event)
 {
     ascend *a = handle;

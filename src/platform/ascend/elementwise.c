@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything that goes element by element, guidance and the step.
+/* Elementwise kernels, copies, lookups, guidance and the step.
  * docs/ascend.md, "Operators: elementwise" and "Operators: data movement".
  */
 #include "base/memory.h"
@@ -81,7 +81,7 @@ pf_status pf_ascend_upsample(pf_platform *platform, const pf_upsample_args *args
     return pf_ascend_move(a, x, y);
 }
 
-/* The table is the host's, and so are the ids: only the rows travel. */
+/* Table and ids lie in host memory, so only the rows are uploaded. */
 pf_status pf_ascend_embedding(pf_platform *platform, const pf_embedding_args *args,
                               pf_error *error)
 {
@@ -123,7 +123,7 @@ pf_status pf_ascend_snake(pf_platform *platform, const pf_snake_args *args,
 
 /* --- lerp_rows ------------------------------------------------------------------------------ */
 
-/* Two numbers in each of L rows: y = weights [L, T] x [T, C]. */
+/* y = weights [L, T] x [T, C]; each row of the weights has two entries that are not 0. */
 static void fill_weights(float *weights, int64_t rows, int64_t length)
 {
     float ratio = (float)rows / (float)length;

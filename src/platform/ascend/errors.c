@@ -48,8 +48,8 @@ static bool is_memory(int code)
            code == ACL_BAD_ALLOC;
 }
 
-/* CANN's text has several lines, indented; of a long one the end goes, between two
- * characters of UTF-8. */
+/* Joins the indented lines of CANN's text by single blanks.  A text that is too long is cut
+ * between two characters of UTF-8. */
 static void take_detail(const char *text, char *out, size_t room)
 {
     size_t used = 0;

@@ -11,7 +11,7 @@ enum { SLOTS = 4096, PROBES = 16 };
 struct ascend_executors {
     ascend_executor slots[SLOTS];
     int count;
-    bool full;                          /* pf_ascend_executors_settle is to empty it */
+    bool full;                          /* pf_ascend_executors_settle will empty it */
 };
 
 /* --- keys ------------------------------------------------------------------------------- */

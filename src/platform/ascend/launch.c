@@ -21,8 +21,8 @@ typedef struct preparation {
     aclOpExecutor *executor;
 } preparation;
 
-/* The words of ACL_OPERATOR_LIST (acl.h) for the arguments of phase one: an input, an
- * output, a tensor list, a scalar, an integer array, a whole and a real number. */
+/* Macros that ACL_OPERATOR_LIST (acl.h) writes the arguments of phase one with: an input, an
+ * output, a tensor list, a scalar, an integer array, an integer and a real number. */
 #define I(i) p->handles->in[i]
 #define O(i) p->handles->out[i]
 #define L(i) p->handles->list[i]
@@ -88,7 +88,7 @@ static bool is_inplace(const ascend_call *call)
     return pf_tensor_is_null(&call->out[0]);
 }
 
-/* Gives a kept executor the addresses of this call. */
+/* Gives a cached executor the addresses of this call. */
 static int move_all(const ascend *a, const ascend_executor *slot, const ascend_call *call)
 {
     const ascend_api *f = a->api;
@@ -106,7 +106,7 @@ static int move_all(const ascend *a, const ascend_executor *slot, const ascend_c
     return code;
 }
 
-/* An executor that will not be run has to be made repeatable to be destroyed. */
+/* Destroys an executor that was not run, which must be made repeatable first. */
 static bool discard(const ascend *a, aclOpExecutor *executor)
 {
     return a->api->aclSetAclOpExecutorRepeatable(executor) == 0 &&
@@ -132,7 +132,7 @@ static pf_status run(ascend *a, ascend_operator op, const preparation *p, bool s
     return run_in(a, op, p, workspace);
 }
 
-/* Phase one; handles are there only if it went well. */
+/* Phase one.  On failure no handle is left. */
 static pf_status prepare(ascend *a, const ascend_call *call, ascend_handles *h, preparation *p)
 {
     *p = (preparation){.api = a->api, .call = call, .handles = h};
@@ -143,7 +143,7 @@ static pf_status prepare(ascend *a, const ascend_call *call, ascend_handles *h, 
     return pf_device_check(&a->device, code, entries[call->op].name);
 }
 
-/* Phase one, then phase two once, or as often as the executor is kept for. */
+/* Phase one, then phase two.  The executor is cached in `slot` where that is possible. */
 static pf_status launch_new(ascend *a, const ascend_call *call, ascend_executor *slot,
                             const ascend_key *key)
 {
@@ -202,7 +202,7 @@ pf_status pf_ascend_launch_once(ascend *a, const ascend_call *call, int64_t room
     return status;
 }
 
-/* The parameters are not what it takes, or there is no kernel for them. */
+/* Codes of operators that do not take the parameters, or have no kernel for them. */
 static bool is_refusal(int code)
 {
     return code == ACLNN_INVALID || code / 1000 == ACLNN_INNER / 1000;
@@ -216,7 +216,7 @@ pf_status pf_ascend_accepts(ascend *a, const ascend_call *call, bool *out)
     int code = entries[call->op].prepare(&p);
     *out = code == 0;
     if (*out && !discard(a, p.executor))
-        run(a, call->op, &p, false);    /* which uses it up, whatever it computes */
+        run(a, call->op, &p, false);    /* running it once frees it; its result is ignored */
     pf_ascend_handles_destroy(a, &h);
     if (*out || is_refusal(code)) {
         a->api->aclGetRecentErrMsg();

@@ -26,8 +26,8 @@ typedef struct ascend_array {
 typedef struct ascend_call {
     ascend_operator op;
     bool maps;                          /* NCL, NCHW or NCDHW by rank, not ND */
-    pf_tensor in[ASCEND_IN];            /* null: left out.  In-place operators have
-                                         * what they change in in[0] */
+    pf_tensor in[ASCEND_IN];            /* null: left out.  In-place operators change
+                                         * in[0] */
     pf_tensor out[ASCEND_OUT];
     int scalars;                        /* how many of: */
     float scalar[2];
@@ -38,15 +38,15 @@ typedef struct ascend_call {
 
 /* Queues one operator. */
 pf_status pf_ascend_launch(ascend *a, const ascend_call *call);
-/* One whose executor can neither be kept nor destroyed, so that its workspace, here a block
- * of its own, has to be there before; `room`: bytes that will be enough. */
+/* Launches an operator whose executor can neither be cached nor destroyed.  The workspace
+ * must exist before phase one, so the caller gives an upper bound in bytes, `room`. */
 pf_status pf_ascend_launch_once(ascend *a, const ascend_call *call, int64_t room);
 
-/* Phase one alone: would this version take it?  An error is anything else that goes
- * wrong. */
+/* Runs phase one alone: would this version of CANN take the call?  Failures that are no
+ * refusal are errors. */
 pf_status pf_ascend_accepts(ascend *a, const ascend_call *call, bool *out);
 
-/* Does this version have it? */
+/* Does this version of CANN have the operator? */
 bool pf_ascend_has(const ascend *a, ascend_operator op);
 
 #endif

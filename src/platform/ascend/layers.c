@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers of several kernels: what one hands to the next stays bf16, is converted once
- * and does not pass through copies.  docs/ascend.md, "Operators: layers".
+/* Layers of several kernels: results between operators stay bf16 and are converted once, without
+ * further copies.  docs/ascend.md, "Operators: layers".
  *
  * Scratch memory of an attend (place_attend; rows x D):
  *
@@ -21,8 +21,7 @@
 #include "platform/ascend/operators.h"
 #include "platform/common/common.h"
 
-/* Most memory that norms of q and k may take together, so that one operator rotates
- * both. */
+/* One operator rotates q and k where their norms take no more than this many bytes. */
 static const int64_t most_pair_bytes = (int64_t)4 << 30;
 
 enum { Q, K, V, PARTS };
@@ -32,10 +31,10 @@ typedef struct attend_run {
     const pf_attend_args *args;
     int64_t groups, queries, keys;      /* groups; rows of all groups */
     int64_t heads, dim;
-    bool kept;                          /* keys and values are there */
+    bool kept;                          /* keys and values come from the caller */
     bool pair;                          /* q and k are rotated by one operator */
     pf_tensor x, condition;             /* bf16 */
-    pf_tensor product[PARTS];           /* F32, or BF16 where it comes so */
+    pf_tensor product[PARTS];           /* F32, or BF16 where the operator can */
     pf_tensor normed;                   /* F32: of both of a pair, or of the longest part */
     pf_tensor narrow[PARTS];            /* BF16: what attention reads */
     pf_tensor attended;                 /* BF16 */
@@ -172,7 +171,7 @@ static int64_t normed_rows(const attend_run *r)
     return r->pair ? 2 * r->queries : rows;
 }
 
-/* Three things that are not there at the same time. */
+/* Places inputs, norms and the result of attention, of which only one exists at a time. */
 static void place_shared(attend_run *r, pf_scratch *from)
 {
     const pf_tensor *x = &r->args->x, *c = &r->args->condition;
@@ -269,7 +268,7 @@ static pf_status finish_part(attend_run *r, int part)
     return finish_wide(r, part);
 }
 
-/* Two parts that lie one behind the other. */
+/* Are two parts adjacent in memory? */
 static pf_tensor both_of(pf_tensor first, pf_tensor second)
 {
     first.shape[0] += second.shape[0];
@@ -314,7 +313,7 @@ static pf_tensor kept_of(pf_tensor kept, int which)
     return pf_tensor_drop_first(pf_tensor_slice(kept, 0, which, 1));
 }
 
-/* Keys and values that are kept, in one conversion if they need one. */
+/* Takes the caller's keys and values, narrowed by one conversion if they are f32. */
 static pf_status take_kept(attend_run *r)
 {
     pf_tensor both = r->args->kept;
@@ -345,7 +344,7 @@ static pf_status attend_fused(attend_run *r)
         PF_TRY(finish_part(r, part));
     PF_TRY(narrow_rest(r));
     PF_TRY(attend(r));
-    /* Nobody needs the memory of a spent x any more. */
+    /* The memory of a spent x is free for the product. */
     bool room = args->x_is_spent && pf_tensor_same_shape(&args->x, &args->y) &&
                 pf_tensor_is_contiguous(&args->x);
     return pf_ascend_linear_in(r->a, &(pf_linear_args){

@@ -19,7 +19,7 @@ typedef struct library_set {
     char broken[WHY_BYTES];             /* why the first that is there does not load */
 } library_set;
 
-/* Libraries that do the same: one of these, and never parts of both. */
+/* Two forms of the operator libraries: one of them is loaded, never parts of both. */
 typedef struct choice {
     const char *part[2][PARTS];
 } choice;
@@ -28,8 +28,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static ascend_api api;
 static bool ready;
 
-/* A library that is there but does not load says more than that it was not found: mostly
- * it needs the driver's.  So does one that is missing beside its other `parts`. */
+/* Keeps the most useful error of dlopen: "found but does not load" (mostly for want of the
+ * driver's libraries) and "missing beside its other parts" beat "not found". */
 static void keep_reason(library_set *set, const char *path, bool in_folder, bool parts)
 {
     const char *why = dlerror();
@@ -39,7 +39,7 @@ static void keep_reason(library_set *set, const char *path, bool in_folder, bool
         snprintf(set->broken, sizeof set->broken, "%s", why);
 }
 
-/* Does the file end before what it says is to be mapped? */
+/* Does the file end before the last byte that its headers tell the linker to map? */
 static bool ends_early(FILE *file)
 {
     Elf64_Ehdr head;
@@ -47,7 +47,7 @@ static bool ends_early(FILE *file)
     if (fread(&head, sizeof head, 1, file) != 1 ||
         memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
         head.e_ident[EI_CLASS] != ELFCLASS64 || fseek(file, 0, SEEK_END) != 0)
-        return false;                   /* which the dynamic linker sees itself */
+        return false;                   /* the dynamic linker reports such a file itself */
     uint64_t bytes = (uint64_t)ftell(file);
     bool early = fseek(file, (long)head.e_phoff, SEEK_SET) != 0;
     for (int i = 0; i < head.e_phnum && !early; i++)
@@ -56,7 +56,7 @@ static bool ends_early(FILE *file)
     return early;
 }
 
-/* A file that was cut off: to load it would end the process. */
+/* Refuses a file that was cut off: loading it would end the process. */
 static bool is_cut_off(library_set *set, const char *path)
 {
     FILE *file = fopen(path, "rb");
@@ -103,15 +103,15 @@ static bool open_parts(library_set *set, const char *folder, const char *const p
     return true;
 }
 
-/* Either form from the first folder that has one: where several versions are installed
- * they are not mixed. */
+/* Loads the form that the first folder has, so that several installed versions are not
+ * mixed. */
 static bool open_in(library_set *set, const char *folder, const choice *c)
 {
     return open_parts(set, folder, c->part[0]) ||
            (c->part[1][0] && open_parts(set, folder, c->part[1]));
 }
 
-/* Folders in order; "" leaves the search to the dynamic linker. */
+/* Folders to look in, in order; "" leaves the search to the dynamic linker. */
 static bool open_library(library_set *set, const choice *c)
 {
     static const char *const variables[] = {"ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"};
@@ -159,7 +159,7 @@ static pf_status open_all(library_set *set, pf_error *error)
     return PF_OK;
 }
 
-/* A function of any type from the first library that has it. */
+/* Copies the address of a function, of any type, from the first library that has it. */
 static bool find(const library_set *set, const char *name, void *function)
 {
     for (int i = 0; i < set->count; i++) {

@@ -11,8 +11,8 @@
  * symbol that is missing is the reason in the error. */
 pf_status pf_ascend_library(const ascend_api **out, pf_error *error);
 
-/* Whenever a device has been closed.  aclFinalize has to come before CANN's own objects
- * are taken down at exit, the last built first: what they are is only known by now. */
+/* Called whenever a device has been closed.  Registers aclFinalize with atexit again, behind
+ * the handlers of objects that CANN has built meanwhile, so that it runs before theirs. */
 void pf_ascend_library_rest(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What CANN's operators document about shapes.  See limits.h. */
+/* Documented limits of CANN's operators.  See limits.h. */
 #include "platform/ascend/limits.h"
 
 static const struct {

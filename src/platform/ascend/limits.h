@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What CANN's operators document about the shapes that they take: one table.
+/* Documented limits of CANN's operators on shapes: one table.
  *
  * A fused operator is used inside its limits, and composed of plain ones outside.
  * Every entry names its section of docs/ascend.md; tests stand on both sides of
@@ -51,7 +51,7 @@ bool pf_ascend_rope_fits(int64_t heads, int64_t width);
 
 /* Kernel, stride, dilation and padding of the axes t, h, w. */
 typedef struct ascend_conv_shape {
-    int axes;                           /* 1, 2 or 3: which operator it is */
+    int axes;                           /* 1, 2 or 3: the operator's axes */
     int64_t extent;                     /* the largest of input, weight, output */
     int64_t kernel[3], stride[3], dilation[3], padding[3];
     bool transposed;

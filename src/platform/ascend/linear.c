@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linear layers: one product, then what is left of the epilogue in as few operators
- * as there are.  docs/ascend.md, "Operators: products".
+/* Linear layers: one product, then the rest of the epilogue in as few operators as
+ * possible.  docs/ascend.md, "Operators: products".
  */
 #include "platform/ascend/operators.h"
 
 typedef struct linear_run {
     ascend *a;
     const pf_linear_args *args;
-    pf_tensor value;                    /* [M, N] F32: what there is so far */
+    pf_tensor value;                    /* [M, N] F32: the result so far */
 } linear_run;
 
-/* May y hold what is on its way to it?  Not if something else is still to be read
- * there, and not if the last operator writes it from another value. */
+/* May y hold intermediate results?  Not if mul or residual is still to be read there, and not
+ * if the last operator computes y from another tensor. */
 static bool y_is_free(const pf_linear_args *args)
 {
     bool gated = !pf_tensor_is_null(&args->gate) && !pf_tensor_is_null(&args->residual);
@@ -41,8 +41,8 @@ static pf_status multiply(ascend *a, const pf_weight *weight, pf_tensor bias, pf
     return pf_ascend_launch(a, &call);
 }
 
-/* With bf16 weights the product is rounded to bf16 at worst, which is the only form of
- * it that there is by itself; the bias is added in f32. */
+/* With bf16 weights a product without a bias exists in bf16 only.  Rounded so at worst, it
+ * gets its bias in f32. */
 pf_status pf_ascend_project(ascend *a, const pf_weight *weight, pf_tensor bias, pf_tensor x,
                             pf_tensor y)
 {

@@ -9,7 +9,7 @@
 
 /* --- rows --------------------------------------------------------------------------- */
 
-/* Norm and affine part: what one operator does. */
+/* Norm and affine part, in one operator. */
 static pf_status layer_norm(ascend *a, const pf_norm_args *args, pf_tensor weight,
                             pf_tensor bias, pf_tensor y)
 {
@@ -53,7 +53,8 @@ static pf_status modulate(ascend *a, const pf_norm_args *args, pf_tensor y)
     return pf_ascend_round_if(a, round, y);
 }
 
-/* One vector of factor and shift for all rows is an affine part. */
+/* Does one vector of factor and shift serve all rows?  Then the norm's operator takes them as
+ * its affine part. */
 static bool folds(const pf_norm_args *args)
 {
     return args->kind == PF_NORM_LAYER && !args->numerics.round_bf16 &&

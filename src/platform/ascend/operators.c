@@ -37,8 +37,8 @@ pf_tensor pf_ascend_along(pf_tensor vector, int axis, int rank)
     return result;
 }
 
-/* What has no axis gets one; what repeats by a stride of 0 becomes an extent of 1,
- * which operators repeat as documented. */
+/* Gives a tensor without axes one axis, and turns strides of 0 into extents of 1, which
+ * operators broadcast as documented. */
 static pf_tensor plain(pf_tensor t)
 {
     if (t.rank == 0) {
@@ -53,7 +53,7 @@ static pf_tensor plain(pf_tensor t)
     return t;
 }
 
-/* For operators that do not repeat. */
+/* Writes broadcast axes out, for operators that do not broadcast. */
 static bool repeats(const pf_tensor *t)
 {
     for (int i = 0; i < t->rank; i++)

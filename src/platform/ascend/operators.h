@@ -10,7 +10,7 @@
 
 #include "platform/ascend/launch.h"
 
-/* Slots that are written here; project is that of common/. */
+/* Kernels and layers that ascend/ writes itself; project is common/'s. */
 #define ASCEND_KERNEL_LIST(X)                                                  \
     PF_SINGLE_KERNEL_LIST(X)                                                   \
     PF_PART_KERNEL_LIST(X)                                                     \
@@ -24,7 +24,7 @@ ASCEND_KERNEL_LIST(ASCEND_DECLARE)
 #undef ASCEND_DECLARE
 int64_t pf_ascend_scratch_bytes(pf_platform *platform, pf_kernel which, const void *args);
 
-/* How every kernel begins. */
+/* The first line of every kernel: declares `a`, enters the device. */
 #define ASCEND_ENTER(a, platform, error)                                       \
     ascend *a = ascend_of(platform);                                           \
     PF_TRY(pf_device_enter(&a->device, error))
@@ -32,7 +32,7 @@ int64_t pf_ascend_scratch_bytes(pf_platform *platform, pf_kernel which, const vo
 /* Contiguous scratch memory. */
 pf_status pf_ascend_temp(ascend *a, pf_dtype dtype, int rank, const int64_t *shape,
                          pf_tensor *out);
-/* The same shape and dtype as another tensor. */
+/* Contiguous scratch memory with the shape and dtype of another tensor. */
 pf_status pf_ascend_like(ascend *a, pf_tensor shape, pf_tensor *out);
 
 /* `from`, with extents of 1 repeated, into `to`, converted to its dtype. */
@@ -63,7 +63,7 @@ pf_status pf_ascend_multiply_add(ascend *a, pf_tensor base, const pf_tensor prod
 pf_status pf_ascend_reduce(ascend *a, ascend_operator op, pf_tensor x, ascend_array axes,
                            pf_tensor y);
 
-/* r() of platform.h where asked for. */
+/* r() of kernels.h, where `round` asks for it. */
 pf_status pf_ascend_round_if(ascend *a, bool round, pf_tensor y);
 
 /* The call of y = x w (+ bias) for matrices; `blocked`: w is the transposed view of a weight
@@ -78,15 +78,15 @@ pf_status pf_ascend_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
 
 /* Is this weight kept in the format NZ? */
 bool pf_ascend_weight_is_blocked(const ascend *a, const pf_weight *weight);
-/* Puts a matrix [N, K] BF16 in it, in place. */
+/* Converts a matrix [N, K] BF16 to the format NZ, in place. */
 pf_status pf_ascend_block_weight(ascend *a, pf_tensor matrix);
-/* Turns it on, if this version has the operators and they multiply rightly; an error
- * says what is missing. */
+/* Turns the format NZ on, if this version of CANN has the operators and they multiply
+ * rightly; otherwise an error says what is missing. */
 pf_status pf_ascend_ask_blocked(ascend *a);
 
 /* --- pieces of kernels that larger ones are made of ---------------------------------- */
 
-/* Is there a product with this bias that comes out as bf16? */
+/* Is there a product with this weight and bias whose result is bf16? */
 bool pf_ascend_projects_narrow(const ascend *a, const pf_weight *weight, pf_tensor bias);
 
 /* y = x W^T + bias: x F32, or BF16 already; y contiguous, F32 or, where there is such a
@@ -94,25 +94,25 @@ bool pf_ascend_projects_narrow(const ascend *a, const pf_weight *weight, pf_tens
 pf_status pf_ascend_project(ascend *a, const pf_weight *weight, pf_tensor bias, pf_tensor x,
                             pf_tensor y);
 
-/* A linear layer whose product may lie in `space` [M, N] F32 (or null) on its way. */
+/* A linear layer whose product may use `space` [M, N] F32, or null, as scratch memory. */
 pf_status pf_ascend_linear_in(ascend *a, const pf_linear_args *args, pf_tensor space);
 
 /* y = x / rms(x) * gamma, y another tensor of x's dtype. */
 pf_status pf_ascend_rms_norm(ascend *a, pf_tensor x, pf_tensor gamma, float epsilon,
                              pf_tensor y);
 
-/* The fused rotation into y, which is another tensor and contiguous; is it within its
- * limits? */
+/* The fused rotation into y, which is another tensor and contiguous, and whether its limits
+ * allow it. */
 bool pf_ascend_can_rotate(const ascend *a, const pf_rope_args *args);
 pf_status pf_ascend_rotate(ascend *a, const pf_rope_args *args, pf_tensor y);
-/* Whichever way there is. */
+/* Rotates x in place, fused where the limits allow it. */
 pf_status pf_ascend_rotate_in_place(ascend *a, const pf_rope_args *args);
 
 /* in: q, k, v [G, L, N, D] BF16 contiguous, and a bias or null; out: like q. */
 pf_status pf_ascend_fused_attention(ascend *a, const pf_tensor in[4], pf_tensor out,
                                     float scale);
 
-/* The same memory, seen in the same way? */
+/* Do both tensors have one address, dtype, shape and strides? */
 bool pf_ascend_same(const pf_tensor *a, const pf_tensor *b);
 
 /* A vector as the only axis that is not 1 of `rank` axes. */

@@ -86,7 +86,7 @@ static pf_tensor side_of(const rope_run *r, pf_tensor x, int second)
     return side;
 }
 
-/* [P, 2 * pairs] as [rows, 1, pairs], each pair's entry once. */
+/* A wide table [P, 2 * pairs] as [rows, 1, pairs], one entry a pair. */
 static pf_tensor table_of(const rope_run *r, pf_tensor table, int64_t rows)
 {
     pf_tensor t = table;

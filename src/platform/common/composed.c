@@ -72,7 +72,7 @@ typedef struct attend_places {
     pf_scratch rest;                /* of the projections, one after the other */
 } attend_places;
 
-/* One of the two matrices in `kept`. */
+/* Matrix `which` of `kept`: 0 keys, 1 values. */
 static pf_tensor kept_of(const pf_attend_args *args, int which)
 {
     return pf_tensor_drop_first(pf_tensor_slice(args->kept, 0, which, 1));

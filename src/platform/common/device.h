@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One open device: memory, copies and recordings, on top of a driver (driver.h).
+/* An open device: memory, copies and recordings, on top of a driver (driver.h).
  *
  * A device platform embeds a pf_device as the first member of its state, so that the slots
  * of device_table.c serve every device platform.  Kernels take scratch memory here and
@@ -81,7 +81,7 @@ typedef enum pf_ticket_state {
     PF_TICKET_LOST                  /* the lane failed */
 } pf_ticket_state;
 
-/* One copy to the host, or one mark of a lane. */
+/* A copy to the host, or a mark of a lane. */
 typedef struct pf_ticket_slot {
     uint64_t number;
     pf_ticket_state state;
@@ -143,7 +143,7 @@ pf_status pf_device_drain(pf_device *d);
 void pf_device_renew(pf_device *d, pf_lane lane);
 /* A ticket for all that is queued on the lane so far. */
 pf_status pf_device_mark(pf_device *d, pf_lane lane, pf_ticket *out);
-/* What is queued on the lane from now on runs behind the ticket's work. */
+/* Makes all later work of the lane run behind the ticket's work. */
 pf_status pf_device_follow(pf_device *d, pf_lane lane, pf_ticket ticket);
 
 /* --- device_blocks.c -----------------------------------------------------------------
@@ -166,9 +166,9 @@ bool pf_device_is_crowded(pf_device *d);
 pf_status pf_device_scratch(pf_device *d, int64_t bytes, void **out);
 pf_scratch_mark pf_device_scratch_mark(const pf_device *d);
 void pf_device_scratch_rewind(pf_device *d, pf_scratch_mark mark);
-/* One block of `bytes` in place of all there are; 0: none. */
+/* Replaces all scratch blocks by a single one of `bytes`; 0: by none. */
 pf_status pf_device_scratch_reserve(pf_device *d, int64_t bytes);
-/* One block of no memory that never ends, for counting. */
+/* A block that never ends and has no memory, for counting. */
 void pf_device_scratch_endless(pf_device *d);
 
 /* At least `bytes` of workspace, until the next call. */

@@ -71,7 +71,7 @@ typedef struct pf_driver {
     int (*mark)(void *handle, pf_lane lane, void **mark);
     void (*unmark)(void *handle, void *mark);
 
-    /* What is queued on the lane from now on runs behind the mark; the host does not wait.
+    /* Makes all later work of the lane run behind the mark; the host does not wait.
      * NULL where `lanes` is 1. */
     int (*follow)(void *handle, pf_lane lane, void *mark);
 

@@ -32,7 +32,7 @@ void pf_forecast_add(const pf_device_kind *kind, const pf_work *work, pf_tally *
 
 static const uintptr_t first_address = (uintptr_t)1 << 45, step = 4096;
 
-/* Addresses that nobody has; blocks do not touch. */
+/* Made-up addresses; there is a gap behind each block. */
 static int allocate(void *handle, int64_t bytes, void **address)
 {
     pf_counting *c = handle;

@@ -79,7 +79,7 @@ typedef struct regions {
     int count;
 } regions;
 
-/* From the first to behind the last element that the strides reach. */
+/* The bytes from the first to the last element that the strides reach. */
 static region span_of(const pf_tensor *t, bool output)
 {
     int64_t low = 0, high = 0;
@@ -93,7 +93,7 @@ static region span_of(const pf_tensor *t, bool output)
                     .output = output};
 }
 
-/* Unites it with every region that it overlaps. */
+/* Adds a region, united with every one that it overlaps. */
 static void add_region(regions *r, region more)
 {
     for (int i = 0; i < r->count;) {
@@ -136,7 +136,7 @@ static void find_regions(const field *fields, void *args, regions *r)
     }
 }
 
-/* The copy begins at an address that is aligned as the device's is. */
+/* Downloads a region to host memory with the same alignment. */
 static pf_status fetch(pf_platform *platform, region *r, pf_error *error)
 {
     int64_t bytes = r->end - r->begin, before = (int64_t)((uintptr_t)r->begin % ALIGNMENT);
@@ -213,7 +213,7 @@ PF_PART_KERNEL_LIST(HOSTED)
 
 /* --- filling a table -------------------------------------------------------------------- */
 
-/* Gives each kernel that is missing to the reference; the name of one, or NULL. */
+/* Gives each missing kernel to the reference; returns the name of the last, or NULL. */
 static const char *fill_kernels(pf_platform_table *table)
 {
     const char *missing = NULL;

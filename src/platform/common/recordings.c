@@ -62,7 +62,7 @@ pf_status pf_device_constants(pf_device *d, int64_t bytes, char **out)
     return PF_OK;
 }
 
-/* Memory that recordings knew is free when the last one is gone. */
+/* Frees the held blocks when the last recording is gone. */
 static void let_go(pf_device *d)
 {
     if (!d->recordings)

@@ -63,7 +63,7 @@ static void drop_scratch(pf_device *d)
     d->scratch = (pf_scratch_stack){0};
 }
 
-/* A large block wants one piece: kept blocks that take up most of the memory go first. */
+/* A large block needs contiguous memory, so kept blocks go first where they are most of it. */
 pf_status pf_device_scratch_reserve(pf_device *d, int64_t bytes)
 {
     if (d->counting)

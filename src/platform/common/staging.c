@@ -44,7 +44,7 @@ static pf_status upload_constants(pf_device *d, void *device, pf_dtype dtype,
     return queue_upload(d, device, memory, pf_dtype_bytes(dtype, count));
 }
 
-/* One piece through the free part of staging. */
+/* Uploads a piece through the free part of staging. */
 static pf_status upload_piece(pf_device *d, char *device, pf_dtype dtype, const char *host,
                               pf_dtype from, int64_t count)
 {
@@ -80,7 +80,7 @@ pf_status pf_device_upload(pf_device *d, void *device, pf_dtype dtype, const voi
     return PF_OK;
 }
 
-/* One piece, for which there is room in staging. */
+/* Downloads a piece for which there is room in staging. */
 static pf_status download_piece(pf_device *d, char *host, const char *device, int64_t bytes)
 {
     char *stage = d->staging.memory + d->staging.used;
