@@ -11,7 +11,7 @@
  *        |
  *     platform.h      the table: kernels, memory, copies, recordings, weights
  *        |
- *     registry.c      opens a platform by its name, or the first that works here
+ *     registry/       opens a platform by its name, or the first that works here
  *        |
  *     ascend/  cpu/  reference/        each fills a table
  *         \     |      /
@@ -251,7 +251,7 @@ pf_status pf_platform_open_counter(const pf_platform *platform, pf_platform **ou
                                    pf_error *error);
 void pf_platform_close(pf_platform *platform);
 
-/* A row of the registry (registry.c): facts that are known before a platform opens.
+/* A row of the registry (registry/registry.c): facts that are known before a platform opens.
  * Messages about options are made from them. */
 typedef struct pf_platform_entry {
     const char *name;
