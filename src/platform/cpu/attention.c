@@ -466,7 +466,7 @@ static void run_tasks(void *argument, int64_t begin, int64_t end, int worker)
 {
     const attention *a = argument;
     work w;
-    lay_out(a, cpu_scratch_worker(a->platform, worker), &w);
+    lay_out(a, pf_cpu_scratch_worker(a->platform, worker), &w);
     for (int64_t task = begin; task < end; task++)
         run_task(a, &w, task);
 }
@@ -506,7 +506,7 @@ static pf_status attend_group(pf_platform *platform, const pf_attention_args *ar
     choose_tasks(&a);
     work layout;
     int64_t bytes = lay_out(&a, NULL, &layout) * (int64_t)sizeof(float);
-    PF_TRY(cpu_scratch_reserve(platform, 0, bytes, error));
+    PF_TRY(pf_cpu_scratch_reserve(platform, 0, bytes, error));
     pf_pool_for(platform->pool, args->heads * a.query_tasks, 1, run_tasks, &a);
     return PF_OK;
 }

@@ -341,7 +341,7 @@ static void run_task(const conv_job *j, int64_t task, float *sums)
 static void run_tasks(void *argument, int64_t begin, int64_t end, int worker)
 {
     const conv_job *j = argument;
-    float *sums = cpu_scratch_worker(j->platform, worker);
+    float *sums = pf_cpu_scratch_worker(j->platform, worker);
     for (int64_t task = begin; task < end; task++)
         run_task(j, task, sums);
 }
@@ -401,9 +401,9 @@ static pf_status run_band(conv_job *j, pf_error *error)
 {
     int64_t packed = j->x.shape[1] * j->in_rows * j->in_columns * j->panels.units;
     int64_t sums = j->task_tiles * TILE_ROWS * TILE_COLUMNS;
-    PF_TRY(cpu_scratch_reserve(j->platform, packed * (int64_t)sizeof(float),
-                               sums * (int64_t)sizeof(float), error));
-    j->packed = cpu_scratch_shared(j->platform);
+    PF_TRY(pf_cpu_scratch_reserve(j->platform, packed * (int64_t)sizeof(float),
+                                  sums * (int64_t)sizeof(float), error));
+    j->packed = pf_cpu_scratch_shared(j->platform);
     int64_t pieces = blocks_of(j->in_columns, PACK_COLUMNS);
     int64_t piece = at_most(j->in_columns, PACK_COLUMNS) * j->panels.units;
     pf_pool_for(j->platform->pool, j->x.shape[1] * j->in_rows * pieces,

@@ -95,10 +95,10 @@ static void read_device(char *out, size_t bytes)
 }
 
 static const instruction_set sets[] = {
-    {"scalar", 0, cpu_fill_scalar, always},
-    {"avx2", 0, cpu_fill_avx2, has_avx2},
-    {"avx512", 0, cpu_fill_avx512, has_avx512},
-    {"avx512bf16", 1u << PF_MULTIPLY_BF16, cpu_fill_avx512bf16, has_avx512bf16},
+    {"scalar", 0, pf_cpu_fill_scalar, always},
+    {"avx2", 0, pf_cpu_fill_avx2, has_avx2},
+    {"avx512", 0, pf_cpu_fill_avx512, has_avx512},
+    {"avx512bf16", 1u << PF_MULTIPLY_BF16, pf_cpu_fill_avx512bf16, has_avx512bf16},
 };
 
 #else
@@ -110,9 +110,9 @@ static void read_device(char *out, size_t bytes)
 }
 
 static const instruction_set sets[] = {
-    {"scalar", 0, cpu_fill_scalar, always},
+    {"scalar", 0, pf_cpu_fill_scalar, always},
 #if defined(__aarch64__)
-    {"neon", 0, cpu_fill_neon, always},
+    {"neon", 0, pf_cpu_fill_neon, always},
 #endif
 };
 
@@ -177,8 +177,8 @@ static pf_status grow(region *r, int64_t bytes, pf_error *error)
     return PF_OK;
 }
 
-pf_status cpu_scratch_reserve(pf_platform *platform, int64_t shared_bytes,
-                              int64_t worker_bytes, pf_error *error)
+pf_status pf_cpu_scratch_reserve(pf_platform *platform, int64_t shared_bytes,
+                                 int64_t worker_bytes, pf_error *error)
 {
     cpu_state *state = platform->state;
     PF_TRY(grow(&state->shared, shared_bytes, error));
@@ -187,12 +187,12 @@ pf_status cpu_scratch_reserve(pf_platform *platform, int64_t shared_bytes,
     return PF_OK;
 }
 
-void *cpu_scratch_shared(const pf_platform *platform)
+void *pf_cpu_scratch_shared(const pf_platform *platform)
 {
     return ((const cpu_state *)platform->state)->shared.memory;
 }
 
-void *cpu_scratch_worker(const pf_platform *platform, int worker)
+void *pf_cpu_scratch_worker(const pf_platform *platform, int worker)
 {
     return ((const cpu_state *)platform->state)->workers[worker].memory;
 }

@@ -24,25 +24,25 @@ pf_status pf_cpu_open(pf_platform *out, const pf_platform_options *options,
 
 /* Makes sure of both sizes.  To be called before the parallel loops, never from
  * inside; invalidates earlier pointers. */
-pf_status cpu_scratch_reserve(pf_platform *platform, int64_t shared_bytes,
-                              int64_t worker_bytes, pf_error *error);
-void *cpu_scratch_shared(const pf_platform *platform);
-void *cpu_scratch_worker(const pf_platform *platform, int worker);
+pf_status pf_cpu_scratch_reserve(pf_platform *platform, int64_t shared_bytes,
+                                 int64_t worker_bytes, pf_error *error);
+void *pf_cpu_scratch_shared(const pf_platform *platform);
+void *pf_cpu_scratch_worker(const pf_platform *platform, int worker);
 
 /* --- one set of kernels per instruction set ----------------------------------
- * PF_CPU(linear) is linear_avx2 in the files compiled for AVX2. */
+ * PF_CPU(linear) is pf_linear_avx2 in the files compiled for AVX2. */
 
-#define PF_CPU_JOIN_(name, isa) name##_##isa
+#define PF_CPU_JOIN_(name, isa) pf_##name##_##isa
 #define PF_CPU_JOIN(name, isa) PF_CPU_JOIN_(name, isa)
 #define PF_CPU(name) PF_CPU_JOIN(name, PF_ISA)
 
-void cpu_fill_scalar(pf_platform_table *table);
+void pf_cpu_fill_scalar(pf_platform_table *table);
 #if defined(__x86_64__)
-void cpu_fill_avx2(pf_platform_table *table);
-void cpu_fill_avx512(pf_platform_table *table);
-void cpu_fill_avx512bf16(pf_platform_table *table);
+void pf_cpu_fill_avx2(pf_platform_table *table);
+void pf_cpu_fill_avx512(pf_platform_table *table);
+void pf_cpu_fill_avx512bf16(pf_platform_table *table);
 #elif defined(__aarch64__)
-void cpu_fill_neon(pf_platform_table *table);
+void pf_cpu_fill_neon(pf_platform_table *table);
 #endif
 
 #endif

@@ -190,7 +190,7 @@ static void run_task(const packed_linear *p, int64_t task, float *scratch)
 static void run_tasks(void *argument, int64_t begin, int64_t end, int worker)
 {
     const packed_linear *p = argument;
-    float *scratch = cpu_scratch_worker(p->platform, worker);
+    float *scratch = pf_cpu_scratch_worker(p->platform, worker);
     for (int64_t task = begin; task < end; task++)
         run_task(p, task, scratch);
 }
@@ -229,9 +229,9 @@ static pf_status run_packed(packed_linear *p, int64_t m, pf_error *error)
     int64_t worker_floats = panel_floats() + tile_round_up(at_most(group, BLOCK_ROWS),
                                                            TILE_ROWS) *
                                                  BLOCK_PANELS * TILE_COLUMNS;
-    PF_TRY(cpu_scratch_reserve(p->platform, group * row_bytes,
-                               worker_floats * (int64_t)sizeof(float), error));
-    p->packed_x = cpu_scratch_shared(p->platform);
+    PF_TRY(pf_cpu_scratch_reserve(p->platform, group * row_bytes,
+                                  worker_floats * (int64_t)sizeof(float), error));
+    p->packed_x = pf_cpu_scratch_shared(p->platform);
     pf_pool *pool = p->platform->pool;
     for (p->first_row = 0; p->first_row < m; p->first_row += group) {
         p->rows = at_most(group, m - p->first_row);

@@ -94,7 +94,7 @@ pf_status PF_CPU(channel_norm)(pf_platform *platform, const pf_channel_norm_args
 {
     if (!is_channels_last(&args->x) || !is_channels_last(&args->y) ||
         !is_adjacent(&args->gamma))
-        return reference_channel_norm(platform, args, error);
+        return pf_reference_channel_norm(platform, args, error);
     pf_channel_norm_args copy = *args;
     pf_pool_for(platform->pool, runs_in(&args->x), 1, normalise_runs, &copy);
     return PF_OK;
@@ -131,7 +131,7 @@ pf_status PF_CPU(snake)(pf_platform *platform, const pf_snake_args *args,
 {
     if (!is_channels_last(&args->x) || !is_channels_last(&args->y) ||
         !is_adjacent(&args->alpha))
-        return reference_snake(platform, args, error);
+        return pf_reference_snake(platform, args, error);
     pf_snake_args copy = *args;
     pf_pool_for(platform->pool, runs_in(&args->x), 1, snake_runs, &copy);
     return PF_OK;
@@ -171,7 +171,7 @@ pf_status PF_CPU(upsample)(pf_platform *platform, const pf_upsample_args *args,
                            pf_error *error)
 {
     if (!is_channels_last(&args->x) || !is_channels_last(&args->y))
-        return reference_upsample(platform, args, error);
+        return pf_reference_upsample(platform, args, error);
     pf_upsample_args copy = *args;
     pf_pool_for(platform->pool, runs_in(&args->x), 4, upsample_runs, &copy);
     return PF_OK;

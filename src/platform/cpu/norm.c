@@ -121,7 +121,7 @@ pf_status PF_CPU(norm)(pf_platform *platform, const pf_norm_args *args, pf_error
 {
     if (!is_adjacent(&args->weight) || !is_adjacent(&args->bias) ||
         !is_adjacent(&args->shift) || !is_adjacent(&args->factor))
-        return reference_norm(platform, args, error);
+        return pf_reference_norm(platform, args, error);
     pf_norm_args copy = *args;
     PF_TRY(pf_common_sum_first(platform, &copy, error));
     pf_pool_for(platform->pool, args->x.shape[0], 4, normalise_rows, &copy);

@@ -31,8 +31,8 @@ static float score(const attention_row *r, int64_t key)
     float q[PIECE], k[PIECE], s = 0.0f;
     for (int64_t at = 0; at < r->width; at += PIECE) {
         int64_t count = least(PIECE, r->width - at);
-        s += reference_dot(columns(r, &a->q, r->query, at, count, q),
-                           columns(r, &a->k, r->first + key, at, count, k), count);
+        s += pf_reference_dot(columns(r, &a->q, r->query, at, count, q),
+                              columns(r, &a->k, r->first + key, at, count, k), count);
     }
     s *= a->scale;
     if (!pf_tensor_is_null(&a->bias))
@@ -84,8 +84,8 @@ static void attend_rows(void *argument, int64_t begin, int64_t end, int worker)
     }
 }
 
-pf_status reference_attention(pf_platform *platform,
-                              const pf_attention_args *args, pf_error *error)
+pf_status pf_reference_attention(pf_platform *platform,
+                                 const pf_attention_args *args, pf_error *error)
 {
     (void)error;
     pf_attention_args copy = *args;

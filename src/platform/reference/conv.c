@@ -105,8 +105,8 @@ static void convolve_rows(void *argument, int64_t begin, int64_t end, int worker
         }
 }
 
-pf_status reference_conv(pf_platform *platform, const pf_conv_args *args,
-                         pf_error *error)
+pf_status pf_reference_conv(pf_platform *platform, const pf_conv_args *args,
+                            pf_error *error)
 {
     (void)error;
     pf_conv_args copy = *args;
@@ -157,9 +157,9 @@ static void convolve_transposed(void *argument, int64_t begin, int64_t end,
     }
 }
 
-pf_status reference_conv_transposed(pf_platform *platform,
-                                    const pf_conv_transposed_args *args,
-                                    pf_error *error)
+pf_status pf_reference_conv_transposed(pf_platform *platform,
+                                       const pf_conv_transposed_args *args,
+                                       pf_error *error)
 {
     (void)error;
     pf_conv_transposed_args copy = *args;

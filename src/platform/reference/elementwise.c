@@ -76,7 +76,7 @@ static int64_t grain_of(const pf_tensor *t)
 static float unary(const pf_unary_args *a, float x)
 {
     switch (a->kind) {
-    case PF_UNARY_SILU: return reference_silu(x);
+    case PF_UNARY_SILU: return pf_reference_silu(x);
     case PF_UNARY_TANH: return tanhf(x);
     case PF_UNARY_AFFINE: return a->a * x + a->b;
     case PF_UNARY_ROUND_BF16: return pf_round_bf16(x);
@@ -98,8 +98,8 @@ static void unary_blocks(void *argument, int64_t begin, int64_t end, int worker)
     }
 }
 
-pf_status reference_unary(pf_platform *platform, const pf_unary_args *args,
-                          pf_error *error)
+pf_status pf_reference_unary(pf_platform *platform, const pf_unary_args *args,
+                             pf_error *error)
 {
     (void)error;
     pf_unary_args copy = *args;
@@ -122,8 +122,8 @@ static void copy_blocks(void *argument, int64_t begin, int64_t end, int worker)
     }
 }
 
-pf_status reference_copy(pf_platform *platform, const pf_copy_args *args,
-                         pf_error *error)
+pf_status pf_reference_copy(pf_platform *platform, const pf_copy_args *args,
+                            pf_error *error)
 {
     (void)error;
     pf_copy_args copy = *args;
@@ -145,8 +145,8 @@ static void fill_blocks(void *argument, int64_t begin, int64_t end, int worker)
     }
 }
 
-pf_status reference_fill(pf_platform *platform, const pf_fill_args *args,
-                         pf_error *error)
+pf_status pf_reference_fill(pf_platform *platform, const pf_fill_args *args,
+                            pf_error *error)
 {
     (void)error;
     pf_fill_args copy = *args;
@@ -174,8 +174,8 @@ static void snake_blocks(void *argument, int64_t begin, int64_t end, int worker)
     }
 }
 
-pf_status reference_snake(pf_platform *platform, const pf_snake_args *args,
-                          pf_error *error)
+pf_status pf_reference_snake(pf_platform *platform, const pf_snake_args *args,
+                             pf_error *error)
 {
     (void)error;
     pf_snake_args copy = *args;
@@ -201,7 +201,7 @@ static void add_blocks(void *argument, int64_t begin, int64_t end, int worker)
     }
 }
 
-pf_status reference_add(pf_platform *platform, const pf_add_args *args,
+pf_status pf_reference_add(pf_platform *platform, const pf_add_args *args,
                            pf_error *error)
 {
     (void)error;
@@ -232,8 +232,8 @@ static void upsample_rows(void *argument, int64_t begin, int64_t end, int worker
     }
 }
 
-pf_status reference_upsample(pf_platform *platform, const pf_upsample_args *args,
-                             pf_error *error)
+pf_status pf_reference_upsample(pf_platform *platform, const pf_upsample_args *args,
+                                pf_error *error)
 {
     (void)error;
     pf_upsample_args copy = *args;
@@ -255,8 +255,8 @@ static void embed_rows(void *argument, int64_t begin, int64_t end, int worker)
     }
 }
 
-pf_status reference_embedding(pf_platform *platform,
-                              const pf_embedding_args *args, pf_error *error)
+pf_status pf_reference_embedding(pf_platform *platform,
+                                 const pf_embedding_args *args, pf_error *error)
 {
     (void)error;
     pf_embedding_args copy = *args;
@@ -282,8 +282,8 @@ static void lerp_rows(void *argument, int64_t begin, int64_t end, int worker)
     }
 }
 
-pf_status reference_lerp_rows(pf_platform *platform,
-                              const pf_lerp_rows_args *args, pf_error *error)
+pf_status pf_reference_lerp_rows(pf_platform *platform,
+                                 const pf_lerp_rows_args *args, pf_error *error)
 {
     (void)error;
     pf_lerp_rows_args copy = *args;

@@ -11,8 +11,8 @@
 #include "platform/common/common.h"
 
 #define REFERENCE_DECLARE(slot, type)                                          \
-    pf_status reference_##slot(pf_platform *platform, const type *args,        \
-                               pf_error *error);
+    pf_status pf_reference_##slot(pf_platform *platform, const type *args,     \
+                                  pf_error *error);
 PF_SINGLE_KERNEL_LIST(REFERENCE_DECLARE)
 PF_PART_KERNEL_LIST(REFERENCE_DECLARE)
 #undef REFERENCE_DECLARE
@@ -81,9 +81,9 @@ static inline int64_t least(int64_t a, int64_t b)
 
 /* sum a[i] * b[i], as eight partial sums that go round in turn and are added up in
  * order: more exact than one long sum, and the compiler may use vectors. */
-float reference_dot(const float *a, const float *b, int64_t count);
+float pf_reference_dot(const float *a, const float *b, int64_t count);
 
-float reference_silu(float x);
-float reference_gelu_tanh(float x);
+float pf_reference_silu(float x);
+float pf_reference_gelu_tanh(float x);
 
 #endif

@@ -6,7 +6,7 @@
 
 enum { DOT_SUMS = 8, ROWS = 16, PIECE = 1024 };
 
-float reference_dot(const float *a, const float *b, int64_t count)
+float pf_reference_dot(const float *a, const float *b, int64_t count)
 {
     float sum[DOT_SUMS] = {0};
     int64_t i = 0;
@@ -21,12 +21,12 @@ float reference_dot(const float *a, const float *b, int64_t count)
     return total;
 }
 
-float reference_silu(float x)
+float pf_reference_silu(float x)
 {
     return x / (1.0f + expf(-x));
 }
 
-float reference_gelu_tanh(float x)
+float pf_reference_gelu_tanh(float x)
 {
     const float sqrt_2_over_pi = 0.79788456080286535588f;
     float inner = sqrt_2_over_pi * (x + 0.044715f * (x * x * x));
@@ -36,8 +36,8 @@ float reference_gelu_tanh(float x)
 static float activate(pf_activation activation, float x)
 {
     switch (activation) {
-    case PF_ACTIVATION_GELU_TANH: return reference_gelu_tanh(x);
-    case PF_ACTIVATION_SILU: return reference_silu(x);
+    case PF_ACTIVATION_GELU_TANH: return pf_reference_gelu_tanh(x);
+    case PF_ACTIVATION_SILU: return pf_reference_silu(x);
     default: return x;
     }
 }
@@ -82,16 +82,16 @@ static void columns_of_y(void *argument, int64_t begin, int64_t end, int worker)
                 int64_t count = least(PIECE, k - at);
                 widen(w, n * w->stride[0] + at, count, piece);
                 for (int64_t i = 0; i < here; i++)
-                    sum[i] += reference_dot(read_row(&a->x, m + i, at, count, room), piece,
-                                            count);
+                    sum[i] += pf_reference_dot(read_row(&a->x, m + i, at, count, room), piece,
+                                               count);
             }
             for (int64_t i = 0; i < here; i++)
                 finish(a, m + i, n, sum[i]);
         }
 }
 
-pf_status reference_linear(pf_platform *platform, const pf_linear_args *args,
-                           pf_error *error)
+pf_status pf_reference_linear(pf_platform *platform, const pf_linear_args *args,
+                              pf_error *error)
 {
     (void)error;
     pf_linear_args copy = *args;

@@ -64,8 +64,8 @@ static void normalise_rows(void *argument, int64_t begin, int64_t end, int worke
         normalise(argument, m);
 }
 
-pf_status reference_norm(pf_platform *platform, const pf_norm_args *args,
-                         pf_error *error)
+pf_status pf_reference_norm(pf_platform *platform, const pf_norm_args *args,
+                            pf_error *error)
 {
     pf_norm_args copy = *args;
     PF_TRY(pf_common_sum_first(platform, &copy, error));
@@ -99,7 +99,7 @@ static void normalise_pixels(const pf_channel_norm_args *a, const int64_t at[3],
         float gamma = element_of(&a->gamma, c);
         for (int64_t i = 0; i < count; i++) {
             float value = (float)(x[c * xs[0] + i * xs[3]] * squares[i]) * gamma;
-            y[c * ys[0] + i * ys[3]] = a->silu ? reference_silu(value) : value;
+            y[c * ys[0] + i * ys[3]] = a->silu ? pf_reference_silu(value) : value;
         }
     }
 }
@@ -117,8 +117,8 @@ static void normalise_image_rows(void *argument, int64_t begin, int64_t end,
                              least(PIXELS, width - w));
 }
 
-pf_status reference_channel_norm(pf_platform *platform,
-                                 const pf_channel_norm_args *args, pf_error *error)
+pf_status pf_reference_channel_norm(pf_platform *platform,
+                                    const pf_channel_norm_args *args, pf_error *error)
 {
     (void)error;
     pf_channel_norm_args copy = *args;

@@ -30,7 +30,7 @@ pf_status pf_reference_open(pf_platform *out, const pf_platform_options *options
                        "isa is '%s', but the reference platform has only scalar",
                        options->isa);
     PF_TRY(pf_common_host_open(out, options->threads, error));
-#define REFERENCE_FILL(slot, type) out->table.slot = reference_##slot;
+#define REFERENCE_FILL(slot, type) out->table.slot = pf_reference_##slot;
     PF_SINGLE_KERNEL_LIST(REFERENCE_FILL)
     PF_PART_KERNEL_LIST(REFERENCE_FILL)
 #undef REFERENCE_FILL

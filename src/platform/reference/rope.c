@@ -37,8 +37,8 @@ static void rotate_rows(void *argument, int64_t begin, int64_t end, int worker)
     }
 }
 
-pf_status reference_rope(pf_platform *platform, const pf_rope_args *args,
-                         pf_error *error)
+pf_status pf_reference_rope(pf_platform *platform, const pf_rope_args *args,
+                            pf_error *error)
 {
     (void)error;
     pf_rope_args copy = *args;

@@ -54,8 +54,8 @@ static void rescale(void *argument, int64_t begin, int64_t end, int worker)
     }
 }
 
-pf_status reference_guidance(pf_platform *platform, const pf_guidance_args *args,
-                             pf_error *error)
+pf_status pf_reference_guidance(pf_platform *platform, const pf_guidance_args *args,
+                                pf_error *error)
 {
     (void)error;
     pf_guidance_args copy = *args;
@@ -84,8 +84,8 @@ static void advance(void *argument, int64_t begin, int64_t end, int worker)
         x[i] = x[i] + v[i] * delta;
 }
 
-pf_status reference_step(pf_platform *platform, const pf_step_args *args,
-                         pf_error *error)
+pf_status pf_reference_step(pf_platform *platform, const pf_step_args *args,
+                            pf_error *error)
 {
     (void)error;
     pf_step_args copy = *args;
