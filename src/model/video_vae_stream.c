@@ -2,6 +2,17 @@
 /* Streaming a film through one half of the video VAE: spatial tiles, their caches,
  * and the blending of their results.  docs/model/video-vae.md, sections 5 and 7.
  *
+ * Latent frames (decoding) or film frames (encoding) go in a few at a time, and only the
+ * caches of causal convolutions stay between steps:
+ *
+ *     host                     device                           host
+ *
+ *     in -> crop -> staging -> x -> blocks + caches -> y -> out of the tile
+ *           each tile          each tile has its caches        |
+ *                                                              v
+ *                                       blended with the tiles above and to the left,
+ *                                       then its first `stride` rows and columns -> out
+ *
  * A film without tiling is a film of one tile. */
 #include <assert.h>
 

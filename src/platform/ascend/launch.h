@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Launching operators: descriptors, both phases and workspaces.  docs/ascend.md, "Two phases".
  *
- * A call is a value: which operator, the tensors, the attributes.  Two calls that
- * differ in addresses only are one executor, which is kept and re-addressed.
+ * A call is a value: the operator, its tensors and attributes.  Calls that differ in
+ * addresses only share one executor, which is cached and given the addresses of each call.
+ *
+ *     ascend_call --key--> cached executor ---- addresses of the call ----.
+ *         |                      ^                                        v
+ *         |  not cached          | if it can be repeated         phase two: the stream
+ *         v                      |                                        ^
+ *     descriptors ---> phase one: GetWorkspaceSize ---> workspace --------'
+ *                      executor, bytes of workspace     (common/device.h)
+ *
+ * Phase one runs on the host and queues nothing; phase two queues the operator.
  */
 #ifndef PF_PLATFORM_ASCEND_LAUNCH_H
 #define PF_PLATFORM_ASCEND_LAUNCH_H
