@@ -295,7 +295,7 @@ static void count_projection(pf_ops *ops, const pf_projection *p, int64_t m)
         count(ops, 3.0 * values, 8.0 * values);
 }
 
-/* What the last linear layer adds to and writes: y [m, n]. */
+/* Gate, residual and y [m, n] of the last linear layer. */
 static pf_status expect_end(pf_ops *ops, const char *op, const pf_tensor *gate,
                             const pf_tensor *residual, const pf_tensor *y)
 {

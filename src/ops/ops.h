@@ -69,10 +69,11 @@ typedef struct pf_ops {
     pf_platform *counter;           /* pf_platform_open_counter, or NULL */
     pf_error *error;                /* where the operations write their messages */
     const atomic_bool *cancel;      /* or NULL */
-    /* Could the mapped weights be read?  Asked when some file could not; or NULL. */
+    /* Fails if a mapped weight file can no longer be read.  Called after a read fault in any
+     * mapped file; or NULL. */
     pf_status (*check_files)(void *user, pf_error *error);
     void *files_user;
-    unsigned losses;                /* pf_guard_losses when that was asked last */
+    unsigned losses;                /* pf_guard_losses at the last check_files */
     const pf_tap *tap;              /* or NULL */
     pf_cost cost;
     pf_arena_block block[PF_ARENA_BLOCKS];
@@ -85,7 +86,7 @@ typedef struct pf_ops {
 void pf_ops_init(pf_ops *ops, pf_platform *platform, pf_numerics numerics,
                  bool dry, pf_error *error);
 
-/* Gives all device memory back; what was never initialised, but is zero, has none. */
+/* Releases all device memory.  A pf_ops of zeros has none. */
 void pf_ops_release(pf_ops *ops);
 
 /* Takes the blocks for `bytes` (from a dry run's `peak`) and `own` bytes for kernels (from
@@ -137,18 +138,17 @@ pf_status pf_ops_download_begin(pf_ops *ops, float *to, const pf_tensor *from,
                                 pf_ticket *ticket);
 pf_status pf_ops_wait(pf_ops *ops, pf_ticket ticket);
 
-/* Kernels that several steps give the device alike, recorded once and replayed (platform.h,
- * record_begin).  May they be? */
+/* May the kernels of a step be recorded once and replayed (platform.h, record_begin)? */
 static inline bool pf_ops_records(const pf_ops *ops)
 {
     return ops->platform->capabilities.records && !ops->dry && !ops->tap;
 }
 pf_status pf_ops_record_begin(pf_ops *ops);
-/* `out` NULL: the recording is thrown away. */
+/* Drops the recording where `out` is NULL. */
 pf_status pf_ops_record_end(pf_ops *ops, pf_recording **out);
 /* `cost` is that of the recorded kernels. */
 pf_status pf_ops_replay(pf_ops *ops, pf_recording *recording, const pf_cost *cost);
-/* Also while a replay still runs; NULL is fine. */
+/* Releases a recording, or NULL.  A replay may still run. */
 void pf_ops_record_drop(pf_ops *ops, pf_recording *recording);
 
 /* Fails with PF_E_CANCELLED once the flag is set, or as check_files does. */
