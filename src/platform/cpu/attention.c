@@ -109,8 +109,8 @@ static tile_matrix head_of(const pf_tensor *t, int64_t head, int64_t width)
                          t->stride[0] * (int64_t)sizeof(float)};
 }
 
-/* Asks for rows [first, first + count) of one head, which will be needed soon:
- * they are far apart, so that the processor does not foresee them. */
+/* Prefetches rows [first, first + count) of one head: they lie too far apart for the
+ * processor to foresee them. */
 static void prefetch_rows(const tile_matrix *m, int64_t first, int64_t count,
                           int64_t width)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Register-only loops: how fast this processor multiplies when memory plays no
- * part.  What `phonofilm bench` puts the kernels against.
+ * part.  `phonofilm bench` compares the kernels with them.
  *
  * Each worker repeats a chunk of independent multiply-add chains, enough of them
  * to cover the latency, in short slices.  The fastest slice counts, by the processor
@@ -75,7 +75,7 @@ static void chunk_int8(float *sink)
     for (int step = 0; step < CHUNK; step++) {
         VF_UNROLL
         for (int i = 0; i < CHAINS; i++)
-            /* Not the intrinsic, around which gcc 12 copies every chain. */
+            /* gcc 12 copies every chain around the intrinsic. */
             __asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(chain[i]) : "v"(a), "v"(b));
     }
     VF_UNROLL
@@ -86,7 +86,7 @@ static void chunk_int8(float *sink)
 
 #endif
 
-/* One item for each worker. */
+/* Each worker has one item. */
 static void run_slices(void *argument, int64_t begin, int64_t end, int worker)
 {
     (void)end, (void)worker;

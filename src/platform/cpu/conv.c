@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Convolutions: direct, channels-last, never im2col.  platform.h has the formulas;
- * this file is about how.
+/* Convolutions: direct, channels-last, never im2col.  kernels.h has the
+ * formulas; this file says how they are computed.
  *
  * A band of output rows (all frames) is made at a time.  The inputs that it reaches
  * are packed into shared memory as [frame][row][column][unit], with zeros left and

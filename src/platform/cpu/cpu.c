@@ -105,7 +105,7 @@ static const instruction_set sets[] = {
 
 static void read_device(char *out, size_t bytes)
 {
-    (void)out;                      /* as the reference has found it */
+    (void)out;                      /* keeps the machine name of uname */
     (void)bytes;
 }
 

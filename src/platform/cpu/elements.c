@@ -43,7 +43,7 @@ static void swap_axes(walk *w, int a, int b)
     }
 }
 
-/* Whether a step of axis `outer` is a whole run of axis `inner`, for everybody. */
+/* Whether a step of axis `outer` is a whole run of axis `inner`, in every operand. */
 static bool follows(const walk *w, int outer, int inner)
 {
     for (int k = 0; k < w->operands; k++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linear layers: y = epilogue(x W^T).  docs/model has the formulas in platform.h's
- * words; this file is about how.
+/* Linear layers: y = epilogue(x W^T).  kernels.h has the formula;
+ * this file says how it is computed.
  *
  * The weights stay where they are (in the mapped file, [N, K], F32, BF16 or F16).
  * Rows of x are packed once per call, the weights panel by panel into a buffer
@@ -148,8 +148,8 @@ static int64_t panel_floats(void)
     return BLOCK_STEPS * TILE_COLUMNS;
 }
 
-/* One panel of columns n .. against all row tiles of a task, over the block from
- * element k on; sum [row tile][TILE_ROWS][TILE_COLUMNS]. */
+/* Multiplies the panel of columns from n on with all row tiles of a task, over the block of
+ * the summed axis that begins at element k; sum [row tile][TILE_ROWS][TILE_COLUMNS]. */
 static void multiply_panel(const packed_linear *p, int64_t row, int64_t rows,
                            int64_t n, int64_t k, const float *panel, float *sum)
 {

@@ -11,7 +11,7 @@
 #include "platform/cpu/vec.h"
 #include "platform/reference/kernels.h"
 
-/* One row at work; absent vectors are NULL. */
+/* A row at work; absent vectors are NULL. */
 typedef struct norm_row {
     const float *x, *weight, *bias, *shift, *factor;
     float *y;

@@ -93,7 +93,7 @@ VF_INLINE void tile_product_of(const float *a, const float *b, int64_t steps, fl
     }
 }
 
-/* What one call of tile_product multiplies. */
+/* Operands of a call of tile_product. */
 typedef struct tile_job {
     const float *a;                 /* [steps][TILE_ROWS] */
     const float *b;                 /* [steps][TILE_COLUMNS] */

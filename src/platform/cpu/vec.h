@@ -82,7 +82,7 @@ VF_INLINE vf vf_load_as(const void *p, pf_dtype dtype, int64_t i)
     return vf_load((const char *)p + pf_dtype_bytes(dtype, i));
 }
 
-/* The same of the first n lanes. */
+/* vf_load_as of the first n lanes. */
 VF_INLINE vf vf_load_as_part(const void *p, pf_dtype dtype, int64_t i, int64_t n)
 {
     if (dtype == PF_BF16)

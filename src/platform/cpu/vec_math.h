@@ -12,7 +12,7 @@
 VF_INLINE vf vf_negate(vf x) { return vf_sub(vf_set(-0.0f), x); }
 VF_INLINE vf vf_abs(vf x) { return vi_float(vi_and(vf_bits(x), vi_set(0x7fffffff))); }
 
-/* r(x) of platform.h: the nearest bf16, ties to even; NaN stays NaN. */
+/* r(x) of kernels.h: the nearest bf16, ties to even; NaN stays NaN. */
 VF_INLINE vf vf_round_bf16(vf x)
 {
     vi bits = vf_bits(x);
@@ -71,7 +71,7 @@ VF_INLINE vf vf_exp2(vf x)
     return vf_scale2_normal(p, n);
 }
 
-/* The same within 3e-6, for what is rounded to bf16 afterwards. */
+/* 2^x within 3e-6, for results that are rounded to bf16 afterwards. */
 VF_INLINE vf vf_exp2_rough(vf x)
 {
     x = vf_max(vf_set(-126.0f), x);
