@@ -10,7 +10,7 @@
 
 enum { PIECE = 1024 };
 
-/* One head of one query. */
+/* A head of a query. */
 typedef struct attention_row {
     const pf_attention_args *args;
     int64_t head, query, width;     /* columns of a head */

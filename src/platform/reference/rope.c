@@ -4,7 +4,7 @@
  */
 #include "platform/reference/kernels.h"
 
-/* One pair of elements, by the angle that cos and sin stand for. */
+/* Rotates a pair of elements by the angle that cos and sin stand for. */
 static void rotate(const pf_rope_args *a, float *first, float *second, float cos,
                    float sin)
 {
