@@ -209,7 +209,7 @@ static const int64_t counts[] = {
     2759680,
 };
 
-/* What v is: its own memory or one of the inputs. */
+/* Memory of v: its own, or that of an input. */
 enum { V_OWN, V_POSITIVE, V_NEGATIVE, V_BRIDGE_OFF };
 
 typedef struct guidance_variant {

@@ -35,7 +35,7 @@ static pf_rope_table table_for(trial *t, pf_rope_form form, int64_t rows,
     return trial_table(t, form, each, view_rows(positions, width / 2, 0));
 }
 
-/* What the last layer adds to: nothing, another matrix, or y itself, with a gate. */
+/* The last layer adds to nothing, to another matrix, or, with a gate, to y itself. */
 enum { END_PLAIN, END_RESIDUAL, END_GATED };
 
 /* --- project ----------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks of the kernels of feature maps: conv, conv_transposed, channel_norm,
- * snake and upsample.  Maps lie in every layout that platform.h allows, the
+ * snake and upsample.  Maps lie in every layout that kernels.h allows, the
  * output independently of the input.
  */
 #include <math.h>

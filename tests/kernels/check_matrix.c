@@ -184,7 +184,7 @@ static pf_tensor attention_bias(trial *t, int kind, const attention_shape *s)
     if (kind != BIAS_MASK)
         return trial_input(t, "bias", view);
     view.stride[0] = view.stride[1] = 0;
-    /* One key in three or so keeps its score; the first always does. */
+    /* About a third of the keys keep their scores; the first always does. */
     pf_tensor placed = trial_input(t, "bias", view);
     buffer *b = &t->buffers[t->count - 1];
     for (int64_t k = 0; k < s->keys && s->queries > 0; k++)

@@ -51,8 +51,8 @@ static const int thread_counts[] = {1, 2, 3, 5};
 
 enum { THREADINGS = sizeof thread_counts / sizeof thread_counts[0], TARGETS = 16 };
 
-/* One instruction set of one platform, opened once for each thread count; a device
- * (no isa) twice. */
+/* An instruction set of a platform, opened once for each thread count; a device (no isa)
+ * twice. */
 typedef struct target {
     const char *name, *isa;
     pf_dtype hidden;                    /* capabilities.hidden */

@@ -129,7 +129,7 @@ static pf_tensor channels_last(const pf_tensor *like, float *room)
     return last;
 }
 
-/* The same call with both maps channels-last gives the same bits. */
+/* A call with both maps channels-last gives the bits of the call channels-first. */
 static void expect_same_channels_last(pf_conv_args args)
 {
     static float x[ROOM], y[ROOM], back[ROOM];

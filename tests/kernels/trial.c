@@ -493,7 +493,7 @@ bool trial_same_results(const trial *t, const trial *first, char *why)
     return true;
 }
 
-/* What one pass over an output finds. */
+/* Findings of a pass over an output. */
 typedef struct finding {
     double scale;                       /* what `relative` is relative to */
     int64_t worst, beyond;              /* index; how many beyond the tolerance */
