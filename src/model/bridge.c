@@ -393,7 +393,7 @@ pf_status pf_bridge_make_tables(const pf_bridge *bridge, pf_ops *ops,
 
 /* --- one conditioner ------------------------------------------------------------------ */
 
-/* Everything one call works with. */
+/* A call of a conditioner. */
 typedef struct bridge_run {
     const pf_bridge *bridge;
     const conditioner *c;
@@ -403,7 +403,8 @@ typedef struct bridge_run {
     int groups;
 } bridge_run;
 
-/* One query, the probe, over the tokens of each latent frame: [groups * T, kv]. */
+/* Pools the tokens of each latent frame by the attention of one query, the probe:
+ * [groups * T, kv]. */
 static pf_status pool_frames(const bridge_run *r, const pf_tensor *tokens,
                              const pf_tensor *pooled)
 {

@@ -11,14 +11,14 @@ typedef enum pf_direction {
     PF_DIRECTIONS
 } pf_direction;
 
-/* One conditioner of the bridge, for tokens in equal groups. */
+/* Selects a conditioner of the bridge, for tokens in equal groups. */
 typedef struct pf_bridge_place {
     pf_direction direction;
     int layer, groups;
 } pf_bridge_place;
 
-/* What the conditioner of a layer returns for `primary` [groups * n, dim] looking at
- * `condition` [groups * m, kv]; into out [groups * n, dim]. */
+/* Runs the conditioner of a layer: `primary` [groups * n, dim] attends to `condition`
+ * [groups * m, kv]; the result is out [groups * n, dim]. */
 pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_bridge_place place,
                         const pf_bridge_tables *tables,
                         const pf_tensor *primary, const pf_tensor *condition,

@@ -21,7 +21,7 @@ typedef struct pf_condition_scales {
     float both, a2v, v2a;
 } pf_condition_scales;
 
-/* How large a film is in latents: what the rotary tables depend on. */
+/* Extents of a film in latents: the rotary tables depend on them. */
 typedef struct pf_dual_extent {
     int64_t frames, height, width;  /* T, h, w of the video latents */
     int64_t audio_length;           /* La */
@@ -54,7 +54,7 @@ typedef struct pf_dual_inputs {
     pf_tensor audio_out[PF_MOST_GROUPS];    /* [out_dim, La] */
 } pf_dual_inputs;
 
-/* One forward pass.  Everything it makes is given back before it returns. */
+/* Runs a forward pass.  The arena holds as much afterwards as before. */
 pf_status pf_dual_tower_forward(const pf_dual_tower *towers, pf_ops *ops,
                                 const pf_dual_inputs *inputs);
 

@@ -36,7 +36,7 @@ const pf_tower_info *pf_tower_get_info(const pf_tower *tower);
 int64_t pf_tower_token_count(const pf_tower *tower, int64_t frames, int64_t height,
                              int64_t width);
 
-/* What depends on (expert, timestep) alone. */
+/* Tensors that depend on (expert, timestep) alone. */
 typedef struct pf_tower_time {
     pf_tensor embedding;                        /* e [dim] */
     pf_tensor modulation;                       /* m [6, dim] */
@@ -44,8 +44,8 @@ typedef struct pf_tower_time {
                                                  * own, scales being factors already */
 } pf_tower_time;
 
-/* What depends on (expert, prompts) alone: keys and values of the cross attention for
- * a group of tokens a prompt.  Rows of a text beyond the used ones are zero and all
+/* Tensors that depend on (expert, prompts) alone: keys and values of the cross attention,
+ * one group of tokens a prompt.  Rows of a text beyond the used ones are zero and all
  * alike: one of them may stand for all, with ln(how many) added to its score. */
 typedef struct pf_tower_text {
     int groups;
@@ -67,7 +67,7 @@ pf_status pf_tower_embed_time(pf_tower *tower, pf_ops *ops, const pf_tensor *wav
 pf_status pf_tower_embed_text(pf_tower *tower, pf_ops *ops, const pf_tensor *texts,
                               int groups, int64_t rows, pf_tower_text *out);
 
-/* One group of them, for tokens of its own. */
+/* The keys and values of one group, for a pass of that prompt alone. */
 pf_tower_text pf_tower_text_group(const pf_tower_text *text, int group);
 
 #endif

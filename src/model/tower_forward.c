@@ -59,14 +59,14 @@ static pf_status time_layers(const pf_tower *t, pf_ops *ops, const pf_tensor *wa
         .bias = t->time_projection.bias, .y = *m});
 }
 
-/* scale <- r(1 + scale), what a norm multiplies by. */
+/* scale <- r(1 + scale): the factor of a norm. */
 static pf_status make_factor(pf_ops *ops, pf_tensor scale)
 {
     return pf_op_unary(ops, &(pf_unary_args){
         .kind = PF_UNARY_AFFINE, .a = 1.0f, .b = 1.0f, .x = scale, .y = scale});
 }
 
-/* For all blocks at once: starting kernels costs more than what these do. */
+/* Two kernels for all blocks: starting one costs more than its arithmetic. */
 pf_status pf_tower_modulate(const pf_tower *tower, pf_ops *ops, pf_tower_time *time)
 {
     int64_t shape[3] = {tower->info.layers, PF_MODULATIONS, tower->info.dim};
@@ -360,8 +360,8 @@ pf_status pf_tower_patchify(const pf_tower *tower, pf_ops *ops,
 
 /* --- blocks ------------------------------------------------------------------------- */
 
-/* One block at work: its tokens and the six modulation vectors, scales being factors
- * already. */
+/* A block at work: its tokens and the six modulation vectors, with factors (1 + scale) in
+ * the place of scales. */
 typedef struct block_run {
     const pf_tower *tower;
     const pf_tower_block *block;
@@ -429,12 +429,12 @@ static pf_status cross_attention(const block_run *r, pf_tensor n, pf_tensor y)
         .bias = bias, .residual = adds ? r->x : (pf_tensor){0}, .y = adds ? r->x : y});
 }
 
-/* The second half of a block: x, or x + added where that is not null. */
+/* The feed-forward of a block, on x, or on x + added where `added` is not null. */
 typedef struct feed_run {
     const block_run *block;
     pf_tensor added, sum;               /* [groups * n, dim]; sum is x where nothing is added */
     pf_tensor h;                        /* memory for normed rows */
-    pf_mark behind;                     /* what was made later is not needed after the norm */
+    pf_mark behind;                     /* tensors behind it are spent after the norm */
 } feed_run;
 
 static pf_status feed_forward(const feed_run *f, int64_t begin, int64_t count)

@@ -45,7 +45,7 @@ pf_status pf_tower_use_context(const pf_tower *tower, pf_ops *ops,
 /* Fills `blocks` from `modulation`. */
 pf_status pf_tower_modulate(const pf_tower *tower, pf_ops *ops, pf_tower_time *time);
 
-/* What a block needs beside its tokens. */
+/* Inputs of a block beside its tokens. */
 typedef struct pf_block_inputs {
     const pf_tower_time *time;
     const pf_tower_text *text;
