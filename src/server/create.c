@@ -9,7 +9,7 @@
  *
  *     pf_api_create   order_film
  *     pf_api_remix    order_remix
- *     pf_api_order    order_film
+ *     pf_api_sync     order_film (sync.c)
  *                     | fields, key, room, order
  *                     |
  *     enter_fetch     |--- an address --> fetch_pictures

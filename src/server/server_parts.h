@@ -88,11 +88,8 @@ bool pf_server_sleep(pf_server *server, double seconds);
 void pf_server_wake(pf_server *server);
 
 /* The sentence that a client is told of a failure.  The whole message is for the log
- * alone, because it may name files of the server. */
-const char *pf_server_outward(const pf_error *error);
-
-/* pf_server_outward, and the message where it is about a file of the model, which is then
- * named within its folder.  The result may be `room`. */
+ * alone, because it may name files of the server; of a file of the model the client hears
+ * the name within its folder.  The result may be `room`. */
 const char *pf_server_explain(const pf_server *server, const pf_error *error,
                               char room[sizeof ((pf_error *)0)->message]);
 

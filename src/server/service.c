@@ -25,7 +25,7 @@ void pf_server_log(const pf_server *server, const char *format, ...)
     server->options.log(server->options.log_user, line);
 }
 
-const char *pf_server_outward(const pf_error *error)
+static const char *outward(const pf_error *error)
 {
     switch (error->status) {
     case PF_E_ARGUMENT:
@@ -46,7 +46,7 @@ const char *pf_server_outward(const pf_error *error)
 const char *pf_server_explain(const pf_server *server, const pf_error *error,
                               char room[sizeof ((pf_error *)0)->message])
 {
-    const char *folder = pf_engine_info(server->engine)->path, *told = pf_server_outward(error);
+    const char *folder = pf_engine_info(server->engine)->path, *told = outward(error);
     const char *rest = error->message + strlen(folder);
     bool of_model = (error->status == PF_E_MODEL || error->status == PF_E_IO) &&
                     strncmp(error->message, folder, strlen(folder)) == 0 && *rest == '/' &&

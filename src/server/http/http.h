@@ -54,7 +54,7 @@ typedef struct pf_reply {
     char *owned;                        /* memory of `data`, or NULL */
     size_t bytes;
     int fd;                             /* -1, or the file, closed when sent */
-    int64_t offset, file_bytes;         /* of the file: `bytes` from `offset` on */
+    int64_t offset;                     /* of the file: `bytes` from there on */
     /* A stream: fills `out` and returns how much; 0: asleep, -1: the end. */
     ssize_t (*pull)(pf_http_request *request, char *out, size_t room);
     bool close;                         /* the connection ends with this reply */
