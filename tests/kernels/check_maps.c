@@ -173,7 +173,7 @@ const kernel_check check_conv = {
     .shapes = sizeof conv_shapes / sizeof conv_shapes[0] - 3,
     .bench_shapes = 3,
     .variants = sizeof conv_variants / sizeof conv_variants[0],
-    .multiply = true,
+    .multiply = PF_MULTIPLY_BF16,
     .build = build_conv,
 };
 
@@ -231,7 +231,7 @@ const kernel_check check_conv_transposed = {
     .shapes = sizeof transposed_shapes / sizeof transposed_shapes[0] - 1,
     .bench_shapes = 1,
     .variants = sizeof transposed_variants / sizeof transposed_variants[0],
-    .multiply = true,
+    .multiply = PF_MULTIPLY_BF16,
     .build = build_conv_transposed,
 };
 

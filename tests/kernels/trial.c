@@ -379,7 +379,7 @@ limits tolerance_of_products(const trial *t)
 /* Case numbers count the modes fastest, then the variants, then the shapes. */
 static int modes_of(const kernel_check *check)
 {
-    return (check->multiply ? 2 : 1) * (check->round ? 2 : 1);
+    return ((int)check->multiply + 1) * (check->round ? 2 : 1);
 }
 
 int kernel_check_cases(const kernel_check *check, bool bench)
@@ -391,20 +391,24 @@ int kernel_check_cases(const kernel_check *check, bool bench)
 void trial_build(trial *t, const kernel_check *check, pf_platform *platform,
                  const trial_case *c)
 {
+    static const char *const names[] = {" f32", " bf16"};
+    int formats = (int)check->multiply + 1;
     int modes = modes_of(check), mode = c->number % modes;
     int variant = c->number / modes % check->variants;
     int shape = c->number / modes / check->variants;
     bool hidden = check->hidden && c->hidden == PF_BF16;
-    bool fast = check->multiply ? mode % 2 == 1 : hidden;
     memset(t, 0, sizeof *t);
     t->platform = platform;
     t->random.state = c->seed * 1000003u + (uint64_t)c->number;
-    t->numerics.multiply = fast ? PF_MULTIPLY_BF16 : PF_MULTIPLY_F32;
+    t->numerics.multiply = (pf_multiply)(mode % formats);
+    if (formats == 1 && hidden)
+        t->numerics.multiply = PF_MULTIPLY_BF16;
     t->numerics.round_bf16 = check->round && mode >= modes / 2;
-    t->rounds_hidden = hidden && fast && !t->numerics.round_bf16;
+    t->rounds_hidden = hidden && t->numerics.multiply == PF_MULTIPLY_BF16 &&
+                       !t->numerics.round_bf16;
     check->build(t, shape, variant);
-    if (check->multiply)
-        trial_say(t, t->numerics.multiply == PF_MULTIPLY_BF16 ? " fast" : " f32");
+    if (formats > 1)
+        trial_say(t, "%s", names[t->numerics.multiply]);
     if (t->numerics.round_bf16)
         trial_say(t, " rounded");
     if (t->rounds_hidden)

@@ -164,7 +164,9 @@ typedef struct kernel_check {
     int shapes;                         /* edge shapes, of the tests */
     int bench_shapes;                   /* large ones behind them, for --bench */
     int variants;                       /* for every shape */
-    bool multiply, round;               /* numerics that the slot looks at */
+    pf_multiply multiply;               /* formats that the slot tells apart: all from F32
+                                         * up to this one */
+    bool round;                         /* it rounds where round_bf16 asks */
     bool hidden;                        /* some of its tensors are [hidden] */
     void (*build)(trial *t, int shape, int variant);
 } kernel_check;

@@ -36,7 +36,7 @@ enum {
 typedef struct attention {
     const pf_attention_args *args;
     pf_platform *platform;
-    bool pairs;
+    tile_form form;
     bool round;
     int64_t queries, keys, width;   /* Lq, Lk, D */
     int64_t width_steps;            /* of D, when it is summed */
@@ -139,7 +139,7 @@ static void pack_queries(const attention *a, work *w, int64_t head, int64_t firs
                           a->width * (int64_t)sizeof(float)};
     for (int64_t i = 0; i < count; i += TILE_COLUMNS) {
         tile_part part = {i, at_most(TILE_COLUMNS, count - i), 0, a->width};
-        tile_pack_columns(&scaled, part, a->pairs, w->query + i * a->width_steps);
+        tile_pack_columns(&scaled, part, a->form, w->query + i * a->width_steps);
     }
 }
 
@@ -149,42 +149,42 @@ static void pack_keys(const attention *a, work *w, key_block block)
     for (int64_t i = 0; i < block.count; i += TILE_ROWS) {
         tile_part part = {block.first + i, at_most(TILE_ROWS, block.count - i), 0,
                           a->width};
-        tile_pack_rows(&k, part, a->pairs, w->key + i * a->width_steps);
+        tile_pack_rows(&k, part, a->form, w->key + i * a->width_steps);
     }
 }
 
 /* VF_WIDTH elements of one row of values, or of two as pairs; `lanes` of them are
  * there, `next` is NULL behind the last key. */
-VF_INLINE vf value_units(const float *row, const float *next, int64_t lanes, bool pairs)
+VF_INLINE vf value_units(const float *row, const float *next, int64_t lanes, tile_form form)
 {
     vf v = lanes >= VF_WIDTH ? vf_load(row) : vf_load_part(row, lanes);
 #if VF_BF16_DOT
-    if (pairs)
+    if (form == TILE_BF16)
         return vb_float(vb_pair(v, next ? vf_load_part(next, lanes) : vf_zero()));
 #endif
-    (void)next, (void)pairs;
+    (void)next, (void)form;
     return v;
 }
 
 /* The values of a block as [width_rows / R][steps][R], one step at a time.  What
  * is wider than a tile runs over into its next step, which is written later; the
  * last one is cut. */
-VF_INLINE void pack_values_as(const attention *a, key_block block, bool pairs,
+VF_INLINE void pack_values_as(const attention *a, key_block block, tile_form form,
                               float *out)
 {
     tile_matrix v = head_of(&a->args->v, block.head, a->width);
-    int64_t depth = tile_depth(pairs), steps = tile_steps(block.count, pairs);
+    int64_t depth = tile_depth(form), steps = tile_steps(block.count, form);
     int64_t row_floats = v.row_bytes / (int64_t)sizeof(float);
     const float *row = (const float *)(const void *)v.data + block.first * row_floats;
     for (int64_t s = 0; s < steps; s++, row += depth * row_floats, out += TILE_ROWS) {
-        bool paired = pairs && s * depth + 1 < block.count, last = s + 1 == steps;
+        bool paired = form == TILE_BF16 && s * depth + 1 < block.count, last = s + 1 == steps;
         for (int64_t d = 0; d < a->width_rows; d += TILE_ROWS)
             for (int64_t i = 0; i < TILE_ROWS; i += VF_WIDTH) {
                 const float *at = row + d + i;
                 int64_t lanes = a->width - d - i;
                 vf unit = vf_zero();
                 if (lanes > 0)
-                    unit = value_units(at, paired ? at + row_floats : NULL, lanes, pairs);
+                    unit = value_units(at, paired ? at + row_floats : NULL, lanes, form);
                 if (last)
                     vf_store_part(out + d * steps + i, unit, TILE_ROWS - i);
                 else
@@ -195,10 +195,7 @@ VF_INLINE void pack_values_as(const attention *a, key_block block, bool pairs,
 
 static void pack_values(const attention *a, work *w, key_block block)
 {
-    if (VF_BF16_DOT && a->pairs)
-        pack_values_as(a, block, true, w->value);
-    else
-        pack_values_as(a, block, false, w->value);
+    TILE_BY_FORM(a->form, form, pack_values_as(a, block, form, w->value));
 }
 
 /* The share of panel `panel` of `panels` of the block that follows. */
@@ -241,7 +238,7 @@ static void make_scores(const attention *a, work *w, key_block block, int64_t pa
 {
     tile_job job = {
         .b = w->query + panel * TILE_COLUMNS * a->width_steps,
-        .steps = a->width_steps, .pairs = a->pairs, .columns = TILE_COLUMNS,
+        .steps = a->width_steps, .form = a->form, .columns = TILE_COLUMNS,
     };
     for (int64_t i = 0; i < block.count; i += TILE_ROWS) {
         job.a = w->key + i * a->width_steps;
@@ -351,7 +348,7 @@ static void make_probabilities(const attention *a, work *w, int64_t keys, int64_
     for (int j = 0; j < TILE_COLUMNS; j += VF_WIDTH) {
         vf largest = vf_load(w->largest + panel * TILE_COLUMNS + j), sum;
 #if VF_BF16_DOT
-        if (a->pairs)
+        if (a->form == TILE_BF16)
             sum = probabilities_pairs(w->score + j, keys, largest);
         else
 #endif
@@ -364,8 +361,8 @@ static void make_probabilities(const attention *a, work *w, int64_t keys, int64_
 static void add_values(const attention *a, work *w, key_block block, int64_t panel)
 {
     tile_job job = {
-        .b = w->score, .steps = tile_steps(block.count, a->pairs),
-        .accumulate = block.first > 0, .pairs = a->pairs, .columns = TILE_COLUMNS,
+        .b = w->score, .steps = tile_steps(block.count, a->form),
+        .accumulate = block.first > 0, .form = a->form, .columns = TILE_COLUMNS,
     };
     float *output = w->output + panel * TILE_COLUMNS * a->width_rows;
     for (int64_t d = 0; d < a->width; d += TILE_ROWS) {
@@ -492,8 +489,8 @@ static pf_status attend_group(pf_platform *platform, const pf_attention_args *ar
     attention a = {
         .args = args,
         .platform = platform,
-        .pairs = VF_BF16_DOT && args->numerics.multiply == PF_MULTIPLY_BF16 &&
-                 !args->numerics.round_bf16,
+        .form = args->numerics.round_bf16 ? TILE_F32
+                                          : tile_form_of(args->numerics.multiply),
         .round = args->numerics.round_bf16,
         .queries = args->q.shape[0],
         .keys = args->k.shape[0],
@@ -501,7 +498,7 @@ static pf_status attend_group(pf_platform *platform, const pf_attention_args *ar
     };
     if (a.queries == 0)
         return PF_OK;
-    a.width_steps = tile_steps(a.width, a.pairs);
+    a.width_steps = tile_steps(a.width, a.form);
     a.width_rows = tile_round_up(a.width, TILE_ROWS);
     choose_tasks(&a);
     work layout;

@@ -65,12 +65,12 @@ static int64_t blocks_of(int64_t count, int64_t size)
 /* --- packing the inputs ------------------------------------------------------ */
 
 /* `count` elements from p on, adjacent, into units. */
-static void pack_adjacent(const float *p, int64_t count, bool pairs, float *to)
+static void pack_adjacent(const float *p, int64_t count, tile_form form, float *to)
 {
-    int64_t units = tile_steps(count, pairs), depth = tile_depth(pairs);
+    int64_t units = tile_steps(count, form), depth = tile_depth(form);
     for (int64_t u = 0; u < units; u += VF_WIDTH) {
         vf v = tile_load_units((const char *)(p + u * depth), PF_F32,
-                               count - u * depth, pairs);
+                               count - u * depth, form);
         vf_store_part(to + u, v, units - u);
     }
 }
@@ -84,14 +84,8 @@ static void pack_scattered(const conv_job *j, const float *p, int64_t w, int64_t
     memset(to, 0, (size_t)(count * units) * sizeof *to);
     for (int64_t c = 0; c < x->shape[0]; c++) {
         const float *from = p + c * x->stride[0] + w * x->stride[3];
-        if (j->panels.pairs) {
-            uint16_t *half = (uint16_t *)(void *)to + c;
-            for (int64_t i = 0; i < count; i++)
-                half[2 * i * units] = pf_f32_to_bf16(from[i * x->stride[3]]);
-        } else {
-            for (int64_t i = 0; i < count; i++)
-                to[i * units + c] = from[i * x->stride[3]];
-        }
+        for (int64_t i = 0; i < count; i++)
+            tile_put(to + i * units, c, 1, j->panels.form, from[i * x->stride[3]]);
     }
 }
 
@@ -100,14 +94,14 @@ static void pack_inside(const conv_job *j, const float *row, int64_t w, int64_t 
                         float *to)
 {
     const pf_tensor *x = &j->x;
-    int64_t channels = x->shape[0], depth = tile_depth(j->panels.pairs);
+    int64_t channels = x->shape[0], depth = tile_depth(j->panels.form);
     if (x->stride[0] != 1 && channels > 1)
         pack_scattered(j, row, w, count, to);
     else if (x->stride[3] == channels && channels % depth == 0)
-        pack_adjacent(row + w * channels, count * channels, j->panels.pairs, to);
+        pack_adjacent(row + w * channels, count * channels, j->panels.form, to);
     else
         for (int64_t i = 0; i < count; i++)
-            pack_adjacent(row + (w + i) * x->stride[3], channels, j->panels.pairs,
+            pack_adjacent(row + (w + i) * x->stride[3], channels, j->panels.form,
                           to + i * j->panels.units);
 }
 
@@ -164,7 +158,7 @@ typedef struct conv_run {
     int64_t stride, steps;
 } conv_run;
 
-VF_INLINE void conv_multiply(vf sum[TILE_ROWS][TILE_VECTORS], conv_run run, bool pairs,
+VF_INLINE void conv_multiply(vf sum[TILE_ROWS][TILE_VECTORS], conv_run run, tile_form form,
                              int rows, int vectors)
 {
     for (int64_t s = 0; s < run.steps; s++) {
@@ -177,7 +171,7 @@ VF_INLINE void conv_multiply(vf sum[TILE_ROWS][TILE_VECTORS], conv_run run, bool
             VF_UNROLL
             for (int j = 0; j < vectors; j++)
                 sum[i][j] = tile_multiply(sum[i][j], run.a + i * run.stride + s,
-                                          column[j], pairs);
+                                          column[j], form);
         }
     }
 }
@@ -189,7 +183,7 @@ typedef struct conv_block {
 
 /* c += the sum over a block; the first one starts anew. */
 VF_INLINE void conv_sum_of(const conv_job *j, const conv_tile *tile, conv_block block,
-                           float *c, bool pairs, int rows, int vectors)
+                           float *c, tile_form form, int rows, int vectors)
 {
     vf sum[TILE_ROWS][TILE_VECTORS];
     const float *panel = j->weights + tile->channel / TILE_COLUMNS * j->panels.panel_floats;
@@ -210,7 +204,7 @@ VF_INLINE void conv_sum_of(const conv_job *j, const conv_tile *tile, conv_block 
         if (a)
             conv_multiply(sum, (conv_run){a + skip, panel + (tap * j->panels.units +
                                                              skip) * TILE_COLUMNS,
-                                          stride, count}, pairs, rows, vectors);
+                                          stride, count}, form, rows, vectors);
         at += count;
     }
     VF_UNROLL
@@ -222,32 +216,29 @@ VF_INLINE void conv_sum_of(const conv_job *j, const conv_tile *tile, conv_block 
 }
 
 VF_INLINE void conv_sum_rows(const conv_job *j, const conv_tile *tile,
-                             conv_block block, float *c, bool pairs, int rows)
+                             conv_block block, float *c, tile_form form, int rows)
 {
     if (tile->channels > VF_WIDTH)
-        conv_sum_of(j, tile, block, c, pairs, rows, 2);
+        conv_sum_of(j, tile, block, c, form, rows, 2);
     else
-        conv_sum_of(j, tile, block, c, pairs, rows, 1);
+        conv_sum_of(j, tile, block, c, form, rows, 1);
 }
 
-VF_INLINE void conv_sum_kind(const conv_job *j, const conv_tile *tile,
-                             conv_block block, float *c, bool pairs)
+VF_INLINE void conv_sum_form(const conv_job *j, const conv_tile *tile,
+                             conv_block block, float *c, tile_form form)
 {
     if (tile->count > 2 * TILE_THIRD)
-        conv_sum_rows(j, tile, block, c, pairs, TILE_ROWS);
+        conv_sum_rows(j, tile, block, c, form, TILE_ROWS);
     else if (tile->count > TILE_THIRD)
-        conv_sum_rows(j, tile, block, c, pairs, 2 * TILE_THIRD);
+        conv_sum_rows(j, tile, block, c, form, 2 * TILE_THIRD);
     else
-        conv_sum_rows(j, tile, block, c, pairs, TILE_THIRD);
+        conv_sum_rows(j, tile, block, c, form, TILE_THIRD);
 }
 
 static void conv_sum(const conv_job *j, const conv_tile *tile, conv_block block,
                      float *c)
 {
-    if (VF_BF16_DOT && j->panels.pairs)
-        conv_sum_kind(j, tile, block, c, true);
-    else
-        conv_sum_kind(j, tile, block, c, false);
+    TILE_BY_FORM(j->panels.form, form, conv_sum_form(j, tile, block, c, form));
 }
 
 /* --- what comes after the sum -------------------------------------------------- */

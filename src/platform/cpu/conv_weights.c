@@ -20,18 +20,10 @@ typedef struct packing {
 static void scatter(const packing *p, const float *values, int64_t tap, int64_t count,
                     int64_t i, float *panel, int64_t column)
 {
-    const conv_panels *s = &p->panels;
-    int64_t step = s->units * TILE_COLUMNS;
-    if (s->pairs) {
-        uint16_t *to = (uint16_t *)(void *)panel +
-                       2 * (tap * step + i / 2 * TILE_COLUMNS + column) + i % 2;
-        for (int64_t k = 0; k < count; k++)
-            to[2 * k * step] = pf_f32_to_bf16(values[k]);
-        return;
-    }
-    float *to = panel + tap * step + i * TILE_COLUMNS + column;
+    int64_t step = p->panels.units * TILE_COLUMNS;
     for (int64_t k = 0; k < count; k++)
-        to[k * step] = values[k];
+        tile_put(panel + (tap + k) * step + column, i, TILE_COLUMNS, p->panels.form,
+                 values[k]);
 }
 
 static void pack_panels(void *argument, int64_t begin, int64_t end, int worker)

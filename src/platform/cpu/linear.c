@@ -104,7 +104,7 @@ static void finish_tile(const epilogue *e, const float *sum, int64_t m, int64_t 
 typedef struct packed_linear {
     epilogue epilogue;
     tile_matrix x, weight;
-    bool pairs;
+    tile_form form;
     int64_t n, k;
     int64_t block_elements;         /* of the summed axis */
     int64_t first_row, rows;        /* the group of rows at work */
@@ -123,9 +123,9 @@ static int64_t at_most(int64_t value, int64_t limit)
 /* Where the packed rows of tile `tile` and the block from element k on lie. */
 static float *packed_rows(const packed_linear *p, int64_t tile, int64_t k)
 {
-    int64_t steps = tile_steps(at_most(p->block_elements, p->k - k), p->pairs);
+    int64_t steps = tile_steps(at_most(p->block_elements, p->k - k), p->form);
     return p->packed_x +
-           (k / tile_depth(p->pairs) * p->row_tiles + tile * steps) * TILE_ROWS;
+           (k / tile_depth(p->form) * p->row_tiles + tile * steps) * TILE_ROWS;
 }
 
 static void pack_row_tiles(void *argument, int64_t begin, int64_t end, int worker)
@@ -137,7 +137,7 @@ static void pack_row_tiles(void *argument, int64_t begin, int64_t end, int worke
         for (int64_t k = 0; k < p->k; k += p->block_elements) {
             tile_part part = {p->first_row + row, at_most(TILE_ROWS, p->rows - row),
                               k, at_most(p->block_elements, p->k - k)};
-            tile_pack_rows(&p->x, part, p->pairs, packed_rows(p, tile, k));
+            tile_pack_rows(&p->x, part, p->form, packed_rows(p, tile, k));
         }
     }
 }
@@ -156,8 +156,8 @@ static void multiply_panel(const packed_linear *p, int64_t row, int64_t rows,
     int64_t elements = at_most(p->block_elements, p->k - k);
     bool last = k + elements == p->k;
     tile_job job = {
-        .b = panel, .steps = tile_steps(elements, p->pairs), .accumulate = k > 0,
-        .pairs = p->pairs, .columns = at_most(TILE_COLUMNS, p->n - n),
+        .b = panel, .steps = tile_steps(elements, p->form), .accumulate = k > 0,
+        .form = p->form, .columns = at_most(TILE_COLUMNS, p->n - n),
     };
     for (int64_t i = 0; i < rows; i += TILE_ROWS) {
         job.a = packed_rows(p, (row + i) / TILE_ROWS, k);
@@ -181,7 +181,7 @@ static void run_task(const packed_linear *p, int64_t task, float *scratch)
         for (int64_t n = column; n < column_end; n += TILE_COLUMNS) {
             tile_part part = {n, at_most(TILE_COLUMNS, p->n - n), k,
                               at_most(p->block_elements, p->k - k)};
-            tile_pack_columns(&p->weight, part, p->pairs, panel);
+            tile_pack_columns(&p->weight, part, p->form, panel);
             multiply_panel(p, row, rows, n, k, panel,
                            sums + (n - column) * p->task_rows);
         }
@@ -221,7 +221,7 @@ static void choose_tasks(packed_linear *p)
 
 static pf_status run_packed(packed_linear *p, int64_t m, pf_error *error)
 {
-    int64_t row_bytes = tile_steps(p->k, p->pairs) * (int64_t)sizeof(float);
+    int64_t row_bytes = tile_steps(p->k, p->form) * (int64_t)sizeof(float);
     int64_t group = SHARED_BYTES / row_bytes / BLOCK_ROWS * BLOCK_ROWS;
     if (group < BLOCK_ROWS)
         group = BLOCK_ROWS;
@@ -305,12 +305,7 @@ static void run_dots(void *argument, int64_t begin, int64_t end, int worker)
         int64_t columns = at_most(TILE_COLUMNS, end - n);
         for (int64_t j = 0; j < columns; j++) {
             const char *row = d->weight.data + (n + j) * d->weight.row_bytes;
-            if (d->weight.dtype == PF_BF16)
-                dot_row_of(d, row, PF_BF16, sums + j);
-            else if (d->weight.dtype == PF_F16)
-                dot_row_of(d, row, PF_F16, sums + j);
-            else
-                dot_row_of(d, row, PF_F32, sums + j);
+            VF_BY_DTYPE(d->weight.dtype, dtype, dot_row_of(d, row, dtype, sums + j));
         }
         finish_tile(&d->epilogue, sums, 0, d->m, n, columns);
     }
@@ -333,15 +328,15 @@ pf_status PF_CPU(linear)(pf_platform *platform, const pf_linear_args *args,
         pf_pool_for(platform->pool, n, grain, run_dots, &d);
         return PF_OK;
     }
-    bool pairs = VF_BF16_DOT && args->numerics.multiply == PF_MULTIPLY_BF16;
+    tile_form form = tile_form_of(args->numerics.multiply);
     packed_linear p = {
         .epilogue = make_epilogue(args),
         .x = {args->x.data, PF_F32, pf_dtype_bytes(PF_F32, args->x.stride[0])},
         .weight = weight,
-        .pairs = pairs,
+        .form = form,
         .n = n,
         .k = k,
-        .block_elements = BLOCK_STEPS * tile_depth(pairs),
+        .block_elements = BLOCK_STEPS * tile_depth(form),
         .platform = platform,
     };
     return run_packed(&p, m, error);

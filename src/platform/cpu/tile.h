@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The product that linear layers and attention are made of: a tile of
+/* The product that linear layers, convolutions and attention are made of: a tile of
  * TILE_ROWS x TILE_COLUMNS sums that stays in registers.
  *
- * Both operands are packed into panels of 32-bit units: a unit is one f32, or,
- * with `pairs`, two bf16 neighbours along the summed axis.  A panel of the rows
- * is [steps][TILE_ROWS], a panel of the columns [steps][TILE_COLUMNS], where a
- * step is one element of the summed axis, or two with `pairs`.  A step loads the
+ * Both operands are packed into panels of 32-bit units.  A panel of the rows is
+ * [steps][TILE_ROWS], a panel of the columns [steps][TILE_COLUMNS].  A step loads the
  * columns as vectors and takes each row's unit into all lanes.
+ *
+ *     form         unit                                        elements a step
+ *     TILE_F32     one f32                                     1
+ *     TILE_BF16    two bf16, neighbours along the summed axis  2
+ *
+ * The form is chosen once a call (tile_form_of); VF_BY_DTYPE and TILE_BY_FORM are the only
+ * places where stored dtypes and forms become code of their own.
  *
  * Sums go along the axis in order, so that a result does not depend on the tile
  * that it falls into.
@@ -17,6 +22,7 @@
 #include <stdbool.h>
 
 #include "platform/cpu/vec.h"
+#include "platform/weight.h"
 
 /* As many sums as fit beside two column vectors and one row: 24 of 32 registers,
  * 12 of 16.  Rows come in thirds, for the end of a matrix. */
@@ -31,15 +37,46 @@ enum {
     TILE_THIRD = TILE_ROWS / 3
 };
 
-/* Elements of the summed axis in a step. */
-VF_INLINE int64_t tile_depth(bool pairs)
+typedef enum tile_form { TILE_F32, TILE_BF16 } tile_form;
+
+/* The form in which this instruction set multiplies; bf16 takes its dot products. */
+VF_INLINE tile_form tile_form_of(pf_multiply multiply)
 {
-    return pairs ? 2 : 1;
+    return VF_BF16_DOT && multiply == PF_MULTIPLY_BF16 ? TILE_BF16 : TILE_F32;
 }
 
-VF_INLINE int64_t tile_steps(int64_t elements, bool pairs)
+/* `call` with `constant` as the form, which the compiler then knows. */
+#define TILE_BY_FORM(form, constant, call)                  \
+    do {                                                    \
+        if (VF_BF16_DOT && (form) == TILE_BF16) {           \
+            const tile_form constant = TILE_BF16;           \
+            call;                                           \
+        } else {                                            \
+            const tile_form constant = TILE_F32;            \
+            call;                                           \
+        }                                                   \
+    } while (0)
+
+/* Elements of the summed axis in a step. */
+VF_INLINE int64_t tile_depth(tile_form form)
 {
-    return pairs ? (elements + 1) / 2 : elements;
+    return form == TILE_BF16 ? 2 : 1;
+}
+
+VF_INLINE int64_t tile_steps(int64_t elements, tile_form form)
+{
+    return (elements + tile_depth(form) - 1) / tile_depth(form);
+}
+
+/* Writes element i of the summed axis into units that are `stride` units apart. */
+VF_INLINE void tile_put(float *units, int64_t i, int64_t stride, tile_form form,
+                        float value)
+{
+    float *unit = units + i / tile_depth(form) * stride;
+    if (form == TILE_BF16)
+        ((uint16_t *)(void *)unit)[i % 2] = pf_f32_to_bf16(value);
+    else
+        *unit = value;
 }
 
 VF_INLINE int64_t tile_round_up(int64_t value, int64_t multiple)
@@ -50,19 +87,19 @@ VF_INLINE int64_t tile_round_up(int64_t value, int64_t multiple)
 /* --- the product ------------------------------------------------------------ */
 
 /* acc + row * columns for one vector of columns. */
-VF_INLINE vf tile_multiply(vf acc, const float *row, vf columns, bool pairs)
+VF_INLINE vf tile_multiply(vf acc, const float *row, vf columns, tile_form form)
 {
 #if VF_BF16_DOT
-    if (pairs)
+    if (form == TILE_BF16)
         return vf_dot(acc, vb_set(row), vf_pairs(columns));
 #endif
-    (void)pairs;
+    (void)form;
     return vf_fma(vf_set(*row), columns, acc);
 }
 
 /* c[rows][TILE_COLUMNS] = (accumulate ? c : 0) + sum over steps. */
 VF_INLINE void tile_product_of(const float *a, const float *b, int64_t steps, float *c,
-                               bool accumulate, bool pairs, int rows, int vectors)
+                               bool accumulate, tile_form form, int rows, int vectors)
 {
     vf sum[TILE_ROWS][TILE_VECTORS];
     VF_UNROLL
@@ -82,7 +119,7 @@ VF_INLINE void tile_product_of(const float *a, const float *b, int64_t steps, fl
             VF_UNROLL
             for (int j = 0; j < vectors; j++)
                 sum[i][j] = tile_multiply(sum[i][j], a + s * TILE_ROWS + i,
-                                          column[j], pairs);
+                                          column[j], form);
         }
     }
     VF_UNROLL
@@ -100,34 +137,31 @@ typedef struct tile_job {
     int64_t steps;
     float *c;                       /* [TILE_ROWS][TILE_COLUMNS] */
     bool accumulate;
-    bool pairs;
+    tile_form form;
     int64_t rows, columns;          /* in use; the rest of c is undefined */
 } tile_job;
 
-VF_INLINE void tile_product_rows(const tile_job *t, bool pairs, int rows)
+VF_INLINE void tile_product_rows(const tile_job *t, tile_form form, int rows)
 {
     if (t->columns > VF_WIDTH)
-        tile_product_of(t->a, t->b, t->steps, t->c, t->accumulate, pairs, rows, 2);
+        tile_product_of(t->a, t->b, t->steps, t->c, t->accumulate, form, rows, 2);
     else
-        tile_product_of(t->a, t->b, t->steps, t->c, t->accumulate, pairs, rows, 1);
+        tile_product_of(t->a, t->b, t->steps, t->c, t->accumulate, form, rows, 1);
 }
 
-VF_INLINE void tile_product_kind(const tile_job *t, bool pairs)
+VF_INLINE void tile_product_form(const tile_job *t, tile_form form)
 {
     if (t->rows > 2 * TILE_THIRD)
-        tile_product_rows(t, pairs, TILE_ROWS);
+        tile_product_rows(t, form, TILE_ROWS);
     else if (t->rows > TILE_THIRD)
-        tile_product_rows(t, pairs, 2 * TILE_THIRD);
+        tile_product_rows(t, form, 2 * TILE_THIRD);
     else
-        tile_product_rows(t, pairs, TILE_THIRD);
+        tile_product_rows(t, form, TILE_THIRD);
 }
 
 static inline void tile_product(const tile_job *t)
 {
-    if (VF_BF16_DOT && t->pairs)
-        tile_product_kind(t, true);
-    else
-        tile_product_kind(t, false);
+    TILE_BY_FORM(t->form, form, tile_product_form(t, form));
 }
 
 /* --- packing ---------------------------------------------------------------- */
@@ -140,18 +174,18 @@ typedef struct tile_matrix {
 } tile_matrix;
 
 /* VF_WIDTH units from `p` on, of `left` elements that there are. */
-VF_INLINE vf tile_load_units(const char *p, pf_dtype dtype, int64_t left, bool pairs)
+VF_INLINE vf tile_load_units(const char *p, pf_dtype dtype, int64_t left, tile_form form)
 {
 #if VF_BF16_DOT
-    if (pairs && dtype == PF_BF16)
+    if (form == TILE_BF16 && dtype == PF_BF16)
         return vb_float(vb_load_part(p, left));
-    if (pairs) {
+    if (form == TILE_BF16) {
         int64_t high = left > VF_WIDTH ? left - VF_WIDTH : 0;
         return vb_float(vb_pack(vf_load_as_part(p, dtype, 0, left),
                                 vf_load_as_part(p, dtype, high ? VF_WIDTH : 0, high)));
     }
 #endif
-    (void)pairs;
+    (void)form;
     return left >= VF_WIDTH ? vf_load_as(p, dtype, 0)
                             : vf_load_as_part(p, dtype, 0, left);
 }
@@ -161,17 +195,17 @@ VF_INLINE vf tile_load_units(const char *p, pf_dtype dtype, int64_t left, bool p
  * become 0.  A vector that is wider than its lanes runs over into the next step,
  * which is written later; the last one is cut. */
 VF_INLINE void tile_pack_group(const tile_matrix *m, const char *p, int64_t rows,
-                               int64_t elements, bool pairs, pf_dtype dtype,
+                               int64_t elements, tile_form form, pf_dtype dtype,
                                float *out, int width, int lanes)
 {
-    int64_t steps = tile_steps(elements, pairs), depth = tile_depth(pairs);
+    int64_t steps = tile_steps(elements, form), depth = tile_depth(form);
     for (int64_t s = 0; s < steps; s += VF_WIDTH) {
         vf unit[VF_WIDTH];
         const char *at = p + pf_dtype_bytes(dtype, s * depth);
         VF_UNROLL
         for (int r = 0; r < VF_WIDTH; r++)
             unit[r] = r < rows ? tile_load_units(at + r * m->row_bytes, dtype,
-                                                 elements - s * depth, pairs)
+                                                 elements - s * depth, form)
                                : vf_zero();
         vf_transpose(unit);
         VF_UNROLL
@@ -185,13 +219,13 @@ VF_INLINE void tile_pack_group(const tile_matrix *m, const char *p, int64_t rows
 }
 
 VF_INLINE void tile_pack_as(const tile_matrix *m, const char *p, int64_t rows,
-                            int64_t elements, bool pairs, pf_dtype dtype,
+                            int64_t elements, tile_form form, pf_dtype dtype,
                             float *out, int width)
 {
     for (int at = 0; at < width; at += VF_WIDTH) {
         int lanes = width - at < VF_WIDTH ? width - at : VF_WIDTH;
         int64_t here = rows - at < 0 ? 0 : rows - at;
-        tile_pack_group(m, p + at * m->row_bytes, here, elements, pairs, dtype,
+        tile_pack_group(m, p + at * m->row_bytes, here, elements, form, dtype,
                         out + at, width, lanes);
     }
 }
@@ -202,35 +236,26 @@ typedef struct tile_part {
     int64_t first, elements;        /* along the summed axis */
 } tile_part;
 
-static inline void tile_pack(const tile_matrix *m, tile_part part, bool pairs,
+static inline void tile_pack(const tile_matrix *m, tile_part part, tile_form form,
                              float *out, int width)
 {
     const char *p = m->data + part.row * m->row_bytes +
                     pf_dtype_bytes(m->dtype, part.first);
-    pairs = VF_BF16_DOT && pairs;
-    if (m->dtype == PF_BF16 && pairs)
-        tile_pack_as(m, p, part.rows, part.elements, true, PF_BF16, out, width);
-    else if (m->dtype == PF_BF16)
-        tile_pack_as(m, p, part.rows, part.elements, false, PF_BF16, out, width);
-    else if (m->dtype == PF_F16)
-        tile_pack_as(m, p, part.rows, part.elements, pairs, PF_F16, out, width);
-    else if (pairs)
-        tile_pack_as(m, p, part.rows, part.elements, true, PF_F32, out, width);
-    else
-        tile_pack_as(m, p, part.rows, part.elements, false, PF_F32, out, width);
+    VF_BY_DTYPE(m->dtype, dtype, TILE_BY_FORM(form, known,
+        tile_pack_as(m, p, part.rows, part.elements, known, dtype, out, width)));
 }
 
 /* Panels of rows ([steps][TILE_ROWS]) and of columns ([steps][TILE_COLUMNS]). */
-static inline void tile_pack_rows(const tile_matrix *m, tile_part part, bool pairs,
+static inline void tile_pack_rows(const tile_matrix *m, tile_part part, tile_form form,
                                   float *out)
 {
-    tile_pack(m, part, pairs, out, TILE_ROWS);
+    tile_pack(m, part, form, out, TILE_ROWS);
 }
 
-static inline void tile_pack_columns(const tile_matrix *m, tile_part part, bool pairs,
+static inline void tile_pack_columns(const tile_matrix *m, tile_part part, tile_form form,
                                      float *out)
 {
-    tile_pack(m, part, pairs, out, TILE_COLUMNS);
+    tile_pack(m, part, form, out, TILE_COLUMNS);
 }
 
 #endif

@@ -72,24 +72,51 @@
 
 #include "platform/cpu/vec_math.h"
 
-/* Elements [i, i + VF_WIDTH) of an F32, BF16 or F16 array at any alignment. */
+/* X(dtype, load, load of a part): the dtypes that weights are stored in.  A format is added
+ * here, and everything below and the packing of panels (tile.h) know it. */
+#define VF_SOURCE_LIST(X)                           \
+    X(PF_F32, vf_load, vf_load_part)                \
+    X(PF_BF16, vf_load_bf16, vf_load_bf16_part)     \
+    X(PF_F16, vf_load_f16, vf_load_f16_part)
+
+/* Elements [i, i + VF_WIDTH) of an array of such a dtype, at any alignment. */
 VF_INLINE vf vf_load_as(const void *p, pf_dtype dtype, int64_t i)
 {
-    if (dtype == PF_BF16)
-        return vf_load_bf16((const char *)p + pf_dtype_bytes(dtype, i));
-    if (dtype == PF_F16)
-        return vf_load_f16((const char *)p + pf_dtype_bytes(dtype, i));
-    return vf_load((const char *)p + pf_dtype_bytes(dtype, i));
+    switch (dtype) {
+#define VF_SOURCE_LOAD(id, load, load_part) \
+    case id: return load((const char *)p + pf_dtype_bytes(id, i));
+        VF_SOURCE_LIST(VF_SOURCE_LOAD)
+#undef VF_SOURCE_LOAD
+    default: return vf_zero();
+    }
 }
 
 /* vf_load_as of the first n lanes. */
 VF_INLINE vf vf_load_as_part(const void *p, pf_dtype dtype, int64_t i, int64_t n)
 {
-    if (dtype == PF_BF16)
-        return vf_load_bf16_part((const char *)p + pf_dtype_bytes(dtype, i), n);
-    if (dtype == PF_F16)
-        return vf_load_f16_part((const char *)p + pf_dtype_bytes(dtype, i), n);
-    return vf_load_part((const char *)p + pf_dtype_bytes(dtype, i), n);
+    switch (dtype) {
+#define VF_SOURCE_LOAD(id, load, load_part) \
+    case id: return load_part((const char *)p + pf_dtype_bytes(id, i), n);
+        VF_SOURCE_LIST(VF_SOURCE_LOAD)
+#undef VF_SOURCE_LOAD
+    default: return vf_zero();
+    }
 }
+
+/* `call` with `constant` as the dtype, which the compiler then knows: each dtype gets code
+ * of its own. */
+#define VF_BY_DTYPE(dtype, constant, call)                                      \
+    do {                                                                        \
+        if ((dtype) == PF_BF16) {                                               \
+            const pf_dtype constant = PF_BF16;                                  \
+            call;                                                               \
+        } else if ((dtype) == PF_F16) {                                         \
+            const pf_dtype constant = PF_F16;                                   \
+            call;                                                               \
+        } else {                                                                \
+            const pf_dtype constant = PF_F32;                                   \
+            call;                                                               \
+        }                                                                       \
+    } while (0)
 
 #endif
