@@ -25,7 +25,7 @@ typedef struct unit {
     pf_layer conv7, conv1;
 } unit;
 
-/* One change of rate with the residual units on its fast side. */
+/* A change of rate with the residual units on its fast side. */
 typedef struct block {
     int64_t wide, narrow;               /* channels on the slow and the fast side */
     int rate;
@@ -155,7 +155,7 @@ static pf_status find(const binder *b, const char *stem, const char *member,
                            b->error);
 }
 
-/* One row of weight norm: w = v g / |v|, in f64; false where |v| is 0. */
+/* A row of weight norm: w = v g / |v|, in f64; false where |v| is 0. */
 static bool fold_row(float *row, int64_t count, double g)
 {
     double squares = 0.0;
@@ -400,7 +400,7 @@ static pf_status units_forward(pf_ops *ops, const block *blk, const pf_tensor *x
 
 /* --- decoder ------------------------------------------------------------------------------ */
 
-/* Blocks 0 .. i; the last one's result goes to y, what came before is given back. */
+/* Runs blocks 0 .. i to y and gives back the memory of all others. */
 static pf_status decode_block(pf_ops *ops, const coder *c, int i,
                               const pf_tensor *latents, const pf_tensor *y)
 {

@@ -30,13 +30,13 @@ pf_status pf_audio_vae_decode(pf_audio_vae *vae, pf_ops *ops,
                               const float *latents, int64_t length,
                               float *samples);
 
-/* The same in pieces of `piece` latents: the result does not depend on it, the memory
- * that is needed does. */
+/* pf_audio_vae_decode in pieces of `piece` latents.  The result does not depend on it;
+ * the memory that is needed does. */
 pf_status pf_audio_vae_decode_pieces(pf_audio_vae *vae, pf_ops *ops,
                                      const float *latents, int64_t length,
                                      int64_t piece, float *samples);
 
-/* Latents before and behind a sample's own that it depends on. */
+/* Number of latents on each side of a sample's own that the sample depends on. */
 int64_t pf_audio_vae_context(const pf_audio_vae *vae);
 
 /* samples [count] to mean [C, ceil(count / hop)] (host): padded with zeros. */

@@ -58,7 +58,7 @@ pf_status pf_params_linear(pf_params *params, pf_layer *layer, int64_t out,
                            const char *stem, ...)
     __attribute__((format(printf, 7, 8)));
 
-/* The same with the on-disk shape [out, in, ...] of rank `rank`, whose elements
+/* pf_params_linear for a shape on disk of [out, in, ...] of rank `rank`, whose elements
  * after `out` make the row: a patch embedding as a matrix, a convolution as
  * PF_WEIGHT_CONV (shape completed with 1s in front of the kernel's axes), or a
  * transposed one. */
@@ -91,10 +91,10 @@ pf_status pf_params_table(pf_params *params, pf_tensor *table, int64_t rows,
                           const char *name, ...)
     __attribute__((format(printf, 6, 7)));
 
-/* A weight that is computed from two stored tensors: when the component opens, and again
- * when its file is read anew. */
+/* A weight that is computed from two stored tensors: when the component is bound, and
+ * again when its file is renewed. */
 typedef struct pf_computed {
-    pf_tensor g, v;                     /* the stored ones */
+    pf_tensor g, v;                     /* as stored */
     float *values;                      /* the result, as many as v has; of the params */
     const char *path;                   /* of the weights, for messages */
     char *name;                         /* of the layer; of the params */

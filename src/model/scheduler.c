@@ -45,7 +45,7 @@ pf_status pf_scheduler_read_config(const json_t *config, const char *name,
     if (!json_is_object(config))
         return pf_fail(error, PF_E_MODEL, "%s is not a JSON object", name);
     PF_TRY(refuse_unsupported(config, name, error));
-    out->shift = 3.0;                   /* what a missing key means to the class */
+    out->shift = 3.0;                   /* the class's default of a missing key */
     out->sigma_min = 0.003 / 1.002;
     out->extra_one_step = false;
     PF_TRY(pf_json_int(config, name, "num_train_timesteps", 1, 100000, &train, error));

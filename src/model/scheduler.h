@@ -55,8 +55,8 @@ float pf_scheduler_sigma(const pf_scheduler *scheduler, float timestep);
  * exactly 0 (1 with inverse_timesteps or reverse_sigmas). */
 float pf_scheduler_delta(const pf_scheduler *scheduler, int step, int column);
 
-/* The first step whose video timestep is below boundary_ratio *
- * num_train_timesteps, from where the low-noise expert works; `steps` if none. */
+/* The first step of the low-noise expert: its video timestep is below boundary_ratio *
+ * num_train_timesteps; `steps` if there is none. */
 int pf_scheduler_switch(const pf_scheduler *scheduler, double boundary_ratio);
 
 #endif

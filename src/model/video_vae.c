@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Video VAE: binding its parameters.  docs/model/video-vae.md,
- * sections 1 to 3.  The way of the values is in video_vae_encode.c and _decode.c. */
+ * sections 1 to 3.  Forward passes are in video_vae_encode.c and _decode.c. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -63,7 +63,7 @@ static void add_slot(binder *b, pf_vae_causal *conv)
         (pf_vae_slot){.channels = conv->in, .keep = conv->keep, .shrink = b->shrink};
 }
 
-/* A slot for what a level of the encoder makes in a step. */
+/* Gives a level of the encoder a slot for its output of a step. */
 static void add_held(binder *b, pf_vae_level *level)
 {
     int frames = (int)level->frames / (level->resamples_time ? 2 : 1);

@@ -3,8 +3,8 @@
  * docs/model/video-vae.md, sections 3, 4 and 5.
  *
  * Maps grow on the way to the film, so the levels are written from the last one
- * backwards: each makes room for its own map, asks the one before for its input
- * into it, and gives back whatever that needed. */
+ * backwards: each makes room for its own map, has the level before fill its input, and
+ * gives back the memory of that. */
 #include "base/memory.h"
 #include "model/video_vae_parts.h"
 

@@ -83,7 +83,7 @@ static pf_status conv_in(pf_vae_run *run, const pf_tensor *frames, const pf_tens
     return PF_OK;
 }
 
-/* The output of the levels that are still: as it was held. */
+/* Output of the levels that are still: a copy of the held one. */
 static pf_status take_held(pf_vae_run *run, const pf_vae_level *level, pf_tensor *x)
 {
     pf_tensor held = run->cache[level->held];
@@ -133,7 +133,7 @@ static pf_status encode_step(pf_vae_run *run, const pf_tensor *x, const pf_tenso
 
 /* --- the film ------------------------------------------------------------------------- */
 
-/* What the first levels of the encoder see of the film. */
+/* Receptive field over time of the first levels of the encoder. */
 typedef struct view {
     int64_t reach;              /* frames of the past that an output depends on */
     int64_t frame;              /* frames of the film for one of an output */
@@ -161,8 +161,8 @@ static view view_of_latent(const pf_vae_coder *encoder)
     return v;
 }
 
-/* True where all that is seen in step j is alike, and was so in step j - 1, so that
- * outputs and caches are what they were. */
+/* True where all frames in the receptive field of step j are alike, and were in step
+ * j - 1, so that outputs and caches stay unchanged. */
 static bool repeats(const pf_video_encode *args, int64_t time, view v, int64_t j)
 {
     int64_t begin = args->constant_from > 1 ? args->constant_from : 1;
@@ -175,7 +175,7 @@ static bool latent_repeats(const pf_video_vae *vae, const pf_video_encode *args,
     return repeats(args, vae->info.time, view_of_latent(&vae->encoder), j);
 }
 
-/* How many levels repeat in step j; those after them see more of the past. */
+/* Number of levels that repeat in step j; the levels after them see more of the past. */
 static int still_levels(const pf_video_vae *vae, const pf_video_encode *args, int64_t j)
 {
     int count = 0;

@@ -2,8 +2,8 @@
 /* Inside of the video VAE: layers, caches, and the drive of both directions.
  * Only video_vae*.c include this.  docs/model/video-vae.md.
  *
- * A coder is one half of the network.  It is data that never changes while it
- * runs; what changes from step to step are the caches, one set a spatial tile.
+ * A coder is one half of the network, constant while it runs.  Caches change from step to
+ * step, one set a spatial tile.
  */
 #ifndef PF_MODEL_VIDEO_VAE_PARTS_H
 #define PF_MODEL_VIDEO_VAE_PARTS_H
@@ -93,7 +93,7 @@ bool pf_vae_translate_name(const char *from, char *to, size_t to_bytes);
 
 /* --- blocks (video_vae_blocks.c) --------------------------------------------- */
 
-/* One step of one tile through a coder. */
+/* A step of a tile through a coder. */
 typedef struct pf_vae_run {
     pf_ops *ops;
     const pf_video_vae *vae;
@@ -102,7 +102,7 @@ typedef struct pf_vae_run {
     bool first;                         /* the step of frame 0 */
     int still, still_next;              /* pf_vae_stream */
     int64_t height, width;              /* of the tile, in pixels */
-    pf_tensor latents;                  /* decoder: what it is asked to decode */
+    pf_tensor latents;                  /* decoder: all latents of the call */
 } pf_vae_run;
 
 /* Makes `window` [in, keep + frames, h, w] with the cached frames in front;
@@ -142,7 +142,7 @@ typedef pf_status (*pf_vae_forward)(pf_vae_run *run, const pf_tensor *x,
 
 typedef struct pf_vae_tile pf_vae_tile;
 
-/* One direction over a whole film: the tiles with their caches and buffers. */
+/* Encoding or decoding a whole film: the tiles with their caches and buffers. */
 typedef struct pf_vae_stream {
     pf_ops *ops;
     const pf_video_vae *vae;
@@ -156,7 +156,7 @@ typedef struct pf_vae_stream {
     bool started;
     int still;                          /* encoder: levels whose output is that of the
                                          * step before, and so need no computing */
-    int still_next;                     /* the same of the next step */
+    int still_next;                     /* `still` of the next step */
 } pf_vae_stream;
 
 typedef struct pf_vae_stream_spec {
@@ -172,7 +172,7 @@ pf_status pf_vae_stream_open(pf_vae_stream *stream, pf_ops *ops,
                              const pf_vae_stream_spec *spec);
 void pf_vae_stream_close(pf_vae_stream *stream);
 
-/* One step of every tile: `in` has Ci * n planes, `out` Co * m; the tiles are
+/* Runs a step of every tile: `in` has Ci * n planes, `out` Co * m; the tiles are
  * blended where they overlap. */
 pf_status pf_vae_stream_step(pf_vae_stream *stream, const pf_vae_planes *in,
                              int64_t in_frames, const pf_vae_planes *out,

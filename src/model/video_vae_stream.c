@@ -19,7 +19,7 @@
 #include "base/memory.h"
 #include "model/video_vae_parts.h"
 
-/* A place in pixels of the film, its caches, and what its last step made. */
+/* A tile in pixels of the film, its caches, and the output of its last step. */
 struct pf_vae_tile {
     int64_t top, left, height, width;
     pf_tensor cache[PF_VAE_MAX_SLOTS];
@@ -60,7 +60,7 @@ static int64_t lesser(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Zeros: before frame 0 there is nothing. */
+/* Caches begin as zeros, the frames before frame 0. */
 static pf_status make_caches(pf_vae_stream *stream, pf_vae_tile *tile)
 {
     const pf_vae_coder *coder = stream->coder;
@@ -210,7 +210,7 @@ static void blend_rows(const pf_vae_planes *above, pf_vae_planes *below,
         }
 }
 
-/* The same from left to right. */
+/* Fades the first columns of `right` in over the last columns of `left`. */
 static void blend_columns(const pf_vae_planes *left, pf_vae_planes *right,
                           int64_t extent)
 {
@@ -228,7 +228,7 @@ static void blend_columns(const pf_vae_planes *left, pf_vae_planes *right,
         }
 }
 
-/* In reading order, in place: a neighbour is already blended itself. */
+/* Blends in reading order, in place: a neighbour is blended already. */
 static void blend_tiles(pf_vae_stream *stream)
 {
     int64_t extent = (stream->tile - stream->stride) / stream->out_shrink;

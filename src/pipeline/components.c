@@ -15,7 +15,7 @@ static const char diffusers_stem[] = "diffusion_pytorch_model";
 
 /* --- the components ----------------------------------------------------------- */
 
-/* What a component is bound to. */
+/* Arguments of a component's bind function. */
 typedef struct binding {
     pf_params *params;
     const json_t *config;
@@ -383,7 +383,7 @@ pf_status pf_components_open(pf_engine *engine, pf_error *error)
     PF_TRY(open_tokenizer(engine, error));
     PF_TRY(check_fit(engine, error));
     PF_TRY(pf_residency_check(engine, (1u << PF_COMPONENTS) - 1, false, error));
-    /* Now that the model is not refused: a refusal is one sentence. */
+    /* Warnings come last, so that a refused model gives one sentence. */
     for (int c = 0; c < PF_COMPONENTS; c++)
         pf_weights_warn_unused(pf_params_weights(engine->params[c]), &engine->log);
     return PF_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Folders that hold no model: what they are instead, and which folder is meant.
+/* Refusing folders that hold no model, with what they are and which folder is meant.
  * docs/model/file-formats.md#model-folder. */
 #include <dirent.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static bool has_index(const char *folder)
     return holds(folder, index_name);
 }
 
-/* How many folders of FOLDER hold a model, and the name of the first (pf_free). */
+/* Counts the folders of FOLDER that hold a model; *first is the first of them (pf_free). */
 static int find_models(const char *folder, char **first)
 {
     DIR *directory = opendir(folder);
@@ -48,7 +48,7 @@ static int find_models(const char *folder, char **first)
     return count;
 }
 
-/* The model lies one level below, or two in a cache of the hub. */
+/* Looks for a model one level below, or two in a cache of the hub. */
 static bool is_below(const char *folder, const char *place, pf_error *error)
 {
     char *first, *path = pf_path_join(folder, place);
@@ -103,7 +103,7 @@ static pf_status explain(const char *folder, pf_error *error)
                    "and dual_tower_bridge", folder, index_name);
 }
 
-/* "OpenMOSS/MOVA-360p" rather than a path. */
+/* Is this a name of the hub ("OpenMOSS/MOVA-360p") and no path? */
 static bool is_name_of_hub(const char *path)
 {
     const char *slash = strchr(path, '/');

@@ -82,7 +82,7 @@ pf_memory pf_residency_bytes(pf_engine *engine, pf_component_set set,
         bytes.host += size.mapped_bytes + size.rounded_bytes;
         int64_t mapped = size.mapped_bytes;
         if (c == PF_TEXT_ENCODER) {
-            /* A row touches the pages it lies in. */
+            /* A row costs the pages that it lies in: two at most beside its bytes. */
             int64_t row = 4 * pf_umt5_width(engine->text_encoder) + 8192;
             int64_t touched = text_tokens * row;
             touched = touched < size.table_bytes ? touched : size.table_bytes;

@@ -38,7 +38,7 @@ typedef struct pf_weight_source {
     int rotation;                   /* columns of a rotated group; 0: not rotated */
 } pf_weight_source;
 
-/* A weight as the platform keeps it.  What the source points to outlives it. */
+/* A weight as the platform keeps it.  The memory of the source outlives it. */
 typedef struct pf_weight {
     pf_weight_source source;
     pf_multiply multiply;           /* as filled, or, before that, as it will be */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tensors: descriptions of memory, no arithmetic.  A tensor is a value; it never
- * owns what it points to.
+/* Tensors: descriptions of memory, no arithmetic.  A tensor is a value and never
+ * owns its memory.
  */
 #ifndef PF_TENSOR_TENSOR_H
 #define PF_TENSOR_TENSOR_H
@@ -55,7 +55,7 @@ pf_tensor pf_tensor_slice(pf_tensor tensor, int axis, int64_t begin,
 /* [1, ...] without its first axis. */
 pf_tensor pf_tensor_drop_first(pf_tensor tensor);
 
-/* The same elements of a contiguous tensor in another shape of equal count. */
+/* Views a contiguous tensor in another shape of equal count. */
 pf_tensor pf_tensor_reshape(pf_tensor tensor, int rank, const int64_t *shape);
 
 /* The elements of a contiguous tensor as a vector. */
@@ -64,8 +64,8 @@ pf_tensor pf_tensor_flatten(pf_tensor tensor);
 /* Axis i of the result is axis order[i] of the tensor. */
 pf_tensor pf_tensor_permute(pf_tensor tensor, const int *order);
 
-/* Cuts axis of extent a*b into two of extents a and b (stride rules allow it for
- * any stride). */
+/* Cuts an axis of extent outer * n into two of extents outer and n; works for any
+ * stride. */
 pf_tensor pf_tensor_split(pf_tensor tensor, int axis, int64_t outer);
 
 /* Inserts an axis of `count` equal entries (stride 0) in front of `axis`; `axis` may be

@@ -9,7 +9,7 @@
 
 enum {
     SHORT_CLUSTER = 6,                  /* longer ones are never looked up whole */
-    MAX_REPLACEMENT = 256               /* bytes of one, that text can't explode */
+    MAX_REPLACEMENT = 256               /* bytes; bounds the growth of a text */
 };
 
 /* --- reading ---------------------------------------------------------------------- */
@@ -25,7 +25,7 @@ static int base64_value(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Decodes in place of nothing: *bytes is what came out, false if it is not base64. */
+/* Decodes base64 to `out`, of *bytes bytes; false: the text is not base64. */
 static bool decode_base64(const char *text, unsigned char *out, size_t *bytes)
 {
     uint32_t bits = 0;
@@ -157,9 +157,9 @@ static long count_characters(const char *text, size_t bytes)
     return count;
 }
 
-/* The replacement of a part of the text.  What it has more characters than the part
- * counts as inserted; what it has fewer, as taken by the last one, and where there is
- * no last one the reference loses count, so we do. */
+/* Adds the replacement of a part of the text.  Extra characters are traced as inserted,
+ * missing ones as merged into the previous character.  With no previous character the Rust
+ * tokenizer miscounts; so does this. */
 static void add_replacement(const char *found, size_t length, long old_count,
                             pf_buffer *out, pf_trace *trace)
 {

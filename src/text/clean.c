@@ -20,7 +20,7 @@ enum {
 
 /* --- tables --------------------------------------------------------------------- */
 
-/* What U+0080..U+009F mean in windows-1252; 0: themselves. */
+/* U+0080..U+009F as windows-1252 has them; 0: unchanged. */
 static const uint16_t windows_1252[32] = {
     0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
     0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0,      0x017D, 0,
@@ -87,7 +87,7 @@ static int digit_of(char c, bool hex)
     return hex && lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
 }
 
-/* What html.unescape makes of a number; false: nothing at all. */
+/* The character that html.unescape gives for a number; false: it gives none. */
 static bool entity_code(uint64_t number, uint32_t *out)
 {
     if (number == 0 || (number >= 0xD800 && number <= 0xDFFF) || number > 0x10FFFF) {

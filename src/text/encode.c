@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "text/tokenizer_parts.h"
 
-/* What one call carries along. */
+/* State of one call. */
 typedef struct encoder {
     const pf_tokenizer *t;
     int32_t *ids;                       /* [most], the caller's */
@@ -108,7 +108,7 @@ static void emit_path(encoder *e, const char *text, size_t bytes, const node *no
         }
         while (count > 0 && nodes[ends[count - 1]].id == e->t->unknown_id)
             end = ends[--count];
-        /* Fused, it may spell a piece of the vocabulary after all. */
+        /* Fused unknowns may spell a piece of the vocabulary after all. */
         const pf_piece *piece = pf_tokenizer_find(e->t, text + begin, end - begin);
         if (piece)
             add_id(e, piece->id);
@@ -233,10 +233,10 @@ static pf_status split(encoder *e, int step, stretch s)
 
 /* --- added tokens --------------------------------------------------------------------- */
 
-/* What lies between added tokens of raw text: normalised, and looked through again. */
+/* Text between added tokens of raw text: normalised, and searched for tokens again. */
 static pf_status read_raw(encoder *e, stretch s);
 
-/* Added tokens become their ids; what lies between them goes on. */
+/* Added tokens become their ids; the text between them goes on to the next step. */
 static pf_status cut_out_added(encoder *e, bool normalized, stretch s)
 {
     pf_added_scan scan = {.text = s.text, .bytes = s.bytes, .normalized = normalized};

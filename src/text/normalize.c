@@ -9,7 +9,7 @@
 
 enum { MAX_NORMAL_BYTES = 1 << 20 };    /* a prompt has 64 KiB */
 
-/* One normalizer at work. */
+/* A normalizer at work. */
 typedef struct work {
     const pf_rule *rule;
     const char *text;                   /* [bytes], and [start] of it is the first */
@@ -18,7 +18,8 @@ typedef struct work {
     size_t new_start;
 } work;
 
-/* What stands at the place belongs to the first character of the prompt. */
+/* Output that stands for input at `place` extends the first character's output, if the
+ * place belongs to that. */
 static void note_start(work *w, size_t place)
 {
     if (place < w->start)

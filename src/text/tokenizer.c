@@ -152,7 +152,7 @@ static pf_status read_model(pf_tokenizer *t, const json_t *model, const char *na
 
 /* --- added tokens ----------------------------------------------------------------- */
 
-/* Its text, normalised like the text it is looked for in. */
+/* The text of an added token, normalised like the text that it is looked for in. */
 static pf_status name_added(const pf_tokenizer *t, pf_added_token *token,
                             const char *text, const char *name, pf_error *error)
 {
@@ -366,7 +366,7 @@ static pf_status read_pre_tokenizer(pf_tokenizer *t, const json_t *value,
     return unsupported(name, "pre_tokenizer", value, error);
 }
 
-/* The one id that the template's own table gives the token. */
+/* The id that the template's own table gives the token; there must be one. */
 static pf_status find_end(pf_tokenizer *t, const json_t *tokens, const char *text,
                           const char *name, pf_error *error)
 {

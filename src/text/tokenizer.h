@@ -9,7 +9,7 @@
 
 typedef struct pf_tokenizer pf_tokenizer;
 
-/* Reads tokenizer.json; what it cannot honour is refused by name. */
+/* Reads tokenizer.json.  Settings that this code cannot honour are refused by name. */
 pf_status pf_tokenizer_open(const char *path, pf_tokenizer **out, pf_error *error);
 void pf_tokenizer_close(pf_tokenizer *tokenizer);       /* NULL is fine */
 
@@ -21,7 +21,7 @@ pf_status pf_tokenizer_encode(const pf_tokenizer *tokenizer, const char *text,
                               int32_t *ids, int64_t max_ids, int64_t *count,
                               pf_error *error);
 
-/* How many ids there are when nothing is cut, the end token included. */
+/* Number of ids when nothing is cut, the end token included. */
 pf_status pf_tokenizer_count(const pf_tokenizer *tokenizer, const char *text,
                              int64_t *count, pf_error *error);
 

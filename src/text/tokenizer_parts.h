@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tokenizer inside: what reading makes and encoding uses.
+/* The tokenizer inside: read by tokenizer.c, used by encode.c.
  * docs/model/text.md#tokenizer. */
 #ifndef PF_TEXT_TOKENIZER_PARTS_H
 #define PF_TEXT_TOKENIZER_PARTS_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands for the first character.  See trace.h. */
+/* Tracing the first character of the prompt.  See trace.h. */
 #include "text/trace.h"
 
 #include "text/buffer.h"

@@ -130,7 +130,7 @@ pf_status pf_shards_missing(const char *folder, const char *name, pf_error *erro
 
 /* --- by the folder ------------------------------------------------------------------ */
 
-/* Other things that weights come as, by their names. */
+/* Formats of weights that this code does not read, by the names of their files. */
 static const struct {
     const char *ending, *what;
 } others[] = {
@@ -162,7 +162,7 @@ static const char *other_kind(const char *name)
     return NULL;
 }
 
-/* A folder without weights: what it has instead. */
+/* Refuses a folder without weights, and says what is there instead. */
 static pf_status explain(const char *folder, DIR *directory, pf_error *error)
 {
     struct dirent *found;
@@ -181,7 +181,7 @@ static pf_status explain(const char *folder, DIR *directory, pf_error *error)
     return PF_E_NOT_FOUND;
 }
 
-/* Of NAME-00001-of-00007.safetensors there must be seven. */
+/* Refuses a folder that has fewer shards than their names say (-00001-of-00007). */
 static pf_status check_count(const char *folder, const pf_shards *list, pf_error *error)
 {
     for (int i = 0; i < list->count; i++) {
@@ -227,7 +227,7 @@ pf_status pf_shards_check(const char *path, pf_error *error)
         return pf_fail_memory(error, path, strlen(path));
     bool unfinished = pf_path_exists(control);
     pf_free(control);
-    if (unfinished)                     /* its size is that of the whole file from the start */
+    if (unfinished)                     /* it has the size of the whole file at once */
         return pf_fail(error, PF_E_MODEL,
                        "%s is not whole, as %s.aria2 beside it says: go on with its "
                        "download", path, path);

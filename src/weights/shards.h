@@ -14,17 +14,17 @@ typedef struct pf_shards {
     int count;
 } pf_shards;
 
-/* Those that the weight_map of an index names.  Release with pf_shards_free, also after
- * a failure. */
+/* Lists the files that the weight_map of an index names.  Release with pf_shards_free,
+ * also after a failure. */
 pf_status pf_shards_from_index(const json_t *map, const char *index_path, pf_shards *out,
                                pf_error *error);
 
-/* Every *.safetensors of a folder but hidden ones, in order of name. */
+/* Lists every *.safetensors of a folder but hidden ones, in order of name. */
 pf_status pf_shards_from_folder(const char *folder, pf_shards *out, pf_error *error);
 
 void pf_shards_free(pf_shards *shards);
 
-/* Refuses a file whose download goes on, or was given up, by what lies beside it. */
+/* Refuses a file whose download goes on or was given up, as files beside it show. */
 pf_status pf_shards_check(const char *path, pf_error *error);
 
 /* PF_E_NOT_FOUND: the index names FOLDER/NAME, which is not there. */

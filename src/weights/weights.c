@@ -57,8 +57,8 @@ static item *find_item(const pf_weights *w, const char *name)
                                    sizeof key, by_name);
 }
 
-/* Is this tensor of a file listed?  Without an index all are; what an index does not
- * name is none of ours; a copy in another shard than the one it names is refused. */
+/* Refuses a tensor that lies in another shard than the one that the index names.  Without
+ * an index, and for tensors that it does not name, every shard will do. */
 static pf_status belongs(const pf_weights *w, const json_t *map, const char *name,
                          const char *file_name, pf_error *error)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tensors of one component on disk: one safetensors file, or shards with an
- * index, mapped read-only.  docs/model/file-formats.md.
+/* The tensors of one component on disk: one container, or shards with an index,
+ * mapped read-only.  docs/model/file-formats.md.
  *
  * Tensors are handed out as host views into the map, at any byte alignment.
  */
@@ -21,8 +21,8 @@ typedef struct pf_weights pf_weights;
 pf_status pf_weights_open(const char *folder, const char *stem, pf_weights **out,
                           pf_error *error);
 
-/* One file; only tensors whose name begins with `prefix` are seen, without it
- * ("" for all). */
+/* Opens one file.  Only tensors whose name begins with `prefix` are listed, by the rest
+ * of their name ("" for all). */
 pf_status pf_weights_open_file(const char *path, const char *prefix,
                                pf_weights **out, pf_error *error);
 
@@ -42,7 +42,7 @@ bool pf_weights_has(const pf_weights *weights, const char *name);
 pf_status pf_weights_find(pf_weights *weights, const char *name, int rank,
                           const int64_t *shape, pf_tensor *out, pf_error *error);
 
-/* Any tensor of a pf_dtype as it is (tests, latents): shape and dtype as found. */
+/* Any tensor as it is stored (tests, latents), of at most PF_MAX_RANK axes. */
 pf_status pf_weights_find_any(pf_weights *weights, const char *name,
                               pf_tensor *out, pf_error *error);
 
@@ -58,22 +58,23 @@ void pf_weights_warn_unused(const pf_weights *weights, const pf_log *log);
 
 const char *pf_weights_path(const pf_weights *weights); /* folder or file */
 
-/* Bytes of tensor data, and the widest-used dtype's name ("BF16", or "mixed"). */
+/* Bytes of tensor data, and the dtype's name ("BF16", "mixed", or "none"). */
 int64_t pf_weights_bytes(const pf_weights *weights);
 const char *pf_weights_dtype(const pf_weights *weights);
 
-/* Are the files what they were when they were opened?  PF_E_MODEL or PF_E_IO names the
- * first that is not (pf_map_check).  `lost_only`: could they be read, that is all. */
+/* Checks that the files are unchanged since they were opened.  PF_E_MODEL or PF_E_IO names
+ * the first that is not (pf_map_check).  `lost_only`: checks only those that a read of
+ * their map has failed for. */
 pf_status pf_weights_check(const pf_weights *weights, bool lost_only, pf_error *error);
 
-/* Reads those anew that are not, into the same place; *changed tells whether any was.
- * Nobody may read tensors meanwhile. */
+/* Reads changed files again, into the same addresses; *changed tells whether there were
+ * any.  No thread may read tensors meanwhile. */
 pf_status pf_weights_renew(pf_weights *weights, bool *changed, pf_error *error);
 
-/* Would that work? */
+/* Fails as pf_weights_renew would; changes nothing. */
 pf_status pf_weights_check_renewal(const pf_weights *weights, pf_error *error);
 
-/* All files lie in memory already (pf_map). */
+/* Do all files lie in memory already (pf_map.in_memory)? */
 bool pf_weights_in_memory(const pf_weights *weights);
 
 /* Lets the pages of the maps leave the process until they are touched again. */

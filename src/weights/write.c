@@ -38,7 +38,7 @@ static char *make_header(const pf_named_tensor *tensors, int count,
         json_dumpb(root, text, length, JSON_COMPACT);
         memset(text + length, ' ', padded - length);
     }
-    /* An allocation that failed on the way has left something out. */
+    /* A failed allocation has left a tensor out. */
     if (json_object_size(root) != (size_t)count + 1) {
         pf_free(text);
         text = NULL;
