@@ -91,12 +91,16 @@ typedef struct pf_step_cost {
 typedef struct pf_step_options {
     /* Only shapes are read. */
     const char *model_path;
-    /* A platform that forecasts: "ascend". */
+    /* A platform that forecasts; NULL: the first that does. */
     const char *platform;
-    /* A kind of device: "910B1" "910B2" "910B3" "910B4" "A3". */
+    /* A kind of device: a word of pf_forecast_words. */
     const char *device;
     int height, width, num_frames;
 } pf_step_options;
+
+/* Writes the kinds of devices that the first platform that forecasts knows:
+ * "910B1|910B2|A3".  Writes at most `bytes` bytes with the NUL. */
+PF_API void pf_forecast_words(char *out, size_t bytes);
 
 /* Counts one step.
  *

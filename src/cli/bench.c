@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "cli/shared_flags.h"
@@ -19,10 +20,9 @@ typedef struct settings {
 static const cli_option options[] = {
     {.kind = CLI_ROWS, .rows = &cli_json_rows, .offset = AT(json)},
     {.kind = CLI_TEXT, .name = "predict", .argument = "DEVICE", .offset = AT(predict),
-     .choices = "910B1|910B2|910B3|910B4|A3",
+     .words = pf_forecast_words,
      .help = "Measure nothing: tell what a denoising step of MODEL gives a device that "
-             "need not be here, with --platform ascend: 910B1, 910B2, 910B3, 910B4 or "
-             "A3"},
+             "need not be here: %s"},
     {.kind = CLI_TEXT, .name = "op", .argument = "NAME", .offset = AT(op),
      .choices = "linear|attention|conv3d",
      .help = "Only this operation: linear, attention or conv3d"},
@@ -94,12 +94,36 @@ static void print_cost(const char *name, const pf_step_cost *c)
            c->seconds);
 }
 
-static const char assumptions[] =
-    "\nA step has two forward passes (guidance). Each operator is taken to need its\n"
-    "arithmetic at the full speed of all cores (bf16: cores x clock x 8192 operations,\n"
-    "f32 and HF32: a quarter of that) or its memory at 1.6 TB/s, whichever is longer,\n"
-    "and nothing else: no launch, no fault of tiling, no cache. A device will be slower.\n"
-    "Published for a 910B, MOVA-360p, 8 s, with guidance: 37.0 s a step.\n";
+/* Prints words, at most `width` characters a line. */
+static void print_wrapped(const char *text, size_t width)
+{
+    size_t column = 0;
+    while (*text) {
+        size_t length = strcspn(text, " \n");
+        bool wrap = column > 0 && column + 1 + length > width;
+        printf("%s%.*s", wrap ? "\n" : column > 0 ? " " : "", (int)length, text);
+        column = wrap || column == 0 ? length : column + 1 + length;
+        text += length;
+        if (*text == '\n') {
+            putchar('\n');
+            column = 0;
+        }
+        text += *text != '\0';
+    }
+    putchar('\n');
+}
+
+static void print_assumptions(const pf_step_cost *c)
+{
+    char text[64 + sizeof c->assumptions];
+    static const char *const passes[] = {"", "one forward pass (no guidance)",
+                                         "two forward passes (guidance)",
+                                         "three forward passes (dual guidance)"};
+    snprintf(text, sizeof text, "A step has %s. %s", passes[c->forwards & 3],
+             c->assumptions);
+    putchar('\n');
+    print_wrapped(text, 83);
+}
 
 static json_t *cost_json(const char *name, const pf_step_cost *c)
 {
@@ -116,8 +140,8 @@ static int predict(const settings *s, const char *model)
     pf_step_cost cost[FILMS];
     for (int i = 0; i < FILMS; i++) {
         cost[i] = (pf_step_cost)PF_INIT(pf_step_cost);
-        pf_step_options film = {model, s->machine.platform ? s->machine.platform : "ascend",
-                                s->predict, films[i].height, films[i].width,
+        pf_step_options film = {model, s->machine.platform, s->predict,
+                                films[i].height, films[i].width,
                                 films[i].frames};
         pf_status status = pf_predict_step(&film, &cost[i], &error);
         if (status != PF_OK)
@@ -137,7 +161,7 @@ static int predict(const settings *s, const char *model)
            "TFLOP", "TB", "launches", "a pass", "waits", "GiB", "s");
     for (int i = 0; i < FILMS; i++)
         print_cost(films[i].name, &cost[i]);
-    fputs(assumptions, stdout);
+    print_assumptions(&cost[0]);
     return EXIT_DONE;
 }
 

@@ -5,6 +5,7 @@
  * once for one step and once for two, and the difference is a step.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/sized.h"
 #include "phonofilm_tools.h"
@@ -74,12 +75,31 @@ static pf_status count_in(pf_engine *engine, const pf_step_options *options,
     return status;
 }
 
+/* The row of the platform `name`, or of the first that forecasts; NULL if there is none. */
+static const pf_platform_entry *find_forecaster(const char *name)
+{
+    int count;
+    const pf_platform_entry *entries = pf_platform_entries(&count);
+    for (int i = 0; i < count; i++)
+        if (name ? strcmp(entries[i].name, name) == 0 : entries[i].forecasts)
+            return &entries[i];
+    return NULL;
+}
+
+void pf_forecast_words(char *out, size_t bytes)
+{
+    const pf_platform_entry *entry = find_forecaster(NULL);
+    snprintf(out, bytes, "%s", entry ? entry->kinds : "");
+}
+
 pf_status pf_predict_step(const pf_step_options *options, pf_step_cost *out,
                           pf_error *error)
 {
     pf_engine *engine;
+    const pf_platform_entry *entry = find_forecaster(options->platform);
     pf_engine_options how = {.model_path = options->model_path,
-                             .platform = options->platform, .threads = 1,
+                             .platform = entry ? entry->name : options->platform,
+                             .threads = 1,
                              .memory_limit = INT64_MAX};
     pf_step_cost cost = PF_INIT(pf_step_cost);
     PF_TRY(pf_sized_check(out, sizeof out->size + 1, "pf_step_cost", error));
@@ -88,6 +108,8 @@ pf_status pf_predict_step(const pf_step_options *options, pf_step_cost *out,
     PF_TRY(pf_engine_open_forecast(&how, options->device, &engine, error));
     pf_status status = count_in(engine, options, &cost, error);
     pf_engine_close(engine);
+    if (entry && entry->assumptions)
+        snprintf(cost.assumptions, sizeof cost.assumptions, "%s", entry->assumptions);
     pf_sized_give(out, &cost, sizeof cost);
     return status;
 }

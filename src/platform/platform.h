@@ -258,6 +258,9 @@ typedef struct pf_platform_entry {
     bool has_devices;               /* options.device chooses one, options.threads has no
                                      * effect and options.isa no meaning */
     bool forecasts;                 /* takes options.forecast */
+    const char *kinds;              /* words of options.forecast, "910B1|A3", if it does */
+    const char *assumptions;        /* sentences that its forecasts rest on; a line break
+                                     * between paragraphs */
     bool records;                   /* takes options.graph */
     bool last_resort;               /* "auto" never chooses it */
     const char *isas;               /* words of options.isa, best first, "avx2|scalar"; NULL:

@@ -12,4 +12,7 @@
 pf_status pf_ascend_open(pf_platform *out, const pf_platform_options *options,
                          pf_error *error);
 
+/* Words of pf_platform_options.forecast, and what a forecast takes for granted. */
+extern const char pf_ascend_kinds[], pf_ascend_assumptions[];
+
 #endif

@@ -16,7 +16,7 @@
 
 static const pf_platform_entry entries[] = {
     {.name = "ascend", .has_devices = true, .forecasts = true, .records = true,
-     .open = pf_ascend_open},
+     .kinds = pf_ascend_kinds, .assumptions = pf_ascend_assumptions, .open = pf_ascend_open},
     {.name = "cpu", .isas = "avx512bf16|avx512|avx2|neon|scalar", .open = pf_cpu_open},
     {.name = "reference", .last_resort = true, .open = pf_reference_open},
 };
