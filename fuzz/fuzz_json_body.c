@@ -5,7 +5,7 @@
 
 #include "fuzz_main.h"
 #include "server/fields.h"
-#include "server/utf8.h"
+#include "server/http/utf8.h"
 
 enum { MAX_FILE = 4096 };
 

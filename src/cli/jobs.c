@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "cli/say.h"
 #include "server/adopt.h"
-#include "server/utf8.h"
+#include "server/http/utf8.h"
 
 typedef struct settings {
     const char *output_dir;

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "media/json_numbers.h"
-#include "server/utf8.h"
+#include "server/http/utf8.h"
 #include "base/text.h"
 
 enum { DATA_URI_HEAD = 4096 };

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "server/digest.h"
+#include "base/digest.h"
 
 enum {
     PF_FIELDS_MAX = 64,                 /* fields of a body */

@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-#include "server/digest.h"
+#include "base/digest.h"
 #include "server/video.h"
 
 enum { PF_SESSION_BYTES = PF_OWNER_BYTES + PF_DIGEST_HEX + 1 };

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "server/utf8.h"
+#include "server/http/utf8.h"
 
 enum { MAX_SECRET = 4096 };
 static const double usual_retention = 7 * 86400.0;

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "media/webp.h"
-#include "server/digest.h"
+#include "base/digest.h"
 
 enum {
     SHEET_TILES = 16,

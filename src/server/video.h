@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "phonofilm.h"
-#include "server/digest.h"
+#include "base/digest.h"
 
 enum {
     PF_VIDEO_ID_BYTES = 48,

@@ -5,7 +5,7 @@
  *        |
  *     container.h     entries, metadata, map; renewal of a file that changed
  *        |
- *     container.c     one row a format: recognised by its first bytes, then read
+ *     formats.c       one row a format: recognised by its first bytes, then read
  *        |
  *     safetensors.c   a header to entries
  *

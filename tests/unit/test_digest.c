@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "server/digest.h"
+#include "base/digest.h"
 
 static void assert_hex(const uint8_t *digest, const char *wanted)
 {

@@ -7,7 +7,7 @@
 /* cmocka.h needs the four above. */
 #include <cmocka.h>
 
-#include "server/utf8.h"
+#include "server/http/utf8.h"
 
 static void test_utf8(void **state)
 {

@@ -10,6 +10,17 @@
 #include "platform/ascend/operators.h"
 #include "platform/common/common.h"
 
+/* --- facts of the registry ------------------------------------------------------------- */
+
+const char pf_ascend_kinds[] = "910B1|910B2|910B3|910B4|A3";
+
+const char pf_ascend_assumptions[] =
+    "Each operator is taken to need its arithmetic at the full speed of all cores (bf16: "
+    "cores x clock x 8192 operations, f32 and HF32: a quarter of that) or its memory at "
+    "1.6 TB/s, whichever is longer, and nothing else: no launch, no fault of tiling, no "
+    "cache. A device will be slower.\n"
+    "Published for a 910B, MOVA-360p, 8 s, with guidance: 37.0 s a step.";
+
 /* --- counting ------------------------------------------------------------------------ */
 
 static pf_status open_counter(const pf_platform *platform, pf_platform *out,

@@ -5,7 +5,7 @@
 #ifndef PF_PLATFORM_ASCEND_DESCRIPTORS_H
 #define PF_PLATFORM_ASCEND_DESCRIPTORS_H
 
-#include "platform/ascend/launch.h"
+#include "platform/ascend/call.h"
 
 /* The descriptors of one call; NULL where the call leaves something out. */
 typedef struct ascend_handles {

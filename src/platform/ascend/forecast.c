@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "platform/ascend/ascend.h"
-
 /* Cores and clocks are published; of the bandwidth 1.6 TB/s is commonly quoted.  A cube core
  * makes 16 x 16 x 16 multiply-adds of bf16 a cycle, a vector core works on 128 bytes. */
 #define KIND(name, cubes, vectors, megahertz, gib) \
@@ -19,15 +17,6 @@ static const pf_device_kind kinds[] = {
     KIND("Ascend910_9391", 24, 48, 1850, 64),
     KIND("Ascend910_9382", 24, 48, 1800, 64),
 };
-
-const char pf_ascend_kinds[] = "910B1|910B2|910B3|910B4|A3";
-
-const char pf_ascend_assumptions[] =
-    "Each operator is taken to need its arithmetic at the full speed of all cores (bf16: "
-    "cores x clock x 8192 operations, f32 and HF32: a quarter of that) or its memory at "
-    "1.6 TB/s, whichever is longer, and nothing else: no launch, no fault of tiling, no "
-    "cache. A device will be slower.\n"
-    "Published for a 910B, MOVA-360p, 8 s, with guidance: 37.0 s a step.";
 
 const pf_device_kind *pf_ascend_kind_find(const char *name)
 {

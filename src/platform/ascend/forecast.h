@@ -3,7 +3,7 @@
 #ifndef PF_PLATFORM_ASCEND_FORECAST_H
 #define PF_PLATFORM_ASCEND_FORECAST_H
 
-#include "platform/ascend/launch.h"
+#include "platform/ascend/call.h"
 
 /* "910B1", "Ascend910B1" or "A3"; NULL if it is not known. */
 const pf_device_kind *pf_ascend_kind_find(const char *name);

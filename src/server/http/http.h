@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP: connections, requests and replies.  libevent waits, buffers and speaks TLS;
  * head.h and chunks.h decide which bytes are a request.  The files of this folder know of
- * no route, no key and no film: they include base/, server/digest.h, server/utf8.h and
- * each other.
+ * no route, no key and no film: they include base/ and each other.
  *
  *     bytes -> head -> route() -> body -> handler -> dress() -> reply -> bytes
  *                                          |   ^

@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "server/http/http.h"
 #include "server/http/range.h"
-#include "server/utf8.h"
+#include "server/http/utf8.h"
 
 void pf_http_set(pf_http_request *request, const char *name, const char *format, ...)
 {

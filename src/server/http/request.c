@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "server/digest.h"
+#include "base/digest.h"
 #include "server/http/parts.h"
 
 /* --- from the first byte to the last ------------------------------------------------ */

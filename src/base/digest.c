@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Digests and encodings.  See digest.h. */
-#include "server/digest.h"
+#include "base/digest.h"
 
 #include <string.h>
 #include <sys/random.h>

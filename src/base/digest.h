@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SHA-256 (FIPS 180-4), HMAC (RFC 2104), Base64 (RFC 4648) and unguessable names. */
-#ifndef PF_SERVER_DIGEST_H
-#define PF_SERVER_DIGEST_H
+#ifndef PF_BASE_DIGEST_H
+#define PF_BASE_DIGEST_H
 
 #include <stdbool.h>
 #include <stddef.h>

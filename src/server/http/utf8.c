@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* UTF-8.  See utf8.h. */
-#include "server/utf8.h"
+#include "server/http/utf8.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* UTF-8 that clients send: checked, and repaired where it is only shown. */
-#ifndef PF_SERVER_UTF8_H
-#define PF_SERVER_UTF8_H
+#ifndef PF_SERVER_HTTP_UTF8_H
+#define PF_SERVER_HTTP_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
