@@ -170,7 +170,7 @@ PF_API pf_status pf_guard_files(pf_error *error);
 /* Closes an engine; NULL is fine.  Its jobs must have been destroyed. */
 PF_API void pf_engine_close(pf_engine *engine);
 
-/* One component folder of the model. */
+/* A component folder of the model. */
 typedef struct pf_component_info {
     /* "video_dit" */
     const char *name;
@@ -252,7 +252,7 @@ typedef struct pf_platform_info {
     char device[96];
     /* Bytes available now. */
     int64_t memory_bytes;
-    /* One sentence, if the platform is not usable. */
+    /* A sentence, if the platform is not usable. */
     char reason[512];
 } pf_platform_info;
 
@@ -271,7 +271,7 @@ PF_API void pf_isa_words(char *out, size_t bytes);
 PF_API int pf_platform_list(int device, pf_platform_info *out, int room);
 
 /* ======================================================================= machine
- * What the surroundings allow this process: the machine itself, the cgroups of a container
+ * Limits that the surroundings set this process: the machine itself, the cgroups of a container
  * with all their parents, affinity and resource limits.
  */
 
@@ -283,7 +283,7 @@ typedef struct pf_machine_limit {
     bool memory;
     /* No other limit of this kind leaves less. */
     bool binds;
-    /* What the limit leaves now. */
+    /* Left by the limit now. */
     double amount;
     /* The whole limit, bytes in use included; of processors the same as `amount`. */
     double whole;
@@ -359,7 +359,7 @@ typedef struct pf_request {
     size_t size;
     /* Up to 64 KiB; cut at 512 tokens, of which pf_request_warnings tells; may be "". */
     const char *prompt;
-    /* What is to be avoided.  NULL: the model family's default. */
+    /* Things to be avoided.  NULL: the model family's default. */
     const char *negative_prompt;
     /* The first frame.  Required, unless text_only or resume. */
     pf_image first_frame;
@@ -379,7 +379,7 @@ typedef struct pf_request {
 
     /* Strength of the prompt, 0 to 100.  1: the negative prompt is not used. */
     double guidance_scale;
-    /* The same from the low-noise expert on; PF_UNSET: guidance_scale. */
+    /* guidance_scale from the low-noise expert on; PF_UNSET: guidance_scale itself. */
     double guidance_scale_2;
     /* Dual guidance: strength of the bridge between picture and sound, 0 to 100; PF_UNSET or
      * 1: plain guidance. */
@@ -422,7 +422,7 @@ static inline int pf_usual_tile_stride(int vae_tile)
 /* Fills in the model's defaults. */
 PF_API void pf_request_init(const pf_engine *engine, pf_request *request);
 
-/* What a request will cost, known before any work. */
+/* The cost of a request, known before any work. */
 typedef struct pf_prediction {
     size_t size;
     /* Resident memory of the process at its highest, in bytes. */
@@ -466,7 +466,7 @@ PF_API pf_status pf_request_check(pf_engine *engine, const pf_request *request,
  * and whatever the model was not made for. */
 typedef struct pf_warnings {
     size_t size;
-    /* One sentence each. */
+    /* A sentence each. */
     int count;
     char text[8][512];
     /* Tokens of the whole prompt, and of the negative prompt in use; 0: none is used. */
@@ -504,7 +504,7 @@ typedef enum pf_setting_kind {
     PF_SETTING_SEED,
     /* true false yes no on off 1 0 */
     PF_SETTING_SWITCH,
-    /* One of `choices`. */
+    /* A word of `choices`. */
     PF_SETTING_CHOICE,
     /* WIDTHxHEIGHT in pixels; also with '*' or the sign of multiplication, and blanks around
      * it. */
@@ -625,7 +625,7 @@ PF_API bool pf_setting_get(const pf_setting *setting, const pf_request *request,
  * A job is one request on its way.  Results leave through sinks while they are made.
  */
 
-/* One film that is made.
+/* A film that is made.
  * Thread-safety: belongs to one thread at a time, except for pf_job_cancel.
  * Lifetime: from pf_job_create to pf_job_destroy, within that of its engine. */
 typedef struct pf_job pf_job;
@@ -643,7 +643,7 @@ typedef struct pf_progress {
     double seconds_left;
 } pf_progress;
 
-/* What the film will probably look like, seen through a linear map from latents to colours:
+/* The probable look of the film, seen through a linear map from latents to colours:
  * one small picture a latent frame, rough early on and close at the end.  The map is the
  * model's preview.json (docs/model/pipeline.md); models with the 16 latent channels of Wan's
  * VAE have one without it. */

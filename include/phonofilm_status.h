@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* phonofilm_status.h - status codes and error messages of libphonofilm.
  *
- * One list makes the codes, their texts (pf_status_text) and their HTTP statuses
- * (pf_status_http).  A fallible function returns a pf_status and, unless that is PF_OK, has
+ * The codes, their texts (pf_status_text) and their HTTP statuses (pf_status_http) are made
+ * from one list.  A fallible function returns a pf_status and, unless that is PF_OK, has
  * written one sentence to the pf_error that the caller passed: the field, its value and what
  * would be accepted.  Every function takes NULL for the pf_error.
  *
@@ -70,7 +70,7 @@ typedef enum pf_status {
  * Thread-safety: one per thread; the library keeps no pointer to it after a call. */
 typedef struct pf_error {
     pf_status status;
-    /* One sentence of UTF-8 without control characters, ended by a NUL. */
+    /* A sentence of UTF-8 without control characters, ended by a NUL. */
     char message[512];
     /* The setting or member that is wrong, as the library calls it ("num_frames"); the
      * sentence then begins with it.  "": the failure is about none. */

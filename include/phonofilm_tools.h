@@ -61,7 +61,7 @@ PF_API pf_status pf_bench(const pf_bench_options *options, pf_bench_report *out,
                           pf_error *error);
 
 /* ====================================================================== forecast
- * One denoising step with guidance on a device that need not be here: the operators that
+ * A denoising step with guidance on a device that need not be here: the operators that
  * would really be issued, and the time that their arithmetic or their memory need at least
  * (docs/ascend.md, "Prediction").
  */
@@ -83,7 +83,7 @@ typedef struct pf_step_cost {
     int64_t waits;
     /* At least. */
     double seconds;
-    /* What `seconds` takes for granted of the device: sentences, a line break between
+    /* Assumptions about the device that `seconds` rests on: sentences, a line break between
      * paragraphs. */
     char assumptions[512];
 } pf_step_cost;

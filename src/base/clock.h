@@ -3,7 +3,7 @@
 #ifndef PF_BASE_CLOCK_H
 #define PF_BASE_CLOCK_H
 
-/* Seconds since some fixed moment; differences are what it is for. */
+/* Seconds since an arbitrary fixed moment: only differences mean anything. */
 double pf_seconds(void);
 
 /* Processor time of the calling thread: it stands still while others have the processor. */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes of a message before it is shortened: a path, and what is said about it. */
+/* Bytes of a message before it is shortened: room for a path and a sentence about it. */
 enum { MAX_RAW = 5120 };
 
 
@@ -89,7 +89,7 @@ static bool is_inside(const char *at)
     return ((unsigned char)*at & 0xC0) == 0x80;
 }
 
-/* Escapes `raw`, and cuts the middle of what is still too long: its end is the reason. */
+/* Escapes `raw`.  A message that is too long loses its middle, as its end is the reason. */
 static void set_message(pf_error *error, const char *raw)
 {
     enum { ROOM = sizeof error->message, HALF = ROOM / 2 - 4 };

@@ -12,7 +12,7 @@
 pf_status pf_fail(pf_error *error, pf_status status, const char *format, ...)
     PF_PRINTF(3, 4);
 
-/* The same with the text of `errno`; ENOMEM and ENOSPC choose their status,
+/* pf_fail with the text of `errno` at the end; ENOMEM and ENOSPC choose their status,
  * ENOENT and ENOTDIR become PF_E_NOT_FOUND, ENAMETOOLONG and ELOOP PF_E_ARGUMENT,
  * anything else PF_E_IO. */
 pf_status pf_fail_errno(pf_error *error, int error_number,
@@ -25,7 +25,7 @@ pf_status pf_fail_field(pf_error *error, pf_status status, const char *field,
 /* PF_E_MEMORY: "out of memory: WHAT (N bytes)". */
 pf_status pf_fail_memory(pf_error *error, const char *what, unsigned long long bytes);
 
-/* Makes a text of anybody's harmless to terminals and logs: one line of UTF-8, with \n, \t,
+/* Makes any text harmless to terminals and logs: one line of UTF-8, with \n, \t,
  * \r and \xHH for control characters and for bytes that are no UTF-8.  Ends between
  * characters when `out` is too small.  Gives `out`. */
 char *pf_escape(const char *text, char *out, size_t bytes);

@@ -27,7 +27,7 @@ void pf_fault_arm(pf_fault_kind kind, int64_t nth, bool sticky);
 /* Events of this kind since the last pf_fault_arm of it (also with nth 0). */
 int64_t pf_fault_count(pf_fault_kind kind);
 
-/* Called where the event would happen: true means "pretend that it failed". */
+/* Counts an event, and tells whether its caller must act as if it had failed. */
 bool pf_fault_hit(pf_fault_kind kind);
 
 #endif

@@ -29,7 +29,7 @@ void pf_map_close(pf_map *map);
  * PF_E_IO: it was changed, or could not be read. */
 pf_status pf_map_check(const pf_map *map, const char *path, pf_error *error);
 
-/* Did reading fail, so that zeros were read? */
+/* Did reading the map fail, so that zeros were read? */
 bool pf_map_is_lost(const pf_map *map);
 
 /* Puts a map of as many bytes in the place of another, whose pointers stay valid, and

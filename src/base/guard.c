@@ -37,7 +37,7 @@ static range *find_range(uintptr_t address)
     return NULL;
 }
 
-/* Zeros for all of it at once: the file is lost, and one call is enough. */
+/* Maps zeros over the whole range: the file is lost, and one call is enough. */
 static bool put_zeros(range *r)
 {
     uintptr_t begin = atomic_load(&r->begin);
@@ -54,8 +54,8 @@ static bool is_missing_page(const siginfo_t *info)
            info->si_code == BUS_MCEERR_AR;
 }
 
-/* To whoever was there before; the default ends the process when the instruction is
- * repeated, or the signal of another process comes again. */
+/* Passes the signal to the handler that was there before.  The default handler ends the
+ * process when the instruction is repeated, or the signal of another process comes again. */
 static void pass_on(int number, siginfo_t *info, void *context)
 {
     bool sent = info->si_code <= 0;

@@ -15,8 +15,8 @@
 
 #include "base/error.h"
 
-/* Installs the handler of SIGBUS, for the process and once.  What is not about a
- * registered range goes to the handler that was there before. */
+/* Installs the handler of SIGBUS, for the process and once.  A signal outside of
+ * registered ranges goes to the handler that was there before. */
 pf_status pf_guard_install(pf_error *error);
 
 /* Registers `bytes` mapped bytes, and gives their number; -1: there is no room. */
@@ -25,11 +25,11 @@ void pf_guard_remove(int number);
 
 /* Has a page of the range been missing since it was added, or renewed? */
 bool pf_guard_is_lost(int number);
-/* The range is mapped anew; or is not there any more. */
+/* Tells that the range was mapped anew, or unmapped. */
 void pf_guard_renew(int number);
 void pf_guard_lose(int number);
 
-/* How often pages of any range were missing: whether to ask for one. */
+/* Number of missing pages of all ranges so far: unchanged, no range needs to be asked. */
 unsigned pf_guard_losses(void);
 
 #endif

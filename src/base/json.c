@@ -56,7 +56,7 @@ pf_status pf_json_parse(const char *text, size_t bytes, const char *name,
                    detail.text, detail.line, detail.column);
 }
 
-/* Not JSON that is wrong somewhere, but another thing. */
+/* Fails for a file that is no JSON at all, but of another kind. */
 static bool is_another_kind(const char *text, size_t bytes, char kind[PF_KIND_BYTES])
 {
     size_t begin = pf_text_mark(text, bytes);

@@ -17,8 +17,8 @@
 pf_status pf_json_parse(const char *text, size_t bytes, const char *name,
                         json_t **out, pf_error *error);
 
-/* Reads and parses a file of at most `max_bytes`; one that is something else is named for
- * what it is. */
+/* Reads and parses a file of at most `max_bytes`.  The message about a file of another kind
+ * names the kind. */
 pf_status pf_json_load(const char *path, size_t max_bytes, json_t **out,
                        pf_error *error);
 

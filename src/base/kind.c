@@ -130,7 +130,7 @@ static bool is_zero(const char *data, size_t bytes)
     return at == bytes;
 }
 
-/* Texts that are none of the above: what a server says instead of a file. */
+/* Any other text, such as a server's page about a file that it does not give. */
 static bool quote_text(const char *data, size_t bytes, char out[PF_KIND_BYTES])
 {
     size_t line = 0, most = bytes < QUOTED_BYTES ? bytes : QUOTED_BYTES;

@@ -8,8 +8,8 @@
 
 enum { PF_KIND_BYTES = 192 };
 
-/* Writes what the file with this content is and what to do, to follow "FILE is ":
- * "a Git LFS pointer, not the file itself: run ...".  False: nothing that is known.
+/* Writes the kind of this content and a remedy, to follow "FILE is ":
+ * "a Git LFS pointer, not the file itself: run ...".  False: the kind is unknown.
  * `bytes` may be those of its beginning alone, from 512 on. */
 bool pf_kind_describe(const void *data, size_t bytes, char out[PF_KIND_BYTES]);
 

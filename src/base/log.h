@@ -3,7 +3,7 @@
 #ifndef PF_BASE_LOG_H
 #define PF_BASE_LOG_H
 
-/* One line of UTF-8 without a newline; may be called from any thread. */
+/* Takes a line of UTF-8 without a newline; called from any thread. */
 typedef void (*pf_log_sink)(void *user, const char *line);
 
 typedef struct pf_log {

@@ -39,11 +39,11 @@ typedef struct pf_machine {
     double processors;          /* above 0; a quota need not be whole */
     pf_limit memory_by;         /* the limits that bind: amount is the value above */
     pf_limit processors_by;
-    pf_limit limits[PF_MACHINE_LIMITS];     /* all of both, as far as there is room */
+    pf_limit limits[PF_MACHINE_LIMITS];     /* all, as far as there is room */
     int count;
 } pf_machine;
 
-/* Reads everything anew, in well under a millisecond.  `root` (NULL: none) is put in front
+/* Reads all limits anew, in well under a millisecond.  `root` (NULL: none) is put in front
  * of the path of every file, for tests; affinity and rlimits are always the process's. */
 void pf_machine_read(const char *root, pf_machine *out);
 
@@ -55,7 +55,7 @@ int pf_machine_threads(const pf_machine *machine);
 /* Memory of this process, bytes.  Zeros where the system does not tell. */
 typedef struct pf_process_memory {
     int64_t resident;
-    int64_t anonymous;          /* of `resident`: what is no page of a file */
+    int64_t anonymous;          /* of `resident`: pages of no file */
     int64_t address_space;      /* counts towards RLIMIT_AS */
     int64_t data;               /* counts towards RLIMIT_DATA */
 } pf_process_memory;

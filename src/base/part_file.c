@@ -318,7 +318,7 @@ static pf_status copy_to_target(pf_part_file *file, pf_error *error)
     return close(target) == 0 ? PF_OK : fail_write(file, error);
 }
 
-/* Renames; what was there gets the temporary name, if the file system can do that. */
+/* Renames.  A file of that name gets the temporary name, if the file system can swap. */
 static bool give_name(pf_part_file *file, int folder)
 {
     struct stat info;
@@ -385,7 +385,7 @@ void pf_part_discard(pf_part_file *file)
     if (folder >= 0)
         unlinkat(folder, file->part, 0);
     close_fd(&folder);
-    if (file->path) {                   /* not one that is empty, whose numbers are 0 */
+    if (file->path) {                   /* an empty part file has numbers of 0 */
         close_fd(&file->fd);
         close_fd(&file->target);
     }

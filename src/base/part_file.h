@@ -37,14 +37,14 @@ pf_status pf_part_open(const char *path, pf_part_file *out, pf_error *error);
 pf_status pf_part_write(pf_part_file *file, const void *data, size_t bytes,
                         pf_error *error);
 
-/* Nothing more will be written: syncs, and closes what has a name. */
+/* Ends the writing: syncs, and closes a file that has a name. */
 pf_status pf_part_finish(pf_part_file *file, pf_error *error);
 
 /* Gives it its name, or copies it. */
 pf_status pf_part_publish(pf_part_file *file, pf_error *error);
 
-/* After publish, because what belongs to it failed: removes it and brings back the file
- * that it replaced.  What was copied stays. */
+/* After publish, because a file that belongs to it failed: removes it and brings back the file
+ * that it replaced.  Bytes that were copied stay. */
 void pf_part_withdraw(pf_part_file *file);
 
 /* Closes, removes what has not got its name, and frees the names. */

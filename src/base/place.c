@@ -80,7 +80,7 @@ static char *read_link(int folder, const pf_place *place)
     return text[0] == '/' ? pf_strdup(text) : pf_format("%s/%s", place->folder, text);
 }
 
-/* Links below /proc lead to what is open, whatever the path that they show. */
+/* Links below /proc lead to an open file, whatever path they show. */
 static bool is_magic(int folder)
 {
     struct statfs info;
@@ -174,7 +174,7 @@ void pf_place_free(pf_place *place)
 
 /* --- questions -------------------------------------------------------------------- */
 
-/* Whether the effective user may do that; sets errno if not. */
+/* Whether the effective user has that access; sets errno if not. */
 static bool may(int folder, const char *name, int mode)
 {
     return faccessat(folder, name, mode, AT_EACCESS) == 0;
@@ -211,7 +211,7 @@ static bool is_same_entry(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Looks at the place itself, or at its folder when nothing is there yet. */
+/* Looks at the file, or at its folder while there is none. */
 static bool look_up(const pf_place *place, struct stat *out)
 {
     int folder = pf_place_open_folder(place->folder);

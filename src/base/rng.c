@@ -107,7 +107,7 @@ static double next_uniform_53(pf_mt19937 *generator)
     return (double)(((high << 32) | low) & (((uint64_t)1 << 53) - 1)) * 0x1p-53;
 }
 
-/* One value at a time, two at a draw: how PyTorch makes fewer than 16. */
+/* Fewer than 16 values, which PyTorch draws in pairs and hands out singly. */
 static float single_normal(pf_mt19937 *generator)
 {
     if (generator->cached) {

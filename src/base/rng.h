@@ -2,7 +2,7 @@
 /* Normal noise: our own counter-based stream, and the streams of torch.randn.
  * docs/model/schedules.md#noise.
  *
- * All three give f32 N(0, 1).  A generator is a value: copy it to keep a position.
+ * The three streams give f32 N(0, 1).  A generator is a value: copy it to keep a position.
  */
 #ifndef PF_BASE_RNG_H
 #define PF_BASE_RNG_H
@@ -27,7 +27,7 @@ typedef struct pf_mt19937 {
 } pf_mt19937;
 
 void pf_mt19937_seed(pf_mt19937 *generator, uint64_t seed);
-/* One call of torch.randn(count). */
+/* Draws as torch.randn(count) does. */
 void pf_mt19937_normal(pf_mt19937 *generator, int64_t count, float *out);
 
 /* --- torch.randn on CUDA: Philox with PyTorch's launch shape ---------------- */
@@ -37,7 +37,7 @@ typedef struct pf_cuda_philox {
     int multiprocessors;                /* of the GPU that is to be matched */
 } pf_cuda_philox;
 
-/* One call of torch.randn(count, device="cuda"). */
+/* Draws as torch.randn(count, device="cuda") does. */
 void pf_cuda_philox_normal(pf_cuda_philox *generator, int64_t count, float *out);
 
 #endif

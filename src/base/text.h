@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text as people's programs save it: byte order marks, and what is not UTF-8. */
+/* Text as editors save it: byte order marks, and encodings other than UTF-8. */
 #ifndef PF_BASE_TEXT_H
 #define PF_BASE_TEXT_H
 

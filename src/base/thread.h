@@ -29,7 +29,7 @@ int pf_pool_threads(const pf_pool *pool);
 
 /* Runs body over [0, count) in pieces of `grain` items (at least 1), handed out
  * in order to whoever is free.  Calls from several threads take turns; a call
- * from inside a body is an error of ours. */
+ * from inside a body is a bug. */
 void pf_pool_for(pf_pool *pool, int64_t count, int64_t grain,
                  pf_pool_body body, void *argument);
 

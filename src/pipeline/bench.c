@@ -40,7 +40,7 @@ static const bench_case cases[] = {
     {"conv3d", PF_MULTIPLY_F32, 4, {384, 5, 44, 80}},
 };
 
-/* One case at work. */
+/* A case at work. */
 typedef struct bench_run {
     const bench_case *spec;
     pf_ops ops;

@@ -99,7 +99,7 @@ static void add_limit(pf_machine_info *out, const pf_limit *limit)
     snprintf(to->source, sizeof to->source, "%s", limit->source);
 }
 
-/* A limit of addresses, which is told among those of memory. */
+/* Adds a limit of addresses, which counts as one of memory. */
 static void add_resource(pf_machine_info *out, const char *name, int64_t left)
 {
     pf_limit limit = {PF_LIMIT_MEMORY, (double)left, (double)left, ""};
@@ -123,7 +123,7 @@ void pf_machine_get(pf_machine_info *out)
         found.threads = PF_POOL_MAX_THREADS;
     add_resource(&found, "RLIMIT_AS", machine.address_space);
     add_resource(&found, "RLIMIT_DATA", machine.data);
-    /* Room enough for what binds: it may lie behind all others. */
+    /* The limits that bind first, so that there is room for them. */
     add_limit(&found, &machine.memory_by);
     add_limit(&found, &machine.processors_by);
     for (int i = 0; i < machine.count; i++)

@@ -27,7 +27,7 @@ typedef enum pf_component {
     PF_COMPONENTS
 } pf_component;
 
-/* What a request is without further word (generation_config.json). */
+/* Defaults of requests (generation_config.json). */
 typedef struct pf_defaults {
     int height, width, num_frames, num_inference_steps;
     double fps, guidance_scale;

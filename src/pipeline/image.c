@@ -51,7 +51,7 @@ static void free_taps(taps *t)
     pf_free(t->weights);
 }
 
-/* One output's weights; `scratch` holds t->longest values. */
+/* Fills the weights of output `i`; `scratch` holds t->longest values. */
 static void fill_output(taps *t, int64_t inputs, int64_t i, double *scratch)
 {
     double scale = (double)inputs / (double)t->outputs;
@@ -78,7 +78,7 @@ static void fill_output(taps *t, int64_t inputs, int64_t i, double *scratch)
     t->count[i] = high - low;
 }
 
-/* Release with free_taps, also after a failure. */
+/* Makes the weights of an axis.  Release with free_taps, also after a failure. */
 static pf_status make_taps(int64_t inputs, int64_t outputs, taps *t, pf_error *error)
 {
     double scale = (double)inputs / (double)outputs;
@@ -139,7 +139,7 @@ static void scale_columns(const pixels *in, const taps *t, uint8_t *out)
     }
 }
 
-/* One pass along an axis whose length changes to `size`. */
+/* Resamples along one axis, whose length changes to `size`. */
 static pf_status run_pass(const pixels *in, bool vertical, int64_t size, uint8_t *out,
                           pf_error *error)
 {

@@ -43,7 +43,7 @@ static pf_status allocate_floats(float **out, int64_t count, const char *what,
     return *out ? PF_OK : pf_fail_memory(error, what, (unsigned long long)count * 4);
 }
 
-/* The values that outlive a stage. */
+/* Allocates the values that outlive a stage. */
 static pf_status allocate_values(pf_job *job, pf_error *error)
 {
     const pf_plan *p = &job->plan;
@@ -69,7 +69,7 @@ static pf_status allocate_values(pf_job *job, pf_error *error)
     return PF_OK;
 }
 
-/* Takes over the latents of a resumed film. */
+/* Copies the latents of a resumed film. */
 static void copy_resume(pf_job *job)
 {
     const pf_state *resume = job->request.resume;

@@ -20,7 +20,7 @@ static amount amount_of(double bytes)
     return out;
 }
 
-/* `limit` is the one that binds.  A film that would fit if other programs left the limit
+/* Refuses by the limit that binds.  A film that would fit if other programs left the limit
  * alone is PF_E_MEMORY: it may be asked for again. */
 static pf_status refuse_memory(const pf_forecast *f, int64_t available, const pf_limit *limit,
                                pf_error *error)
@@ -42,7 +42,8 @@ static pf_status refuse_addresses(const pf_forecast *f, int64_t left, const char
                    amount_of((double)f->taken).text, limit, amount_of((double)left).text);
 }
 
-/* A limit of addresses with what a running film will give back; none stays none. */
+/* The rest of a limit once a running film has given back its share; INT64_MAX (no limit)
+ * stays that. */
 static int64_t left_without_film(int64_t left, int64_t now, int64_t idle)
 {
     int64_t back = now > idle ? now - idle : 0;
@@ -55,7 +56,7 @@ static pf_status check_host_memory(const pf_forecast *f, pf_error *error)
     pf_process_memory now;
     pf_machine_read(NULL, &machine);
     pf_process_memory_read(&now);
-    /* Pages of files are available, those of our weights, too. */
+    /* Clean pages of files, weights included, are available memory. */
     int64_t memory =
         left_without_film(machine.memory, now.anonymous, f->idle.anonymous);
     if (f->all > memory)

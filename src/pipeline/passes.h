@@ -48,7 +48,7 @@ typedef struct pf_passes {
     pf_tensor video_v[PF_VELOCITIES];   /* [z, T, h, w] */
     pf_tensor audio_v[PF_VELOCITIES];   /* [C, L] */
     float scale, bridge_scale, rescale; /* of the guidance */
-    int velocities;                     /* that a step predicts */
+    int velocities;                     /* predicted by a step: 1, 2 or 3 */
     pf_pass list[PF_VELOCITIES];
     int count;                          /* passes in `list` */
 } pf_passes;

@@ -5,8 +5,8 @@
 #include "pipeline/stage.h"
 #include "pipeline/stages.h"
 
-/* What a kernel launch costs beside its arithmetic, and how much of the ceilings
- * whole stages reach: measured on small and large models, docs/performance.md. */
+/* The cost of a kernel launch beside its arithmetic, and the share of the ceilings
+ * that whole stages reach: measured on small and large models, docs/performance.md. */
 static const double seconds_per_launch = 4e-6;
 static const double share_of_ceiling = 0.6;
 
@@ -18,8 +18,8 @@ static bool anything_is_loaded(const pf_engine *engine)
     return false;
 }
 
-/* Memory of the process without a film: the one that runs now will have ended before the
- * next one begins, and components that stay loaded are part of what that one needs. */
+/* Memory of the process without a film.  A film that runs now will have ended before the
+ * next begins, and components that stay loaded are counted among the needs of the next. */
 static pf_process_memory memory_without_film(pf_engine *engine)
 {
     pthread_mutex_lock(&engine->figures);
@@ -33,7 +33,7 @@ static pf_process_memory memory_without_film(pf_engine *engine)
     return idle;
 }
 
-/* Bytes in the process of what the stages leave for each other, and of decoded frames. */
+/* Process bytes of the values between stages and of decoded frames. */
 static int64_t host_bytes(const pf_job *job)
 {
     const pf_plan *p = &job->plan;
@@ -46,14 +46,14 @@ static int64_t host_bytes(const pf_job *job)
     return 4 * values + 5 * chunk;
 }
 
-/* What the stages run dry come to. */
+/* Needs of all stages, from their dry runs. */
 typedef struct dry_run {
     pf_platform *counter;               /* or NULL */
     pf_component_set resident;
     pf_cost cost;
     pf_memory most;                     /* the largest needs of a stage */
-    int64_t most_new;                   /* of host memory without what lies there already */
-    int64_t most_taken;                 /* and without all pages of weight files */
+    int64_t most_new;                   /* host bytes but for weight files in memory */
+    int64_t most_taken;                 /* host bytes but for all pages of weight files */
 } dry_run;
 
 static int64_t most(int64_t a, int64_t b)
@@ -120,8 +120,8 @@ static pf_status run_dry(pf_job *job, dry_run *run, pf_error *error)
     return status;
 }
 
-/* The share of its threads that the process has processors for: a quota may pay for
- * less, and more threads may have been asked for. */
+/* Processors a thread, at most 1: a quota may give fewer processors than threads, and more
+ * threads than processors may have been asked for. */
 static double share_of_threads(int threads)
 {
     pf_machine machine;
@@ -129,7 +129,7 @@ static double share_of_threads(int threads)
     return machine.processors < threads ? machine.processors / threads : 1.0;
 }
 
-/* Operations a second that whole stages may be expected to reach here. */
+/* Measures the operations a second that whole stages are expected to reach. */
 static pf_status measure_speed(pf_engine *engine, double *out, pf_error *error)
 {
     pf_ceilings ceilings = {0};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Previews: a linear map from latents to colours.  docs/model/pipeline.md.
  *
- * Not the latents themselves are shown, which are noise for most of the way, but
- * where their velocity leads them: x + (sigma_end - sigma) v.
+ * Latents are noise for most of the way, so a preview shows where their velocity leads
+ * them: x + (sigma_end - sigma) v.
  */
 #include "pipeline/preview.h"
 

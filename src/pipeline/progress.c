@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a running job tells and checks.  See progress.h. */
+/* Messages and checks of a running job.  See progress.h. */
 #include "pipeline/progress.h"
 
 #include <math.h>

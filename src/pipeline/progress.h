@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a running job tells and checks while it runs: progress, profile, values for tests,
+/* Messages and checks of a running job: progress, profile, values for tests,
  * files that were damaged, values that are not finite. */
 #ifndef PF_PIPELINE_PROGRESS_H
 #define PF_PIPELINE_PROGRESS_H

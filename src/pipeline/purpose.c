@@ -45,7 +45,7 @@ static script script_of(uint32_t code)
     return NO_SCRIPT;
 }
 
-/* Letters and digits; of punctuation what stands within words. */
+/* Letters, digits, and the punctuation that stands within words. */
 static bool is_of_word(uint32_t code)
 {
     return (code >= '0' && code <= '9') || code == '\'' || code == '-' ||
@@ -356,7 +356,7 @@ static const struct {
 };
 enum { LANGUAGES = sizeof languages / sizeof languages[0] };
 
-/* Its place in the table by the first part of its tag; -1: not there. */
+/* Index in the table of the language whose tag begins so; -1: it has no row. */
 static int find_language(const char *tag)
 {
     size_t length = strcspn(tag, "-");
@@ -388,7 +388,7 @@ void pf_made_for_name_languages(const pf_made_for *m, char *out, size_t room)
     name_list(names, m->language_count, " and ", out, room);
 }
 
-/* All scripts of the model's languages; 0: one of them is not in the table. */
+/* The scripts of the model's languages as bits; 0: some language has no row. */
 static unsigned scripts_of(const pf_made_for *m)
 {
     unsigned scripts = 0;

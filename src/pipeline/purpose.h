@@ -28,17 +28,17 @@ pf_status pf_made_for_read(const json_t *config, const char *name, pf_made_for *
                            pf_error *error);
 void pf_made_for_free(pf_made_for *made_for);
 
-/* Sizes and lengths that the model's own components cannot make. */
+/* Refuses sizes and lengths that the model's own components cannot make. */
 pf_status pf_made_for_check(const pf_made_for *made_for, int size_multiple,
                             int frame_multiple, pf_error *error);
 
-/* The public view of it; empty for NULL. */
+/* The public view of a purpose; empty for NULL. */
 pf_purpose pf_made_for_view(const pf_made_for *made_for);
 
 /* "English", "English and Chinese"; "" without languages. */
 void pf_made_for_name_languages(const pf_made_for *made_for, char *out, size_t room);
 
-/* The script that most letters of a prompt are of, if no language of the model is written
+/* The script of most letters of a prompt, if no language of the model is written
  * in it: "Chinese", "Cyrillic".  NULL: there is none, or it cannot be told. */
 const char *pf_made_for_foreign_script(const pf_made_for *made_for, const char *prompt);
 

@@ -186,7 +186,7 @@ static pf_status check_audio_length(const pf_engine *engine, const pf_plan *plan
 
 /* --- guidance and schedule --------------------------------------------------- */
 
-/* A scale that may be left out. */
+/* Checks a scale that may be left out. */
 static pf_status check_scale(const char *name, double value, pf_error *error)
 {
     return pf_is_set(value) ? pf_setting_check(name, value, error) : PF_OK;
@@ -264,7 +264,7 @@ static pf_status plan_steps(const pf_engine *engine, const pf_request *r,
 }
 
 /* Refuses members without effect, judged by the whole film.  A film that goes on from
- * latents is the one that was asked for, whatever its remaining steps use. */
+ * latents was asked for as a whole, whatever its remaining steps use. */
 static pf_status check_effects(const pf_engine *engine, const pf_request *r,
                                const pf_plan *plan, pf_error *error)
 {

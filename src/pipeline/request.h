@@ -31,9 +31,9 @@ typedef struct pf_stage_plan {
     int begin, end;                     /* denoising steps [begin, end); empty elsewhere */
 } pf_stage_plan;
 
-/* One denoising step.  Pairs are {video, audio}. */
+/* A denoising step.  Pairs are {video, audio}. */
 typedef struct pf_step_plan {
-    float timestep[2];                  /* that the towers are given */
+    float timestep[2];                  /* input of the towers */
     float delta[2];                     /* x <- x + delta v */
     double sigma_after;                 /* of the video, once the step is done */
     int expert;                         /* 0: high noise, 1: low noise */

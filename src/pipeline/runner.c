@@ -22,7 +22,7 @@ static pf_status check_lost(void *user, pf_error *error)
 static pf_status run_in(pf_job *job, pf_component_set set, pf_ops *ops)
 {
     double started = pf_seconds();
-    /* The large blocks first: what is left for weights need not be in one piece. */
+    /* The large blocks first: the memory that is left for weights may be in pieces. */
     pf_residency_evict(job->engine, set);
     PF_TRY(pf_ops_reserve(ops, job->stage_arena[job->stage],
                           job->stage_own[job->stage]));

@@ -183,7 +183,7 @@ static bool read_choice(const pf_setting *setting, span s, pf_setting_value *out
     return out->choice >= 0;
 }
 
-/* The bytes of what stands between width and height at `at`, or 0. */
+/* Bytes of the sign between width and height that begins at `at`, or 0. */
 static size_t times_sign(const char *at, size_t bytes)
 {
     static const char sign[] = "\u00d7";
@@ -276,7 +276,7 @@ static void describe(const pf_setting *setting, char *out, size_t room)
     }
 }
 
-/* In quotes; long ones are cut, between characters. */
+/* Writes the value in quotes; a long one is cut between characters. */
 static void show(span s, char *out, size_t room)
 {
     int shown = s.bytes > MAX_SHOWN ? MAX_SHOWN : (int)s.bytes;

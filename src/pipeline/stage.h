@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What each stage of a job is: plain facts, for the runner, predictions and progress.  The
- * plan says which stages a film needs (request.h); stages.h runs them. */
+/* Plain facts of each stage of a job, for the runner, predictions and progress.  The plan
+ * says which stages a film needs (request.h); stages.h runs them. */
 #ifndef PF_PIPELINE_STAGE_H
 #define PF_PIPELINE_STAGE_H
 

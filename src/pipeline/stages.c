@@ -13,7 +13,7 @@
 
 /* --- text ------------------------------------------------------------------- */
 
-/* One prompt to job->text: real rows first, then exact zeros. */
+/* Encodes a prompt into job->text: real rows first, then exact zeros. */
 static pf_status encode_prompt(pf_job *job, pf_ops *ops, int which)
 {
     const pf_plan *plan = &job->plan;

@@ -26,7 +26,7 @@ pf_status pf_state_write(const char *path, const pf_state *state, pf_error *erro
     return pf_safetensors_write(path, tensors, 2, metadata, error);
 }
 
-/* One tensor of F32 into fresh memory. */
+/* Reads a tensor of F32 into fresh memory. */
 static pf_status read_latents(pf_weights *file, const char *name, int rank,
                               const float **out, int64_t *shape, pf_error *error)
 {
@@ -48,7 +48,7 @@ static pf_status read_latents(pf_weights *file, const char *name, int rank,
     return PF_OK;
 }
 
-/* A number of the metadata; `missing` when it is not there. */
+/* Reads a number of the metadata; `missing` if there is none. */
 static pf_status read_number(pf_weights *file, const char *key, double missing,
                              double low, double high, double *out, pf_error *error)
 {
@@ -98,7 +98,7 @@ pf_status pf_state_read(const char *path, pf_state *out, pf_error *error)
     pf_sized_give(out, &found, sizeof found);
     if (status != PF_E_MODEL)
         return status;
-    if (error)                          /* such a file is no model's, but the request's */
+    if (error)                          /* the file is the request's, not the model's */
         error->status = PF_E_INPUT;
     return PF_E_INPUT;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One denoising step as a device would be given it.  docs/ascend.md, "Prediction".
+/* A denoising step as a device would be given it.  docs/ascend.md, "Prediction".
  *
  * The denoising stage runs on a platform that counts operators instead of computing:
  * once for one step and once for two, and the difference is a step.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shortcomings of a film that is made all the same: words that nobody reads, and what the model
- * was not made for.  See phonofilm.h. */
+/* Shortcomings of a film that is made all the same: words beyond those that are read, and wishes
+ * that the model was not made for.  See phonofilm.h. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,7 +75,7 @@ static void warn_frames(const pf_made_for *m, const pf_request *r, pf_warnings *
              r->num_frames, list);
 }
 
-/* A sentence about the words: the script first, which is worse. */
+/* At most one sentence about the words.  A foreign script comes first, as the worst. */
 static void warn_words(const pf_made_for *m, const char *prompt, pf_warnings *out)
 {
     char languages[96], subjects[128];
