@@ -19,7 +19,7 @@ typedef struct settings {
 
 #define AT(member) offsetof(settings, member)
 
-/* One option of each kind. */
+/* An option of each kind. */
 static const cli_option options[] = {
     {.kind = CLI_GROUP, .name = "Group"},
     {.kind = CLI_TEXT, .name = "a-text", .key = 'a', .argument = "TEXT",

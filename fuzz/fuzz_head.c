@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pf_head_fault fault;
     size_t at = 0;
     int64_t length = 0, whole;
-    /* It ends at the same place, however it comes. */
+    /* A head ends at the same place, however it comes. */
     size_t again = 0;
     whole = pf_head_find((const char *)data, size, &again, &fault);
     for (size_t bytes = 1; bytes <= size && length == 0; bytes += 1 + bytes / 8)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a model was made for, and prompts judged by it: the first line is made_for as JSON,
+/* The purpose of a model, and prompts judged by it: the first line is made_for as JSON,
  * the rest a prompt, as far as it is UTF-8. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every fuzz target defines. */
+/* Functions that every fuzz target defines. */
 #ifndef PF_FUZZ_MAIN_H
 #define PF_FUZZ_MAIN_H
 

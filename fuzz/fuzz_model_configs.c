@@ -171,7 +171,7 @@ static pf_status read_index(const uint8_t *data, size_t size, pf_error *error)
     return status;
 }
 
-/* What an engine reads before it looks for the first component, which is not there. */
+/* Files that an engine reads before it looks for the first component, which is not there. */
 static pf_status read_beside(const char *name, const uint8_t *data, size_t size,
                              pf_error *error)
 {

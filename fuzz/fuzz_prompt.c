@@ -29,7 +29,7 @@ static pf_status clean(const char *text, size_t bytes)
     return status;
 }
 
-/* What is refused is tried again up to its first bad byte. */
+/* A refused prompt is tried again up to its first bad byte. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data;

@@ -8,7 +8,7 @@
 
 typedef enum slot_kind { SLOT_WEIGHT, SLOT_VECTOR, SLOT_TABLE } slot_kind;
 
-/* One parameter: where it comes from and where the component wants it. */
+/* A parameter: its place in the file, and the place that the component wants it in. */
 typedef struct param_slot {
     slot_kind kind;
     int group;

@@ -114,8 +114,8 @@ typedef struct pf_memory {
     int64_t there;                      /* of `mapped`: of files that lie in memory */
 } pf_memory;
 
-/* What these components hold while resident.  `text_tokens` is how many rows of the
- * embedding table a request touches. */
+/* Bytes that these components hold while resident.  `text_tokens` is the number of rows of
+ * the embedding table that a request touches. */
 pf_memory pf_residency_bytes(pf_engine *engine, pf_component_set set,
                              int64_t text_tokens);
 

@@ -54,7 +54,7 @@ typedef struct pf_span {
     int64_t offset, bytes;
 } pf_span;
 
-/* One exchange as one member sees it: span to[r] of `out` goes to rank r, and what rank r
+/* An exchange as one member sees it: span to[r] of `out` goes to rank r, and what rank r
  * sends comes into span from[r] of `in`.  Spans of `in` do not overlap each other or `out`;
  * spans of `out` may.  to[r].bytes here equals from[this rank].bytes at rank r. */
 typedef struct pf_exchange {

@@ -46,7 +46,7 @@ typedef struct pf_server_options {
     const char *webhook_hosts;          /* "a.example,b.example"; NULL: none */
     const char *webhook_secret_file;
     const char *picture_hosts;          /* where pictures may be fetched; NULL: none */
-    /* One line for the log, from any thread; NULL drops them. */
+    /* Takes a line of the log, from any thread; NULL drops them. */
     void (*log)(void *user, const char *line);
     void *log_user;
 } pf_server_options;

@@ -173,7 +173,7 @@ static void add_replacement(const char *found, size_t length, long old_count,
         pf_trace_amend(trace, count - old_count);
 }
 
-/* One character: its replacement or itself. */
+/* A character becomes its replacement or stays itself. */
 static void add_character(const pf_charsmap *map, const char *text, size_t bytes,
                           pf_buffer *out, pf_trace *trace)
 {

@@ -277,7 +277,7 @@ static uint32_t straighten(uint32_t c)
     return c;
 }
 
-/* One step of ftfy over a whole segment; each is applied to the result of the one
+/* A step of ftfy over a whole segment; each is applied to the result of the one
  * before. */
 typedef void (*character_step)(const char *text, size_t bytes, pf_buffer *out);
 
@@ -410,7 +410,7 @@ static void fix_once(pf_buffer *text, bool entities)
         apply(steps[i], text);
 }
 
-/* One segment (up to and with its newline), until nothing changes; false: it still
+/* Fixes a segment (up to and with its newline) until nothing changes; false: it still
  * changes after MAX_ROUNDS. */
 static bool fix_segment(const char *segment, size_t bytes, bool entities,
                         pf_buffer *out)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One file of tensors, whatever its format: mapped, checked, listed.
+/* A file of tensors, whatever its format: mapped, checked, listed.
  *
  *     weights.c       tensors of a component by name, from one container or several
  *        |

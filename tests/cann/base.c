@@ -224,7 +224,7 @@ bool view_broadcasts(const view *from, const view *to)
     return true;
 }
 
-/* One past the last element that the view reaches, from data on. */
+/* The place behind the last element that the view reaches, from data on. */
 static int64_t reach(const view *v)
 {
     int64_t last = v->offset;
@@ -236,7 +236,7 @@ static int64_t reach(const view *v)
     return last + 1;
 }
 
-/* What an operator may rely on; NULL when all is well. */
+/* Conditions that an operator may rely on; NULL when all is well. */
 static const char *wrong_with(const view *v)
 {
     for (int i = 0; i < v->rank; i++)
@@ -287,7 +287,7 @@ static bool share_elements(const view *a, const view *b)
     int64_t apart = (a->data - b->data) / view_bytes(a) + a->offset - b->offset;
     if (step > 1 && apart % step != 0)
         return false;
-    /* The same rows, other columns of them. */
+    /* Other columns of the same rows. */
     if (a->rank == b->rank && a->rank >= 2 && a->dtype == b->dtype) {
         int64_t row = a->stride[0];
         int64_t wa = reach(a) - a->offset - (a->shape[0] - 1) * row;

@@ -146,7 +146,7 @@ PHASE_ONE(InplaceAdds, const aclTensor *selfRef, const aclScalar *other,
 
 /* --- two and three tensors --------------------------------------------------------- */
 
-/* What the operands become before they are combined: f16 with bf16 is f32. */
+/* The dtype of operands before they are combined: f16 with bf16 is f32. */
 static aclDataType promoted(const view *a, const view *b)
 {
     if (a->dtype == b->dtype)

@@ -342,7 +342,7 @@ typedef struct convolution {
     const int64_t *stride, *pad, *dilation;
 } convolution;
 
-/* One image row of x times one tap, into one row of y. */
+/* An image row of x times one tap, into a row of y. */
 static void add_row(const convolution *c, const float *x, float *y, float weight,
                     int64_t q)
 {
@@ -358,7 +358,7 @@ static void add_row(const convolution *c, const float *x, float *y, float weight
             y[j] += weight * x[j * s + off];
 }
 
-/* One plane (t of one output channel), summed a channel of x at a time. */
+/* A plane (t of one output channel), summed a channel of x at a time. */
 static void convolve_plane(const convolution *c, int64_t n, int64_t o, int64_t t,
                            float *part)
 {
@@ -601,7 +601,7 @@ static int run_AddLayerNorm(op *o)
     return 0;
 }
 
-/* One of the documented rows: what x1 and x2 promote to is the dtype of y and x; gamma and
+/* A documented row: what x1 and x2 promote to is the dtype of y and x; gamma and
  * beta are FLOAT, or all is one dtype. */
 static void require_sum_dtypes(op *o)
 {

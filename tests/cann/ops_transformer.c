@@ -17,7 +17,7 @@
 
 enum { HEADS = 0, SCALE = 1, LSE = 2 };
 
-/* One query of one head: scores in f32, P rounded to the inputs' dtype before it
+/* A query of a head: scores in f32, P rounded to the inputs' dtype before it
  * meets v, sums in f32. */
 static float attend(op *o, const float *q, const float *k, const float *v,
                     const float *shift, float *scores, float *out)

@@ -419,7 +419,7 @@ int cann_check_idle(const void *handle)
     return code ? code : check_waiting(handle);
 }
 
-/* What works at once (aclrtMemcpy ...) while something is captured. */
+/* Calls that work at once (aclrtMemcpy ...) while something is captured. */
 static int check_unsafe(const char *call)
 {
     bool refused = false;
@@ -717,7 +717,7 @@ CANN_API aclError aclrtRecordEvent(aclrtEvent handle, aclrtStream where)
     return 0;
 }
 
-/* What is behind the event stays queued. */
+/* Work behind the event stays queued. */
 static aclError wait_for_event(aclrtEvent handle)
 {
     int code = check_event(handle);
@@ -847,7 +847,7 @@ static bool any_touches(const cann_task *first, const char *memory, size_t bytes
     return false;
 }
 
-/* Who needs this memory still; NULL: nobody. */
+/* The user that still needs this memory; NULL: nobody. */
 static const char *needed_by(const char *memory, size_t bytes)
 {
     for (stream *s = emulator.streams; s; s = s->next)

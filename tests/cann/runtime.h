@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the run time share: libascendcl.so or libacl_rt.so. */
+/* Declarations that the files of the run time share: libascendcl.so or libacl_rt.so. */
 #ifndef PF_TESTS_CANN_RUNTIME_H
 #define PF_TESTS_CANN_RUNTIME_H
 

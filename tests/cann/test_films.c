@@ -247,7 +247,7 @@ static void run_fine(pf_engine *engine, const kept *expected)
     kept_free(&k);
 }
 
-/* What products are called where weights are in NZ. */
+/* Names of products where weights are in NZ. */
 static const char *here(const char *call)
 {
     if (!getenv("PHONOFILM_ASCEND_NZ"))
@@ -495,7 +495,7 @@ static void test_recorded_films_are_the_same(void **state)
     pf_engine_close(engine);
 }
 
-/* One replay, its three uploads, and nothing else. */
+/* A replay, its three uploads, and nothing else. */
 static void test_a_recorded_step_is_one_launch(void **state)
 {
     (void)state;
@@ -527,7 +527,7 @@ static void test_a_recorded_step_is_one_launch(void **state)
     pf_engine_close(engine);
 }
 
-/* What a capture does not allow, at any place: in a step that is computed it ends the
+/* A call that a capture does not allow, at any place: in a step that is computed it ends the
  * film, in one that is recorded it costs the recording alone. */
 static void test_a_spoilt_recording_is_a_warning(void **state)
 {

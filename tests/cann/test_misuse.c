@@ -163,7 +163,7 @@ CASE(copy_beyond_block)
     static char host[2 * ROOM];
     return aclrtMemcpy(memory, sizeof host, host, sizeof host, ACL_MEMCPY_HOST_TO_DEVICE);
 }
-/* What aclrtMalloc takes more than it is asked for is not the caller's. */
+/* Bytes that aclrtMalloc adds to a request are not the caller's. */
 CASE(copy_into_slack)
 {
     static char host[96];
@@ -269,7 +269,7 @@ CASE(stride_zero)
                                      &storage, 1, at(0)), F32(at(1), 8));
 }
 CASE(output_is_input) { return plan_silu(F32(at(0), 8), F32(at(0), 8)); }
-/* What aclrtMalloc takes more than it is asked for is not the caller's. */
+/* Bytes that aclrtMalloc adds to a request are not the caller's. */
 CASE(view_beyond_what_was_asked_for)
 {
     void *small;
@@ -385,7 +385,7 @@ CASE(list_address_of_tensor)
 /* Capture. */
 enum { GLOBAL = ACL_MODEL_RI_CAPTURE_MODE_GLOBAL };
 
-/* What `wrong` gets while a stream is captured. */
+/* The code that `wrong` gets while a stream is captured. */
 static int in_capture(int mode, int (*wrong)(void))
 {
     aclmdlRI graph = NULL;
@@ -624,7 +624,7 @@ enum { CASES = sizeof cases / sizeof cases[0] };
 
 /* --- right uses ------------------------------------------------------------------------ */
 
-/* What has to work, and what the results are. */
+/* Calls that have to work, and their results. */
 static void right_use(void)
 {
     float values[8] = {0, 1, -1, 2, -2, 3, -3, 4}, results[8] = {0};

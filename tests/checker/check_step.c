@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One forward pass of the dual tower, with everything inside. */
+/* A forward pass of the dual tower, with everything inside. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

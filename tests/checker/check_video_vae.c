@@ -18,7 +18,7 @@ typedef struct vae_case {
 
 /* --- opening ---------------------------------------------------------------------- */
 
-/* What the VAE of a case is made from; its latents are not normalised, so statistics
+/* Configuration that the VAE of a case is made from; its latents are not normalised, so statistics
  * may be missing from the configuration. */
 static json_t *complete_config(const json_t *meta)
 {

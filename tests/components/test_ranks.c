@@ -155,7 +155,7 @@ static pf_status rows_to_heads(rank *r)
     return PF_OK;
 }
 
-/* What own heads made of all rows -> all heads of own rows. */
+/* Results of own heads for all rows -> all heads of own rows. */
 static pf_status heads_to_rows(rank *r)
 {
     pf_span to[MOST], from[MOST];
@@ -248,7 +248,7 @@ static void run_ranks(int size, const char *isa)
     pf_hub_destroy(hub);
 }
 
-/* One rank alone: the slot of the whole layer. */
+/* A rank alone: the slot of the whole layer. */
 static void run_whole(const char *isa)
 {
     rank *r = &members[0].rank;

@@ -71,7 +71,7 @@ static recipe *tower_recipe(pf_modality modality, int layers)
     return r;
 }
 
-/* What pooled_adaln needs. */
+/* Parameters of pooled_adaln. */
 static void add_pooling(recipe *r, int64_t dim, int64_t kv, int layer)
 {
     char name[96];
@@ -406,7 +406,7 @@ static void test_any_length_on_any_platform(void **state)
     }
 }
 
-/* One row for all the zero rows of a text is the same sum as the rows themselves. */
+/* A single row for all the zero rows of a text is the same sum as the rows themselves. */
 static void test_tail_of_the_text(void **state)
 {
     (void)state;

@@ -320,7 +320,7 @@ static volume plain_residual(const recipe *r, const char *stem, volume x)
     return y;
 }
 
-/* One query of one frame; qkv [3C, T, h, w], to out [C, T, h, w]. */
+/* A query of a frame; qkv [3C, T, h, w], to out [C, T, h, w]. */
 static void plain_query(const volume *qkv, volume *out, int64_t t, int64_t query)
 {
     int64_t c = out->c, area = out->h * out->w, frame = out->t * area;

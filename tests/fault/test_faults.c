@@ -19,7 +19,7 @@
 
 const char *job_test_model;
 
-/* One call of the entry under test. */
+/* A call of the entry under test. */
 typedef pf_status (*entry)(pf_error *error);
 
 static pf_engine *shared_engine, *renewed_engine;

@@ -247,7 +247,7 @@ static int count_deliveries(void)
     return count;
 }
 
-/* What was told before the end is what a new server tells, and each film that ended
+/* A new server tells what was told before the end, and each film that ended
  * has its delivery, whichever statement failed. */
 static void test_busy_store(void **state)
 {
@@ -325,7 +325,7 @@ static void delete_video(table *t, int at)
     pf_video_remove_files(folder, id);
 }
 
-/* One life of the server, which ends while the film is made, unless that is without
+/* A life of the server, which ends while the film is made, unless that is without
  * hope; its rest is over at once.  How many seconds that was. */
 static double die_while_making(bool *hopeless)
 {

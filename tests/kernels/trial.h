@@ -177,7 +177,7 @@ PF_KERNEL_LIST(KERNEL_CHECK_DECLARE)
 
 int kernel_check_cases(const kernel_check *check, bool bench);
 
-/* One case of a check. */
+/* A case of a check. */
 typedef struct trial_case {
     int number;
     uint64_t seed;

@@ -331,7 +331,7 @@ static void test_steps_allocate_nothing(void **state)
     pf_engine_close(engine);
 }
 
-/* What a dry run counts is what the real run does. */
+/* A dry run counts what the real run does. */
 static void test_dry_run_counts_the_real_work(void **state)
 {
     (void)state;
@@ -425,7 +425,7 @@ static void test_the_machine_is_told(void **state)
     assert_true(memory && processors);
 }
 
-/* What a request leaves to the model, and what it says itself. */
+/* Values that a request leaves to the model, and those that it says itself. */
 static void test_a_prediction_tells_what_is_used(void **state)
 {
     (void)state;
@@ -648,7 +648,7 @@ static void test_a_check_does_not_wait_for_a_job(void **state)
     pf_request request = small_request(b.engine);
     pf_prediction before = PF_INIT(pf_prediction), after = PF_INIT(pf_prediction);
     assert_int_equal(pf_request_check(b.engine, &request, &before, NULL), PF_OK);
-    /* What the process holds only while the job runs is not counted. */
+    /* Memory that the process holds only while the job runs is not counted. */
     size_t bytes = 64 << 20;
     char *ballast = malloc(bytes);
     memset(ballast, 1, bytes);

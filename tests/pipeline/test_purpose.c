@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a model was made for: reading it, and judging prompts by it. */
+/* The purpose that a model was made for: reading it, and judging prompts by it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

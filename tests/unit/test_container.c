@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One file of tensors: every check of docs/model/file-formats.md, in headers made by hand,
+/* A file of tensors: every check of docs/model/file-formats.md, in headers made by hand,
  * and files that are renewed. */
 #include <setjmp.h>
 #include <stdarg.h>

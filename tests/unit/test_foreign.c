@@ -86,7 +86,7 @@ static void test_page(void **state)
 
 /* --- the table -------------------------------------------------------------------- */
 
-/* What is refused says what to use instead; whatever is not taken goes somewhere. */
+/* A refused flag says what to use instead; whatever is not taken goes somewhere. */
 static void test_rows_are_whole(void **state)
 {
     int count;

@@ -261,7 +261,7 @@ static void test_every_kernel_is_the_reference(void **state)
     shut_device();
 }
 
-/* What an installed program does with such a platform. */
+/* An installed program refuses such a platform. */
 static void test_a_missing_kernel_is_refused(void **state)
 {
     pf_error error = {0};

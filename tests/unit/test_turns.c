@@ -14,7 +14,7 @@ enum { MOST = 32 };
 
 static pf_turn waiting[MOST];
 
-/* One turn a letter, each an owner; '-' is nobody's. */
+/* A turn a letter, each an owner; '-' is nobody's. */
 static void put_all(pf_turns *turns, const char *letters)
 {
     static const char *const owners[] = {"a", "b", "c", "d"};

@@ -155,7 +155,7 @@ static void test_prefix(void **state)
     pf_weights_close(weights);
 }
 
-/* What is written is read again, byte by byte. */
+/* Written tensors are read again, byte by byte. */
 static void test_written_is_read(void **state)
 {
     static const float values[6] = {1, -2, 3.5f, 0, 1e-30f, 7};

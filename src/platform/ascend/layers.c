@@ -21,7 +21,7 @@
 #include "platform/ascend/operators.h"
 #include "platform/common/common.h"
 
-/* One operator rotates q and k where their norms take no more than this many bytes. */
+/* Norms of q and k of at most this many bytes share one operator for the rotation. */
 static const int64_t most_pair_bytes = (int64_t)4 << 30;
 
 enum { Q, K, V, PARTS };

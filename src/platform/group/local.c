@@ -50,7 +50,7 @@ typedef struct member {
     int ranks[PF_GROUP_MAX];        /* in the hub, of each rank of the group */
 } member;
 
-/* One message on its way through a ring. */
+/* A message on its way through a ring. */
 typedef struct flow {
     ring *ring;
     int other;                      /* rank in the hub of the other end */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reference platform: what its kernels share.
  *
- * One function a slot, each in the file of its family.  Parallel loops run over
+ * Each slot is a function in the file of its family.  Parallel loops run over
  * outputs that do not depend on each other, so that the number of threads never
  * shows in a result.
  */
