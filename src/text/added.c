@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Added tokens in a text.  See tokenizer_parts.h; docs/model/text.md#added-tokens. */
+/* Added tokens in a text.  See tokenizer_parts.h; docs/model/text.md#added-tokens.
+ *
+ *     text    a  b  <x>  c        lstrip: the match begins at the white space before
+ *                 \_____/         rstrip: ... and ends behind the white space after
+ *     match      begin   end
+ *
+ * The leftmost match counts, and of several at one place the longest.  Then the token's
+ * conditions are looked at: a longest token that fails `single_word` is skipped as a whole,
+ * and no shorter token is tried in its place.  So does the Aho-Corasick automaton
+ * (leftmost-longest) of the reference. */
 #include <string.h>
 #include <utf8proc.h>
 
 #include "text/tokenizer_parts.h"
 
-/* A letter, mark, digit or connector, as regular expressions count words. */
+/* A letter, mark, digit or connector, as \w of Rust's regular expressions: Alphabetic,
+ * M, Nd, Pc and Join_Control. */
 static bool is_word(uint32_t c)
 {
     switch (utf8proc_category((utf8proc_int32_t)c)) {
@@ -30,6 +40,7 @@ static size_t step_back(const char *text, size_t at)
     return at;
 }
 
+/* Whether neither neighbour of [begin, end) belongs to a word. */
 static bool stands_alone(const pf_added_scan *scan, size_t begin, size_t end)
 {
     size_t next;
@@ -39,7 +50,8 @@ static bool stands_alone(const pf_added_scan *scan, size_t begin, size_t end)
     return end >= scan->bytes || !is_word(pf_utf8_next(scan->text, end, &next));
 }
 
-/* White space beside the token that belongs to it; never what an earlier one took. */
+/* Widens the match by the white space that lstrip and rstrip ask for, but never over
+ * scan->taken: the white space between two tokens goes to the first that wants it. */
 static void take_white(const pf_added_scan *scan, pf_added_match *match)
 {
     size_t next;
@@ -56,7 +68,8 @@ static void take_white(const pf_added_scan *scan, pf_added_match *match)
         match->begin = scan->taken;
 }
 
-/* The longest token at the place, or NULL. */
+/* The longest token at the place, or NULL.  added_first[] answers for nearly all places
+ * of a prompt; the list is walked for the others. */
 static const pf_added_token *token_at(const pf_tokenizer *t, const pf_added_scan *scan)
 {
     const pf_added_token *best = NULL;

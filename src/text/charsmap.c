@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Precompiled character maps.  See charsmap.h; docs/model/text.md#charsmap. */
+/* Precompiled character maps.  See charsmap.h; docs/model/text.md#charsmap.
+ *
+ *     text -> grapheme clusters -> the cluster as a whole, if short and a key
+ *                               `> else its characters, each a key or itself
+ *
+ * The order of the two matters: a letter with combining accents is mapped as a whole or
+ * else apart, never half and half.  The reference (spm_precompiled in Rust) does so, and
+ * differs there from SentencePiece, which always takes the longest key. */
 #include "text/charsmap.h"
 
 #include <string.h>
@@ -8,8 +15,8 @@
 #include "base/memory.h"
 
 enum {
-    SHORT_CLUSTER = 6,                  /* longer ones are never looked up whole */
-    MAX_REPLACEMENT = 256               /* bytes; bounds the growth of a text */
+    SHORT_CLUSTER = 6,                  /* bytes; from here on never looked up whole */
+    MAX_REPLACEMENT = 256               /* bytes and NUL; bounds the growth of a text */
 };
 
 /* --- reading ---------------------------------------------------------------------- */
@@ -48,6 +55,7 @@ static bool decode_base64(const char *text, unsigned char *out, size_t *bytes)
     return true;
 }
 
+/* Unit `index` < map->units, little endian and at any alignment. */
 static uint32_t unit_at(const pf_charsmap *map, size_t index)
 {
     const unsigned char *u = map->blob + 4 + 4 * index;
@@ -87,12 +95,16 @@ void pf_charsmap_close(pf_charsmap *map)
 
 /* --- looking up ------------------------------------------------------------------- */
 
+/* Distance from a unit to its children: 21 bits of the unit, shifted left by 8 where bit 9
+ * is set.  Children are reached by XOR with their byte. */
 static size_t offset_of(uint32_t unit)
 {
     return (size_t)(unit >> 10) << ((unit & 0x200u) >> 6);
 }
 
-/* The string at a place of the pool, or NULL where none can begin or end. */
+/* The string at a place of the pool, or NULL where none can begin or end.  The pool is
+ * UTF-8 as a whole, so a string that begins at a character is UTF-8, too, whatever place
+ * a damaged trie gives. */
 static const char *pool_string(const pf_charsmap *map, size_t place, size_t *length)
 {
     if (place >= map->pool_bytes || ((unsigned char)map->pool[place] & 0xc0u) == 0x80u)
@@ -106,7 +118,10 @@ static const char *pool_string(const pf_charsmap *map, size_t place, size_t *len
     return text;
 }
 
-/* The shortest key that the text begins with: its replacement in the pool, or NULL. */
+/* The shortest key that text[bytes] begins with: its replacement in the pool, of *length
+ * bytes, or NULL.  A key may be shorter than the text; the callers replace the whole text
+ * all the same, as the reference does.  Bit 31 and the low byte of a unit are compared at
+ * once: a leaf has bit 31 set and so is never taken for a byte. */
 static const char *look_up(const pf_charsmap *map, const char *text, size_t bytes,
                            size_t *length)
 {
@@ -131,7 +146,7 @@ static const char *look_up(const pf_charsmap *map, const char *text, size_t byte
 
 /* --- clusters --------------------------------------------------------------------- */
 
-/* Extended grapheme clusters of Unicode. */
+/* Where the extended grapheme cluster (Unicode annex 29) that begins at `at` ends. */
 static size_t cluster_end(const char *text, size_t at, size_t bytes)
 {
     size_t next;

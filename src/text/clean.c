@@ -1,5 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prompt cleaning.  See clean.h; docs/model/text.md#cleaning. */
+/* Prompt cleaning.  See clean.h; docs/model/text.md#cleaning.
+ *
+ *     prompt --check--> UTF-8, no NUL, at most 64 KiB
+ *       fix_text        ftfy: each line until nothing changes
+ *                         entities (strict) -> C1 -> ligatures -> width -> quotes
+ *                         -> line ends -> terminal codes -> controls -> NFC
+ *       unescape        html.unescape, twice: "&amp;lt;" is "<" after the second
+ *       collapse        runs of white space to a space, none at the ends
+ *
+ * Two readers of entities stand side by side, because ftfy and Python's html module
+ * disagree: ftfy takes whole names with a semicolon alone (strict_entity), html.unescape
+ * also beginnings of names and numbers without one (unescape).
+ *
+ * Every step reads a whole text and writes another; no step looks back.  Out of memory
+ * shows in the `failed` of the buffers and is asked for once, at the end.  Adding "" of 0
+ * bytes makes an empty text a string that the next step can read. */
 #include "text/clean.h"
 
 #include <stdbool.h>
@@ -13,8 +28,8 @@
 #include "text/html_entities.h"
 
 enum {
-    MAX_ENTITY = 24,                    /* characters of a name, for ftfy */
-    MAX_NAME = 32,                      /* and for HTML */
+    MAX_ENTITY = 24,                    /* characters of a name, in ftfy's expression */
+    MAX_NAME = 32,                      /* and in that of Python's html module */
     MAX_ROUNDS = 256                    /* a text settles in two or three */
 };
 
@@ -28,6 +43,8 @@ static const uint16_t windows_1252[32] = {
     0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178,
 };
 
+/* ftfy's LIGATURES: characters of old code pages and typesetting that stand for two or three
+ * letters.  The ae and oe of living alphabets are letters and stay. */
 typedef struct ligature {
     uint32_t code;
     const char *text;
@@ -43,12 +60,15 @@ static const ligature ligatures[] = {
     {0xFB04, "ffl"}, {0xFB05, "\xc5\xbft"}, {0xFB06, "st"},
 };
 
+/* ftfy's CONTROL_CHARS: controls without a meaning in running text, deprecated format
+ * characters, the byte order mark, interlinear annotation. */
 static bool is_removed_control(uint32_t c)
 {
     return c <= 8 || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F ||
            (c >= 0x206A && c <= 0x206F) || c == 0xFEFF || (c >= 0xFFF9 && c <= 0xFFFC);
 }
 
+/* White space as Python's \s has it: Unicode's (pf_is_white), and U+001C..001F. */
 static bool is_space(uint32_t c)
 {
     return (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
@@ -87,7 +107,8 @@ static int digit_of(char c, bool hex)
     return hex && lower(c) >= 'a' && lower(c) <= 'f' ? lower(c) - 'a' + 10 : -1;
 }
 
-/* The character that html.unescape gives for a number; false: it gives none. */
+/* The character that html.unescape gives for a number; false: the entity vanishes.
+ * 0x80..0x9F mean windows-1252, because browsers read them so. */
 static bool entity_code(uint64_t number, uint32_t *out)
 {
     if (number == 0 || (number >= 0xD800 && number <= 0xDFFF) || number > 0x10FFFF) {
@@ -104,7 +125,8 @@ static bool entity_code(uint64_t number, uint32_t *out)
              (c >= 0xFDD0 && c <= 0xFDEF) || (c & 0xFFFE) == 0xFFFE);
 }
 
-/* "&#..." at text[0]; adds its character and gives the bytes used, or 0. */
+/* "&#..." at text[0]; adds its character and gives the bytes used, or 0.  The number stops
+ * growing above U+10FFFF, so that any count of digits fits. */
 static size_t numeric_entity(const char *text, pf_buffer *out)
 {
     bool hex = text[2] == 'x' || text[2] == 'X';
@@ -122,7 +144,7 @@ static size_t numeric_entity(const char *text, pf_buffer *out)
 }
 
 /* "&name" at text[0]: the whole name with its semicolon, else its longest prefix that
- * is an old name; the bytes used, or 0. */
+ * is an old name (HTML 4 let "&copy" stand without one); the bytes used, or 0. */
 static size_t named_entity(const char *text, pf_buffer *out)
 {
     char name[4 * MAX_NAME + 2];
@@ -148,6 +170,7 @@ static size_t named_entity(const char *text, pf_buffer *out)
     return 0;
 }
 
+/* html.unescape, once over the NUL-terminated text. */
 static void unescape(const char *text, pf_buffer *out)
 {
     for (size_t at = 0; text[at];) {
@@ -163,12 +186,14 @@ static void unescape(const char *text, pf_buffer *out)
     }
 }
 
-/* Full capitals of more than one character. */
+/* Names whose capital is more than a character, or another than toupper gives: Python's
+ * str.upper() maps whole strings. */
 static const pf_entity capitals[] = {
     {"FFILIG;", "FFI"}, {"FFLIG;", "FF"}, {"FFLLIG;", "FFL"}, {"FILIG;", "FI"},
     {"FLLIG;", "FL"}, {"NAPOS;", "\xca\xbcN"}, {"SZLIG;", "SS"},
 };
 
+/* Each character's simple capital. */
 static void add_capitals(const char *text, pf_buffer *out)
 {
     for (size_t at = 0, next; text[at]; at = next)
@@ -230,6 +255,7 @@ static size_t strict_entity(const char *text, pf_buffer *out)
     return at + 1;
 }
 
+/* ftfy's unescape_html, once over the NUL-terminated text. */
 static void unescape_strict(const char *text, pf_buffer *out)
 {
     for (size_t at = 0; text[at];) {
@@ -244,7 +270,7 @@ static void unescape_strict(const char *text, pf_buffer *out)
 
 /* --- characters ------------------------------------------------------------------- */
 
-/* The compatibility form of a full-width or half-width character. */
+/* The compatibility form (NFKC) of a full-width or half-width character. */
 static void add_width(uint32_t code, pf_buffer *out)
 {
     char one[5] = {0};
@@ -258,6 +284,7 @@ static void add_width(uint32_t code, pf_buffer *out)
     free(form);
 }
 
+/* False: no ligature, and nothing was added. */
 static bool add_ligature(uint32_t code, pf_buffer *out)
 {
     for (size_t i = 0; i < sizeof ligatures / sizeof ligatures[0]; i++)
@@ -268,6 +295,7 @@ static bool add_ligature(uint32_t code, pf_buffer *out)
     return false;
 }
 
+/* U+02BC and U+2018..201B are single quotes, U+201C..201F double ones. */
 static uint32_t straighten(uint32_t c)
 {
     if (c == 0x02BC || (c >= 0x2018 && c <= 0x201B))
@@ -281,6 +309,7 @@ static uint32_t straighten(uint32_t c)
  * before. */
 typedef void (*character_step)(const char *text, size_t bytes, pf_buffer *out);
 
+/* C1 controls come from windows-1252 that was read as Latin 1. */
 static void step_c1(const char *text, size_t bytes, pf_buffer *out)
 {
     for (size_t at = 0, next; at < bytes; at = next) {
@@ -365,6 +394,8 @@ static void step_controls(const char *text, size_t bytes, pf_buffer *out)
     }
 }
 
+/* NFC joins what the steps before may have set side by side; STABLE holds utf8proc to the
+ * compositions that Unicode promises to keep. */
 static void step_nfc(const char *text, size_t bytes, pf_buffer *out)
 {
     utf8proc_uint8_t *form = NULL;
@@ -380,6 +411,7 @@ static void step_nfc(const char *text, size_t bytes, pf_buffer *out)
 
 /* --- ftfy ------------------------------------------------------------------------- */
 
+/* Puts a step's result in the place of the text. */
 static void apply(character_step step, pf_buffer *text)
 {
     pf_buffer out = {0};
@@ -392,6 +424,7 @@ static void apply(character_step step, pf_buffer *text)
     *text = out;
 }
 
+/* A round of ftfy over a segment, entities before the other steps. */
 static void fix_once(pf_buffer *text, bool entities)
 {
     static const character_step steps[] = {step_c1,    step_ligatures, step_width,
@@ -401,6 +434,7 @@ static void fix_once(pf_buffer *text, bool entities)
         pf_buffer out = {0};
         pf_buffer_add(&out, "", 0);
         unescape_strict(text->data, &out);
+        /* strict_entity may have taken bytes back without setting the NUL anew. */
         if (!out.failed)
             out.data[out.bytes] = '\0';
         pf_buffer_free(text);
@@ -410,8 +444,10 @@ static void fix_once(pf_buffer *text, bool entities)
         apply(steps[i], text);
 }
 
-/* Fixes a segment (up to and with its newline) until nothing changes; false: it still
- * changes after MAX_ROUNDS. */
+/* Fixes a segment (up to and with its newline) until nothing changes, because a step can
+ * make work for an earlier one: "&amp;quot;" needs two rounds.  False: the segment still
+ * changes after MAX_ROUNDS; 64 KiB of "&amp;amp;..." would unfold for thousands, each as
+ * long as the text. */
 static bool fix_segment(const char *segment, size_t bytes, bool entities,
                         pf_buffer *out)
 {
@@ -435,7 +471,9 @@ static bool fix_segment(const char *segment, size_t bytes, bool entities,
     return same;
 }
 
-/* Entities are decoded as long as no '<' has been seen. */
+/* ftfy over all segments.  Entities are decoded as long as no '<' has been seen: a text
+ * with tags is taken for HTML, whose entities are meant.  html.unescape decodes them later
+ * all the same, but leaves its quotes curly. */
 static bool fix_text(const char *text, size_t bytes, pf_buffer *out)
 {
     bool entities = true, settled = true;
@@ -471,6 +509,7 @@ static void collapse(const pf_buffer *text, pf_buffer *out)
     }
 }
 
+/* The conditions under which the steps may walk over the text unchecked. */
 static pf_status check(const char *prompt, size_t bytes, pf_error *error)
 {
     if (bytes > PF_PROMPT_MAX_BYTES)

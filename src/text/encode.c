@@ -1,5 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From text to ids.  See tokenizer.h; docs/model/text.md#viterbi. */
+/* From text to ids.  See tokenizer.h; docs/model/text.md#viterbi.
+ *
+ *     cleaned prompt
+ *       cut_out_added(raw)            "</s>" -> its id; the gaps go on
+ *         read_raw                    normalize.c
+ *           cut_out_added(normalized) tokens of normalised text; the gaps go on
+ *             split(0), split(1) ...  pre-tokenizers: a stretch -> smaller ones
+ *               encode_piece          find_path: best pieces by Viterbi
+ *                                     emit_path: their ids, unknown ones joined
+ *                 add_id              -> ids[], or counted when that is full
+ *
+ * Each level calls the next for one stretch after the other, so that ids come out in the
+ * order of the text and no list of stretches is kept.  A full ids[] does not end the walk:
+ * the count of ids that were cut is part of the answer (pf_tokenizer_count).
+ *
+ * A stretch carries `start` down (trace.h), for the pre-tokenizer that asks whether it
+ * stands where the prompt began. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -9,7 +25,7 @@
 typedef struct encoder {
     const pf_tokenizer *t;
     int32_t *ids;                       /* [most], the caller's */
-    int64_t most, count;
+    int64_t most, count;                /* without the end token */
     int64_t cut;                        /* ids that had no room */
     pf_error *error;
 } encoder;
@@ -24,7 +40,8 @@ static void add_id(encoder *e, int32_t id)
 
 /* --- Viterbi ---------------------------------------------------------------------- */
 
-/* The best way to reach a byte position. */
+/* The best way to reach a byte position: nodes[bytes + 1] of a stretch.  Positions inside
+ * a character are never reached. */
 typedef struct node {
     double score;
     uint32_t begin;                     /* of its last piece */
@@ -32,6 +49,8 @@ typedef struct node {
     bool reached;
 } node;
 
+/* Takes a better way.  Of equal scores the first offer stays, which is the one of the
+ * piece that begins first: the ids of a tie are decided here. */
 static void offer(node *at, double score, size_t begin, int32_t id)
 {
     if (at->reached && score <= at->score)
@@ -39,8 +58,15 @@ static void offer(node *at, double score, size_t begin, int32_t id)
     *at = (node){score, (uint32_t)begin, id, true};
 }
 
-/* Pieces that begin at text[0], shortest first: the sorted list is narrowed byte by
- * byte. */
+/* Offers every piece that text[0 ..] begins with, shortest first; true: one of them is
+ * exactly one character.  The sorted list is narrowed byte by byte:
+ *
+ *     length 1    [low, high) = pieces that begin with "f"      first[], last[]
+ *     length 2    ... with "fo"; those of length 2 stand first and are offered
+ *     length 3    ... with "foo"; and so on until the range is empty
+ *
+ * With 256,000 pieces that is two binary searches a byte over a range that shrinks fast;
+ * a trie would need memory of its own. */
 static bool offer_pieces(const pf_tokenizer *t, const char *text, size_t bytes,
                          size_t begin, node *nodes)
 {
@@ -81,6 +107,7 @@ static bool offer_pieces(const pf_tokenizer *t, const char *text, size_t bytes,
     return whole_character;
 }
 
+/* An unknown stretch: one id a byte if every byte has a piece, else `unk_id` once. */
 static void emit_unknown(encoder *e, const char *text, size_t bytes)
 {
     const pf_tokenizer *t = e->t;
@@ -117,6 +144,10 @@ static void emit_path(encoder *e, const char *text, size_t bytes, const node *no
     }
 }
 
+/* Fills nodes[] from left to right; scores add up in f64 in this order, as in the reference.
+ * Every beginning of a character is reached, if not by a piece of that one character then
+ * as an unknown, so the last node is, too.  Without `unk_id` an unknown fails only where
+ * its offer would have been taken. */
 static pf_status find_path(encoder *e, const char *text, size_t bytes, node *nodes)
 {
     const pf_tokenizer *t = e->t;
@@ -136,6 +167,7 @@ static pf_status find_path(encoder *e, const char *text, size_t bytes, node *nod
     return PF_OK;
 }
 
+/* Viterbi over one stretch.  24 bytes of nodes a byte of text live for the call. */
 static pf_status encode_piece(encoder *e, const char *text, size_t bytes)
 {
     if (bytes == 0)
@@ -163,6 +195,7 @@ typedef struct stretch {
     size_t bytes, start;
 } stretch;
 
+/* [begin, end) of a stretch, with its share of the start. */
 static stretch part_of(const stretch *s, size_t begin, size_t end)
 {
     return (stretch){s->text + begin, end - begin,
@@ -172,7 +205,8 @@ static stretch part_of(const stretch *s, size_t begin, size_t end)
 /* Hands a stretch to splitter number `step`, and past the last one to Viterbi. */
 static pf_status split(encoder *e, int step, stretch s);
 
-/* Cuts before every mark but one at the beginning. */
+/* Cuts before every mark but one at the beginning.  Walking by bytes is safe: in UTF-8 a
+ * character's bytes occur nowhere but at its beginning. */
 static pf_status split_at_marks(encoder *e, int step, stretch s)
 {
     const pf_splitter *splitter = &e->t->splitters[step];
@@ -185,7 +219,9 @@ static pf_status split_at_marks(encoder *e, int step, stretch s)
     return split(e, step + 1, part_of(&s, begin, s.bytes));
 }
 
-/* Replaces spaces by the mark and prepends it. */
+/* Metaspace: replaces spaces by the mark, and prepends one unless there is one already (a
+ * leading space counts, because it is about to become one).  A prepended mark belongs to
+ * the first character. */
 static pf_status split_marked(encoder *e, int step, stretch s)
 {
     const pf_splitter *splitter = &e->t->splitters[step];
@@ -209,6 +245,7 @@ static pf_status split_marked(encoder *e, int step, stretch s)
     return status;
 }
 
+/* WhitespaceSplit: white space is dropped, words go on. */
 static pf_status split_at_white(encoder *e, int step, stretch s)
 {
     size_t begin = 0;
@@ -254,6 +291,7 @@ static pf_status cut_out_added(encoder *e, bool normalized, stretch s)
     return PF_OK;
 }
 
+/* `start` of a gap behind the first is 0: the prompt began in another one. */
 static pf_status read_raw(encoder *e, stretch s)
 {
     pf_buffer normal = {0};
@@ -268,6 +306,7 @@ static pf_status read_raw(encoder *e, stretch s)
     return status;
 }
 
+/* The first character of the prompt is the whole start. */
 static pf_status encode(encoder *e, const char *text)
 {
     stretch whole = {text, strlen(text), 0};
@@ -293,7 +332,7 @@ pf_status pf_tokenizer_encode(const pf_tokenizer *tokenizer, const char *text,
 pf_status pf_tokenizer_count(const pf_tokenizer *tokenizer, const char *text,
                              int64_t *count, pf_error *error)
 {
-    encoder e = {.t = tokenizer, .error = error};
+    encoder e = {.t = tokenizer, .error = error};       /* no room: all ids are cut */
     PF_TRY(encode(&e, text));
     *count = e.cut + (tokenizer->end_id >= 0);
     return PF_OK;

@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The normalizers of tokenizer.json.  See tokenizer_parts.h;
- * docs/model/text.md#normalizers. */
+ * docs/model/text.md#normalizers.
+ *
+ *     text, start --rule 0--> text, start --rule 1--> ... --> `out`, *start
+ *
+ * Every rule reads a whole text and writes a new one, and says besides how many leading
+ * bytes of it still stand for the prompt's first character (trace.h): replace and Nmt as
+ * they go (note_start), Strip and Unicode's forms from the cut, the charsmap by a trace.
+ * A rule that forgets the start breaks Metaspace's scheme "first" and nothing else, so no
+ * ordinary prompt shows the mistake. */
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
 #include "text/tokenizer_parts.h"
 
-enum { MAX_NORMAL_BYTES = 1 << 20 };    /* a prompt has 64 KiB */
+/* A prompt has 64 KiB.  A rule can make 256 bytes of each byte, so the bound after every
+ * rule holds memory below 256 MiB whatever the file's rules are. */
+enum { MAX_NORMAL_BYTES = 1 << 20 };
 
 /* A normalizer at work. */
 typedef struct work {
@@ -15,7 +25,7 @@ typedef struct work {
     const char *text;                   /* [bytes], and [start] of it is the first */
     size_t bytes, start;
     pf_buffer *out;
-    size_t new_start;
+    size_t new_start;                   /* leading bytes of `out`; 0 until it is known */
 } work;
 
 /* Output that stands for input at `place` extends the first character's output, if the
@@ -39,7 +49,8 @@ static size_t match_at(const work *w, size_t at)
     return spaces >= 2 ? spaces : 0;
 }
 
-/* The content stands where the last byte of the match stood. */
+/* The content stands where the last byte of the match stood, as in the reference, which
+ * replaces that byte and takes the others away. */
 static void replace(work *w)
 {
     for (size_t at = 0; at < w->bytes;) {
@@ -53,7 +64,7 @@ static void replace(work *w)
     }
 }
 
-/* White space at the ends. */
+/* White space at the ends.  Nothing is left of a text of white space alone. */
 static void strip(work *w)
 {
     size_t begin = w->bytes, end = 0;
@@ -73,7 +84,7 @@ static void strip(work *w)
     w->new_start = w->start > begin ? w->start - begin : 0;
 }
 
-/* Unicode's forms, of a part of the text. */
+/* NFC or NFKC of the first `bytes` of the text. */
 static void add_form(work *w, size_t bytes, pf_buffer *out)
 {
     utf8proc_uint8_t *form = NULL;
@@ -89,6 +100,8 @@ static void add_form(work *w, size_t bytes, pf_buffer *out)
     free(form);
 }
 
+/* utf8proc does not tell which output stands for which input, so the new start is the
+ * length of the composed leading bytes. */
 static void compose(work *w)
 {
     pf_buffer first = {0};
@@ -100,6 +113,7 @@ static void compose(work *w)
     pf_buffer_free(&first);
 }
 
+/* The two lists are those of SentencePiece's nmt_nfkc rules. */
 static bool is_nmt_control(uint32_t c)
 {
     return (c >= 1 && c <= 8) || c == 0x0B || (c >= 0x0E && c <= 0x1F) || c == 0x7F ||

@@ -1,5 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading tokenizer.json.  See tokenizer.h; docs/model/text.md#tokenizer. */
+/* Reading tokenizer.json.  See tokenizer.h; docs/model/text.md#tokenizer.
+ *
+ * Five parts of the file are read, in an order in which each finds the ones it needs:
+ *
+ *     model           pieces, sorted and indexed
+ *     normalizer      rules[]
+ *     added_tokens    an id from the pieces; a text through the rules
+ *     pre_tokenizer   splitters[]
+ *     post_processor  the end token
+ *
+ * The file is part of a model that somebody downloaded: every number is bounded, every
+ * string has its type checked, and a message names the file.  `name` is that file's path
+ * throughout. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,10 +24,10 @@
 
 enum {
     MAX_FILE_BYTES = 256 << 20,
-    MAX_PIECES = 1 << 24,
+    MAX_PIECES = 1 << 24,               /* the limit of config.json's vocab_size, too */
     MAX_ADDED = 1 << 16,
     MAX_DEPTH = 8,                      /* of Sequences */
-    MAX_CONTENT = 256                   /* bytes that a Replace puts in */
+    MAX_CONTENT = 256                   /* bytes that a Replace puts in a match's place */
 };
 
 static pf_status unsupported(const char *name, const char *what, const json_t *value,
@@ -39,6 +51,7 @@ static bool is_type(const json_t *value, const char *type)
 
 /* --- vocabulary ------------------------------------------------------------------- */
 
+/* Byte order of the texts (strcmp compares as unsigned char), then id. */
 static int by_text(const void *a, const void *b)
 {
     const pf_piece *x = a, *y = b;
@@ -48,6 +61,9 @@ static int by_text(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
+/* Checks every entry, [text, score], and adds up the bytes of the texts with their NULs, so
+ * that all texts fit a single allocation.  A piece with U+0000 never comes here: the JSON
+ * reader refuses it. */
 static pf_status measure_vocabulary(const json_t *vocab, const char *name,
                                     size_t *bytes, pf_error *error)
 {
@@ -93,11 +109,14 @@ static pf_status read_vocabulary(pf_tokenizer *t, const json_t *vocab,
     }
     t->count = (int64_t)count;
     t->vocabulary = (int64_t)count;
-    t->unknown_score = least - 10.0;
+    t->unknown_score = least - 10.0;    /* SentencePiece's penalty of unknown characters */
     qsort(t->pieces, count, sizeof *t->pieces, by_text);
     return PF_OK;
 }
 
+/* Ranges by first byte.  Walking down leaves the lowest index in first[]; last[] is set
+ * once, by the highest (an end of 0 means that it is not set).  Byte pieces <0xHH> stand
+ * for bytes that have no piece of their own, with byte_fallback. */
 static void index_vocabulary(pf_tokenizer *t)
 {
     for (int64_t i = t->count - 1; i >= 0; i--) {
@@ -136,6 +155,7 @@ const pf_piece *pf_tokenizer_find(const pf_tokenizer *t, const char *text,
     return found;
 }
 
+/* `unk_id` null or missing leaves -1: no unknown id. */
 static pf_status read_model(pf_tokenizer *t, const json_t *model, const char *name,
                             pf_error *error)
 {
@@ -176,7 +196,8 @@ static pf_status name_added(const pf_tokenizer *t, pf_added_token *token,
     return PF_OK;
 }
 
-/* Normalizers have been read. */
+/* The vocabulary and the normalizers have been read before.  added_count goes up before the
+ * entry is checked, so that closing frees the text of a token that is refused. */
 static pf_status read_added(pf_tokenizer *t, const json_t *list, const char *name,
                             pf_error *error)
 {
@@ -200,7 +221,8 @@ static pf_status read_added(pf_tokenizer *t, const json_t *list, const char *nam
         if (!text || !*text || id < 0)
             return damaged(name, "an added token has no content or no id", error);
         const pf_piece *piece = pf_tokenizer_find(t, text, strlen(text));
-        token->id = piece ? piece->id : (int32_t)id;    /* as the reference does */
+        /* The reference ignores the id of the list where the vocabulary has the text. */
+        token->id = piece ? piece->id : (int32_t)id;
         PF_TRY(name_added(t, token, text, name, error));
         if (token->bytes > 0)
             t->added_first[(unsigned char)token->text[0]] = true;
@@ -211,6 +233,7 @@ static pf_status read_added(pf_tokenizer *t, const json_t *list, const char *nam
 
 /* --- normalizers ------------------------------------------------------------------ */
 
+/* Appends an empty rule. */
 static pf_status new_rule(pf_tokenizer *t, pf_rule_kind kind, const char *name,
                           pf_rule **out, pf_error *error)
 {
@@ -221,6 +244,8 @@ static pf_status new_rule(pf_tokenizer *t, pf_rule_kind kind, const char *name,
     return PF_OK;
 }
 
+/* Replace knows {"String": ...} and the expression that T5's files carry, two spaces or
+ * more.  An empty pattern would match everywhere. */
 static pf_status read_replace(pf_tokenizer *t, const json_t *value, const char *name,
                               pf_error *error)
 {
@@ -258,6 +283,8 @@ static pf_status read_precompiled(pf_tokenizer *t, const json_t *value,
     return pf_charsmap_open(blob, name, &rule->charsmap, error);
 }
 
+/* Appends the rules of a normalizer.  A Sequence is walked in order; the depth is bounded,
+ * because the file decides it and each level is a call on the stack. */
 static pf_status read_normalizer(pf_tokenizer *t, const json_t *value,
                                  const char *name, int depth, pf_error *error)
 {
@@ -291,6 +318,7 @@ static pf_status read_normalizer(pf_tokenizer *t, const json_t *value,
 
 /* --- pre-tokenizer and post-processor ----------------------------------------------- */
 
+/* Appends a splitter, WhitespaceSplit as it stands. */
 static pf_status new_splitter(pf_tokenizer *t, const char *name, pf_splitter **out,
                               pf_error *error)
 {
@@ -300,7 +328,8 @@ static pf_status new_splitter(pf_tokenizer *t, const char *name, pf_splitter **o
     return PF_OK;
 }
 
-/* `prepend_scheme`, or the older `add_prefix_space`. */
+/* `prepend_scheme`, or the older `add_prefix_space`.  Files written during the change hold
+ * both; the reference refuses them where they contradict each other. */
 static pf_status read_prepend(pf_splitter *splitter, const json_t *value,
                               const char *name, pf_error *error)
 {
@@ -326,6 +355,8 @@ static pf_status read_prepend(pf_splitter *splitter, const json_t *value,
                    name, scheme);
 }
 
+/* Defaults are those of the reference: U+2581, split, always.  The mark is a single
+ * character, of at most four bytes, so `mark[8]` holds it with its NUL. */
 static pf_status read_metaspace(pf_tokenizer *t, const json_t *value,
                                 const char *name, pf_error *error)
 {
@@ -404,6 +435,7 @@ static pf_status read_post_processor(pf_tokenizer *t, const json_t *value,
 
 /* --- the whole -------------------------------------------------------------------- */
 
+/* The order matters: see the head. */
 static pf_status read_all(pf_tokenizer *t, const json_t *root, const char *name,
                           pf_error *error)
 {

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tokenizer inside: read by tokenizer.c, used by encode.c.
- * docs/model/text.md#tokenizer. */
+/* The tokenizer inside.  docs/model/text.md#tokenizer.
+ *
+ *     tokenizer.json --tokenizer.c--> pf_tokenizer --+-- added.c      added tokens in a text
+ *                                                    +-- normalize.c  rules[0 ..]
+ *                                                    |     charsmap.c, trace.c
+ *                                                    `-- encode.c     splitters, Viterbi
+ *
+ * Only tokenizer.c writes into pf_tokenizer; to the other files it is const.  Texts are
+ * byte ranges [text, text + bytes) of valid UTF-8, positions are byte offsets. */
 #ifndef PF_TEXT_TOKENIZER_PARTS_H
 #define PF_TEXT_TOKENIZER_PARTS_H
 
@@ -10,17 +17,23 @@
 #include "text/charsmap.h"
 #include "text/tokenizer.h"
 
+/* UMT5's file has a handful of each; fixed arrays keep pf_tokenizer a single allocation
+ * and bound the work a crafted file can ask for. */
 enum { PF_MAX_RULES = 16, PF_MAX_SPLITS = 8 };
 
-/* A piece of the vocabulary; the list is sorted by text. */
+/* A piece of the vocabulary.  `pieces` is sorted by the bytes of the text, pieces of equal
+ * text by id: so all pieces with a common prefix are neighbours (Viterbi narrows such a
+ * range byte by byte), and of equal texts the last counts, as in the reference, whose map
+ * from text to id keeps the last insertion. */
 typedef struct pf_piece {
     const char *text;                   /* in `texts` */
     uint32_t bytes;
     int32_t id;
-    double score;
+    double score;                       /* log probability, finite */
 } pf_piece;
 
-/* A token that is found in the text itself, whatever the model would make of it. */
+/* A token of `added_tokens`: found literally in the text, before the model sees it, such as
+ * </s> or <extra_id_0>. */
 typedef struct pf_added_token {
     char *text;                         /* normalised if `normalized` */
     size_t bytes;
@@ -30,6 +43,7 @@ typedef struct pf_added_token {
     bool normalized;                    /* looked for in the normalised text */
 } pf_added_token;
 
+/* A normalizer of the file.  Sequences are flattened, so that rules[] is the whole order. */
 typedef enum pf_rule_kind {
     PF_RULE_CHARSMAP,
     PF_RULE_REPLACE,                    /* a plain string */
@@ -47,6 +61,8 @@ typedef struct pf_rule {
     pf_charsmap charsmap;
 } pf_rule;
 
+/* Where Metaspace puts a mark in front of a stretch: everywhere, only where the prompt
+ * began (see trace.h), or nowhere.  In the order of the names in read_prepend. */
 typedef enum pf_prepend { PF_PREPEND_ALWAYS, PF_PREPEND_FIRST, PF_PREPEND_NEVER } pf_prepend;
 
 /* A step of the pre-tokenizer: cuts at white space, or before every mark. */
@@ -65,7 +81,7 @@ struct pf_tokenizer {
     int32_t byte_ids[256];              /* of <0x00> .. <0xFF>, or -1 */
     bool byte_fallback;
     int32_t unknown_id;                 /* -1: none */
-    double unknown_score;
+    double unknown_score;               /* of an unknown character: lowest score - 10 */
     size_t longest;                     /* bytes of the longest piece */
     pf_added_token *added;
     int64_t added_count;
@@ -75,19 +91,22 @@ struct pf_tokenizer {
     pf_splitter splitters[PF_MAX_SPLITS];
     int splitter_count;
     int32_t end_id;                     /* appended; -1: none */
-    int64_t vocabulary;
+    int64_t vocabulary;                 /* highest id of all, plus one */
 };
 
 /* The piece of exactly this text, or NULL; the last of several alike. */
 const pf_piece *pf_tokenizer_find(const pf_tokenizer *t, const char *text,
                                   size_t bytes);
 
-/* The normalised text into the empty `out` (pf_buffer_free, also after a failure).
- * *start: leading bytes that stand for the first character of the prompt. */
+/* Runs all rules over text[bytes], each on the result of the one before, into the empty
+ * `out` (pf_buffer_free, also after a failure).
+ * *start: leading bytes that stand for the first character of the prompt, of the text on
+ * entry and of `out` on return; 0 where the text does not begin the prompt. */
 pf_status pf_tokenizer_normalize(const pf_tokenizer *t, const char *text, size_t bytes,
                                  pf_buffer *out, size_t *start, pf_error *error);
 
-/* Walks over the added tokens of a text. */
+/* A walk over the added tokens of a text, from left to right.  Raw text is searched for
+ * the tokens with normalized = false, normalised text for the others. */
 typedef struct pf_added_scan {
     const char *text;
     size_t bytes;

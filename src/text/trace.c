@@ -9,12 +9,16 @@ void pf_trace_begin(pf_trace *trace, const char *text, size_t bytes, size_t star
     *trace = (pf_trace){.text = text, .bytes = bytes, .old_start = start};
 }
 
+/* Goes over an old character; at the end there is none left, which a miscounted change
+ * (charsmap.c) can bring about. */
 static void skip(pf_trace *trace)
 {
     if (trace->at < trace->bytes)
         pf_utf8_next(trace->text, trace->at, &trace->at);
 }
 
+/* Places the character that was held back.  Once a character stands for an old one behind
+ * the first, all after it do, too (`past`). */
 static void settle(pf_trace *trace)
 {
     if (!trace->pending)
