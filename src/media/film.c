@@ -26,7 +26,10 @@
 #include "base/memory.h"
 #include "media/film_parts.h"
 
+/* The video VAE hands over four frames for a latent frame: eight let the thread encode four
+ * while the next four are made.  51 is the largest factor of x264. */
 enum { RING_FRAMES = 8, MAX_SIDE = 16384, MAX_RATE = 768000, MAX_QUALITY = 51 };
+/* 4 GiB of f32; a WAV of them, 2 GiB, still fits its 32-bit lengths. */
 #define MAX_AUDIO_SAMPLES ((int64_t)1 << 30)
 
 struct pf_film {
@@ -37,8 +40,7 @@ struct pf_film {
     pf_sheet *sheet;                    /* or NULL */
     size_t frame_bytes;
     uint8_t *ring;                      /* [RING_FRAMES][frame_bytes] */
-    float *audio;                       /* [options.audio_samples] */
-
+    float *audio;                       /* [options.audio_samples], of the whole film */
     pthread_t thread;
     bool started;
     pthread_mutex_t lock;               /* guards what follows */
@@ -67,6 +69,7 @@ pf_status pf_film_kind_of(const char *path, pf_film_kind *out, pf_error *error)
                    path);
 }
 
+/* In the order of pf_film_kind. */
 static const pf_film_writer *writer_of(pf_film_kind kind)
 {
     static const pf_film_writer *const writers[] = {
@@ -93,6 +96,7 @@ static pf_status check_kind(const pf_film_options *o, pf_film_kind kind, pf_erro
     return PF_OK;
 }
 
+/* Sides are even because 4:2:0 has a chroma sample for two columns and two rows. */
 static pf_status check_video(const pf_film_options *o, pf_error *error)
 {
     if (o->width < 2 || o->width > MAX_SIDE || o->width % 2 || o->height < 2 ||
@@ -151,7 +155,8 @@ static pf_status check_options(const pf_film_options *o, pf_film_kind kind,
 
 /* --- the encoding thread ---------------------------------------------------------- */
 
-/* Number of samples that belong beside `frames` frames. */
+/* Number of samples that belong beside `frames` frames.  The slack of 1e-6 keeps a product
+ * that is whole, such as 24 frames at 24/s, from falling short of it in f64. */
 static int64_t samples_beside(const pf_film *film, int64_t frames)
 {
     const pf_film_options *o = &film->options;
@@ -179,7 +184,8 @@ static pf_status write_one(pf_film *film, int64_t index, int64_t sound, pf_error
     return write_sound(film, index + 1, sound, false, error);
 }
 
-/* Everything has come. */
+/* After the last frame: the rest of the sound, up to the end of the picture, the trailer,
+ * and the contact sheet, whose waveform needs the whole sound. */
 static pf_status write_rest(pf_film *film, pf_error *error)
 {
     const pf_film_options *o = &film->options;
@@ -210,6 +216,9 @@ static pf_status write_next(pf_film *film, pf_error *error)
     return status;
 }
 
+/* The film's thread.  It encodes frame after frame; sound that comes without a frame waits
+ * for the next one or the end.  With `closing` set and no frame left the thread writes the
+ * rest and ends; after a failure it ends, and the callers find `failure`. */
 static void *encode_all(void *argument)
 {
     pf_film *film = argument;
@@ -268,6 +277,8 @@ static bool copy_tags(pf_film *film, const pf_film_options *options)
     return true;
 }
 
+/* Strings are copied, because the caller's may be gone when the thread reads them; `kept`
+ * and `user` are not (film.h). */
 static bool copy_options(pf_film *film, const pf_film_options *options)
 {
     const char *sheet = options->contact_sheet;
@@ -342,6 +353,8 @@ static pf_status pass_failure(const pf_film *film, pf_error *error)
     return pf_fail(error, film->failure.status, "%s", film->failure.message);
 }
 
+/* Waits for a free slot, fills it without the lock (the slot is the caller's as long as
+ * frames_in does not count it), then counts it. */
 static pf_status write_frame(pf_film *film, const uint8_t *rgb, pf_error *error)
 {
     pthread_mutex_lock(&film->lock);
@@ -385,7 +398,8 @@ static float clip(float sample)
 pf_status pf_film_write_audio(pf_film *film, const float *samples, int64_t count,
                               pf_error *error)
 {
-    /* Only this thread changes audio_in. */
+    /* The caller's thread alone changes audio_in, so reading needs no lock; the samples are
+     * written before they are counted. */
     int64_t room = film->options.audio_samples - film->audio_in;
     if (count > room)
         return pf_fail(error, PF_E_ARGUMENT,
@@ -404,6 +418,7 @@ pf_status pf_film_write_audio(pf_film *film, const float *samples, int64_t count
 
 /* --- closing ---------------------------------------------------------------------- */
 
+/* Ends the thread: after the frames that it has been given, or, aborted, after this one. */
 static void stop(pf_film *film, bool aborted)
 {
     pthread_mutex_lock(&film->lock);

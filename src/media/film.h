@@ -74,19 +74,25 @@ typedef struct pf_film_options {
     void *user;
 } pf_film_options;
 
-/* Opens the file and its encoders.  Copies what it needs of the options. */
+/* Checks the options, opens the temporary file and the encoders, and starts the film's
+ * thread.  Copies path, contact_sheet and tags.  PF_E_ARGUMENT: options that contradict each
+ * other; PF_E_UNSUPPORTED: the FFmpeg at hand lacks an encoder or does not take the size or
+ * rate; PF_E_IO, PF_E_NO_SPACE and others: of the file.  *out is NULL on failure. */
 pf_status pf_film_open(const pf_film_options *options, pf_film **out,
                        pf_error *error);
 
-/* rgb: [count][height][width][3]; copied. */
+/* rgb: [count][height][width][3], 0..255, sRGB; copied.  Waits while the thread is eight
+ * frames behind, which is how a slow encoder holds a fast decoder back. */
 pf_status pf_film_write_frames(pf_film *film, const uint8_t *rgb, int64_t count,
                                pf_error *error);
 
-/* samples: [count], -1..1 (what is beyond is clipped); copied. */
+/* samples: [count], -1..1 (values beyond are clipped, NaN is silence); copied, never
+ * waits.  More than `audio_samples` in all are PF_E_ARGUMENT. */
 pf_status pf_film_write_audio(pf_film *film, const float *samples, int64_t count,
                               pf_error *error);
 
-/* Finishes the file and frees the film, also on failure. */
+/* Waits for the thread, gives the files their names (both or neither) and frees the film,
+ * also on failure, after which nothing of it is left on the disk. */
 pf_status pf_film_close(pf_film *film, pf_error *error);
 
 /* Removes everything and frees the film; NULL is fine. */

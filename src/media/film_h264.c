@@ -3,7 +3,9 @@
  *
  * A level promises a decoder how large frames are, how many of them come a second, how
  * many are kept and how many bits arrive.  x264 left alone looks at all of them but the
- * bits, and calls a film of 64x64 level 1, which ends at 80 kbit/s. */
+ * bits, and calls a film of 64x64 level 1, which ends at 80 kbit/s: hardware decoders may
+ * refuse a stream that breaks the promise.  So the level is chosen here, by an upper bound
+ * of the bits, and the encoder is told it. */
 #include "media/film_parts.h"
 
 enum { MACROBLOCK = 16, KEPT_FRAMES = 4 };

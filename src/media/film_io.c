@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <unistd.h>
 
+/* avio_alloc_context's writer takes const data since FFmpeg 7. */
 #if LIBAVFORMAT_VERSION_MAJOR >= 61
 typedef const uint8_t *io_data;
 #else
 typedef uint8_t *io_data;
 #endif
 
+/* Keeps the first failure with its sentence and reports EIO; later writes fail at once. */
 static int write_bytes(void *opaque, io_data data, int bytes)
 {
     film_io *io = opaque;
@@ -20,6 +22,8 @@ static int write_bytes(void *opaque, io_data data, int bytes)
     return status == PF_OK ? bytes : AVERROR(EIO);
 }
 
+/* The muxer goes back to fill in lengths.  The size of the file is not asked for by those
+ * in use here. */
 static int64_t seek_to(void *opaque, int64_t offset, int whence)
 {
     film_io *io = opaque;
@@ -29,6 +33,7 @@ static int64_t seek_to(void *opaque, int64_t offset, int whence)
     return at < 0 ? AVERROR(errno) : at;
 }
 
+/* Reads at its own position (pread), while the muxer writes at the descriptor's. */
 static int read_bytes(void *opaque, uint8_t *data, int bytes)
 {
     film_io *io = opaque;
@@ -39,6 +44,7 @@ static int read_bytes(void *opaque, uint8_t *data, int bytes)
     return got == 0 ? AVERROR_EOF : (int)got;
 }
 
+/* FFmpeg may replace the buffer, so it is freed through the context (film_io_free). */
 static AVIOContext *make_context(film_io *io, bool writes)
 {
     uint8_t *buffer = av_malloc(FILM_IO_BYTES);
@@ -60,6 +66,8 @@ void film_io_free(AVIOContext **context)
     avio_context_free(context);
 }
 
+/* Serves the reader of faststart.  Any name is this film's own file; writing elsewhere is
+ * refused, so that FFmpeg never opens a path. */
 static int open_again(AVFormatContext *format, AVIOContext **out, const char *url,
                       int flags, AVDictionary **options)
 {

@@ -23,7 +23,7 @@ typedef struct film_io {
 } film_io;
 
 /* Gives the muxer its output, format->pb, which is NULL when memory is out.  `io` must stay
- * where it is. */
+ * where it is, with an open file, until film_io_free(&format->pb). */
 void film_io_attach(film_io *io, AVFormatContext *format);
 
 void film_io_free(AVIOContext **context);       /* NULL is fine */

@@ -1,6 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MP4 and WebM through libavformat and libavcodec.  docs/model/image.md#films.
  *
+ *     rgb -- pf_yuv_from_rgb --> AVFrame 4:2:0 --> H.264 / VP9 --\
+ *     f32 samples -- a packet's worth ----> AVFrame --> AAC / Opus --> packets
+ *        packets -- times in units of the stream --> av_interleaved_write_frame
+ *                -- film_io --> part file;   finish: trailer, and of an MP4 its index
+ *                                            moved to the front
+ *
+ * Order: open_format (the part file), open_video, open_audio, write_header; then frames and
+ * sound; finish sends NULL frames, which drain the encoders, before the trailer.  The header
+ * needs the parameters of both opened encoders, so no packet exists before it.
+ *
+ * Interleaving: libavformat sorts packets by time and holds those of one track until the
+ * other has caught up.  film.c gives sound only as far as the picture has come, so little
+ * is held.
+ *
+ * Time bases: a picture counts in frames (1 / fps), sound in samples (1 / rate); the muxer
+ * may choose another unit for the stream, to which drain() converts.
+ *
  * Everything that would make two runs differ (dates, version strings, the number of
  * processors) is switched off.
  */
@@ -16,7 +33,7 @@
 
 enum {
     AUDIO_BIT_RATE = 192000,
-    DEFAULT_QUALITY = 5,
+    DEFAULT_QUALITY = 5,        /* constant rate factor: no loss that an eye finds */
     VIDEO_THREADS = 2,          /* fixed: x264's output depends on it */
     MIN_UNITS = 10000,          /* a second, of a silent film's length */
     MAX_FPS_TERM = 1001000      /* numerators and denominators of a frame rate */
@@ -57,7 +74,8 @@ typedef struct mux {
 
 /* --- failures ------------------------------------------------------------------- */
 
-/* The file's own failure says more than libavformat's code. */
+/* A failure as libavformat's `code`, or, if the part file has failed, as that says: EIO is
+ * all that passes through FFmpeg's callbacks (film_io.c). */
 static pf_status fail_muxing(const mux *m, int code, pf_error *error)
 {
     if (m->io.error.status != PF_OK)
@@ -65,6 +83,7 @@ static pf_status fail_muxing(const mux *m, int code, pf_error *error)
     return pf_libav_fail(error, PF_E_IO, code, "cannot write %s", m->options->path);
 }
 
+/* A muxer that buffers can return success after the file has failed: both are looked at. */
 static pf_status check_muxing(const mux *m, int code, pf_error *error)
 {
     return code < 0 || m->io.error.status != PF_OK ? fail_muxing(m, code, error)
@@ -73,6 +92,8 @@ static pf_status check_muxing(const mux *m, int code, pf_error *error)
 
 /* --- encoders -------------------------------------------------------------------- */
 
+/* Allocates encoder, frame and stream of a track, without settings.  destroy() frees them,
+ * also after a failure half way. */
 static pf_status make_track(mux *m, const char *name, track *t, pf_error *error)
 {
     const AVCodec *codec = avcodec_find_encoder_by_name(name);
@@ -92,6 +113,7 @@ static pf_status make_track(mux *m, const char *name, track *t, pf_error *error)
     return PF_OK;
 }
 
+/* Opens the encoder with the caller's settings and gives its parameters to the stream. */
 static pf_status open_track(track *t, AVDictionary **settings, pf_error *error)
 {
     const char *name = t->encoder->codec->name;
@@ -107,6 +129,7 @@ static pf_status open_track(track *t, AVDictionary **settings, pf_error *error)
     return PF_OK;
 }
 
+/* Tags of the file and of its frames; the samples themselves are film_yuv.c's. */
 static void set_colours(AVCodecContext *encoder, AVFrame *frame)
 {
     encoder->pix_fmt = AV_PIX_FMT_YUV420P;
@@ -125,6 +148,7 @@ static int rate_factor(const mux *m)
     return quality < 0 ? DEFAULT_QUALITY : quality < 1 ? 1 : quality;
 }
 
+/* Speed 4 of 0 (slowest) to 5; row-mt lets the encoder's threads share a frame. */
 static void set_vp9(AVDictionary **settings)
 {
     av_dict_set(settings, "deadline", "good", 0);
@@ -146,11 +170,14 @@ static pf_status set_h264(mux *m, AVDictionary **settings, pf_error *error)
     m->video.encoder->level = level.number;
     av_dict_set(settings, "profile", "high", 0);
     av_dict_set(settings, "x264-params", "cpu-independent=1", 0);
+    /* Bits a second, and a buffer of a second; 0: x264 is not bounded. */
     m->video.encoder->rc_max_rate = level.most_bits;
     m->video.encoder->rc_buffer_size = (int)level.most_bits;
     return PF_OK;
 }
 
+/* The frame rate becomes a fraction: 23.976 is 2997/125 (docs/model/image.md#films).  A
+ * frame is a unit of the encoder's time, so pts is the frame's number. */
 static pf_status open_video(mux *m, pf_error *error)
 {
     const pf_film_options *options = m->options;
@@ -177,6 +204,8 @@ static pf_status open_video(mux *m, pf_error *error)
     return status;
 }
 
+/* Sound is never resampled: a rate that the encoder lacks is refused with the kinds of file
+ * that take it. */
 static pf_status check_rate(const mux *m, pf_error *error)
 {
     char list[128] = "";
@@ -258,6 +287,8 @@ static pf_status encode(mux *m, track *t, const AVFrame *frame, pf_error *error)
     return drain(m, t, error);
 }
 
+/* The encoder may still refer to the buffer of the last frame (x264 keeps several), hence
+ * av_frame_make_writable, which then takes a fresh one. */
 static pf_status write_frame(void *self, const uint8_t *rgb, pf_error *error)
 {
     mux *m = self;
@@ -270,6 +301,8 @@ static pf_status write_frame(void *self, const uint8_t *rgb, pf_error *error)
     return encode(m, &m->video, frame, error);
 }
 
+/* Whole packets (AAC: 1024 samples, Opus: 20 ms) until the last call, which alone may send
+ * a shorter one: encoders take a short frame as the end of the track. */
 static pf_status write_audio(void *self, const float *audio, int64_t end, bool last,
                              pf_error *error)
 {
@@ -365,6 +398,7 @@ static pf_status write_header(mux *m, pf_error *error)
     return check_muxing(m, code, error);
 }
 
+/* Opens all of a film; on failure whatever was opened is closed, the part file removed. */
 static pf_status open_mux(const pf_film_options *options, const container *kind,
                           void **self, pf_error *error)
 {
@@ -400,6 +434,8 @@ static pf_status open_webm(const pf_film_options *options, void **self, pf_error
     return open_mux(options, &webm, self, error);
 }
 
+/* Drains the encoders, writes the trailer (and moves the index, through film_io's reader),
+ * and syncs the part file. */
 static pf_status finish(void *self, pf_error *error)
 {
     mux *m = self;

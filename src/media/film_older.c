@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Frames that an older, longer film of numbered pictures left behind.  film.h says when.
  *
+ *     new film   1 2 3 4
+ *     on disk    1 2 3 4 5 6 7   9        5, 6, 7: removed, from 7 down
+ *                                         9: somebody else's, named in a line
+ *
  * Frames are numbered without gaps, so the older film's go on where the new one's end.
  * Files after a gap, and those that are no picture like ours, are somebody else's.
+ * Removing files is the one thing here that cannot be undone: each doubt keeps a file.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -19,7 +24,8 @@
 
 enum { HEAD_BYTES = 64 << 10 };         /* of a first frame, where its texts are */
 
-/* Signature, length and name of the first chunk; width and height; 8-bit RGB. */
+/* Beginning of every frame that png.c writes: signature, length and name of the first
+ * chunk; then width and height, any; then 8 bits, RGB, no interlacing. */
 static const uint8_t begin[] = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
 static const uint8_t form[] = {8, 2, 0, 0, 0};
 enum { BEGIN_BYTES = sizeof begin - 1, FORM_AT = BEGIN_BYTES + 8 };
@@ -44,6 +50,7 @@ static bool is_frame(const uint8_t *head, size_t bytes)
            memcmp(head + FORM_AT, form, sizeof form) == 0;
 }
 
+/* The text chunk "Encoder: phonofilm", as png.c writes it from the film's tags. */
 pf_status pf_film_is_ours(const char *first_frame, bool *out, pf_error *error)
 {
     static const char mark[] = "iTXtEncoder\0\0\0\0\0phonofilm";
@@ -56,6 +63,8 @@ pf_status pf_film_is_ours(const char *first_frame, bool *out, pf_error *error)
     return PF_OK;
 }
 
+/* Compared as files, not as names: a picture that the film began with may be given by
+ * another path or link. */
 static bool is_kept(const pf_film_options *o, const char *path)
 {
     struct stat frame, kept;
@@ -103,7 +112,8 @@ static int64_t remove_frames(const pf_film_options *o, int64_t first, int64_t la
     return first;
 }
 
-/* The lowest number of a frame's name above `last`, and how many there are. */
+/* The lowest number of a frame's name above `last` in the film's folder, and how many there
+ * are; 0 and 0: none. */
 static int64_t find_others(const pf_film_options *o, int64_t last, int64_t *count)
 {
     char folder[PATH_MAX] = ".";

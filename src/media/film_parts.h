@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside a film: the writers for each kind of file.  For film*.c alone. */
+/* Inside a film: the writers for each kind of file.  For film*.c alone.
+ *
+ *     open --> frame, audio ... --> finish --> publish --+--> settle --> destroy
+ *       |           |                 |          |       `--> withdraw --^
+ *       `-----------+------- destroy at any time (failure, abort)
+ *
+ * `open`, `publish`, `settle`, `withdraw` and `destroy` run on the caller's thread, while
+ * the film's thread is not there; `frame`, `audio` and `finish` on the film's. */
 #ifndef PF_MEDIA_FILM_PARTS_H
 #define PF_MEDIA_FILM_PARTS_H
 
@@ -11,16 +18,16 @@
 typedef struct pf_film_writer {
     /* *self is NULL on failure. */
     pf_status (*open)(const pf_film_options *options, void **self, pf_error *error);
-    /* The next frame, [height][width][3]. */
+    /* The next frame, [height][width][3]; NULL in the WAV writer, which never gets one. */
     pf_status (*frame)(void *self, const uint8_t *rgb, pf_error *error);
-    /* `audio` is the film's sound from its beginning; what was not taken by an
-     * earlier call is written up to sample `end`.  Short of a whole packet it may
-     * wait, unless it is the last. */
+    /* `audio` is the film's sound from its beginning; samples not taken by an earlier call
+     * are written up to sample `end`.  Fewer than a whole packet may wait, unless the call
+     * is the `last`.  NULL in the PNG writer. */
     pf_status (*audio)(void *self, const float *audio, int64_t end, bool last,
                        pf_error *error);
-    /* Completes the temporary file. */
+    /* Completes the temporary file: trailers, lengths in headers, sync. */
     pf_status (*finish)(void *self, pf_error *error);
-    /* Gives it its name. */
+    /* Gives the file, or all numbered files, the name.  On failure none has it. */
     pf_status (*publish)(void *self, pf_error *error);
     /* After the film and its contact sheet have their names; NULL: there is nothing to
      * do. */

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A film as numbered PNG files.
  *
- * Every frame is written as NAME-0001.png.part; all are renamed at the end.  The
- * first one carries the metadata.
+ *     frame    NAME-0001.png.part, NAME-0002.png.part ...    closed as they come
+ *     publish  every one gets its name; if one cannot, the earlier ones go back
+ *     settle   frames that an older, longer film left behind are removed
+ *                                                            (film_older.c)
+ *
+ * The first one carries the metadata, by which a later film knows this one for ours.  Part
+ * files are closed once written, so the number of frames is not bounded by the number of
+ * open files; a record of each stays until the end.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -169,6 +175,7 @@ static pf_status open_png(const pf_film_options *options, void **self, pf_error 
     return PF_OK;
 }
 
+/* Each file was completed when its frame was written. */
 static pf_status finish(void *self, pf_error *error)
 {
     (void)self;
@@ -182,7 +189,8 @@ static void withdraw_first(png_film *film, int64_t count)
         pf_part_withdraw(&film->files[i]);
 }
 
-/* Renames all frames; if one cannot be renamed, those that were are withdrawn. */
+/* Renames all frames; if one cannot be renamed, those that were are withdrawn.  Whose film
+ * had the name is looked up before the first rename covers it. */
 static pf_status publish(void *self, pf_error *error)
 {
     png_film *film = self;

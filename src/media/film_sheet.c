@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The contact sheet of a film: a few frames in a row, the waveform below them.
  *
- * Frames are taken at even distances, the first and the last among them, and made
- * smaller by averaging.
+ *     | GAP | cell | GAP | cell | ... | GAP |        up to MAX_CELLS frames, even
+ *     | GAP |        waveform         | GAP |        distances, first and last among them
+ *
+ * Frames are made smaller by averaging, on the film's thread as they pass, so that none is
+ * kept.  The choice needs the number of frames beforehand (`options->frames`); a film that
+ * ends earlier leaves its last cells empty.
  */
 #include <string.h>
 
@@ -12,7 +16,7 @@
 
 enum {
     MAX_CELLS = 6,
-    MAX_CELL_WIDTH = 320,
+    MAX_CELL_WIDTH = 320,               /* pixels, as all that follow */
     GAP = 8,
     WAVE_HEIGHT = 96
 };
@@ -33,6 +37,7 @@ static uint8_t *pixel(const pf_sheet *sheet, int x, int y)
     return sheet->rgb + 3 * ((int64_t)y * sheet->width + x);
 }
 
+/* Cells keep the film's shape and are never larger than its frames. */
 static void lay_out(pf_sheet *sheet)
 {
     const pf_film_options *options = sheet->options;
@@ -121,7 +126,8 @@ static int wave_row(float value)
     return (int)((1.0f - clipped) * 0.5f * (WAVE_HEIGHT - 1) + 0.5f);
 }
 
-/* Draws a column: from the highest to the lowest sample of its stretch of time. */
+/* Draws a column: from the highest to the lowest sample of its stretch of time, at least
+ * one, where there are fewer samples than columns. */
 static void draw_column(pf_sheet *sheet, int x, const float *audio, int64_t count)
 {
     int columns = sheet->width - 2 * GAP, top = sheet->cell_height + 2 * GAP;

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sound alone: RIFF/WAVE, 16-bit PCM, mono.  docs/model/image.md#sound.
  *
+ *     "RIFF" size "WAVE" | "fmt " 16 bytes | "LIST" size "INFO" tags | "data" size | samples
+ *
+ * The header is written twice: first as a place holder, at the end with the lengths.  Its
+ * own length never changes, because the tags are known when the film opens.  Numbers are
+ * little endian on every machine; chunks have even lengths, padded by a zero that their
+ * size does not count.
+ *
  * Samples are clipped to -1..1, multiplied with 32767 and truncated toward zero, as
  * the reference does.  Metadata is a LIST INFO chunk before the samples.
  */
@@ -12,7 +19,7 @@
 #include "media/film_parts.h"
 #include "media/part_file.h"
 
-enum { BLOCK = 4096 };
+enum { BLOCK = 4096 };                  /* samples that are converted at a time */
 
 typedef struct wav {
     const pf_film_options *options;
@@ -55,6 +62,7 @@ static size_t padded(size_t bytes)
     return bytes + (bytes & 1);
 }
 
+/* Bytes of all tags that WAV has chunks for, each with its 8 bytes of head. */
 static size_t info_bytes(const pf_film_options *options)
 {
     size_t bytes = 0;

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers of JSON as they are spelled.  See json_numbers.h.
  *
+ *     {"seed": 18446744073709551615, "prompt": "7"}        the text
+ *     {"seed": "<DEL>18446744073709551615", "prompt": "7"} for jansson
+ *
  * A number becomes a string that begins with DEL, which no text of ours may hold.  A string
- * that begins so itself gets U+0001 instead, which none may hold either. */
+ * that begins so itself gets U+0001 instead, which none may hold either: it is refused
+ * later, and never taken for a number.  Two passes with the same walk: the first counts the
+ * bytes, the second writes them. */
 #include "media/json_numbers.h"
 
 #include <stdbool.h>
@@ -77,6 +82,8 @@ static const char *put_string(writer *w, const char *at, const char *end)
     return at;
 }
 
+/* Outside of strings a number is replaced, all else copied; digits that are no number (01,
+ * 1.) stay, so that the JSON reader refuses them. */
 static void write_all(writer *w, const char *at, const char *end)
 {
     static const char quote_and_mark[] = {'"', MARK};

@@ -9,8 +9,9 @@
 #include "base/error.h"
 
 /* JSON with every number as a string that pf_json_number knows; no string of the
- * text itself becomes one.  A NUL is appended and not counted.  Text that is no JSON is
- * left as it is.  PF_E_MEMORY, or *out to be freed with pf_json_numbers_free. */
+ * text itself becomes one.  A NUL is appended and not counted.  Text that is no JSON comes
+ * out as text that is no JSON, for the reader to refuse.  PF_E_MEMORY, or *out to be freed
+ * with pf_json_numbers_free. */
 pf_status pf_json_numbers(const char *text, size_t bytes, char **out, size_t *out_bytes,
                           pf_error *error);
 void pf_json_numbers_free(char *text);

@@ -5,7 +5,8 @@
 
 #include "base/error.h"
 
-/* FFmpeg prints to the terminal by default; after this it does not.  Cheap. */
+/* FFmpeg prints to standard error by default; after this it does not, in the whole
+ * process.  Cheap, so that every way into FFmpeg calls it; any thread. */
 void pf_libav_quiet(void);
 
 /* "WHAT: FFmpeg's reason"; out of memory and a full disk choose their status,

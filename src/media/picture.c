@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Picture files to RGB.  See picture.h; docs/model/image.md#decoding.
  *
- * JPEG is libjpeg's, PNG and WebP are decoders of libavcodec; which one is decided by
- * the first bytes.  No demuxer and no protocol of FFmpeg is involved.
+ *     bytes of a file
+ *       pf_picture_parse       kind by the first bytes; structure, size, limits; where
+ *                              orientation and colours are said
+ *       JPEG                   pf_picture_decode_jpeg (libjpeg-turbo)
+ *       PNG                    pf_picture_check_png, then as WebP
+ *       WebP                   pf_picture_strip -> libavcodec -> AVFrame
+ *                              -> pf_picture_convert
+ *     rgb [height][width][3]
+ *       pf_picture_to_srgb     colour profile, in place
+ *       turn                   orientation of EXIF; may swap the sides
+ *
+ * The bytes come from anybody, so nothing is allocated by a number of the file before parse
+ * has bounded it, and a decoder sees a picture only, no metadata.  No demuxer and no
+ * protocol of FFmpeg is involved.
  */
 #include "media/picture.h"
 
@@ -22,6 +34,8 @@ static pf_status fail_decoding(pf_error *error, int code, const char *name)
     return pf_libav_fail(error, PF_E_INPUT, code, "%s is damaged", name);
 }
 
+/* A single thread (pictures are small beside films), and every check that the decoder
+ * knows ends it: libavcodec's default is to show damaged pictures as far as they go. */
 static pf_status open_decoder(pf_picture_kind kind, AVCodecContext **out,
                               pf_error *error)
 {
@@ -67,6 +81,8 @@ static int decode_packet(AVCodecContext *decoder, const pf_picture_bytes *pictur
     return code;
 }
 
+/* Strips and decodes to `frame`; a frame that is marked as damaged, or of another size than
+ * the header's, is a damaged file. */
 static pf_status decode_frame(const uint8_t *data, const pf_picture_header *header,
                               const char *name, AVFrame *frame, pf_error *error)
 {
@@ -103,7 +119,8 @@ static pf_status decode_others(const uint8_t *data, const pf_picture_header *hea
     return status;
 }
 
-/* Gives the picture the shape that it is shown in. */
+/* Gives the picture the shape that it is shown in, in fresh memory: in place, pixels would
+ * be overwritten before they are read. */
 static pf_status turn(pf_picture *picture, int orientation, const char *name,
                       pf_error *error)
 {

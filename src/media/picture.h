@@ -28,7 +28,7 @@ enum {
 typedef struct pf_picture {
     uint8_t *rgb;                       /* [height][width][3], rows without gaps */
     int64_t width, height;              /* after turning */
-    char note[PF_PICTURE_NOTE_BYTES];   /* a sentence for the user, such as that a broken
+    char note[PF_PICTURE_NOTE_BYTES];   /* a warning in one sentence, such as that a broken
                                          * colour profile was ignored; or "" */
 } pf_picture;
 
@@ -37,7 +37,8 @@ typedef struct pf_picture {
  * Release with pf_picture_free; on failure *out is empty. */
 pf_status pf_picture_read(const char *path, pf_picture *out, pf_error *error);
 
-/* Reads a picture from memory; `name` is for messages. */
+/* Reads a picture from memory, which is not kept; `name` is for messages.  Statuses and
+ * release as for pf_picture_read. */
 pf_status pf_picture_decode(const uint8_t *data, size_t bytes, const char *name,
                             pf_picture *out, pf_error *error);
 

@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Colours that are not sRGB, through Little CMS.  docs/model/image.md#colours.
  *
+ *     cICP, iCCP, gAMA + cHRM (PNG)  \                           no colour of a cube moves
+ *     ICC_PROFILE parts (JPEG)        > open_profile -> profile -> by more than 2 levels:
+ *     ICCP (WebP)                    /                           untouched; else converted
+ *
  * A profile counts when it changes a colour visibly: those of sRGB itself, of which
- * there are many, leave every byte as it is.
+ * there are many, leave every byte as it is, as in Pillow without profiles, so that
+ * ordinary pictures agree with the reference to the bit.
+ *
+ * A profile that cannot be followed is no failure: `why` says so and the picture is taken
+ * as sRGB, as viewers do.  Each call has a context of Little CMS of its own, so that any
+ * number of threads may convert.
  */
 #include <lcms2.h>
 #include <stdio.h>
@@ -19,7 +28,7 @@ enum {
     SRGB_GAMA = 45455,
     GAMA_SLACK = 20,                    /* a twentieth, as libpng takes it */
     CHRM_SLACK = 1000,                  /* a hundredth, likewise */
-    CUBE = 9, SEEN_LEVELS = 2,          /* differences of more levels count */
+    CUBE = 9, SEEN_LEVELS = 2,          /* of 0..255; rounding alone moves colours, too */
     STEP = 255 / (CUBE - 1)
 };
 
@@ -85,6 +94,8 @@ static pf_status inflate_profile(const colours *c, uint8_t **out, size_t *bytes,
     return code == Z_MEM_ERROR ? pf_fail_memory(error, c->name, size) : PF_OK;
 }
 
+/* Profiles of links, names and abstract effects convert nothing; one of grey needs a picture
+ * of grey, and CMYK has been refused. */
 static bool fits_picture(const colours *c, cmsHPROFILE profile)
 {
     cmsProfileClassSignature kind = cmsGetDeviceClass(profile);
@@ -95,6 +106,7 @@ static bool fits_picture(const colours *c, cmsHPROFILE profile)
             (space == cmsSigGrayData && c->header->colours.grey));
 }
 
+/* The profile that the file carries.  A fault of it goes to `why`; memory alone fails. */
 static pf_status open_embedded(colours *c, pf_error *error)
 {
     size_t bytes = 0;
@@ -116,9 +128,11 @@ static pf_status open_embedded(colours *c, pf_error *error)
 
 /* --- colours by numbers ----------------------------------------------------------- */
 
-/* White, red, green, blue. */
+/* x and y of white (D65), red, green, blue, in units of 1 / PNG_UNIT, as cHRM has them. */
 static const int srgb_points[8] = {31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000};
 
+/* IEC 61966-2-1 as Little CMS's type 4: ((x + 0.055) / 1.055)^2.4 from 0.04045 on, else
+ * x / 12.92. */
 static cmsToneCurve *srgb_curve(cmsContext cms)
 {
     const double parameters[5] = {2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045};
@@ -170,7 +184,8 @@ static bool are_srgb_points(const int points[8])
     return true;
 }
 
-/* gAMA and cHRM. */
+/* gAMA (the file's exponent, 1 / 2.2 for most) and cHRM; either may be missing and is
+ * sRGB's then.  Values near sRGB's are sRGB: writers round them differently. */
 static void open_gamma(colours *c)
 {
     const pf_picture_colours *given = &c->header->colours;
@@ -200,6 +215,8 @@ static bool is_screen_transfer(int transfer)
            transfer == 15;
 }
 
+/* cICP: primaries, transfer, matrix (0: RGB), full range (1).  HDR is refused rather than
+ * ignored: its picture taken as sRGB would be flat and dark. */
 static pf_status open_code_points(colours *c, pf_error *error)
 {
     static const int bt2020[8] = {31270, 32900, 70800, 29200, 17000, 79700, 13100, 4600};
@@ -275,6 +292,7 @@ static void convert_pixels(cmsHTRANSFORM transform, bool grey,
         cmsDoTransform(transform, rgb, rgb, (cmsUInt32Number)header->width);
 }
 
+/* 8 bits to 8 bits, perceptual intent, as viewers and Pillow's profileToProfile do. */
 static void convert(colours *c, uint8_t *rgb)
 {
     bool grey = cmsGetColorSpace(c->profile) == cmsSigGrayData;

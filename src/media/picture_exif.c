@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* EXIF orientation.  See picture_exif.h. */
+/* EXIF orientation.  See picture_exif.h.
+ *
+ *     "Exif\0\0" | "II" or "MM" | 42 | offset of the directory | ...
+ *     directory: count u16 | entries of 12 bytes: tag, type, count, value
+ *
+ * The first directory alone is read; offsets count from "II" or "MM".  Anything odd means
+ * upright: cameras and programs write much that is wrong, and the picture is still good. */
 #include "media/picture_exif.h"
 
 #include <stdbool.h>

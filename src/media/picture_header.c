@@ -2,8 +2,17 @@
 /* The structure of picture files, read before decoding.
  * docs/model/image.md#decoding.
  *
+ *     PNG    signature | chunk ...          length u32, type, body, CRC u32; big endian
+ *     JPEG   FF D8 | FF marker ...          length u16 (itself included), body; big endian;
+ *                                           behind SOS coded data up to the next marker
+ *     WebP   "RIFF" size "WEBP" | chunk ... type, length u32, body, padded to even;
+ *                                           little endian
+ *
  * Read here: kind, size, completeness, checksums of PNG, features that are refused, and where
  * the data about turning and colours lie.  Coded data is left to the decoder.
+ *
+ * Every comparison subtracts from what is left (length > bytes - at) and never adds to a
+ * length of the file, which could wrap around.
  */
 #include <string.h>
 #include <zlib.h>
@@ -60,12 +69,14 @@ static pf_status fail_unsupported(const source *s, const char *what,
 
 /* --- turning and colours ---------------------------------------------------------- */
 
+/* The first of several chunks of a kind counts. */
 static void keep_first(pf_picture_bytes *slot, const uint8_t *data, size_t bytes)
 {
     if (!slot->data)
         *slot = (pf_picture_bytes){data, bytes};
 }
 
+/* A profile in one piece: PNG (still deflated) and WebP. */
 static void keep_profile(pf_picture_colours *c, const uint8_t *data, size_t bytes)
 {
     c->profile_parts = 1;
@@ -82,6 +93,7 @@ static void take_exif(pf_picture_header *out, const uint8_t *data, size_t bytes)
 
 /* --- size ------------------------------------------------------------------------ */
 
+/* The limits of picture.h, before anything of the picture's size is allocated. */
 static pf_status check_size(const source *s, const pf_picture_header *header)
 {
     long long width = header->width, height = header->height;
@@ -124,6 +136,8 @@ static void take_png_chunk(pf_picture_header *out, const uint8_t *type, size_t l
         keep_first(&c->gama, body, length);
 }
 
+/* Walks chunk by chunk to IEND.  The checksum of each is compared here, before its body is
+ * believed; what follows IEND is ignored. */
 static pf_status parse_png(const source *s, pf_picture_header *out)
 {
     size_t at = 8;
@@ -165,11 +179,12 @@ enum {
     JPEG_DAC = 0xCC, JPEG_SOF15 = 0xCF, JPEG_RST0 = 0xD0, JPEG_RST7 = 0xD7,
     JPEG_SOI = 0xD8, JPEG_EOI = 0xD9, JPEG_SOS = 0xDA, JPEG_TEM = 0x01,
     JPEG_APP1 = 0xE1, JPEG_APP2 = 0xE2,
-    JPEG_MAX_SEGMENTS = 8192,   /* those of all the bytes that a file may have */
+    JPEG_MAX_SEGMENTS = 8192,   /* bounds the work of files that are segments alone */
     JPEG_MAX_SCANS = 100        /* each takes as long as a picture; 10 are usual */
 };
 
-/* Scans times pixels: 20 scans of the largest picture. */
+/* Scans times pixels: 20 scans of the largest picture.  A progressive JPEG of a few bytes
+ * can ask for the whole picture to be gone through in every scan. */
 #define JPEG_MAX_WORK ((int64_t)20 * PF_PICTURE_MAX_PIXELS)
 
 static bool is_frame_marker(int marker)
@@ -178,7 +193,9 @@ static bool is_frame_marker(int marker)
            marker != JPEG_JPG && marker != JPEG_DAC;
 }
 
-/* A frame header; `body` is what follows its length. */
+/* A frame header (SOFn): depth, height, width, number of components; `body` follows the
+ * segment's length.  SOF0 to SOF2 are baseline, extended and progressive; a second frame
+ * header is damage. */
 static pf_status parse_jpeg_frame(const source *s, int marker, const uint8_t *body,
                                   size_t length, pf_picture_header *out)
 {
@@ -202,7 +219,9 @@ static pf_status parse_jpeg_frame(const source *s, int marker, const uint8_t *bo
     return out->width > 0 ? PF_OK : fail_damaged(s, "its width is 0");
 }
 
-/* "ICC_PROFILE\0", number from 1 on, count, data. */
+/* "ICC_PROFILE\0", number from 1 on, count, data: a segment holds 64 KiB, so larger
+ * profiles come in parts, in any order.  Parts that contradict the first are left out, so
+ * that the count is short and the profile ignored. */
 static void take_jpeg_profile(pf_picture_colours *c, const uint8_t *body, size_t length)
 {
     if (length < 14 || memcmp(body, "ICC_PROFILE", 12) != 0)
@@ -265,6 +284,8 @@ static int next_marker(const source *s, size_t *at)
     return -1;
 }
 
+/* Walks marker by marker to the end of image.  Frame header, profile and EXIF stand before
+ * the first scan; later segments are passed over, but counted. */
 static pf_status parse_jpeg(const source *s, pf_picture_header *out)
 {
     size_t at = 2;
@@ -335,6 +356,8 @@ static pf_status parse_webp_first(const source *s, const uint8_t *type, size_t l
     return PF_OK;
 }
 
+/* Walks the chunks of the RIFF; bytes behind its size are ignored.  VP8X, if there, comes
+ * first and has the size of the canvas, "VP8 " and "VP8L" that of the picture. */
 static pf_status parse_webp(const source *s, pf_picture_header *out)
 {
     size_t end = 8 + (size_t)little32(s->data + 4);

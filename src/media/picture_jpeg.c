@@ -4,6 +4,9 @@
  * docs/model/image.md#decoding.
  *
  * libjpeg goes on after damage and only counts warnings; here the first one ends it.
+ * libjpeg reports a failure by a function that must not return: give_up jumps back to
+ * read_rows.  So read_rows allocates nothing and changes no variable of its own behind
+ * setjmp; libjpeg's memory is freed by the caller, whatever happened.
  */
 #include <setjmp.h>
 #include <stdio.h>
@@ -42,6 +45,7 @@ static void hear(j_common_ptr jpeg, int level)
         give_up(jpeg);
 }
 
+/* Decodes to rgb.  False: f->reason or f->no_memory says why. */
 static bool read_rows(struct jpeg_decompress_struct *jpeg, failure *f,
                       const uint8_t *data, const pf_picture_header *header, uint8_t *rgb)
 {

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of picture.c: reading headers, checking, JPEG, and conversion to
- * RGB.  For picture*.c alone. */
+ * RGB.  For picture*.c alone.  The stages and their order: picture.c.
+ *
+ * pf_picture_header points into the file's bytes, which must outlive it.  The stages behind
+ * pf_picture_parse walk over chunks without asking whether their lengths stay inside the
+ * file: parse has compared each with the file's size. */
 #ifndef PF_MEDIA_PICTURE_PARTS_H
 #define PF_MEDIA_PICTURE_PARTS_H
 
@@ -36,7 +40,8 @@ typedef struct pf_picture_colours {
     int profile_given;
 } pf_picture_colours;
 
-/* Claims of a file, read before anything is decoded. */
+/* Claims of a file, read before anything is decoded.  Sides are within the limits; a
+ * decoder that then finds another size has met a damaged file. */
 typedef struct pf_picture_header {
     pf_picture_kind kind;
     int64_t width, height;                  /* as they are stored */
@@ -50,11 +55,13 @@ typedef struct pf_picture_header {
 pf_status pf_picture_parse(const uint8_t *data, size_t bytes, const char *name,
                            pf_picture_header *out, pf_error *error);
 
-/* Checks that the compressed data of a PNG is whole. */
+/* Checks that the compressed data of a PNG is whole: every row there, every filter known,
+ * hardly anything behind.  PF_E_INPUT, PF_E_MEMORY. */
 pf_status pf_picture_check_png(const uint8_t *data, const pf_picture_header *header,
                                const char *name, pf_error *error);
 
-/* The whole way of a JPEG, to rgb [height][width][3]. */
+/* The whole way of a JPEG, to rgb [height][width][3], as stored: neither turned nor in
+ * sRGB yet. */
 pf_status pf_picture_decode_jpeg(const uint8_t *data, const pf_picture_header *header,
                                  const char *name, uint8_t *rgb, pf_error *error);
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks that a PNG holds every row that its header promises.  docs/model/image.md#decoding.
  *
+ *     IDAT chunks -- inflate, CHUNK bytes at a time --> walk: rows of each pass counted off
+ *
  * libavcodec checks the checksums of the chunks and the values, but takes a picture
- * whose compressed data ends early, or whose rows name a filter that does not exist.
+ * whose compressed data ends early, or whose rows name a filter that does not exist.  So the
+ * data is inflated here once for its structure, into a buffer that is used again and again:
+ * the price is inflating twice.
  */
 #include <string.h>
 #include <zlib.h>
@@ -10,6 +14,8 @@
 #include "base/memory.h"
 #include "media/picture_parts.h"
 
+/* Filters 0 to 4 exist.  A few bytes behind the last row are common, of writers that round
+ * up; 64 KiB are not. */
 enum { CHUNK = 1 << 15, PASSES = 7, MAX_FILTER = 4, MAX_SURPLUS = 1 << 16 };
 
 /* Position in the rows of the inflated data. */
@@ -28,7 +34,8 @@ static const int adam7[PASSES][4] = {
     {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2},
 };
 
-/* Bits of a pixel; 0: there is no such PNG. */
+/* Bits of a pixel; 0: there is no such PNG.  Colour types: 0 grey, 2 RGB, 3 palette, 4 grey
+ * and alpha, 6 RGB and alpha. */
 static int64_t pixel_bits(int depth, int colour)
 {
     static const int samples[] = {1, 0, 3, 1, 2, 0, 4};
@@ -38,6 +45,8 @@ static int64_t pixel_bits(int depth, int colour)
     return known && colour <= 6 ? (int64_t)depth * samples[colour] : 0;
 }
 
+/* Rows of each pass, and their bytes: a filter byte and the packed pixels.  A picture that
+ * is not interlaced is one pass of everything. */
 static void count_rows(rows *r, const pf_picture_header *header, int64_t bits,
                        bool interlaced)
 {
@@ -82,7 +91,8 @@ static bool is_complete(const rows *r)
     return true;
 }
 
-/* Inflates one IDAT chunk; what zlib said last. */
+/* Inflates one IDAT chunk; zlib's last code.  Z_BUF_ERROR means that the chunk is used up
+ * and the stream goes on in the next one. */
 static int inflate_chunk(z_stream *stream, const uint8_t *data, uint32_t bytes,
                          uint8_t *buffer, rows *r)
 {

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Decoded PNG and WebP to RGB.  docs/model/image.md#colours.
  *
- * Chroma upsampling and colour arithmetic of lossy WebP are libwebp's, because that is
- * what Pillow decodes with.
+ *     grey, RGB(A), 8 or 16 bits   convert_packed     high byte, alpha dropped
+ *     palette                      convert_palette
+ *     1 bit                        convert_bits
+ *     4:2:0 (lossy WebP)           convert_planes
+ *
+ * libswscale would do all of this, but neither to the same bytes as Pillow nor to the same
+ * bytes in all its versions.  Chroma upsampling and colour arithmetic of lossy WebP are
+ * libwebp's, because Pillow decodes with that.
  */
 #include <libavutil/intreadwrite.h>
 #include <libavutil/pixdesc.h>
@@ -37,6 +43,7 @@ static void convert_packed(const AVFrame *frame, const AVPixFmtDescriptor *forma
     }
 }
 
+/* data[1] holds 256 colours as 32-bit words 0xAARRGGBB of the machine's byte order. */
 static void convert_palette(const AVFrame *frame, uint8_t *rgb)
 {
     for (int y = 0; y < frame->height; y++) {
@@ -50,6 +57,7 @@ static void convert_palette(const AVFrame *frame, uint8_t *rgb)
     }
 }
 
+/* Eight pixels a byte, the leftmost in the highest bit; 1 is white. */
 static void convert_bits(const AVFrame *frame, uint8_t *rgb)
 {
     for (int y = 0; y < frame->height; y++) {
@@ -71,6 +79,7 @@ typedef struct plane {
     int width, height;
 } plane;
 
+/* Row y, or the nearest that there is. */
 static const uint8_t *plane_row(const plane *p, int y)
 {
     y = y < 0 ? 0 : y >= p->height ? p->height - 1 : y;

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pictures without what no pixel depends on.  docs/model/image.md#decoding.
  *
+ *     PNG   signature IHDR .. iCCP .. PLTE tRNS .. zTXt .. IDAT IDAT .. IEND ..
+ *       ->  signature IHDR         PLTE tRNS         IDAT IDAT    IEND
+ *
  * libavcodec inflates compressed texts and profiles of a PNG whole, however long they
  * become, and makes words of every tag of an EXIF block.  Nothing of that reaches it.
+ * Two passes with the same walk: the first counts the bytes, the second copies them.
  */
 #include <libavcodec/defs.h>
 #include <libavutil/intreadwrite.h>
@@ -25,6 +29,7 @@ static void put(copier *c, const uint8_t *data, size_t bytes)
     c->bytes += bytes;
 }
 
+/* Chunks that pixels depend on.  An empty IDAT, which PNG allows, adds nothing to them. */
 static bool is_kept(const uint8_t *type, size_t length)
 {
     static const char names[][5] = {"IHDR", "PLTE", "tRNS", "IDAT", "IEND"};

@@ -14,7 +14,9 @@
 #include "base/memory.h"
 #include "media/libav.h"
 
-enum { HEADER_BYTES = 8 + 25 };         /* signature and IHDR chunk */
+/* Signature and IHDR chunk (4 length, 4 name, 13 body, 4 checksum): texts go behind them,
+ * because PNG wants IHDR first and leaves the place of iTXt open. */
+enum { HEADER_BYTES = 8 + 25 };
 
 /* --- pixels ---------------------------------------------------------------------- */
 
@@ -58,6 +60,7 @@ static int fill_frame(const pf_png *png, AVFrame *frame)
     return code;
 }
 
+/* The whole file, as libavcodec writes it, in one packet. */
 static pf_status compress(const pf_png *png, AVPacket *packet, pf_error *error)
 {
     AVCodecContext *encoder = NULL;
@@ -95,6 +98,7 @@ static pf_status write_text(pf_part_file *file, const pf_film_tag *tag, pf_error
     memcpy(chunk + 8, tag->key, key);
     chunk[8] = (uint8_t)toupper(chunk[8]);      /* PNG says "Title", "Comment" */
     memcpy(chunk + 8 + key + 5, tag->value, value);
+    /* FFmpeg's CRC-32 neither inverts its start nor its end; PNG's does both. */
     const AVCRC *table = av_crc_get_table(AV_CRC_32_IEEE_LE);
     uint32_t crc = ~av_crc(table, UINT32_MAX, chunk + 4, 4 + body);
     AV_WB32(chunk + 8 + body, crc);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values of settings (phonofilm.h) as JSON, and back. */
+/* Values of settings (phonofilm.h) as JSON, and back: the server's replies, the metadata of
+ * films, and stored requests spell them alike, because all go through here. */
 #ifndef PF_MEDIA_SETTING_JSON_H
 #define PF_MEDIA_SETTING_JSON_H
 

@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-enum { FIRST_ROOM = 4096 };
+enum { FIRST_ROOM = 4096 };             /* bytes; doubled: a pipe does not tell its length */
 
 /* Reads all and appends a NUL; stops one byte beyond the allowed number, which refuses. */
 static pf_status read_stream(FILE *in, const char *name, size_t max_bytes, char **out,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* WebP through libavcodec.  See webp.h. */
+/* WebP through libavcodec.  See webp.h.  Lossy, for pictures that are looked at and thrown
+ * away: previews, thumbnails, the sheets of the web page. */
 #include "media/webp.h"
 
 #include <libavcodec/avcodec.h>
@@ -42,6 +43,7 @@ static pf_status open_encoder(encoding *e, int width, int height, int quality,
                                      "libwebp does not take %dx%d pixels", width, height);
 }
 
+/* FFmpeg's libwebp takes BGRA, or YUV that would have to be made first; alpha is opaque. */
 static void fill(AVFrame *frame, const uint8_t *rgb)
 {
     for (int y = 0; y < frame->height; y++) {
