@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Closing and renewing a container, whatever its format.  See container.h. */
+/* Closing and renewing a container, whatever its format.  See container.h.
+ *
+ *     file changed on disk -> open_again: mapped elsewhere, checked, compared
+ *                          -> pf_map_replace: the new pages at the old addresses
+ *
+ * Weights that a platform multiplies where they lie hold addresses into the map.  So a
+ * file is renewed in place, and only if every tensor keeps its name, dtype, shape and
+ * offset; any other file needs a new engine. */
 #include "weights/container.h"
 
 #include <string.h>
@@ -39,7 +46,8 @@ static bool same_entry(const pf_container *a, const pf_container *b, int64_t i)
                (const unsigned char *)y->tensor.data - b->map.data;
 }
 
-/* Opens the file anew; refused unless all tensors have the offsets that they had. */
+/* Opens the file anew; refused unless all tensors have the offsets that they had.  Entries
+ * are in the order of the data in both, so that they are compared in step. */
 static pf_status open_again(const pf_container *file, pf_container *fresh,
                             pf_error *error)
 {
@@ -55,6 +63,7 @@ static pf_status open_again(const pf_container *file, pf_container *fresh,
                    "again", file->path);
 }
 
+/* pf_map_replace moves the fresh map into `file`; closing `fresh` frees its names alone. */
 pf_status pf_container_renew(pf_container *file, pf_error *error)
 {
     pf_container fresh;

@@ -20,7 +20,7 @@
 
 typedef struct pf_entry {
     char *name;                         /* pf_free */
-    int64_t bytes;
+    int64_t bytes;                      /* of its data, which `tensor` points to */
     bool fits;                          /* at most PF_MAX_RANK axes; else `tensor` has a
                                          * dtype and an address alone */
     pf_tensor tensor;                   /* view of the map, at any byte alignment */
@@ -35,8 +35,11 @@ typedef struct pf_container {
     int64_t metadata_count;
 } pf_container;
 
-/* Maps a file and reads it in the format that it has. */
+/* Maps a file and reads it in the format that it has.  No tensor is read: a file of 28 GB
+ * opens in the time that its header takes.  PF_E_MODEL: damaged, cut, or another kind of
+ * file, which the message names.  On failure *out is empty. */
 pf_status pf_container_open(const char *path, pf_container *out, pf_error *error);
+/* Unmaps: tensors of the container must not be used any more. */
 void pf_container_close(pf_container *file);
 
 /* Reads the file of that name again, into the same addresses, so that views of tensors

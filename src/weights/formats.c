@@ -8,7 +8,9 @@
 #include "base/memory.h"
 #include "weights/safetensors.h"
 
-/* A format of files. */
+/* A format of files.  `recognise` looks at the first bytes and nothing else: a file of the
+ * format that is damaged further on is recognised, so that `read` can say what is wrong.
+ * `read` fills entries and metadata of a mapped file. */
 typedef struct container_format {
     bool (*recognise)(const pf_map *map);
     pf_status (*read)(pf_container *file, pf_error *error);
@@ -20,6 +22,7 @@ static const container_format formats[] = {
 
 /* --- opening ---------------------------------------------------------------------- */
 
+/* Names the kind of file that a failed download left: a web page, a Git LFS pointer ... */
 static pf_status refuse_kind(const pf_container *file, pf_error *error)
 {
     char kind[PF_KIND_BYTES];

@@ -2,6 +2,15 @@
 /* Reading safetensors: a length, a header in JSON, the data.  See safetensors.h;
  * docs/model/file-formats.md#safetensors.
  *
+ *     | N: u64 | JSON, N bytes | data ...................................... |
+ *                {"a": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]},
+ *                 "b": ..., "__metadata__": {"key": "text"}}
+ *                offsets count from the end of the JSON; sorted by them, tensors cover the
+ *                data without hole or overlap
+ *
+ *     read_entries   each tensor alone: dtype, shape, range, and that they agree
+ *     place_entries  all together: sorted, contiguous, inside the file
+ *
  * The header is not trusted: every number is checked before it is used, and names serve as
  * neither paths nor printf formats.
  */
@@ -13,6 +22,8 @@
 #include "base/json.h"
 #include "base/memory.h"
 
+/* MAX_RANK is that of files, above PF_MAX_RANK: a tensor that no component asks for may have
+ * more axes than this code can use. */
 enum { MAX_RANK = 8, LENGTH_BYTES = 8 };
 
 /* --- one tensor ------------------------------------------------------------- */
@@ -28,7 +39,7 @@ static pf_status bad(const pf_container *file, const char *name,
                    what);
 }
 
-/* A non-negative integer of at most 2^62. */
+/* A non-negative integer of at most 2^62, so that sums of two stay inside 64 bits. */
 static bool read_count(const json_t *value, uint64_t *out)
 {
     if (!json_is_integer(value) || json_integer_value(value) < 0 ||
@@ -38,6 +49,8 @@ static bool read_count(const json_t *value, uint64_t *out)
     return true;
 }
 
+/* The shape, and the product of its extents.  A rank of 0 is a scalar, an extent of 0 a
+ * tensor without data; both are valid. */
 static pf_status read_shape(const pf_container *file, const char *name,
                             const json_t *shape, pf_entry *entry,
                             uint64_t *elements, pf_error *error)
@@ -51,7 +64,7 @@ static pf_status read_shape(const pf_container *file, const char *name,
         uint64_t extent;
         if (!read_count(json_array_get(shape, i), &extent))
             return bad(file, name, "has a shape that is not made of counts", error);
-        /* 64 bits each must still fit 64 bits. */
+        /* 2^57 elements of at most 64 bits are 2^63 bits: products stay inside 64 bits. */
         if (extent != 0 && *elements > ((uint64_t)1 << 57) / extent)
             return bad(file, name, "has a shape that is too large", error);
         *elements *= extent;
@@ -74,7 +87,8 @@ static pf_status read_range(const pf_container *file, const char *name,
     return PF_OK;
 }
 
-/* The range must be as long as shape and dtype ask for. */
+/* The range must be as long as shape and dtype ask for; elements of a dtype that stores
+ * several in a block must fill whole blocks. */
 static pf_status check_bytes(const pf_container *file, const char *name,
                              const pf_entry *entry, uint64_t elements, pf_error *error)
 {
@@ -114,6 +128,8 @@ static pf_status read_entry(const pf_container *file, const char *name,
 
 /* --- the whole header --------------------------------------------------------- */
 
+/* __metadata__ maps strings to strings.  metadata_count goes up before the strings are
+ * there, so that closing frees a pair of which the second is missing. */
 static pf_status read_metadata(pf_container *file, const json_t *metadata,
                                pf_error *error)
 {
@@ -140,6 +156,7 @@ static pf_status read_metadata(pf_container *file, const json_t *metadata,
     return PF_OK;
 }
 
+/* An entry and its place, until all are sorted: JSON objects have no order. */
 typedef struct placed {
     pf_entry entry;
     range place;
@@ -153,6 +170,8 @@ static int by_place(const void *a, const void *b)
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
+/* The usual damage: a download that ended early.  `bytes` is the length that the header
+ * promises. */
 static pf_status fail_cut(const pf_container *file, uint64_t bytes, pf_error *error)
 {
     return pf_fail(error, PF_E_MODEL,
@@ -160,7 +179,8 @@ static pf_status fail_cut(const pf_container *file, uint64_t bytes, pf_error *er
                    file->map.bytes, (unsigned long long)bytes);
 }
 
-/* Sorted by place, the tensors must cover the data without hole or overlap. */
+/* Sorted by place, the tensors must cover the data without hole or overlap.  Names move from
+ * the list to file->entries one by one, so that each has one owner when this fails. */
 static pf_status place_entries(pf_container *file, placed *list, int64_t count,
                                uint64_t data_start, pf_error *error)
 {

@@ -5,7 +5,8 @@
 
 #include "weights/container.h"
 
-enum { PF_SAFETENSORS_HEADER = 100000000 };     /* bytes of a header at most */
+/* Bytes of a header at most, the limit of the safetensors library. */
+enum { PF_SAFETENSORS_HEADER = 100000000 };
 
 /* Does the file begin with the length of a header and the header's first brace? */
 bool pf_safetensors_recognise(const pf_map *map);

@@ -20,6 +20,7 @@ static bool ends_with(const char *name, const char *tail)
     return length > bytes && strcmp(name + length - bytes, tail) == 0;
 }
 
+/* Adds a name once: an index names each shard with every tensor of it. */
 static pf_status add_name(pf_shards *list, const char *name, pf_error *error)
 {
     for (int i = 0; i < list->count; i++)
@@ -46,6 +47,7 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* In order of name, so that messages do not depend on the folder's order. */
 static void sort(pf_shards *list)
 {
     qsort(list->names, (size_t)list->count, sizeof *list->names, by_text);
@@ -130,7 +132,8 @@ pf_status pf_shards_missing(const char *folder, const char *name, pf_error *erro
 
 /* --- by the folder ------------------------------------------------------------------ */
 
-/* Formats of weights that this code does not read, by the names of their files. */
+/* Files that are found in place of safetensors, by the ends of their names.  Pickles are
+ * never read: loading one runs code of whoever made it. */
 static const struct {
     const char *ending, *what;
 } others[] = {

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The names of a component's weight files, and what is there instead of them. */
+/* The names of a component's weight files, and what is there instead of them.
+ *
+ * Weights are tens of gigabytes in a dozen files, fetched from the hub, by a browser, by
+ * aria2c or by git; a model that does not open is mostly a download that is not finished.
+ * So a failure looks for the unfinished file and names it. */
 #ifndef PF_WEIGHTS_SHARDS_H
 #define PF_WEIGHTS_SHARDS_H
 
@@ -24,7 +28,8 @@ pf_status pf_shards_from_folder(const char *folder, pf_shards *out, pf_error *er
 
 void pf_shards_free(pf_shards *shards);
 
-/* Refuses a file whose download goes on or was given up, as files beside it show. */
+/* PF_E_MODEL: the download of the file `path` goes on or was given up, as files beside it
+ * show.  Its size need not: some programs reserve the whole size at once. */
 pf_status pf_shards_check(const char *path, pf_error *error);
 
 /* PF_E_NOT_FOUND: the index names FOLDER/NAME, which is not there. */

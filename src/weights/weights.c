@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tensors of one component.  See weights.h; docs/model/file-formats.md. */
+/* The tensors of one component.  See weights.h; docs/model/file-formats.md.
+ *
+ *     pf_weights_open     FOLDER/STEM.safetensors          -> that file
+ *                         ... .index.json                  -> the shards of its weight_map
+ *                         neither                          -> every *.safetensors
+ *       add_file          shards_check, container_open
+ *       list_items        entries of all files -> items, sorted by name
+ *       check_map         with an index: every tensor of it was found
+ *
+ * Items are sorted once and found by bisection: a tower has thousands of tensors.
+ */
 #include "weights/weights.h"
 
 #include <stdio.h>
@@ -37,6 +47,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const item *)a)->name, ((const item *)b)->name);
 }
 
+/* Sorts by name and refuses a name that is there twice, with both files. */
 static pf_status sort_items(pf_weights *w, pf_error *error)
 {
     qsort(w->items, (size_t)w->count, sizeof *w->items, by_name);
@@ -78,7 +89,8 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* Lists the tensors of all files whose name begins with the prefix. */
+/* Lists the tensors of all files whose name begins with the prefix; with an index, those
+ * that it names alone. */
 static pf_status list_items(pf_weights *w, const json_t *map, const char *prefix,
                             pf_error *error)
 {
@@ -121,6 +133,7 @@ static pf_status new_weights(const char *path, int files, pf_weights **out,
     return PF_OK;
 }
 
+/* file_count goes up after the container is open, so that closing meets open ones alone. */
 static pf_status add_file(pf_weights *w, const char *path, pf_error *error)
 {
     PF_TRY(pf_shards_check(path, error));
@@ -173,6 +186,7 @@ static pf_status check_map(const pf_weights *w, const json_t *map, pf_error *err
     return PF_OK;
 }
 
+/* Opens the listed files of a folder as one component; `map` is the index's, or NULL. */
 static pf_status open_names(const char *folder, const pf_shards *list, const json_t *map,
                             pf_weights **out, pf_error *error)
 {
@@ -193,6 +207,8 @@ static pf_status open_names(const char *folder, const pf_shards *list, const jso
     return PF_OK;
 }
 
+/* By the index, if there is one, else by the folder.  The index's JSON lives until the
+ * tensors are compared with it. */
 static pf_status open_folder(const char *folder, const char *index_path,
                              pf_weights **out, pf_error *error)
 {
@@ -302,6 +318,7 @@ pf_status pf_weights_find(pf_weights *weights, const char *name, int rank,
                    it->file->path, name, found, expected);
 }
 
+/* `used` is set even where the tensor cannot be used: the failure names it already. */
 pf_status pf_weights_find_any(pf_weights *weights, const char *name,
                               pf_tensor *out, pf_error *error)
 {

@@ -2,7 +2,16 @@
 /* The tensors of one component on disk: one container, or shards with an index,
  * mapped read-only.  docs/model/file-formats.md.
  *
- * Tensors are handed out as host views into the map, at any byte alignment.
+ *     FOLDER/*.safetensors -> containers, mapped -> items by name -> pf_weights_find
+ *                                                                     a host view
+ *
+ * Tensors are handed out as host views into the map, at any byte alignment; they are valid
+ * until pf_weights_close.  Opening reads headers alone: pages of tensors come from the disk
+ * when they are touched, and the kernel may drop them again, so weights count as page
+ * cache and not as memory of the process.
+ *
+ * Thread-safety: functions that take `const pf_weights *` may be called from any thread
+ * while no other function runs; the others by one thread at a time.
  */
 #ifndef PF_WEIGHTS_WEIGHTS_H
 #define PF_WEIGHTS_WEIGHTS_H
@@ -22,14 +31,16 @@ pf_status pf_weights_open(const char *folder, const char *stem, pf_weights **out
                           pf_error *error);
 
 /* Opens one file.  Only tensors whose name begins with `prefix` are listed, by the rest
- * of their name ("" for all). */
+ * of their name ("" for all): goldens keep the weights of several components in a file. */
 pf_status pf_weights_open_file(const char *path, const char *prefix,
                                pf_weights **out, pf_error *error);
 
 void pf_weights_close(pf_weights *weights);             /* NULL is fine */
 
 /* Gives every tensor the name that `translate` writes to `to` (returning true);
- * false leaves it.  Two tensors of one name after that are an error. */
+ * false leaves it.  Two tensors of one name after that are an error.  Checkpoints of the
+ * original authors name tensors otherwise than those of diffusers; components translate
+ * them once, here, and know one set of names. */
 pf_status pf_weights_rename(pf_weights *weights,
                             bool (*translate)(const char *from, char *to,
                                               size_t to_bytes),
@@ -53,12 +64,13 @@ pf_tensor pf_weights_tensor(const pf_weights *weights, int64_t index);
 /* A string of the (first) file's __metadata__, or NULL. */
 const char *pf_weights_metadata(const pf_weights *weights, const char *key);
 
-/* Warns of tensors that nobody asked for, in one line. */
+/* Warns of tensors that nobody asked for, in one line: after all of a component is bound,
+ * they show that the configuration describes another model than the weights. */
 void pf_weights_warn_unused(const pf_weights *weights, const pf_log *log);
 
 const char *pf_weights_path(const pf_weights *weights); /* folder or file */
 
-/* Bytes of tensor data, and the dtype's name ("BF16", "mixed", or "none"). */
+/* Bytes of tensor data as stored, and the dtype's name ("BF16", "mixed", or "none"). */
 int64_t pf_weights_bytes(const pf_weights *weights);
 const char *pf_weights_dtype(const pf_weights *weights);
 

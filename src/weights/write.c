@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing safetensors.  See weights.h; docs/model/file-formats.md#safetensors. */
+/* Writing safetensors.  See weights.h; docs/model/file-formats.md#safetensors.
+ *
+ * Tensors go out in the order given, without gaps.  The JSON is padded with spaces, so that
+ * the data begins at a multiple of 8, as the safetensors library writes it.  jansson's
+ * setters accept NULL and fail; their failures are not looked at one by one, but the
+ * number of members at the end tells. */
 #include <string.h>
 
 #include "base/json.h"
