@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Audio VAE: binding its parameters, and the two networks.  docs/model/audio-vae.md.
- * Leaves out the quantiser of the discrete DAC and the variance of the posterior. */
+ * Leaves out the quantiser of the discrete DAC and the variance of the posterior.
+ *
+ *     decoder   z [C, L] -> quant, first -> blocks -> snake, last, tanh -> samples [L hop]
+ *               block: snake, transposed convolution (L to L rate), 3 residual units
+ *
+ *     encoder   samples -> first -> blocks -> snake, last, quant -> moments [2C, L]
+ *               block: 3 residual units, snake, strided convolution (L rate to L)
+ *
+ * Maps are [channels, 1, 1, length]: a sound is a film of height 1, so that the kernels of the
+ * video VAE serve here, too. */
 #include <assert.h>
 #include <math.h>
 #include <stdarg.h>
@@ -34,6 +43,7 @@ typedef struct block {
     pf_layer resample;
 } block;
 
+/* One half of the network. */
 typedef struct coder {
     int count;
     block blocks[MAX_RATES];            /* in the order of execution */
@@ -86,6 +96,8 @@ static pf_status read_rates(const reader *r, const char *key, coder *c, int64_t 
     return PF_OK;
 }
 
+/* The hop is the product of the rates; a `hop_length` in the file is not asked, because the
+ * network decides. */
 static pf_status read_config(const reader *r, pf_audio_vae *vae)
 {
     int64_t latent = 0, rate = 0, hop = 0, decoder_hop = 0;
@@ -155,7 +167,8 @@ static pf_status find(const binder *b, const char *stem, const char *member,
                            b->error);
 }
 
-/* A row of weight norm: w = v g / |v|, in f64; false where |v| is 0. */
+/* A row of weight norm: w = v g / |v|, in f64 and rounded once; false where |v| is 0.  Folding
+ * when the model opens saves a norm a convolution and pass. */
 static bool fold_row(float *row, int64_t count, double g)
 {
     double squares = 0.0;
@@ -236,7 +249,8 @@ static pf_status bind_alpha(const binder *b, pf_tensor *alpha, int64_t channels,
     return pf_params_vector(b->params, alpha, 3, shape, b->error, "%s.alpha", stem);
 }
 
-/* Stored with the input channel first. */
+/* Stored with the input channel first, [wide, narrow, 2 rate], so that weight norm has a
+ * magnitude for each input channel here. */
 static pf_status bind_transposed(const binder *b, block *blk, const char *stem)
 {
     const stored_conv conv = {PF_WEIGHT_CONV_TRANSPOSED, blk->wide, blk->narrow,
@@ -266,6 +280,8 @@ static pf_status bind_units(const binder *b, block *blk, const char *stem, int f
     return PF_OK;
 }
 
+/* Names count through the torch Sequential: block.0 is the first convolution, block.1 on are
+ * the blocks, then come the last snake and the last convolution. */
 static pf_status bind_encoder(pf_audio_vae *vae, const binder *b)
 {
     coder *c = &vae->encoder;
@@ -339,13 +355,15 @@ const pf_audio_vae_info *pf_audio_vae_get_info(const pf_audio_vae *vae)
 
 /* --- layers ------------------------------------------------------------------------------ */
 
+/* How a convolution goes along the samples. */
 typedef struct sweep {
     int stride, dilation, pad;
 } sweep;
 
 static const sweep pointwise = {1, 1, 0}, three = {1, 1, 1}, seven = {1, 1, 3};
 
-/* Along the last axis of maps [C, 1, 1, L]; residual may be NULL. */
+/* y[o,n] = b[o] + sum W[o,i,k] x[i, n stride + k dilation - pad] (+ residual[o,n]), along the
+ * last axis of maps [C, 1, 1, L]; residual may be NULL. */
 static pf_status convolve(pf_ops *ops, const pf_layer *layer, sweep s,
                           const pf_tensor *x, const pf_tensor *residual,
                           const pf_tensor *y)
@@ -373,7 +391,8 @@ static pf_status make_map(pf_ops *ops, int64_t channels, int64_t length,
     return pf_ops_map(ops, channels, 1, 1, length, out);
 }
 
-/* In place. */
+/* x = x + conv1(snake(conv7(snake(x)))), in place on x [C, 1, 1, L]; conv7 has this dilation.
+ * The sum is the epilogue of conv1. */
 static pf_status unit_forward(pf_ops *ops, const unit *u, int dilation,
                               const pf_tensor *x)
 {
@@ -400,7 +419,9 @@ static pf_status units_forward(pf_ops *ops, const block *blk, const pf_tensor *x
 
 /* --- decoder ------------------------------------------------------------------------------ */
 
-/* Runs blocks 0 .. i to y and gives back the memory of all others. */
+/* Runs blocks 0 .. i to y [narrow, 1, 1, L rate]; -1 are the layers before the first block.
+ * Written backwards, as maps grow on the way: y has its memory already, and all that lies
+ * below it is given back before the residual units of block i run. */
 static pf_status decode_block(pf_ops *ops, const coder *c, int i,
                               const pf_tensor *latents, const pf_tensor *y)
 {
@@ -442,13 +463,16 @@ static pf_status decode_piece(const pf_audio_vae *vae, pf_ops *ops,
         .kind = PF_UNARY_TANH, .x = wave, .y = *samples});
 }
 
+/* a / b, rounded towards minus infinity; C rounds towards 0. */
 static int64_t divide_down(int64_t a, int64_t b)
 {
     return a >= 0 ? a / b : -((b - 1 - a) / b);
 }
 
 /* Which latents do the samples of latent 0 see?  [low, high] is followed from the
- * samples back through every layer. */
+ * samples back through every layer: a convolution of K = 7 and dilation d widens it by 3d on
+ * both sides, and a transposed one maps it to floor((low + p) / s) - 1 and
+ * floor((high + p) / s).  10 latents for the rates of MOVA. */
 int64_t pf_audio_vae_context(const pf_audio_vae *vae)
 {
     const coder *c = &vae->decoder;
@@ -469,6 +493,13 @@ int64_t pf_audio_vae_context(const pf_audio_vae *vae)
     return -low > high ? -low : high;
 }
 
+/* Decodes `piece` latents at a time, with context on both sides where there is any:
+ *
+ *     latents    ...[ context |  piece  | context ]...        begin .. at .. end
+ *     wave          [ wrong at its ends | right | wrong ]      seen * hop samples
+ *     samples                   |  own  |                      downloaded
+ *
+ * At the ends of the clip the zeros that the layers see are the network's own. */
 static pf_status decode_pieces(const pf_audio_vae *vae, pf_ops *ops,
                                const pf_tensor *latents, int64_t piece,
                                float *samples)

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bridge between the towers.  See bridge.h; docs/model/bridge.md. */
+/* The bridge between the towers.  See bridge.h; docs/model/bridge.md.
+ *
+ * Two things differ from the towers and are easy to get wrong: RoPE turns halves of a head
+ * (j, j + head_dim / 2), not neighbours, and the pooled modulation has its scale before its
+ * shift.  Every position is one f32 operation at a time, because the reference's is. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +24,8 @@ typedef struct pooling {
     pf_layer adaln;                             /* [2 dim, kv] */
 } pooling;
 
+/* The parameters of one direction of one layer; dim is the width of the tokens that are
+ * told, kv that of those that tell. */
 typedef struct conditioner {
     pf_tensor norm_weight, norm_bias;           /* [kv] */
     pf_attention_layer inner;
@@ -50,6 +56,7 @@ static int smaller(int a, int b)
     return a < b ? a : b;
 }
 
+/* docs/model/bridge.md has the table; the numbers are the reference's. */
 bool pf_bridge_interacts(const pf_bridge *bridge, int layer)
 {
     static const int custom[] = {0, 2, 4, 6, 8, 12, 16, 20};
@@ -185,6 +192,7 @@ static pf_status bind_packed(pf_bridge *b, pooling *p, int i, pf_error *error)
     return PF_OK;
 }
 
+/* The parameters of `pooled_adaln`, [kv] and [kv, kv] but for the modulation [2 dim, kv]. */
 static pf_status bind_pooling(pf_bridge *b, pooling *p, int i, pf_error *error)
 {
     int64_t kv = b->info.video_dim, dim = b->info.audio_dim;
@@ -231,6 +239,8 @@ static pf_status bind_conditioner(pf_bridge *b, pf_direction d, int i,
     return PF_OK;
 }
 
+/* A trained scale is one number, needed on the host (effective_scale), so that it is read when
+ * the bridge is bound and is no slot of the params. */
 static pf_status read_scale(pf_bridge *b, pf_error *error)
 {
     pf_tensor stored;
@@ -293,8 +303,14 @@ float pf_bridge_scale(const pf_bridge *bridge)
 
 /* --- aligned rotary tables ------------------------------------------------------------ */
 
-/* Position of a video latent frame in units of audio latents; every operation is
- * rounded to f32 where the reference does. */
+/* Position of a video latent frame in units of audio latents.  A latent frame is 4 frames of
+ * the film, 4 / fps seconds; with the first-frame bias, latent frame 0 is one frame of the
+ * film alone, as the video VAE has it:
+ *
+ *     p(t) = t (audio_fps / (fps / 4))
+ *     p(0) = 0,  p(t) = (1 / fps + (t - 1) / (fps / 4)) audio_fps        with the bias
+ *
+ * Every operation is rounded to f32 where the reference does. */
 static float video_position(const pf_bridge_info *info, int64_t frame, double fps)
 {
     if (!info->first_frame_bias)
@@ -306,6 +322,7 @@ static float video_position(const pf_bridge_info *info, int64_t frame, double fp
     return seconds * (float)info->audio_fps;
 }
 
+/* 1 / 10000^(2 pair / head_dim), rounded to f32 and, if asked, to bf16. */
 static float inverse_frequency(int pair, int head_dim, bool rounded)
 {
     float exponent = (float)(2 * pair) / (float)head_dim;
@@ -403,8 +420,13 @@ typedef struct bridge_run {
     int groups;
 } bridge_run;
 
-/* Pools the tokens of each latent frame by the attention of one query, the probe:
- * [groups * T, kv]. */
+/* Pools the tokens of each latent frame by the attention of one query, the probe [1, kv],
+ * which is the same for every frame; the frames are the groups of the attention:
+ *
+ *     p_t = ln(out(attention(q(probe), k(y_t), v(y_t))); layernorm)      y_t [S, kv]
+ *
+ * tokens [groups * T S, kv] to pooled [groups * T, kv].  Heads are as many as the audio tower
+ * has, each kv / heads wide. */
 static pf_status pool_frames(const bridge_run *r, const pf_tensor *tokens,
                              const pf_tensor *pooled)
 {
@@ -423,7 +445,8 @@ static pf_status pool_frames(const bridge_run *r, const pf_tensor *tokens,
         .weight = p->norm_weight, .bias = p->norm_bias, .y = *pooled});
 }
 
-/* Pooled frames as rows of the sound: y [groups * La, kv]. */
+/* Pooled frames as rows of the sound, linearly in time: pooled [groups * T, kv] to
+ * y [groups * La, kv], each group by itself, since frames of two prompts may not mix. */
 static pf_status spread_frames(const bridge_run *r, const pf_tensor *pooled,
                                const pf_tensor *y)
 {
@@ -435,7 +458,13 @@ static pf_status spread_frames(const bridge_run *r, const pf_tensor *pooled,
     return PF_OK;
 }
 
-/* x' = AdaLN(x), modulated by the pooled frames; scale comes first, then shift. */
+/* x' = AdaLN(x) for audio tokens x [groups * La, dim], modulated by the pooled frames p of the
+ * video tokens:
+ *
+ *     (scale, shift) = adaln(silu(p))                        [groups * La, 2 dim]
+ *     x' = r(r(ln(x; 1e-5) r(1 + scale)) + shift)
+ *
+ * Scale comes first, then shift: other than in the towers. */
 static pf_status modulate(const bridge_run *r, const pf_tensor *x,
                           const pf_tensor *tokens, const pf_tensor *y)
 {
@@ -460,6 +489,12 @@ static pf_status modulate(const bridge_run *r, const pf_tensor *x,
         .shift = pf_tensor_slice(z, 1, dim, dim), .y = *y});
 }
 
+/* x [groups * n, dim] (pooled: x') attends to condition y [groups * m, kv]:
+ *
+ *     c = ln(y; y_norm)
+ *     out = o(attention(rope(rms(q(x))), rope(rms(k(c))), v(c)))
+ *
+ * Each side turns by the table of its own tokens. */
 static pf_status attend(const bridge_run *r, const pf_tensor *x,
                         const pf_tensor *condition, const pf_tensor *out)
 {

@@ -18,7 +18,8 @@ typedef struct pf_bridge_place {
 } pf_bridge_place;
 
 /* Runs the conditioner of a layer: `primary` [groups * n, dim] attends to `condition`
- * [groups * m, kv]; the result is out [groups * n, dim]. */
+ * [groups * m, kv]; the result is out [groups * n, dim], without residual and scale, which the
+ * caller adds once both directions have read the old tokens. */
 pf_status pf_bridge_run(const pf_bridge *bridge, pf_ops *ops, pf_bridge_place place,
                         const pf_bridge_tables *tables,
                         const pf_tensor *primary, const pf_tensor *condition,

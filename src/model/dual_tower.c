@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The dual tower.  See dual_tower.h; docs/model/towers.md#dual-tower. */
+/* The dual tower.  See dual_tower.h; docs/model/towers.md#dual-tower.
+ *
+ * For each layer i of the video tower, with tokens xv and xa:
+ *
+ *     yv = A2V_i(xv, xa),  ya = V2A_i(xa, xv)        where the bridge interacts
+ *     xv = r(xv + r(scale yv)),  xa = r(xa + r(scale ya))
+ *     xv = video_i(xv)
+ *     xa = audio_i(xa)                               where there is such a block
+ */
 #include "model/dual_tower.h"
 
 #include <math.h>
@@ -65,6 +73,8 @@ typedef struct forward_run {
     pf_tensor xv, xa;                   /* tokens of both towers */
 } forward_run;
 
+/* The condition scale of a direction: its own, else the one for both, else the model's, which
+ * the reference holds in bf16 in `ref`. */
 static float effective_scale(const forward_run *r, float own)
 {
     if (!isnan(own))
@@ -75,7 +85,7 @@ static float effective_scale(const forward_run *r, float own)
     return r->ops->numerics.round_bf16 ? pf_round_bf16(scale) : scale;
 }
 
-/* x <- r(x + r(y * scale)) */
+/* x <- r(x + r(y scale)), all [groups * n, dim]; y is overwritten.  A scale of 1 has no r(). */
 static pf_status add_scaled(pf_ops *ops, const pf_tensor *x, const pf_tensor *y,
                             float scale)
 {
@@ -85,7 +95,8 @@ static pf_status add_scaled(pf_ops *ops, const pf_tensor *x, const pf_tensor *y,
     return pf_op_add(ops, &(pf_add_args){.a = *x, .b = *y, .y = *x});
 }
 
-/* Both directions read the old tokens. */
+/* Both directions read the old tokens: neither result may be added before the other one is
+ * complete, so that both have room of their own. */
 static pf_status interact(const forward_run *r, int layer)
 {
     pf_ops *ops = r->ops;

@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The dual tower: a video expert and the audio tower in step, with the bridge
- * between them.  docs/model/towers.md, docs/model/bridge.md. */
+ * between them.  docs/model/towers.md, docs/model/bridge.md.
+ *
+ *     video latents -> tokens -> [block 0] -> ... -> [block a-1] -> ... -> [block v-1] -> head
+ *                             bridge 0 |     |   bridge a-1 |
+ *     audio latents -> tokens -> [block 0] -> ... -> [block a-1] ------------------------> head
+ *
+ * The bridge of a layer, where there is one, runs before the two blocks of that layer.  Past
+ * the last audio block the video tower goes on alone. */
 #ifndef PF_MODEL_DUAL_TOWER_H
 #define PF_MODEL_DUAL_TOWER_H
 
 #include "model/bridge.h"
 #include "model/tower.h"
 
+/* Three bound components, of the engine; this struct only points at them. */
 typedef struct pf_dual_tower {
     pf_tower *video, *audio;
     pf_bridge *bridge;
@@ -33,6 +41,8 @@ typedef struct pf_dual_tables {
     pf_bridge_tables bridge;
 } pf_dual_tables;
 
+/* Makes all tables for a film of `fps` frames a second, once a stage: they are the same for
+ * every step and pass.  `round_inverse_frequencies`: bridge.h. */
 pf_status pf_dual_tower_make_tables(const pf_dual_tower *towers, pf_ops *ops,
                                     const pf_dual_extent *extent, double fps,
                                     bool round_inverse_frequencies,
@@ -42,6 +52,8 @@ pf_status pf_dual_tower_make_tables(const pf_dual_tower *towers, pf_ops *ops,
  * texts have a group for each, and so have the velocities. */
 enum { PF_MOST_GROUPS = 2 };
 
+/* Inputs and outputs of a pass, all on the device.  Outputs are written once the inputs have
+ * been read; they may not overlap them. */
 typedef struct pf_dual_inputs {
     pf_tensor video;                /* [in_dim, T, h, w] F32 device, contiguous */
     pf_tensor audio;                /* [in_dim, La] */

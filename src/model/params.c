@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The list of a component's parameters: asking for them, and computing some.  See
- * params.h. */
+ * params.h.
+ *
+ * Asking does three things: it finds the tensor and compares its shape, fills the component's
+ * place with the tensor as it is stored (dry runs see that), and appends a slot, so that
+ * loading can put another value in the same place later. */
 #include "model/params_parts.h"
 
 #include <assert.h>
@@ -58,6 +62,7 @@ void pf_params_group(pf_params *params, int group)
         params->groups = group + 1;
 }
 
+/* Appends a slot.  Vectors and tables ignore the current group. */
 static pf_status add_slot(pf_params *params, param_slot added, const char *stem, pf_error *error)
 {
     if (params->count == params->room) {
@@ -95,7 +100,9 @@ static pf_status add_vector(pf_params *params, pf_tensor *vector, pf_tensor sour
                                    .vector = vector}, name, error);
 }
 
-/* The shape in which a kernel wants a stored weight. */
+/* The shape in which a kernel wants a stored weight, a view of the stored bytes: a matrix
+ * [out, rest] for PF_WEIGHT_LINEAR, [out, in, kt, kh, kw] with 1s in front of the kernel's axes
+ * for PF_WEIGHT_CONV. */
 static pf_tensor kernel_shape(pf_weight_kind kind, const pf_tensor *stored)
 {
     const int64_t *s = stored->shape;

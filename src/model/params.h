@@ -14,6 +14,16 @@
  *
  * A group is a block of the component: its weights are needed together.  Vectors (biases,
  * norms) and tables are small or stay on the host, and belong to PF_GROUP_ALWAYS.
+ *
+ * Where a parameter lies:
+ *
+ *     weight   mapped file --weight_fill--> the platform's form, or the file itself
+ *     vector   mapped file --f32--> one block of device memory for all of a component
+ *     table    mapped file (rows are copied when a kernel asks for them)
+ *
+ * Errors: a tensor that is missing or has another shape is PF_E_MODEL, and the message has its
+ * name.  Thread-safety: binding by one thread; loading, unloading and renewing while nobody
+ * else uses the component (engine.h, `residency`); measuring at any time between.
  */
 #ifndef PF_MODEL_PARAMS_H
 #define PF_MODEL_PARAMS_H
@@ -40,6 +50,7 @@ pf_status pf_params_open(pf_weights *weights, pf_numerics numerics, pf_params **
                          pf_error *error);
 void pf_params_close(pf_params *params);                /* NULL is fine */
 
+/* The weights that were taken over, which stay those of the params. */
 pf_weights *pf_params_weights(pf_params *params);
 
 /* --- asking for parameters (bind) --------------------------------------------- */
@@ -140,6 +151,7 @@ typedef struct pf_params_size {
     int64_t table_bytes;                /* tables, of which some rows are touched */
 } pf_params_size;
 
+/* Sizes of one group on `platform`, loaded or not: measured from shapes, not from memory. */
 pf_params_size pf_params_measure_group(const pf_params *params, pf_platform *platform,
                                        int group);
 /* The sum over all groups. */

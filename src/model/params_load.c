@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Residence of a component's parameters: bringing them to the platform, giving them back,
- * and what that takes, group by group.  See params.h. */
+ * and what that takes, group by group.  See params.h.
+ *
+ * Measuring and loading must agree byte for byte, as films are refused by the measure: both
+ * ask vector_bytes for vectors, and weight_bytes is the platform's promise for weight_fill.
+ * Loading that fails half way unloads what it had loaded. */
 #include "model/params_parts.h"
 
 #include <assert.h>
@@ -31,6 +35,8 @@ static int64_t all_vector_bytes(const pf_params *params, const pf_platform *plat
     return bytes;
 }
 
+/* Widens one vector to f32 on the host, rounds it to bf16 where the reference holds it so, and
+ * copies it to `place` on the device. */
 static pf_status upload_vector(pf_params *params, const param_slot *s, char *place,
                                pf_error *error)
 {
@@ -69,6 +75,7 @@ static pf_status load_vectors(pf_params *params, pf_error *error)
     return PF_OK;
 }
 
+/* Gives the block back, and points every vector at the file again. */
 static void unload_vectors(pf_params *params)
 {
     for (int64_t i = 0; i < params->count; i++)
@@ -196,6 +203,8 @@ pf_status pf_params_enter(const pf_params *params, const pf_ops *ops, int group)
     return PF_OK;
 }
 
+/* Bytes of one weight: the platform's own form, plus the rounded copy, plus the mapped bytes
+ * where the platform multiplies the file itself. */
 static void measure_weight(const pf_params *params, const param_slot *s, pf_platform *platform,
                            pf_params_size *size)
 {

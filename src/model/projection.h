@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Projections of attention layers, shared by towers and bridge. */
+/* Projections of attention layers, shared by towers and bridge.
+ *
+ * An attention layer is four linear layers with norms on q and k.  Kernels take them as
+ * pf_projection (platform/kernels.h), which points at weight, bias, norm and rotary table: the
+ * pf_layer must stay where it is until the kernel has been launched. */
 #ifndef PF_MODEL_PROJECTION_H
 #define PF_MODEL_PROJECTION_H
 
@@ -25,7 +29,7 @@ static inline pf_projection pf_projection_with(const pf_layer *layer, pf_tensor 
     return (pf_projection){&layer->weight, layer->bias, norm, table};
 }
 
-/* y = x W^T + bias */
+/* y = r(x W^T + bias): x [m, in], y [m, out], both on the device. */
 pf_status pf_project(pf_ops *ops, const pf_layer *layer, const pf_tensor *x,
                      const pf_tensor *y);
 

@@ -68,7 +68,9 @@ pf_status pf_scheduler_read_config(const json_t *config, const char *name,
     return PF_OK;
 }
 
-/* Entry i of linspace(start, end, count). */
+/* Entry i of linspace(start, end, count), as PyTorch makes it: with d = (end - start) /
+ * (count - 1), fma(d, i, start) in the first half and fma(-d, count - 1 - i, end) in the
+ * second.  The fused multiply-adds decide the last bit. */
 static float linspace(float start, float end, int count, int i)
 {
     if (count == 1)
@@ -79,6 +81,9 @@ static float linspace(float start, float end, int count, int i)
     return fmaf(-step, (float)(count - 1 - i), end);
 }
 
+/* shift s / (1 + (shift - 1) s), numerator and denominator rounded each; with
+ * exponential_shift E / (E + (1 / s - 1)), E = exp(mu).  A shift above 1 moves sigmas up, so
+ * that more steps are spent on noise. */
 static float shifted(const pf_scheduler_config *c, float shift, float sigma)
 {
     if (c->exponential_shift) {
@@ -90,7 +95,8 @@ static float shifted(const pf_scheduler_config *c, float shift, float sigma)
     return numerator / (1.0f + slope);
 }
 
-/* Stretches the table so that it ends at shift_terminal. */
+/* Stretches the table so that it ends at shift_terminal: with z = 1 - s,
+ * s <- 1 - z / (z_last / (1 - shift_terminal)). */
 static pf_status stretch(const pf_scheduler_config *c, float *sigmas, int steps,
                          pf_error *error)
 {
@@ -115,6 +121,8 @@ static void reverse(float *values, int count)
     }
 }
 
+/* S(steps, shift) in the order of docs/model/schedules.md: linspace, reversal, shift, stretch,
+ * complement.  Each option acts on what the ones before it left. */
 static pf_status make_sigmas(const pf_scheduler_config *c, double shift,
                              float *sigmas, int steps, pf_error *error)
 {
@@ -201,6 +209,8 @@ pf_status pf_scheduler_set_steps(pf_scheduler *scheduler, int steps,
     return PF_OK;
 }
 
+/* Linear search: 1,000 distances, a few hundred times a film.  The comparison is strict, so
+ * the first of two equally near entries wins, as argmin does in the reference. */
 float pf_scheduler_sigma(const pf_scheduler *scheduler, float timestep)
 {
     int nearest = 0;

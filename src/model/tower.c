@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening a Wan tower: configuration and parameters.  See tower.h;
- * docs/model/towers.md#configuration. */
+ * docs/model/towers.md#configuration and #tensors.
+ *
+ * Nothing is computed here.  Every size of the config is bounded before anything is
+ * allocated, and every tensor is asked for with its exact shape, so that a file of another
+ * network is refused by the name of the first tensor that differs. */
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +37,8 @@ static pf_status refuse_unsupported(const json_t *json, const char *name,
     return PF_OK;
 }
 
+/* The sizes, with bounds far above any released model: they keep the products of sizes that
+ * follow within int64_t. */
 static pf_status read_dims(const json_t *json, const char *name,
                            pf_tower_info *info, pf_error *error)
 {
@@ -61,6 +67,8 @@ static pf_status read_dims(const json_t *json, const char *name,
     return pf_json_real(json, name, "eps", 1e-12, 1e-2, &info->epsilon, error);
 }
 
+/* patch_size: [1, ph, pw] of a video, [p] of a sound.  Time is never patched: a token belongs
+ * to one latent frame, which the bridge's tables rely on. */
 static pf_status read_patch(const pf_tower *t, const json_t *json, const char *name,
                             pf_tower_info *info, pf_error *error)
 {
@@ -84,7 +92,9 @@ static pf_status read_patch(const pf_tower *t, const json_t *json, const char *n
     return PF_OK;
 }
 
-/* head_dim // 3 must be even, or the three axes' pairs do not add up. */
+/* RoPE turns pairs of columns.  Three axes share a head of head_dim columns as
+ * head_dim - 2 third, third, third; where third = head_dim / 3 is odd, an axis would end in
+ * the middle of a pair. */
 static pf_status check_heads(const pf_tower *t, const char *name, pf_error *error)
 {
     const pf_tower_info *info = &t->info;
@@ -107,6 +117,8 @@ static pf_status check_heads(const pf_tower *t, const char *name, pf_error *erro
     return PF_OK;
 }
 
+/* Reads the whole config.  `positions` is the length of the reference's rotary tables, not a
+ * key: 1024 along each axis of a video, 16384 for a sound. */
 static pf_status read_config(pf_tower *t, const json_t *json, const char *name,
                              pf_error *error)
 {
@@ -126,6 +138,8 @@ static pf_status read_config(pf_tower *t, const json_t *json, const char *name,
 
 /* --- parameters ---------------------------------------------------------------------- */
 
+/* blocks.i.NAME, self_attn or cross_attn: q, k, v, o [dim, dim] with biases, and the norms of
+ * q and k over the whole width. */
 static pf_status bind_attention(pf_tower *t, pf_attention_layer *a, int i,
                                 const char *name, pf_error *error)
 {
@@ -160,6 +174,8 @@ static pf_status bind_block(pf_tower *t, int i, pf_error *error)
                             "blocks.%d.ffn.2", i);
 }
 
+/* Stored as a convolution whose stride is its kernel, used as a matrix: a patch is one row of
+ * in_dim * ph * pw values, in the order of the stored kernel (patches_of). */
 static pf_status bind_patch_embedding(pf_tower *t, pf_error *error)
 {
     const pf_tower_info *info = &t->info;
@@ -192,6 +208,8 @@ static pf_status bind_embeddings(pf_tower *t, pf_error *error)
                             error, "time_projection.1");
 }
 
+/* Asks for every parameter: embeddings and head in PF_GROUP_ALWAYS, block i in group i.  The
+ * modulations of all blocks become one tensor, which pf_tower_modulate adds m to at once. */
 static pf_status bind_all(pf_tower *t, pf_error *error)
 {
     const pf_tower_info *info = &t->info;

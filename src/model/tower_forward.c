@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forward pieces of a Wan tower.  See tower_parts.h; docs/model/towers.md. */
+/* Forward pieces of a Wan tower.  See tower_parts.h; docs/model/towers.md.
+ *
+ * r(x) rounds to bf16 where numerics.round_bf16 asks for it (`--precision ref`); the kernels
+ * apply it.  Each formula stands above the function that computes it.
+ *
+ * Host and device: tables and waves are made on the host in f64 and uploaded once a stage or
+ * a step.  Everything else is launched on the device, and nothing here waits for it.
+ *
+ * Memory: a function gives back what it takes (pf_ops_mark, pf_ops_rewind), but for results
+ * that its caller is promised in the arena.  A tensor behind a rewind may still be read by
+ * kernels that were launched before: kernels run in the order of their launches. */
 #include <math.h>
 #include <stdio.h>
 
@@ -24,7 +34,9 @@ static pf_tensor slot_of(const pf_tensor *modulation, int slot)
 
 /* --- time ------------------------------------------------------------------------- */
 
-/* [cos(t w_j) ..., sin(t w_j) ...], w_j = 10000^(-j / half): f64, then f32. */
+/* wave = [cos t w_0, cos t w_1, ..., sin t w_0, sin t w_1, ...], w_j = 10000^(-j / half) with
+ * half = freq_dim / 2.  Made in f64: t reaches 1000, where an f32 angle would have lost the
+ * last digits of its cosine. */
 pf_status pf_tower_place_time(const pf_tower *t, pf_ops *ops, float timestep,
                               const pf_tensor *wave)
 {
@@ -39,7 +51,11 @@ pf_status pf_tower_place_time(const pf_tower *t, pf_ops *ops, float timestep,
     return pf_ops_upload(ops, wave, values);
 }
 
-/* e and m in f32 arithmetic, into [1, dim] and [1, 6 dim]. */
+/* From wave [1, freq_dim], whatever the numerics of the job in f32 (the caller sets them):
+ *
+ *     e = time_embedding.2(silu(time_embedding.0(wave)))     [1, dim]
+ *     m = time_projection.1(silu(e))                         [1, 6 dim]
+ */
 static pf_status time_layers(const pf_tower *t, pf_ops *ops, const pf_tensor *wave,
                              const pf_tensor *e, const pf_tensor *m)
 {
@@ -66,7 +82,9 @@ static pf_status make_factor(pf_ops *ops, pf_tensor scale)
         .kind = PF_UNARY_AFFINE, .a = 1.0f, .b = 1.0f, .x = scale, .y = scale});
 }
 
-/* Two kernels for all blocks: starting one costs more than its arithmetic. */
+/* s = r(modulation + m) for every block, [layers, 6, dim], with the scales s1 and s4 turned
+ * into factors r(1 + s), as norms take them.  Two kernels for all blocks: a launch costs more
+ * than the arithmetic of one block. */
 pf_status pf_tower_modulate(const pf_tower *tower, pf_ops *ops, pf_tower_time *time)
 {
     int64_t shape[3] = {tower->info.layers, PF_MODULATIONS, tower->info.dim};
@@ -80,6 +98,7 @@ pf_status pf_tower_modulate(const pf_tower *tower, pf_ops *ops, pf_tower_time *t
     return make_factor(ops, pf_tensor_every(scales, 1, FACTOR_MLP - FACTOR_MSA));
 }
 
+/* e <- r(e), m <- r(m), once both are complete. */
 static pf_status round_time(pf_ops *ops, const pf_tensor *e, const pf_tensor *m)
 {
     const pf_tensor *const both[] = {e, m};
@@ -138,6 +157,11 @@ static pf_status tap_context(const pf_tower *t, pf_ops *ops,
     return PF_OK;
 }
 
+/* text [rows, text_dim] to context [rows, dim]:
+ *
+ *     ctx = text_embedding.2(gelu(text_embedding.0(r(text))))
+ *
+ * Texts lie in the job as f32, so that with round_bf16 a copy rounds them first. */
 static pf_status embed_context(const pf_tower *t, pf_ops *ops,
                                const pf_tensor *text, const pf_tensor *context)
 {
@@ -157,7 +181,9 @@ static pf_status embed_context(const pf_tower *t, pf_ops *ops,
     return tap_context(t, ops, context);
 }
 
-/* 0 for every real row, ln(how many) for the one that stands for the rest. */
+/* Bias of the scores, [rows]: 0 for every real row, ln(c) for the last one, which stands for
+ * c = 512 - rows + 1 equal rows.  The sum of the softmax is unchanged, since
+ * c exp(s) = exp(s + ln(c)). */
 static pf_status make_key_bias(pf_ops *ops, int64_t rows, pf_tensor *out)
 {
     PF_TRY(pf_ops_tensor(ops, 1, &rows, out));
@@ -175,6 +201,12 @@ static pf_tensor kept_of(const pf_tower_text *text, int layer)
 
 static const pf_rope_table not_rotated = {.rows_per_position = 1};
 
+/* For every block, from context [groups * rows, dim]:
+ *
+ *     k = rms(cross.k(ctx)),  v = cross.v(ctx)               [groups * rows, dim] each
+ *
+ * Kernels write f32.  Where keys are kept in a narrower dtype (capabilities.keys), a block's
+ * keys are made in the arena and copied, which converts them. */
 static pf_status make_keys(const pf_tower *t, pf_ops *ops, const pf_tensor *context,
                            const pf_tower_text *out)
 {
@@ -209,7 +241,8 @@ static pf_status new_text(const pf_tower *t, pf_ops *ops, int groups, int64_t ro
 }
 
 /* Rows behind the prompt are alike: one row for all of them saves arithmetic, but its score
- * needs a bias. */
+ * needs a bias.  `ref` keeps all 512, because its roundings see each of them; so does a
+ * platform that adds a bias by kernels of their own, which cost more than the rows. */
 static int64_t rows_to_keep(const pf_ops *ops, int64_t rows)
 {
     bool shared = !ops->numerics.round_bf16 && rows + 1 < PF_CONTEXT_ROWS &&
@@ -234,6 +267,7 @@ pf_status pf_tower_embed_text(pf_tower *tower, pf_ops *ops, const pf_tensor *tex
     return PF_OK;
 }
 
+/* A view: nothing is copied.  The bias is the same for all groups. */
 pf_tower_text pf_tower_text_group(const pf_tower_text *text, int group)
 {
     pf_tower_text one = *text;
@@ -261,6 +295,14 @@ static void fill_axis(float *cosines, float *sines, int dims, double position)
     }
 }
 
+/* The angles of a token, head / 2 pairs, with third = head / 3 rounded down:
+ *
+ *     video           | frame: head - 2 third | row: third | column: third |
+ *     audio, dac      | token: head                                        |
+ *     audio, oobleck  | token: head - 2 third | not turned: 2 third        |
+ *
+ * An oobleck token counts quarters of a second: 4 / (latents a second), for its VAE of
+ * 44100 Hz and 2048 samples a latent. */
 static void fill_row(const pf_tower *t, float *cosines, float *sines,
                      const int64_t position[3])
 {
@@ -283,6 +325,8 @@ static void fill_row(const pf_tower *t, float *cosines, float *sines,
     }
 }
 
+/* Refuses latents that are longer along an axis than the reference's tables.  Requests are
+ * checked before (pipeline/request.c); this guards other callers. */
 static pf_status check_extent(const pf_tower *t, pf_ops *ops, const int64_t extent[3])
 {
     int64_t most = t->info.positions;
@@ -295,6 +339,8 @@ static pf_status check_extent(const pf_tower *t, pf_ops *ops, const int64_t exte
     return PF_OK;
 }
 
+/* Two tables [tokens, head / 2], filled on the host in the order of the tokens (frame, row,
+ * column), uploaded, and given the layout that the platform's kernels read. */
 pf_status pf_tower_rope(const pf_tower *tower, pf_ops *ops, const int64_t extent[3],
                         pf_rope_table *out)
 {
@@ -337,6 +383,9 @@ static pf_tensor patches_of(const pf_tower *t, const pf_tensor *map)
     return pf_tensor_permute(view, (int[]){1, 2, 4, 0, 3, 5});
 }
 
+/* tokens = patch_embedding(patches): one linear layer over rows [n, in_dim * ph * pw], made by
+ * a copy that permutes.  All groups see the same latents, so the first group's tokens are
+ * copied for the others instead of computed again. */
 pf_status pf_tower_patchify(const pf_tower *tower, pf_ops *ops,
                             const pf_tensor *input, const pf_tensor *tokens)
 {
@@ -372,7 +421,8 @@ typedef struct block_run {
     int index;
 } block_run;
 
-/* A norm whose modulation begins in row `shift`. */
+/* y = r(r(ln(x) factor) + shift), a LayerNorm without weights of its own, whose modulation
+ * begins in row `shift`: SHIFT_MSA or SHIFT_MLP. */
 static pf_norm_args modulated_norm(const block_run *r, pf_tensor x, int shift, pf_tensor y)
 {
     return (pf_norm_args){
@@ -381,11 +431,18 @@ static pf_norm_args modulated_norm(const block_run *r, pf_tensor x, int shift, p
         .factor = slot_of(&r->modulation, shift + 1), .y = y};
 }
 
+/* 1 / sqrt(columns of a head) */
 static float score_scale(const pf_tower_info *info)
 {
     return 1.0f / sqrtf((float)(info->dim / info->heads));
 }
 
+/* The first half of a block, on x [groups * n, dim]:
+ *
+ *     h = r(r(ln(x) r(1 + s1)) + s0)
+ *     x = r(x + r(s2 o(attention(rope(rms(q(h))), rope(rms(k(h))), v(h)))))
+ *
+ * h is spent: its room may serve for the result of the attention. */
 static pf_status self_attention(const block_run *r)
 {
     const pf_attention_layer *a = &r->block->self;
@@ -405,8 +462,12 @@ static pf_status self_attention(const block_run *r)
         .gate = slot_of(&r->modulation, GATE_MSA), .residual = r->x, .y = r->x});
 }
 
-/* y [groups * n, dim] = attention to the text; x = x + that where `y` is null.  It uses up
- * n [groups * n, dim]. */
+/* y [groups * n, dim] = attention to the text; x = x + that where `y` is null:
+ *
+ *     n = ln(x; norm3)
+ *     y = cross.o(attention(rms(cross.q(n)), k, v))          k, v: kept (make_keys)
+ *
+ * n [groups * n, dim] is memory of the caller, and is spent. */
 static pf_status cross_attention(const block_run *r, pf_tensor n, pf_tensor y)
 {
     const pf_attention_layer *a = &r->block->cross;
@@ -437,6 +498,12 @@ typedef struct feed_run {
     pf_mark behind;                     /* tensors behind it are spent after the norm */
 } feed_run;
 
+/* Rows [begin, begin + count) of the last third of a block:
+ *
+ *     x = r(x + added)                                       where `added` is not null
+ *     h = r(r(ln(x) r(1 + s4)) + s3)                         [count, dim]
+ *     x = r(x + r(s5 ffn.2(gelu(ffn.0(h)))))                 hidden [count, ffn_dim]
+ */
 static pf_status feed_forward(const feed_run *f, int64_t begin, int64_t count)
 {
     const block_run *r = f->block;
@@ -520,6 +587,7 @@ static pf_status unpatchify(const pf_tower *t, pf_ops *ops, const pf_tensor *val
         .from = pf_tensor_reshape(*values, 6, to.shape), .to = to});
 }
 
+/* (shift, scale) = r(head.modulation + e), [2, dim], the scale as a factor r(1 + scale). */
 static pf_status head_modulation(const pf_tower *t, pf_ops *ops,
                                  const pf_tower_time *time, pf_tensor *out)
 {
@@ -531,6 +599,10 @@ static pf_status head_modulation(const pf_tower *t, pf_ops *ops,
     return make_factor(ops, pf_tensor_slice(*out, 0, 1, 1));
 }
 
+/* x [groups * n, dim] to values [groups * n, out_dim * ph * pw], then to maps:
+ *
+ *     y = head.head(r(r(ln(x) r(1 + scale)) + shift))
+ */
 pf_status pf_tower_run_head(const pf_tower *tower, pf_ops *ops,
                             const pf_tower_time *time, const pf_tensor *x,
                             const pf_velocities *out)

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tower inside: parameters and the pieces of a forward pass that the dual tower
- * puts together.  docs/model/towers.md. */
+ * puts together.  docs/model/towers.md.
+ *
+ *     latents --patchify--> x [groups * n, dim] --run_block, in place, L times--> x
+ *                                                                             |
+ *                           velocities, one a group <--------run_head---------'
+ *
+ * Groups are prompts that go through one pass: the rows of group g are [g n, (g + 1) n) of
+ * x.  Only attention sees them; every other layer treats rows alike. */
 #ifndef PF_MODEL_TOWER_PARTS_H
 #define PF_MODEL_TOWER_PARTS_H
 
@@ -9,6 +16,8 @@
 
 enum { PF_MODULATIONS = 6, PF_MAX_FREQ_DIM = 4096 };
 
+/* Parameters of a block.  norm3 is the only norm with weights of its own; the other two are
+ * modulated by the timestep instead. */
 typedef struct pf_tower_block {
     pf_attention_layer self, cross;
     pf_tensor norm3_weight, norm3_bias; /* [dim] */
@@ -38,11 +47,12 @@ pf_status pf_tower_rope(const pf_tower *tower, pf_ops *ops, const int64_t extent
 pf_status pf_tower_patchify(const pf_tower *tower, pf_ops *ops,
                             const pf_tensor *input, const pf_tensor *tokens);
 
-/* Keys and values of a context [512, dim] that is there already. */
+/* Keys and values of a context [512, dim] that is there already: pf_tower_embed_text without
+ * the text embedding, for tests that compare one layer with the reference. */
 pf_status pf_tower_use_context(const pf_tower *tower, pf_ops *ops,
                                const pf_tensor *context, pf_tower_text *out);
 
-/* Fills `blocks` from `modulation`. */
+/* Fills time->blocks [layers, 6, dim], in the arena, from time->modulation [6, dim]. */
 pf_status pf_tower_modulate(const pf_tower *tower, pf_ops *ops, pf_tower_time *time);
 
 /* Inputs of a block beside its tokens. */
@@ -52,7 +62,8 @@ typedef struct pf_block_inputs {
     pf_rope_table table;                /* of one group of tokens */
 } pf_block_inputs;
 
-/* Block `index` on tokens x [groups * n, dim], in place. */
+/* Block `index` on tokens x [groups * n, dim], in place.  Polls for cancelling first, so a
+ * cancelled film stops within one block. */
 pf_status pf_tower_run_block(const pf_tower *tower, pf_ops *ops, int index,
                              const pf_block_inputs *inputs, const pf_tensor *x);
 
@@ -62,6 +73,7 @@ typedef struct pf_velocities {
     const pf_tensor *of;                /* [groups] */
 } pf_velocities;
 
+/* The head on tokens x [groups * n, dim], one map of `out` a group.  x stays. */
 pf_status pf_tower_run_head(const pf_tower *tower, pf_ops *ops,
                             const pf_tower_time *time, const pf_tensor *x,
                             const pf_velocities *out);

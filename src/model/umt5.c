@@ -3,6 +3,10 @@
  *
  * Runs on the real tokens only: the reference pads to 512 and masks, which gives the
  * same rows.
+ *
+ * T5 differs from other transformers in three ways that the code follows: no 1 / sqrt(d) in
+ * the attention, no bias in any linear layer, and positions that exist only as a learned bias
+ * of the scores, by the distance of key and query.
  */
 #include "model/umt5.h"
 
@@ -13,6 +17,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 
+/* The parameters of a block; inner = heads * d_kv, which need not be d_model. */
 typedef struct encoder_block {
     pf_tensor norm_attention, norm_ffn;         /* [d_model] */
     pf_layer q, k, v, o;
@@ -46,6 +51,8 @@ static pf_status require_all(const json_t *config, const char *name,
     return PF_OK;
 }
 
+/* Defaults are those of the Python class.  A max_distance within the exact buckets would make
+ * the logarithm of bucket_of zero or negative. */
 static pf_status read_config(const json_t *json, const char *name, umt5_config *c,
                              pf_error *error)
 {
@@ -112,6 +119,8 @@ static bool matches(const char *name, const char *pattern, const char **number,
     return *digits > 0 && strcmp(*number + *digits, star + 1) == 0;
 }
 
+/* Writes our name of a tensor of the original file; false where it has none (see
+ * pf_weights_rename). */
 static bool translate(const char *from, char *to, size_t bytes)
 {
     for (size_t i = 0; i < sizeof renamed / sizeof renamed[0]; i++) {
@@ -173,6 +182,8 @@ static pf_status bind_block(pf_umt5 *u, int i, pf_error *error)
                             error, "encoder.block.%d.layer.1.DenseReluDense.wo", i);
 }
 
+/* Asks for every parameter.  A checkpoint may hold the embedding under two names; the second
+ * is looked up and not used, so that it does not count as unknown. */
 static pf_status bind_all(pf_umt5 *u, pf_error *error)
 {
     const umt5_config *c = &u->config;
@@ -230,7 +241,14 @@ int64_t pf_umt5_vocabulary(const pf_umt5 *encoder)
 
 /* --- encoding ------------------------------------------------------------------------- */
 
-/* The bucket of key minus query: exact near, logarithmic far, one half a side. */
+/* The bucket of a distance r, key minus query: one half of the buckets a side, a bucket a
+ * distance near by, logarithmic beyond.  With half = buckets / 2, exact = half / 2, n = |r|:
+ *
+ *     n < exact:  base + n                               base = half where r > 0, else 0
+ *     else:       base + min(half - 1, exact + trunc(ln(n / exact) / ln(max_distance / exact)
+ *                                                    (half - exact)))
+ *
+ * Each operation rounds to f32, as PyTorch's does: where the value is whole, one bit decides. */
 static int64_t bucket_of(const umt5_config *c, int64_t distance)
 {
     int64_t half = c->buckets / 2, exact = half / 2;
@@ -268,7 +286,9 @@ static pf_status spread_bias(const encoding *e, const encoder_block *b)
     return PF_OK;
 }
 
-/* The rows seen as [heads, L, L]: element (h, i, j) is row L - 1 + j - i. */
+/* The rows [2L - 1, heads] seen as the bias [heads, L, L]: element (h, i, j) is row
+ * L - 1 + j - i, column h.  Strides do it (1 a head, -heads a query, heads a key), so L^2
+ * values are never stored. */
 static pf_tensor bias_view(const encoding *e)
 {
     int64_t heads = e->config->heads, length = e->length;
@@ -277,6 +297,12 @@ static pf_tensor bias_view(const encoding *e)
                                 (int64_t[]){1, -heads, heads});
 }
 
+/* The first half of a block, on x [L, d_model]; head h is columns h d_kv .. of q, k and v:
+ *
+ *     a = rms(x, w0);  q, k, v = Wq a, Wk a, Wv a            [L, inner] each
+ *     s[h,i,j] = q_i . k_j + B[bucket(j - i), h]
+ *     x = x + Wo softmax_j(s) v
+ */
 static pf_status attend(const encoding *e, const encoder_block *b)
 {
     pf_ops *ops = e->ops;
@@ -302,6 +328,12 @@ static pf_status attend(const encoding *e, const encoder_block *b)
         .x = out, .weight = &b->o.weight, .residual = e->x, .y = e->x});
 }
 
+/* The second half, with one hidden tensor [L, d_ff]: Wi1 f is written first, and the layer of
+ * Wi0 multiplies by it as its epilogue.
+ *
+ *     f = rms(x, w1)
+ *     x = x + Wo (gelu(Wi0 f) * (Wi1 f))
+ */
 static pf_status feed_forward(const encoding *e, const encoder_block *b)
 {
     pf_ops *ops = e->ops;
@@ -320,6 +352,7 @@ static pf_status feed_forward(const encoding *e, const encoder_block *b)
         .x = hidden, .weight = &b->out.weight, .residual = e->x, .y = e->x});
 }
 
+/* Embedding, blocks and the last norm, to out [L, d_model]. */
 static pf_status encode_rows(const pf_umt5 *u, const encoding *e,
                              const int32_t *ids, const pf_tensor *out)
 {

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Video VAE: binding its parameters.  docs/model/video-vae.md,
- * sections 1 to 3.  Forward passes are in video_vae_encode.c and _decode.c. */
+ * sections 1 to 3.  Forward passes are in video_vae_encode.c and _decode.c.
+ *
+ * Binding also lays out what streaming needs: a slot for the cache of every causal
+ * convolution, with the resolution at which it works (`shrink`).  Slots are numbered in the
+ * order of binding, which need not be that of execution. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -63,7 +67,8 @@ static void add_slot(binder *b, pf_vae_causal *conv)
         (pf_vae_slot){.channels = conv->in, .keep = conv->keep, .shrink = b->shrink};
 }
 
-/* Gives a level of the encoder a slot for its output of a step. */
+/* Gives a level of the encoder a slot for its output of a step: constant stretches begin with
+ * it (video_vae_encode.c, still_levels). */
 static void add_held(binder *b, pf_vae_level *level)
 {
     int frames = (int)level->frames / (level->resamples_time ? 2 : 1);
@@ -72,7 +77,7 @@ static void add_held(binder *b, pf_vae_level *level)
         (pf_vae_slot){.channels = level->out, .keep = frames, .shrink = b->shrink};
 }
 
-/* 3x3x3. */
+/* 3x3x3, [out, in, 3, 3, 3], which looks two frames back. */
 static pf_status bind_causal(binder *b, pf_vae_causal *conv, int64_t out, int64_t in,
                              const char *stem)
 {
@@ -85,7 +90,8 @@ static pf_status bind_causal(binder *b, pf_vae_causal *conv, int64_t out, int64_
                       (int64_t[]){out, in, 3, 3, 3}, stem);
 }
 
-/* 3x1x1; `stride` 2 needs only one frame of the past. */
+/* 3x1x1.  With a stride of 2 output j sees 2j - 2 .. 2j, of which a step brings the last two,
+ * so that one frame of the past is enough. */
 static pf_status bind_time_conv(binder *b, pf_vae_causal *conv, int64_t out,
                                 int64_t in, int stride, const char *stem)
 {
@@ -100,6 +106,7 @@ static pf_status bind_time_conv(binder *b, pf_vae_causal *conv, int64_t out,
 
 /* --- blocks ------------------------------------------------------------------ */
 
+/* STEM.norm1, .conv1, .norm2, .conv2 and, where the channels change, .conv_shortcut. */
 static pf_status bind_residual(binder *b, pf_vae_residual *r, int64_t in, int64_t out,
                                const char *stem)
 {
@@ -149,6 +156,7 @@ static pf_status bind_resample(binder *b, pf_vae_level *level, int64_t width,
                           stem_of(name, "%s.time_conv", stem));
 }
 
+/* conv_in, norm_out and conv_out of a half, at the resolution of its first and last level. */
 static pf_status bind_ends(binder *b, int64_t first, int64_t in, int64_t last,
                            int64_t out, const char *half)
 {
@@ -183,6 +191,8 @@ static pf_status bind_down_level(binder *b, pf_vae_level *level, int *next)
     return PF_OK;
 }
 
+/* Levels from the film down: channels grow, `frames` are what a group of `time` film frames
+ * has become there. */
 static pf_status bind_encoder(pf_video_vae *vae, pf_error *error)
 {
     const pf_vae_config *config = &vae->config;
@@ -234,6 +244,8 @@ static pf_status bind_up_level(binder *b, pf_vae_level *level, int i)
                          up_stem(b, name, i, level->count, level->count));
 }
 
+/* Levels from the latents up, the encoder's reversed, with one residual block more each.  An
+ * upsampling halves the channels, so the next level begins with out / 2. */
 static pf_status bind_decoder(pf_video_vae *vae, pf_error *error)
 {
     const pf_vae_config *config = &vae->config;

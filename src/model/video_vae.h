@@ -1,5 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Video VAE (AutoencoderKLWan).  docs/model/video-vae.md. */
+/* Video VAE (AutoencoderKLWan).  docs/model/video-vae.md.
+ *
+ *     film      [3, F, H, W], host, -1..1       F = 4 (T - 1) + 1
+ *     latents   [z, T, h, w], host              h = H / 8, w = W / 8
+ *
+ * (4 and 8 for the stock configuration; pf_video_vae_info has the model's.)  Latent frame 0
+ * is frame 0 of the film alone, latent frame j its frames 4j - 3 .. 4j.  Neither function holds
+ * a film in memory: frames come from a callback and go to one, a group at a time.
+ *
+ * The mean and the deviation of the latents are the caller's affair (pipeline/stages.c).
+ *
+ * Thread-safety: as a tower (tower.h).  Callbacks run on the calling thread. */
 #ifndef PF_MODEL_VIDEO_VAE_H
 #define PF_MODEL_VIDEO_VAE_H
 
@@ -12,6 +23,7 @@ enum { PF_MAX_LATENT_CHANNELS = 64 };
 
 typedef struct pf_video_vae pf_video_vae;
 
+/* Facts that the pipeline needs.  Arrays hold latent_channels values. */
 typedef struct pf_video_vae_info {
     int latent_channels;                        /* z_dim */
     int space, time;                            /* compression: 8, 4 */
@@ -32,10 +44,12 @@ typedef struct pf_tiling {
     int tile, stride;                           /* 256, 192 */
 } pf_tiling;
 
-/* Writes frames [3, count, H, W] (f32, -1..1) from number `first` on to `out`. */
+/* Writes frames [3, count, H, W] (f32, -1..1) from number `first` on to `out`.  Called in
+ * order; frames of a constant stretch may be left out. */
 typedef pf_status (*pf_frame_source)(void *user, int64_t first, int64_t count,
                                      float *out, pf_error *error);
 
+/* A film to encode.  In a dry run no pointer is followed and no callback is called. */
 typedef struct pf_video_encode {
     int64_t frames, height, width;              /* frames % 4 == 1 */
     pf_frame_source source;
@@ -50,6 +64,8 @@ typedef struct pf_video_encode {
     float *mean;                /* out: [z, T, h, w], mode of the posterior */
 } pf_video_encode;
 
+/* Streams: frame 0, then groups of 4 through the caches of the convolutions.  PF_E_ARGUMENT:
+ * extents that the network cannot take, or impossible tiles. */
 pf_status pf_video_vae_encode(pf_video_vae *vae, pf_ops *ops,
                               const pf_video_encode *args);
 
@@ -57,6 +73,7 @@ pf_status pf_video_vae_encode(pf_video_vae *vae, pf_ops *ops,
 typedef pf_status (*pf_frame_sink)(void *user, int64_t first, int64_t count,
                                    const float *frames, pf_error *error);
 
+/* Latents to decode.  In a dry run neither latents nor sink are used. */
 typedef struct pf_video_decode {
     const float *latents;                       /* [z, T, h, w], denormalised */
     int64_t frames, height, width;              /* T, h, w of the latents */
@@ -65,7 +82,8 @@ typedef struct pf_video_decode {
     void *user;
 } pf_video_decode;
 
-/* Streams: one latent frame at a time through the caches of the convolutions. */
+/* Streams: one latent frame at a time through the caches of the convolutions; the sink gets 1
+ * frame of the film, then 4 a time.  A failure of the sink ends the decoding. */
 pf_status pf_video_vae_decode(pf_video_vae *vae, pf_ops *ops,
                               const pf_video_decode *args);
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Blocks of the video VAE that both halves share.  docs/model/video-vae.md,
- * sections 2 and 4. */
+ * sections 2 and 4.
+ *
+ * Maps are [C, n, h, w]: n frames of a step at the resolution of a level, in the layout of the
+ * platform.  The rule that is easy to break: a causal convolution runs at most once a step of
+ * a tile, and steps go in the order of the film, or its cache holds frames of another step. */
 #include <math.h>
 
 #include "model/video_vae_parts.h"
@@ -18,6 +22,9 @@ pf_status pf_vae_window_open(pf_vae_run *run, const pf_vae_causal *conv,
     return pf_op_copy(run->ops, &(pf_copy_args){.from = *cache, .to = past});
 }
 
+/* y[o,t,h,w] = b[o] + sum W[o,i,a,p,q] window[i, t stride + a, h - 1 + p, w - 1 + q]
+ * (+ residual): the causal convolution of docs/model/video-vae.md, section 2, whose frames of
+ * the past lie in the window.  The last frames of the window become the cache. */
 pf_status pf_vae_window_close(pf_vae_run *run, const pf_vae_causal *conv,
                               const pf_tensor *window, const pf_tensor *residual,
                               const pf_tensor *y)
@@ -36,6 +43,8 @@ pf_status pf_vae_window_close(pf_vae_run *run, const pf_vae_causal *conv,
                                                 .to = run->cache[conv->slot]});
 }
 
+/* The norm writes into the window: y = conv(SiLU(x / max(|x|, 1e-12) sqrt(C) gamma)), with |x|
+ * over the channels of a pixel.  Zeros of the cache are zeros behind norm and SiLU. */
 pf_status pf_vae_normed_conv(pf_vae_run *run, const pf_tensor *gamma,
                              const pf_vae_causal *conv, const pf_tensor *x,
                              const pf_tensor *residual, const pf_tensor *y)
@@ -61,6 +70,12 @@ pf_status pf_vae_pointwise(pf_vae_run *run, const pf_layer *layer,
 
 /* --- residual block -------------------------------------------------------------- */
 
+/* With a and b channels, x [a, n, h, w], y [b, n, h, w]:
+ *
+ *     h = conv1(SiLU(norm1(x)))
+ *     y = conv2(SiLU(norm2(h))) + (a == b ? x : conv_shortcut(x))
+ *
+ * The shortcut is written to y, whose last convolution adds to it in place. */
 pf_status pf_vae_residual_forward(pf_vae_run *run, const pf_vae_residual *block,
                                   const pf_tensor *x, const pf_tensor *y)
 {
@@ -82,7 +97,12 @@ pf_status pf_vae_residual_forward(pf_vae_run *run, const pf_vae_residual *block,
 
 /* --- mid block --------------------------------------------------------------------- */
 
-/* Attention of one head over the positions of one frame, added to x [C, 1, h, w]. */
+/* Attention of one head over the positions of one frame, added to x [C, 1, h, w]:
+ *
+ *     q, k, v = to_qkv(norm(x))                              [h w, C] each
+ *     x = x + proj(softmax(q k^T / sqrt(C)) v)
+ *
+ * Both 1x1 convolutions run as linear layers over positions as rows. */
 static pf_status attend(pf_vae_run *run, const pf_vae_mid *mid, const pf_tensor *x)
 {
     pf_ops *ops = run->ops;

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "model/video_vae_parts.h"
 
+/* Mean and deviation of the latents of Wan 2.1, which configs of that model may leave out. */
 static const float stock_mean[16] = {
     -0.7571f, -0.7089f, -0.9113f, 0.1075f, -0.1745f, 0.9653f, -0.1517f, 1.5508f,
     0.4134f, -0.0715f, 0.5517f, -0.3632f, -0.1922f, -0.9497f, 0.2503f, -0.2921f,
@@ -43,6 +44,8 @@ static pf_status expect_int(const reader *r, const char *key, int64_t value)
                    (long long)found, (long long)value);
 }
 
+/* Refuses what makes another network: Wan 2.2 (is_residual, patch_size), attention at other
+ * resolutions, films that are not RGB. */
 static pf_status refuse_variants(const reader *r)
 {
     const json_t *scales = json_object_get(r->config, "attn_scales");
@@ -86,6 +89,8 @@ static pf_status read_widths(const reader *r, pf_vae_config *c)
     return PF_OK;
 }
 
+/* temperal_downsample (spelt so): after which levels time is halved.  Missing, it has the
+ * default of the class, which is for four levels. */
 static pf_status read_time(const reader *r, pf_vae_config *c)
 {
     const json_t *list = json_object_get(r->config, "temperal_downsample");
@@ -131,6 +136,8 @@ static pf_status read_statistics(const reader *r, const char *key, double low,
     return PF_OK;
 }
 
+/* z_dim and the statistics of the latents.  A deviation near 0 is refused, as the pipeline
+ * divides by it. */
 static pf_status read_latents(const reader *r, pf_video_vae_info *info)
 {
     int64_t z = 16;

@@ -4,7 +4,18 @@
  *
  * Maps grow on the way to the film, so the levels are written from the last one
  * backwards: each makes room for its own map, has the level before fill its input, and
- * gives back the memory of that. */
+ * gives back the memory of that:
+ *
+ *     decode_step                room for film, body of the last level
+ *       level_body(last)         room for its input, if that has other channels
+ *         level_output(last - 1) room for the body of that level
+ *           ...
+ *             stem               latent frame -> conv_in -> mid block
+ *
+ * so that the small maps of the low levels are gone before the large ones are computed.
+ *
+ *     step 0      1 latent frame -> 1 film frame    time is doubled nowhere
+ *     step j > 0  1 latent frame -> 4 film frames */
 #include "base/memory.h"
 #include "model/video_vae_parts.h"
 
@@ -18,8 +29,8 @@ static pf_tensor every_second_frame(const pf_tensor *map, int k)
     return pf_tensor_every(pf_tensor_slice(*map, 1, k, map->shape[1] - k), 1, 2);
 }
 
-/* y [C, 2n, h, w]: each frame of x makes two, the first from the first half of the
- * channels of time_conv. */
+/* y [C, 2n, h, w] of x [C, n, h, w]: time_conv makes 2C channels of each frame; the first C are
+ * the earlier one of two frames, the others the later one. */
 static pf_status double_time(pf_vae_run *run, const pf_vae_level *level,
                              const pf_tensor *x, const pf_tensor *y)
 {
@@ -39,7 +50,8 @@ static pf_status double_time(pf_vae_run *run, const pf_vae_level *level,
     return PF_OK;
 }
 
-/* Doubles height and width, frame by frame. */
+/* Doubles height and width, x [C, n, h, w] to y [C / 2, n, 2h, 2w]: every pixel becomes 2x2,
+ * then a 3x3 convolution.  Frame by frame, so that one enlarged frame is in memory. */
 static pf_status double_space(pf_vae_run *run, const pf_vae_level *level,
                               const pf_tensor *x, const pf_tensor *y)
 {
@@ -79,6 +91,7 @@ static pf_status stem(pf_vae_run *run, const pf_tensor *y)
     return pf_vae_mid_forward(run, y);
 }
 
+/* Frames of a level in this step. */
 static int64_t level_frames(const pf_vae_run *run, const pf_vae_level *level)
 {
     return run->first ? 1 : level->frames;
@@ -146,6 +159,8 @@ static void clamp(float *values, int64_t count)
         values[i] = values[i] < -1.0f ? -1.0f : values[i] > 1.0f ? 1.0f : values[i];
 }
 
+/* Every latent frame through all tiles; the host clamps and hands on.  `frames` has room for
+ * one step, [3, time, H, W], and is used again by the next. */
 static pf_status decode_film(pf_vae_stream *stream, const pf_video_decode *args,
                              float *frames)
 {

@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The encoder of the video VAE, frame 0 and then group by group.
- * docs/model/video-vae.md, sections 3, 5 and 6. */
+ * docs/model/video-vae.md, sections 3, 5 and 6.
+ *
+ *     step 0      film frame 0             -> latent frame 0    time is halved nowhere
+ *     step j > 0  film frames 4j - 3 .. 4j -> latent frame j
+ *
+ * A condition is one picture and then grey to the end.  In such a constant stretch the first
+ * levels of the network become still one after another, since each sees further back than the
+ * one before; a step then begins with what the last still level made, and once the latent
+ * itself is still it is copied.  The result is the same to the bit. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -8,7 +16,8 @@
 
 /* --- one step ------------------------------------------------------------------------ */
 
-/* Halves height and width to y: the pad of zeros is right and below only. */
+/* Halves height and width, x [C, n, h, w] to y [C, n, h / 2, w / 2]: a 3x3 convolution with a
+ * stride of 2, whose zeros are right and below only, as the extents of y imply. */
 static pf_status halve_space(pf_vae_run *run, const pf_vae_level *level,
                              const pf_tensor *x, const pf_tensor *y)
 {
@@ -27,6 +36,10 @@ static pf_status halve_first(pf_vae_run *run, const pf_vae_level *level,
         .from = *y, .to = run->cache[level->time_conv.slot]});
 }
 
+/* x [C, n, h, w] to y [C, n / 2, h / 2, w / 2], space first:
+ *
+ *     y[j] = b + sum W[a] x'[2j - 2 + a],  a = 0 .. 2         x': halved in space
+ */
 static pf_status halve_space_and_time(pf_vae_run *run, const pf_vae_level *level,
                                       const pf_tensor *x, pf_tensor *y)
 {
@@ -71,6 +84,7 @@ static pf_status down_level(pf_vae_run *run, const pf_vae_level *level, pf_tenso
     return PF_OK;
 }
 
+/* The first convolution: frames [3, n, H, W] to y [base, n, H, W]. */
 static pf_status conv_in(pf_vae_run *run, const pf_tensor *frames, const pf_tensor *y)
 {
     pf_mark mark = pf_ops_mark(run->ops);
@@ -92,7 +106,9 @@ static pf_status take_held(pf_vae_run *run, const pf_vae_level *level, pf_tensor
     return pf_op_copy(run->ops, &(pf_copy_args){.from = held, .to = *x});
 }
 
-/* frames [3, n, H, W] to x, the output of the last level. */
+/* frames [3, n, H, W] to x, the output of the last level.  The first run->still levels are not
+ * computed; if the next step will leave out run->still_next, the output that it begins with is
+ * held now. */
 static pf_status down_levels(pf_vae_run *run, const pf_tensor *frames, pf_tensor *x)
 {
     const pf_vae_coder *coder = run->coder;
@@ -139,7 +155,8 @@ typedef struct view {
     int64_t frame;              /* frames of the film for one of an output */
 } view;
 
-/* Each convolution over time looks back (kernel - 1) = 2 of its own input frames. */
+/* Each convolution over time looks back (kernel - 1) = 2 of its own input frames, each of which
+ * is v.frame frames of the film.  A residual block has two of them. */
 static view view_of_levels(const pf_vae_coder *encoder, int levels)
 {
     view v = {.reach = 2, .frame = 1};  /* conv_in */
@@ -162,7 +179,9 @@ static view view_of_latent(const pf_vae_coder *encoder)
 }
 
 /* True where all frames in the receptive field of step j are alike, and were in step
- * j - 1, so that outputs and caches stay unchanged. */
+ * j - 1, so that outputs and caches stay unchanged.  With `time` film frames a step, the oldest
+ * frame that step j - 1 saw is time (j - 2) + v.frame - v.reach, the newest of step j is
+ * time j.  Frame 0 never counts, as it goes through the network in a way of its own. */
 static bool repeats(const pf_video_encode *args, int64_t time, view v, int64_t j)
 {
     int64_t begin = args->constant_from > 1 ? args->constant_from : 1;
@@ -185,6 +204,7 @@ static int still_levels(const pf_video_vae *vae, const pf_video_encode *args, in
     return count;
 }
 
+/* Copies latent frame j - 1, which lies right before frame j in every plane. */
 static void repeat_latent(const pf_vae_planes *out)
 {
     int64_t count = out->height * out->width;
@@ -211,6 +231,7 @@ static pf_status encode_group(pf_vae_stream *stream, const pf_video_encode *args
     return pf_vae_stream_step(stream, &in, count, out, 1);
 }
 
+/* Every latent frame, computed or repeated. */
 static pf_status encode_film(pf_vae_stream *stream, const pf_video_encode *args,
                              float *frames)
 {

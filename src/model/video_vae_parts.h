@@ -3,7 +3,16 @@
  * Only video_vae*.c include this.  docs/model/video-vae.md.
  *
  * A coder is one half of the network, constant while it runs.  Caches change from step to
- * step, one set a spatial tile.
+ * step, one set a spatial tile.  Who calls whom:
+ *
+ *     video_vae_encode.c, _decode.c   the film: groups of frames, in order
+ *       video_vae_stream.c            a step: every tile, then blending on the host
+ *         encode_step, decode_step    a tile: levels of one half
+ *           video_vae_blocks.c        blocks of a level, and their caches
+ *
+ * A slot is the place of one cache: its convolution has the number, the coder its shape, and
+ * each tile the memory.  `shrink` says how many pixels of the film are a column of a map: 1 at
+ * the film's resolution, 2, 4, 8 below.
  */
 #ifndef PF_MODEL_VIDEO_VAE_PARTS_H
 #define PF_MODEL_VIDEO_VAE_PARTS_H
@@ -35,6 +44,7 @@ typedef struct pf_vae_causal {
     int pad;                            /* in space: 1, or 0 for 3x1x1 */
 } pf_vae_causal;
 
+/* y = conv2(SiLU(norm2(conv1(SiLU(norm1(x)))))) + (widens ? shortcut(x) : x) */
 typedef struct pf_vae_residual {
     pf_tensor norm1, norm2;             /* gammas */
     pf_vae_causal conv1, conv2;
@@ -42,6 +52,7 @@ typedef struct pf_vae_residual {
     pf_layer shortcut;
 } pf_vae_residual;
 
+/* The deepest part of a half: residual block, attention within a frame, residual block. */
 typedef struct pf_vae_mid {
     pf_vae_residual before, after;
     pf_tensor norm;                     /* of the attention */
@@ -62,11 +73,13 @@ typedef struct pf_vae_level {
     int held;                           /* encoder: slot of the output of a step */
 } pf_vae_level;
 
+/* Shape of a cache: [channels, keep, tile height / shrink, tile width / shrink]. */
 typedef struct pf_vae_slot {
     int64_t channels;
     int keep, shrink;
 } pf_vae_slot;
 
+/* One half of the network. */
 typedef struct pf_vae_coder {
     int levels;
     pf_vae_causal conv_in, conv_out;
@@ -85,6 +98,7 @@ struct pf_video_vae {
     pf_vae_coder encoder, decoder;
 };
 
+/* Fills vae->config and vae->info.  Variants that are another network are refused by name. */
 pf_status pf_vae_config_read(const json_t *config, const char *name,
                              pf_video_vae *vae, pf_error *error);
 
@@ -105,8 +119,16 @@ typedef struct pf_vae_run {
     pf_tensor latents;                  /* decoder: all latents of the call */
 } pf_vae_run;
 
-/* Makes `window` [in, keep + frames, h, w] with the cached frames in front;
- * `fresh` is the part behind them, to be filled. */
+/* A causal convolution is opened, filled and closed, so that its input is written once, by the
+ * kernel that makes it, and never concatenated:
+ *
+ *     window   | cache: keep | fresh: frames |   [in, keep + frames, h, w], of the arena
+ *                              ^ the norm before the convolution writes here
+ *     y        = convolution of the window, no padding in time
+ *     cache    = the last `keep` frames of the window, for the next step
+ *
+ * Makes `window` with the cached frames in front; `fresh` is the part behind them, to be
+ * filled. */
 pf_status pf_vae_window_open(pf_vae_run *run, const pf_vae_causal *conv,
                              int64_t frames, pf_tensor *window,
                              pf_tensor *fresh);
@@ -122,9 +144,9 @@ pf_status pf_vae_normed_conv(pf_vae_run *run, const pf_tensor *gamma,
 /* y may be x where the block does not widen. */
 pf_status pf_vae_residual_forward(pf_vae_run *run, const pf_vae_residual *block,
                                   const pf_tensor *x, const pf_tensor *y);
-/* In place; x [C, 1, h, w]. */
+/* The mid block, in place; x [C, 1, h, w]. */
 pf_status pf_vae_mid_forward(pf_vae_run *run, const pf_tensor *x);
-/* 1x1x1. */
+/* y = W x + b at every pixel: x [in, n, h, w], y [out, n, h, w], layer 1x1x1. */
 pf_status pf_vae_pointwise(pf_vae_run *run, const pf_layer *layer,
                            const pf_tensor *x, const pf_tensor *y);
 

@@ -43,6 +43,8 @@ static pf_status check_tiling(const pf_vae_stream_spec *spec, pf_error *error)
                    t->tile, t->stride, space);
 }
 
+/* Tiles begin every `stride` pixels; the last of a row and of a column may be smaller.  A film
+ * no side of which is longer than a tile is one tile. */
 static void lay_out(pf_vae_stream *stream, const pf_vae_stream_spec *spec)
 {
     int64_t h = spec->height, w = spec->width;
@@ -160,6 +162,8 @@ static void crop(const pf_vae_planes *from, const pf_vae_tile *tile, int shrink,
         }
 }
 
+/* crop -> upload -> forward -> download.  The download waits for the tile's kernels, so that
+ * one staging buffer serves all tiles. */
 static pf_status step_tile(pf_vae_stream *stream, pf_vae_tile *tile,
                            const pf_vae_planes *in, int64_t in_frames,
                            int64_t out_frames)
@@ -191,8 +195,12 @@ static pf_status step_tile(pf_vae_stream *stream, pf_vae_tile *tile,
 
 /* --- blending ----------------------------------------------------------------------- */
 
-/* Fades the first rows of `below` in over the last rows of `above`; f32, every
- * product and the sum rounded. */
+/* Fades the first e rows of `below` in over the last e rows of `above`, which has n:
+ *
+ *     b[y] = a[n - e + y] f32(1 - y / e) + b[y] f32(y / e),   y < e
+ *
+ * Fractions are made in f64; both products and the sum are rounded to f32, as in the
+ * reference. */
 static void blend_rows(const pf_vae_planes *above, pf_vae_planes *below,
                        int64_t extent)
 {
