@@ -9,7 +9,8 @@
 #include "cli/say.h"
 #include "cli/suggest.h"
 
-/* Results beside places in the table. */
+/* Results beside places in the table.  FOR_ARGP: known, or for argp to complain of (an
+ * abbreviation of several options). */
 enum { UNKNOWN = -1, FOR_ARGP = -2 };
 
 /* Options that argp adds to every table. */
@@ -55,6 +56,7 @@ void arguments_names(const cli_parser *parser, const char *names[CLI_MAX_OPTIONS
                        : NULL;
 }
 
+/* Refuses the option `word` [length], which stands in `argument` behind its hyphens. */
 static int refuse(const cli_parser *parser, const char *argument, const char *word,
                   size_t length)
 {

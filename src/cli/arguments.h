@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks of the command line before argp parses it: unknown options, and how each was
- * spelled. */
+ * spelled.  argp's own message for an unknown option names neither the one that was meant
+ * nor the command to ask, and its errors name options by their long names alone. */
 #ifndef PF_CLI_ARGUMENTS_H
 #define PF_CLI_ARGUMENTS_H
 

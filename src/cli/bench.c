@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* phonofilm bench: the kernels of this machine against its ceilings. */
+/* phonofilm bench: the kernels of this machine against its ceilings.
+ *
+ *     bench                       measures: a row for each kernel, dtype and shape, as
+ *                                 GFLOP/s and as part of the ceiling, which is a loop on
+ *                                 registers alone, measured in the same run
+ *     bench --predict DEVICE M    measures nothing: counts a denoising step of the model M
+ *                                 by a dry run, and divides by the device's figures
+ */
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>

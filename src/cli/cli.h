@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The program: sub-commands, exit codes, and what they share. */
+/* The program: sub-commands, exit codes, and what they share.
+ *
+ *     argv --cli_rewrite--> words --argp--> settings of the command   <-- --config FILE
+ *            (rewrite.h)            (options.c)   |                       (options.c)
+ *                                                 v
+ *                                     pf_engine_options, pf_request ...
+ *
+ * A command is a file: its settings (a struct), its table of options, and cli_NAME, which
+ * parses, works, releases, and gives an exit code.  Functions that print a message and then
+ * give an exit code are said to give it "after a message"; their callers pass it on and
+ * print nothing more.  Commands run on the main thread. */
 #ifndef PF_CLI_CLI_H
 #define PF_CLI_CLI_H
 
@@ -16,6 +26,7 @@ enum {
     EXIT_UNREAD = 141           /* the reader of standard output is gone: by SIGPIPE */
 };
 
+/* The commands.  argv[0] is "phonofilm NAME", as help and messages show it. */
 int cli_generate(int argc, char **argv);
 int cli_info(int argc, char **argv);
 int cli_bench(int argc, char **argv);
@@ -45,7 +56,7 @@ typedef enum cli_kind {
     CLI_INTEGER,                /* int, low..high */
     CLI_REAL,                   /* double, low..high */
     CLI_SETTING,                /* of the library's table; its value is read with cli_setting */
-    CLI_BYTES,                  /* int64_t: 8G, 500M, 1024; at least `low` */
+    CLI_BYTES,                  /* int64_t: 8G, 500M, 1024; units of 1024; at least `low` */
     CLI_SWITCH,                 /* bool */
     CLI_CHOICE,                 /* int: place in `choices`, "fast|f32|ref" */
     CLI_LIST,                   /* cli_list: one text each time the flag is given */
@@ -71,6 +82,8 @@ typedef enum cli_remote {
 
 struct cli_table;
 
+/* A row of a table.  Members that a kind does not use stay zero, which is why rows are
+ * written with designated initialisers. */
 typedef struct cli_option {
     cli_kind kind;
     const char *name;           /* "num-frames"; of a group: the heading; of a CLI_SETTING as
@@ -96,7 +109,8 @@ typedef struct cli_option {
 
 enum { CLI_MAX_OPTIONS = 96, CLI_WRITTEN_BYTES = 48, CLI_ROWS_TEXT_BYTES = 4096 };
 
-/* Words of a command line; those that are new belong to it. */
+/* Words of a command line.  Words of argv are pointed to, words that rewriting made are
+ * owned: settings point into both until cli_parser_close. */
 typedef struct cli_words {
     char **words;               /* [count] and a NULL */
     int count, room;
@@ -138,6 +152,9 @@ typedef struct cli_command {
 extern const cli_command cli_commands[];
 extern const int cli_command_count;
 
+/* A command line, parsed.  The caller fills the members up to takes_operands; flags win over
+ * --config, and of a flag that is given several times the last counts (a CLI_LIST keeps
+ * all). */
 typedef struct cli_parser {
     const cli_table *table;
     unsigned commands;          /* whose flags of other programs are known (foreign.h) */
@@ -165,8 +182,9 @@ typedef struct cli_parser {
 /* Expands the table.  cli_parse does so; cli_parse_config without it needs it. */
 void cli_parser_open(cli_parser *parser);
 
-/* Parses argv; prints help and exits as such programs do.  EXIT_DONE, or another
- * exit code after a message. */
+/* Parses argv into parser->settings and parser->values; prints help and exits as such
+ * programs do.  EXIT_DONE, or another exit code after a message.  cli_parser_close in
+ * either case. */
 int cli_parse(cli_parser *parser, int argc, char **argv);
 
 /* Reads a JSON object whose members are flag names with '_' for '-'; what was
@@ -176,12 +194,15 @@ int cli_parse_config(cli_parser *parser, const char *path);
 /* Releases what the settings' strings may point into. */
 void cli_parser_close(cli_parser *parser);
 
+/* Whether the option `name` ("num-frames") was given by a flag or by --config; false of a
+ * switch that was switched off. */
 bool cli_given(const cli_parser *parser, const char *name);
 
 /* The value of the CLI_SETTING whose flag is `name`, or NULL when it was not given. */
 const pf_setting_value *cli_setting(const cli_parser *parser, const char *name);
 
-/* Sets the members of `request` whose settings were given. */
+/* Sets the members of `request` whose settings were given; the others keep their values,
+ * which are the model's defaults (pf_request_init). */
 void cli_apply_settings(const cli_parser *parser, pf_request *request);
 
 /* How the option was written, for messages: "-i", "--image-path", or "image_path in

@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "cli/say.h"
 
-enum { MAX_BRIEF = 72 };
+enum { MAX_BRIEF = 72 };                /* characters of a help beside a proposal */
 
 const cli_table cli_completion_table = {NULL, 0};
 
@@ -28,6 +28,7 @@ static void each_command(void (*write)(const cli_command *, const cli_rows *))
 
 typedef enum value_kind { NO_VALUE, ANY_TEXT, A_FILE, A_FOLDER, A_WORD } value_kind;
 
+/* The value's kind from its name in --help: FILE..., FOLDER..., any other. */
 static value_kind kind_of(const char *argument, const char *choices)
 {
     if (!argument)
@@ -102,6 +103,7 @@ static void bash_action(value_kind kind, const char *choices)
     }
 }
 
+/* Lines of a case: "generate:--output | generate:-o) ACTION ;;". */
 static void bash_values(const cli_command *command, const cli_rows *rows)
 {
     for (int i = 0; i < rows->count; i++) {
@@ -116,6 +118,8 @@ static void bash_values(const cli_command *command, const cli_rows *rows)
     }
 }
 
+/* The flags of a command, proposed where a word begins with a hyphen, or everywhere if the
+ * command has no operand. */
 static void bash_flags(const cli_command *command, const cli_rows *rows)
 {
     value_kind operand = operand_kind(command);
@@ -181,6 +185,7 @@ static void zsh_action(const char *argument, value_kind kind, const char *choice
     }
 }
 
+/* A specification of _arguments: the short and the long spelling exclude each other. */
 static void zsh_flag(const cli_option *option)
 {
     value_kind kind = option_kind(option);

@@ -12,7 +12,7 @@
 
 #include "cli/say.h"
 
-/* Paths from the program's folder. */
+/* Paths from the program's folder: installed (PREFIX/bin), in a build folder. */
 static const char *const places[] = {
     "../share/phonofilm/models/nano",
     "../models/nano",

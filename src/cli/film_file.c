@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The name and the kind of a film's file.  See film_file.h. */
+/* The name and the kind of a film's file.  See film_file.h.
+ *
+ *     -o FILE                                  that; "-" is /dev/stdout
+ *     --output-path FOLDER                     FOLDER/film.mp4, or the next free number
+ *     --output-path FOLDER --output-file-name  FOLDER/NAME
+ *     --output-path FILE.mp4                   that: MOVA's own script means a file by it
+ *     none                                     film.mp4, or the next free number
+ *
+ * The kind is that of the name's ending; --format says it where the name does not. */
 #include "cli/film_file.h"
 
 #include <stdio.h>

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a job's sinks to a film file.  See film_sink.h. */
+/* From a job's sinks to a film file.  See film_sink.h.
+ *
+ *     job --- frames, audio ---> pf_film_write_*   encodes on a thread of its own
+ *         `-- state ----------> --save-latents     after the last step, before decoding
+ *
+ * The sinks run on the thread that runs the job (the main thread here).  A sink that fails
+ * ends the job with its error. */
 #include "cli/film_sink.h"
 
 #include <jansson.h>
@@ -10,7 +16,7 @@
 #include "cli/cli.h"
 #include "media/setting_json.h"
 
-enum { TITLE_BYTES = 200 };
+enum { TITLE_BYTES = 200 };             /* players show titles on a line */
 
 /* --- metadata ------------------------------------------------------------------- */
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Flags of other programs.  See foreign.h. */
+/* Flags of other programs.  See foreign.h.
+ *
+ * A row: names, commands, kind, neutral values, values that become, what they become, the
+ * advice.  Rows without advice refuse nothing.  docs/from-sglang.md says the same for
+ * people; a new row belongs there, too, if its flag is common. */
 #include "cli/foreign.h"
 
 #include <stdio.h>

@@ -32,6 +32,7 @@ typedef struct foreign_flag {
                                  * refused */
 } foreign_flag;
 
+/* The table [*count], for tests. */
 const foreign_flag *foreign_flags(int *count);
 
 /* The flag of that name ('_' may stand for '-') in one of `commands`, or NULL. */

@@ -1,6 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* phonofilm generate: flags to a request, a request to a film.  Man page: generate.
  *
+ *     flags, --config --> settings
+ *       --server: fields of a form --> remote.h                       generate_remotely
+ *       else                                                          generate
+ *         check_prompt     refused before anything is opened
+ *         read_texts       standard input, byte order marks
+ *         load_latents     --from-latents; flags that have no effect on them
+ *         choose_output    name and kind of the film; the kind decides what is decoded
+ *         open_engine      model, platform
+ *         fill_request     defaults of the model < latents < flags
+ *         load_picture     first and last frame
+ *         check_files      no output is an input or another output
+ *         run_job          warnings, sinks, the film file, signals
+ *         report           profile, the film's name
+ *
+ * Cheap checks come first, so that a wrong flag is told in milliseconds and not after the
+ * weights are mapped or a film is made.  Each step gives an exit code after a message; the
+ * first that is not EXIT_DONE ends the run, and clean_up releases whatever there is.
+ *
  * Uses the public header and media/ only.
  */
 #include <signal.h>
@@ -100,7 +118,8 @@ static const cli_option options[] = {
 
 const cli_table cli_generate_table = CLI_TABLE(options);
 
-/* Everything that is released at the end. */
+/* Everything that is released at the end, by clean_up.  The request points into the
+ * settings, the pictures and the latents. */
 typedef struct generation {
     settings s;
     cli_parser parser;
@@ -117,6 +136,8 @@ typedef struct generation {
 
 /* --- Ctrl-C ------------------------------------------------------------------- */
 
+/* A signal handler reaches nothing but these.  pf_job_cancel sets a flag at which the job
+ * looks; the film file is then aborted on the main thread. */
 static pf_job *volatile running;
 static volatile sig_atomic_t cancelled;
 
@@ -147,6 +168,7 @@ static bool are_finished(const generation *g)
     return g->s.from_latents && g->resume.step >= g->resume.steps;
 }
 
+/* Reads --from-latents and refuses flags that come too late for them. */
 static int load_latents(generation *g)
 {
     pf_error error = {0};
@@ -158,6 +180,7 @@ static int load_latents(generation *g)
     return request_flags_check_latents(&g->parser, are_finished(g));
 }
 
+/* Decodes a picture; `image` points into it. */
 static int load_picture(const char *path, pf_picture *picture, pf_image *image)
 {
     pf_error error = {0};
@@ -178,7 +201,8 @@ static int load_picture(const char *path, pf_picture *picture, pf_image *image)
     return EXIT_DONE;
 }
 
-/* Takes sizes and number of steps from the latents. */
+/* Takes sizes and number of steps from the latents: [z, T, h, w] of the video is
+ * (T - 1) * frame_multiple + 1 frames of h and w times latent_pixels. */
 static void take_latents(generation *g)
 {
     const pf_model_info *info = pf_engine_info(g->engine);
@@ -307,6 +331,7 @@ static int choose_output(generation *g)
 
 /* --- running ------------------------------------------------------------------ */
 
+/* Maps the weights and opens the platform; reads no tensor yet. */
 static int open_engine(generation *g)
 {
     const settings *s = &g->s;

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* phonofilm info: what a model holds, and what a film of it needs. */
+/* phonofilm info: the contents of a model, and the needs of a film of it.
+ *
+ *     --platforms   the platforms of this machine; no model is opened
+ *     else          engine -> component table; a request of defaults -> pf_request_check,
+ *                   which predicts memory and time by a dry run; the machine's limits
+ *
+ * Everything is printed twice over, as a table for people and as JSON (--json) for
+ * programs: a new figure goes into both. */
 #include <jansson.h>
 #include <limits.h>
 #include <stddef.h>
@@ -211,6 +218,7 @@ static int show_platforms(const settings *s)
 
 /* --- a model ---------------------------------------------------------------------- */
 
+/* Predicts a film of the model's defaults and the flags, without picture or prompt. */
 static int show(const settings *s, const cli_parser *parser, pf_engine *engine)
 {
     pf_error error = {0};

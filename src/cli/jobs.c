@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* phonofilm jobs: what the job store of a server holds, and films that it has lost.  Man
- * page: jobs; docs/server.md, "What is kept". */
+/* phonofilm jobs: the contents of a server's job store, and films that it has lost.  Man
+ * page: jobs; docs/server.md, "What is kept".
+ *
+ *     list     store -> lines or JSON; folders of films that the store does not know
+ *     adopt    folder with job.json -> store
+ *
+ * The server must not run meanwhile. */
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* phonofilm: the program.  Sub-commands are in files of their own. */
+/* phonofilm: the program.  Sub-commands are in files of their own.
+ *
+ *     process_begin     descriptors 0 to 2 exist, lost output will be told
+ *     pf_guard_files    a weight file that is cut while it is mapped fails the film that
+ *                       reads it, not the process (SIGBUS)
+ *     run               chooses the command by argv[1]
+ *     process_end       the exit code, or the signal that ended it
+ */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +46,8 @@ static void print_help(FILE *out)
           "  --help     print this; phonofilm COMMAND --help tells more\n", out);
 }
 
+/* Statuses by who can mend it: a wrong request or input is the user's, the rest is the
+ * machine's or the model's. */
 int cli_fail(pf_status status, const pf_error *error)
 {
     cli_end_progress();

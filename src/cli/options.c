@@ -1,5 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Flags from a table, over argp; the same table reads --config files.  See cli.h. */
+/* Flags from a table, over argp; the same table reads --config files.  See cli.h.
+ *
+ *     cli_parse          rows of the table, expanded            rows.c
+ *                        words in the spellings of others       rewrite.c
+ *                        unknown options, refused with a guess  arguments.c
+ *                        argp: parse_one -> store               one value at a time
+ *     cli_parse_config   JSON -> numbers as they are spelled    media/json_numbers.h
+ *                        our own name -> store; another program's -> its words -> store
+ *
+ * Numbers, switches and choices are read by the library (pf_setting_read), so that flags,
+ * files and the server accept the same values and refuse them in the same sentence.  Texts,
+ * lists and sizes in bytes are the program's own.
+ *
+ * A value goes to `offset` in the command's settings, or, of a CLI_SETTING, to
+ * parser->values: a request can be filled only once the engine has given its defaults. */
 #include <argp.h>
 #include <jansson.h>
 #include <limits.h>
@@ -16,11 +30,14 @@
 #include "media/json_numbers.h"
 #include "media/text_file.h"
 
+/* argp takes a key that is a printable character for a short option; options without one
+ * get keys above all characters. */
 enum { FIRST_LONG_KEY = 1000, MAX_CONFIG_BYTES = 16 << 20, MAX_SHOWN = 4096 };
 
 /* --- one value -------------------------------------------------------------------- */
 
-/* "8G" to bytes; negative when the text is no size. */
+/* "8G" to bytes (K, M, G and T are powers of 1024); negative when the text is no size, or
+ * none that 63 bits hold. */
 static double parse_bytes(const char *text)
 {
     static const pf_setting number = {.kind = PF_SETTING_REAL, .low = 0, .high = 9e18};
@@ -76,6 +93,7 @@ static const char *wanted_of(const cli_option *option)
     }
 }
 
+/* False: the list is full. */
 static bool append(cli_list *list, const char *text)
 {
     if (list->count == CLI_LIST_MAX)
@@ -118,6 +136,7 @@ static bool store(const cli_option *option, void *place, const char *subject,
     return good;
 }
 
+/* Where the value of an option is stored. */
 static void *place_of(cli_parser *parser, int index)
 {
     const cli_option *option = &parser->options[index];
@@ -131,6 +150,8 @@ static int key_of(const cli_parser *parser, int index)
     return key ? key : FIRST_LONG_KEY + index;
 }
 
+/* argp calls this for every option and operand.  argp_error and argp_failure print and exit
+ * with argp_err_exit_status: nothing is open yet that had to be released. */
 static error_t parse_one(int key, char *text, struct argp_state *state)
 {
     cli_parser *parser = state->input;
@@ -228,11 +249,13 @@ static int index_of_key(const cli_parser *parser, const char *key)
     return -1;
 }
 
+/* A string that is none of the numbers that pf_json_numbers turned into strings. */
 static bool is_text(const json_t *value)
 {
     return json_is_string(value) && !pf_json_number(json_string_value(value));
 }
 
+/* A string, or a list of strings, in place of what the list held. */
 static bool store_list(cli_list *list, const json_t *value)
 {
     size_t index;

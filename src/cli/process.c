@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signals and standard streams.  See process.h. */
+/* Signals and standard streams.  See process.h.
+ *
+ * Shells look at how a process ends: one that was cancelled must die by the signal, or a
+ * script's loop goes on after Ctrl-C.  So the handler cancels the work, the command cleans
+ * up and gives EXIT_CANCELLED, and process_end raises the signal again.
+ *
+ * A reader of our output that is gone is no error for a tool in a pipe: SIGPIPE, silently.
+ * While films are made SIGPIPE is ignored, so that a reader that goes away becomes an error
+ * of writing and part files are removed; process_end then raises the signal. */
 #include "cli/process.h"
 
 #include <errno.h>
@@ -109,6 +117,8 @@ static void on_signal(int number)
     handler(number);
 }
 
+/* Writing to a pipe that nobody reads (EPIPE) and beyond a limit of file sizes (EFBIG) fail
+ * as any other writing does. */
 static void make_writing_fail(void)
 {
     signal(SIGPIPE, SIG_IGN);

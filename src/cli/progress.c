@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The progress line.  See cli.h. */
+/* The progress line.  See cli.h.
+ *
+ *     main thread     compose -> lines[next];  shown = next;  draw
+ *     signal handler  draw lines[shown]        SIGCONT, SIGWINCH
+ *
+ * The handler may interrupt compose at any place, and then finds the other line whole:
+ * `shown` is a single store, made when its line is ready. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,7 +34,7 @@ void cli_duration(double seconds, char out[CLI_DURATION_BYTES])
 
 /* --- the line ---------------------------------------------------------------------- */
 
-enum { BAR = 24, MAX_LINE = 256, USUAL_COLUMNS = 80 };
+enum { BAR = 24, MAX_LINE = 256, USUAL_COLUMNS = 80 };      /* characters */
 
 /* Written in turns: a signal handler shows the one, while the other is made. */
 static char lines[2][MAX_LINE];

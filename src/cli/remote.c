@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A film by a running server: asked for, followed, fetched.  See remote.h. */
+/* A film by a running server: asked for, followed, fetched.  See remote.h; docs/server.md.
+ *
+ *     check_picture   GET  /v1/models               only if no picture was given
+ *     ask             POST /v1/videos               a form -> the id
+ *     follow          GET  /v1/videos/ID            every POLL_MS, until it has ended
+ *     fetch           GET  /v1/videos/ID/content    into a part file, which is then renamed
+ *     leave           POST /v1/videos/ID/cancel     after Ctrl-C, if the user wants that
+ *
+ * From `ask` on the film is the server's: it goes on when this program ends, which then says
+ * where the film can be fetched.  follow and fetch wait out silence and statuses from 500 on
+ * (SESSION_PATIENCE_SECONDS), because a server may be restarted; its jobs survive that. */
 #include "cli/remote.h"
 
 #include <jansson.h>
@@ -13,7 +23,7 @@
 #include "cli/say.h"
 #include "media/part_file.h"
 
-enum { POLL_MS = 400 };
+enum { POLL_MS = 400 };                 /* a progress line moves no faster */
 
 /* A film on its way. */
 typedef struct order {
@@ -45,6 +55,8 @@ static void show_warnings(const order *o, const json_t *video)
             cli_warn(NULL, json_string_value(line));
 }
 
+/* The video's id from the reply.  An id goes into paths, so a server that sends anything but
+ * letters, digits and '_' is refused. */
 static bool take_id(order *o)
 {
     session *s = &o->session;
@@ -83,6 +95,7 @@ static int check_picture(order *o)
     return EXIT_WRONG;
 }
 
+/* Sends the form; files are read while they are sent. */
 static int ask(order *o)
 {
     session *s = &o->session;
@@ -136,6 +149,7 @@ static int leave_film(const order *o, const char *what)
     return EXIT_CANCELLED;
 }
 
+/* After a signal: cancels the film on the server, or says where it will be. */
 static int leave(order *o)
 {
     session *s = &o->session;
@@ -159,6 +173,7 @@ static int leave(order *o)
 
 /* --- following -------------------------------------------------------------------- */
 
+/* The server's state in the progress line of this machine. */
 static void show(const json_t *video)
 {
     char stage[64];

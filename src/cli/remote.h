@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* generate --server: a film by a running server. */
+/* generate --server: a film by a running server.  No engine is opened here: neither model
+ * nor device needs to be on this machine. */
 #ifndef PF_CLI_REMOTE_H
 #define PF_CLI_REMOTE_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A conversation with a server.  See remote_session.h. */
+/* A conversation with a server.  See remote_session.h.
+ *
+ * A single curl handle serves all requests, so that the connection is kept.  session_call
+ * sets anew whatever differs between requests: method, body, address. */
 #include "cli/remote_session.h"
 
 #include <arpa/inet.h>
@@ -14,7 +17,7 @@
 #include "media/text_file.h"
 
 enum {
-    MAX_REPLY = 4 << 20,
+    MAX_REPLY = 4 << 20,                /* bytes of JSON; films go to a file */
     MAX_KEY = 512,
     MAX_KEY_FILE = 1 << 20,
     CONNECT_SECONDS = 10,
@@ -43,6 +46,7 @@ void session_complain(const char *text)
 
 /* --- one request ------------------------------------------------------------------ */
 
+/* curl's writer: gives the bytes that were taken; fewer end the transfer. */
 static size_t keep_reply(char *data, size_t size, size_t count, void *user)
 {
     session *s = user;
@@ -146,7 +150,7 @@ bool session_fetch(session *s, const char *path)
     return whole;
 }
 
-/* The server's own sentence, and an exit code. */
+/* 4xx is a wrong request, but 429 (too many) and 5xx are the server's state. */
 int session_refuse(session *s)
 {
     json_t *root = s->reply ? json_loads(s->reply, 0, NULL) : NULL;
@@ -184,6 +188,7 @@ static const char *find_key(char *text)
     return NULL;
 }
 
+/* The key's file is a secret: its text is cleared before it is freed. */
 static int read_key_file(session *s, const char *path)
 {
     pf_error error = {0};

@@ -13,6 +13,7 @@
 
 static const double mib = 1024.0 * 1024.0;
 
+/* Rows with a step below 0 sum up a stage; memory is known for those alone. */
 void report_print(const pf_profile_row *rows, int count)
 {
     fprintf(stderr, "%-14s %6s %10s %10s %9s %10s %10s\n", "stage", "step",

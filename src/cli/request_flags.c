@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Flags of a request.  See request_flags.h. */
+/* Flags of a request.  See request_flags.h.
+ *
+ * Three columns of a row decide where the flag may stand:
+ *
+ *     section   under which heading of generate --help
+ *     phase     the last phase that reads it: with --from-latents flags of earlier phases
+ *               have no effect, and are refused
+ *     remote    with --server: sent as a field, used here, or refused
+ */
 #include "cli/request_flags.h"
 
 #include <stdio.h>
@@ -9,6 +17,7 @@
 #include "cli/say.h"
 #include "media/text_file.h"
 
+/* Bytes, far above the library's limit of a prompt, so that mostly its sentence refuses. */
 enum { MAX_PROMPT_INPUT = 1 << 20 };
 
 #define AT(member) offsetof(request_flags, member)
@@ -54,6 +63,7 @@ const cli_table request_flag_rows = CLI_TABLE(rows);
 
 /* --- texts -------------------------------------------------------------------------- */
 
+/* The prompt from standard input, without the line ends behind it. */
 static int read_input(bool quiet, char **out)
 {
     static const char name[] = "the prompt on standard input";
@@ -144,6 +154,8 @@ void request_flags_fill(const cli_parser *parser, const request_flags *flags,
 
 /* --- the fields of a server ---------------------------------------------------------- */
 
+/* A field as the server reads it.  Settings are sent as they were spelled: the server has
+ * the same table and refuses in the same sentences. */
 static remote_field field_of(const cli_parser *parser, int index)
 {
     const cli_option *option = &parser->options[index];

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Spellings of a command line.  See rewrite.h. */
+/* Spellings of a command line.  See rewrite.h.
+ *
+ * The walk goes over argv once, word by word, and appends to parser->words: the word itself
+ * (keep), a new one (add), or none.  A long option is, in this order, our own by its whole
+ * name, another program's, our own by the beginning of its name, or --no-SWITCH; any other
+ * word stays for arguments.c to refuse.  Refusals are printed as they come and the walk goes
+ * on, so that a command line of another program is corrected at once. */
 #include "cli/rewrite.h"
 
 #include <stdio.h>
@@ -21,6 +27,7 @@ typedef struct walk {
 
 /* --- the new command line --------------------------------------------------------- */
 
+/* Appends to a list that ends with NULL; false: out of memory, and the list is as before. */
 static bool append(char ***list, int *count, int *room, char *word)
 {
     if (*count + 1 >= *room) {
@@ -112,7 +119,8 @@ static const foreign_flag *find_foreign(const cli_parser *parser, const char *wo
 /* --- values ----------------------------------------------------------------------- */
 
 /* The value of a switch: after its '=', or in the next word if that says true or false.
- * A switch without one is on.  False when what follows '=' is no such thing. */
+ * A switch without one is on.  A command with operands leaves the next word alone, which
+ * may be one.  False when the text behind '=' is no such value. */
 static bool switch_value(walk *w, const char *equals, bool *on)
 {
     if (equals)
@@ -165,6 +173,8 @@ static void add_hyphens(walk *w, const char *word, size_t length)
             added[i] = '-';
 }
 
+/* An option of ours, with its value if that is the next word: a value that begins with a
+ * hyphen must not be taken for an option. */
 static void take_own(walk *w, int index, char *word, const char *equals)
 {
     const cli_option *option = &w->parser->options[index];
@@ -184,6 +194,7 @@ static void take_own(walk *w, int index, char *word, const char *equals)
 
 /* --- those of others -------------------------------------------------------------- */
 
+/* Adds the words of flag->becomes, and notes for each that it was written as `written`. */
 static void become(walk *w, const foreign_flag *flag, const char *written, const char *value)
 {
     for (const char *at = flag->becomes; *at;) {

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A command line in the spellings of other programs, rewritten into ours: '_' for '-',
  * switches with a value (--flag true, --flag=false, --no-flag), and other programs' flags
- * (foreign.h). */
+ * (foreign.h).
+ *
+ *     --num_frames=97          --num-frames=97
+ *     --dry-run false          (nothing; off[])
+ *     --tp-size 1              (nothing: asks for nothing)
+ *     --tp-size 4              refused, with what to use instead
+ *
+ * argp then sees our own spellings alone.  How each was written is noted for messages
+ * (cli_flag). */
 #ifndef PF_CLI_REWRITE_H
 #define PF_CLI_REWRITE_H
 

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Option tables as they are used: rows that stand for others are replaced.  See cli.h. */
+/* Option tables as they are used: rows that stand for others are replaced.  See cli.h.
+ *
+ *     {CLI_ROWS, &cli_machine_rows, offset 16}   -> --platform ... each at 16 + its offset
+ *     {CLI_SETTINGS, PF_SECTION_SHAPE}           -> --height, --width ... of the library
+ *
+ * Texts that are made (flags from settings' names, helps with their words) lie in the rows
+ * themselves.  Too many rows or too long texts are mistakes of ours, hence the asserts. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>

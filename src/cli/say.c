@@ -9,7 +9,7 @@
 
 #include "media/part_file.h"
 
-enum { MAX_MESSAGE = 1 << 14 };
+enum { MAX_MESSAGE = 1 << 14 };         /* bytes; paths in it may have 4096 each */
 
 void cli_say(const char *format, ...)
 {

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* phonofilm serve: flags to a server.  Man page: serve; docs/server.md. */
+/* phonofilm serve: flags to a server.  Man page: serve; docs/server.md.
+ *
+ *     main thread     process_block: signals wait  ->  process_wait  ->  pf_server_close
+ *       engine's      opened on a thread of lower priority, which its threads inherit
+ *       server's      connections, worker ... (src/server/server.h)
+ *
+ * Signals are blocked before any thread starts, so that every thread inherits that and the
+ * main thread alone receives them.  Order at the end: server, engine, parser, because the
+ * server's worker uses the engine, and both use strings of the parser. */
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
@@ -149,7 +157,8 @@ typedef struct opening {
     pf_error error;
 } opening;
 
-/* The engine's threads inherit their priority from the one that opens it. */
+/* The engine's threads inherit their priority from the one that opens it: films stand back
+ * behind the connections, so that the server answers while it computes. */
 static void *open_engine(void *argument)
 {
     opening *o = argument;

@@ -6,7 +6,7 @@
 
 #include "cli/cli.h"
 
-/* Values of cli_machine_rows and cli_engine_rows. */
+/* Values of cli_machine_rows and cli_engine_rows; all zero is the default. */
 typedef struct cli_machine {
     const char *platform, *isa;
     int device, threads;

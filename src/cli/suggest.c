@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The nearest word.  See suggest.h. */
+/* The nearest word.  See suggest.h.
+ *
+ * Options are tried in this order, the surest first: a synonym of other programs, the only
+ * name that has the word as a part ("steps" in "num-inference-steps"), the name that
+ * differs in the fewest letters.  A suggestion that is wrong annoys more than none, so the
+ * number of letters that may differ grows slowly with the word. */
 #include "cli/suggest.h"
 
 #include <ctype.h>
@@ -67,7 +72,8 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
-/* Letters that are inserted, left out, replaced, or swapped with their neighbour. */
+/* Letters that are inserted, left out, replaced, or swapped with their neighbour (Damerau's
+ * distance, restricted: no letter is touched twice).  Three rows of the table are kept. */
 static int distance(const char *a, const char *b)
 {
     int rows[3][SUGGEST_MAX_WORD + 1];

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of output files.  See targets.h. */
+/* Names of output files.  See targets.h.
+ *
+ * All looks are made before the engine opens: a film takes minutes to hours, and must not
+ * end at a folder that does not exist or in a file that was its own input.  Nothing is made
+ * or locked by looking; opening the files later can still fail, and says so. */
 #include "cli/targets.h"
 
 #include <errno.h>
@@ -35,7 +39,8 @@ static bool is_kind(const char *path, pf_place_kind kind)
     return is;
 }
 
-/* FOLDER/film.mp4, or the first of film-2.mp4 ... that does not exist. */
+/* FOLDER/film.mp4, or the first of film-2.mp4 ... that does not exist.  A folder that is
+ * not there yet holds no film: its first name is free. */
 static char *free_name(const char *folder)
 {
     char name[32] = "film.mp4";
@@ -73,7 +78,8 @@ char *targets_film_path(const char *output, const char *folder, const char *name
     return path;
 }
 
-/* mkdir -p from the folder `from`, component by component: a path of any length. */
+/* mkdir -p from the folder `from`, component by component: a path of any length.  Closes
+ * `from`, changes `path`; 0 or errno. */
 static int make_below(int from, char *path)
 {
     int reason = 0;
@@ -142,6 +148,7 @@ int targets_check_places(const run_files *files)
 
 /* --- one file, one purpose ---------------------------------------------------------- */
 
+/* Whether the film will write the file: itself, or one of its numbered pictures. */
 static bool is_film_file(const run_files *files, const char *path)
 {
     enum { DIGITS = 32 };
@@ -164,6 +171,8 @@ static int complain(const named_file *a, const named_file *b)
     return EXIT_WRONG;
 }
 
+/* Compares `other` with the film and with the outputs from number `first` on, which lets
+ * each pair of outputs be looked at once. */
 static int check_against(const run_files *files, const named_file *other, int first)
 {
     if (!other->path)

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sentences of the library about a request, in the words of the command line.  See cli.h. */
+/* Sentences of the library about a request, in the words of the command line.  See cli.h.
+ *
+ *     "num_inference_steps is 0, but must be 1 to 1000"      error->field is the first word
+ *     "-s is 0, but must be 1 to 1000"                       as the user wrote it
+ *
+ * Words of the sentence are replaced where they are the error's field or have a '_', which
+ * no English word has, and where a flag fills that member. */
 #include <stdio.h>
 #include <string.h>
 
