@@ -21,8 +21,8 @@ static bool begins(const char *name, const char *word, size_t length)
     return strncmp(name, word, length) == 0;
 }
 
-/* The option of that name, or of the one name that begins so.  More than one: argp lists
- * them. */
+/* Index of the option called `word` [length], or of the only one whose name begins so.
+ * Several begin so: FOR_ARGP, which lists them. */
 static int find_long(const cli_parser *parser, const char *word, size_t length)
 {
     int found = UNKNOWN;

@@ -7,7 +7,7 @@
 
 #include "cli/cli.h"
 
-/* Notes for each option its long name, as messages name it until it is given. */
+/* Notes the long name of each option: messages use it until the option is given. */
 void arguments_note_names(cli_parser *parser);
 
 /* Notes for the option at `index` the first `length` bytes of `word`, as it was spelled. */

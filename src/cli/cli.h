@@ -171,7 +171,7 @@ typedef struct cli_parser {
     bool given[CLI_MAX_OPTIONS];        /* by flag or config */
     bool off[CLI_MAX_OPTIONS];  /* switches that a flag switches off: --no-quiet */
     pf_setting_value values[CLI_MAX_OPTIONS];   /* of CLI_SETTING */
-    cli_words words;            /* the command line as it is parsed */
+    cli_words words;            /* the rewritten command line, which argp parses */
     char written[CLI_MAX_OPTIONS][CLI_WRITTEN_BYTES];   /* spellings, see cli_flag */
     const char *operand;        /* the one argument, or NULL */
     char **operands;            /* [operand_count], if it takes any number of them */
@@ -191,7 +191,7 @@ int cli_parse(cli_parser *parser, int argc, char **argv);
  * given as a flag wins.  Strings live until cli_parser_close. */
 int cli_parse_config(cli_parser *parser, const char *path);
 
-/* Releases what the settings' strings may point into. */
+/* Releases the words and the --config file: strings of the settings point into both. */
 void cli_parser_close(cli_parser *parser);
 
 /* Whether the option `name` ("num-frames") was given by a flag or by --config; false of a

@@ -18,9 +18,9 @@ typedef struct film_file {
     char *folder;               /* of an --output-path that was a film's name, or NULL */
 } film_file;
 
-/* Chooses path and kind.  An exit code, after a message if it is not EXIT_DONE.  `flags` are as if
- * --output-path and --output-file-name had been given apart; they may point into *out, which
- * is to be released with film_file_free in any case. */
+/* Chooses path and kind.  An exit code, after a message if it is not EXIT_DONE.  An
+ * --output-path that names a file is split: `flags` then hold folder and name apart, and may
+ * point into *out.  Release *out with film_file_free in any case. */
 int film_file_choose(const cli_parser *parser, film_file_flags *flags, film_file *out);
 
 /* Prints the film's name, or the first and the last of a film of pictures. */

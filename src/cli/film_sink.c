@@ -42,8 +42,8 @@ static void add_settings(json_t *object, const pf_request *r, pf_setting_blank b
     }
 }
 
-/* Makes a JSON object of all that decides what the film is, but for the pictures.  Films are
- * compared byte by byte, so that the order of the members is fixed. */
+/* Makes a JSON object of every parameter that decides the film's bytes, but for the
+ * pictures.  Films are compared byte by byte, so the order of the members is fixed. */
 static json_t *parameters_json(const film_sink *sink, const pf_engine *engine,
                                const pf_request *r)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a job's sinks to a film file, and what goes into its metadata. */
+/* From a job's sinks to a film file with its metadata. */
 #ifndef PF_CLI_FILM_SINK_H
 #define PF_CLI_FILM_SINK_H
 

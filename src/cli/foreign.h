@@ -28,7 +28,7 @@ typedef struct foreign_flag {
     const char *when;           /* values that become our own flags; NULL: all others */
     const char *becomes;        /* these, with %s for the value, "--a=%s --b=%s"; NULL:
                                  * the others are refused */
-    const char *instead;        /* what is so here, and what to use; NULL: nothing is
+    const char *instead;        /* the reason here, and the advice; NULL: nothing is
                                  * refused */
 } foreign_flag;
 
@@ -51,7 +51,7 @@ foreign_verdict foreign_judge(const foreign_flag *flag, const char *value);
 void foreign_sentence(const foreign_flag *flag, const char *written, const char *value,
                       char *out, size_t bytes);
 
-/* true, false, yes, no, on, off, 1, 0 in any case; false when it is none of them. */
+/* Reads true, false, yes, no, on, off, 1, 0 in any case.  Returns false for other texts. */
 bool foreign_boolean(const char *text, bool *out);
 
 #endif

@@ -318,7 +318,8 @@ static int check_files(const generation *g, bool distinct)
     return distinct ? targets_check_distinct(&files) : targets_check_places(&files);
 }
 
-/* The kind of file decides what is decoded at all. */
+/* Chooses the film's file.  Its kind decides what is decoded: a .wav needs no picture, .png
+ * files no sound. */
 static int choose_output(generation *g)
 {
     int code = film_file_choose(&g->parser, &g->s.film, &g->film);

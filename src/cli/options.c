@@ -331,7 +331,7 @@ static int take_foreign(cli_parser *parser, const char *path, const char *key,
     return code;
 }
 
-/* A setting that is not known, with the one that was meant. */
+/* Refuses an unknown setting and proposes the nearest known one. */
 static int refuse_key(const cli_parser *parser, const char *path, const char *key)
 {
     const char *names[CLI_MAX_OPTIONS];

@@ -36,7 +36,7 @@ void cli_duration(double seconds, char out[CLI_DURATION_BYTES])
 
 enum { BAR = 24, MAX_LINE = 256, USUAL_COLUMNS = 80 };      /* characters */
 
-/* Written in turns: a signal handler shows the one, while the other is made. */
+/* Written in turns: a signal handler shows lines[shown] while the other is composed. */
 static char lines[2][MAX_LINE];
 static volatile sig_atomic_t shown = -1;
 

@@ -114,7 +114,7 @@ static bool is_here(const char *base)
     return here;
 }
 
-/* METHOD on PATH; true when there was an answer, whatever it says. */
+/* The reply's body goes to s->reply, curl's reason of a failure to s->why. */
 bool session_call(session *s, const char *method, const char *path, curl_mime *body)
 {
     char url[1024];
@@ -221,8 +221,8 @@ static int read_key(session *s)
     return EXIT_DONE;
 }
 
-/* The address without what follows the server's own: http://host:8000/v1/ is the
- * base that other clients are given. */
+/* Bytes of the server's own address: other clients are given http://host:8000/v1/ as their
+ * base, so slashes and "/v1" at the end are left out. */
 static size_t base_length(const char *address)
 {
     size_t length = strlen(address);

@@ -43,9 +43,9 @@ extern volatile sig_atomic_t session_interrupted;
 int session_open(session *s);
 void session_close(session *s);
 
-/* METHOD on PATH with a body or NULL; true when there was an answer, whatever it says.  With
- * `asking` a signal lets the answer come for a few seconds, so that what was asked for can be
- * cancelled by name. */
+/* Sends METHOD to PATH with a body or NULL.  True when the server answered, with any status;
+ * s->status and s->reply hold the answer until the next call.  With `asking` a signal still
+ * waits a few seconds for the answer, so that the film can be cancelled by its id. */
 bool session_call(session *s, const char *method, const char *path, curl_mime *body);
 
 /* GET of PATH into `film`, an open part of a file; true when that is whole. */

@@ -87,7 +87,8 @@ static bool is_name(const char *name, const char *word, size_t length)
     return !name[length];
 }
 
-/* Our own option of that name; with `begins` also the one whose name begins so. */
+/* Index of our own option called `word` [length]; with `begins` also of the only option
+ * whose name begins so; -1: none. */
 static int find_own(const cli_parser *parser, const char *word, size_t length, bool begins)
 {
     int found = -1, several = 0;

@@ -15,11 +15,11 @@
 
 #include "cli/cli.h"
 
-/* Fills parser->words and parser->off; what is refused is told, each flag on a line of
- * its own.  An exit code. */
+/* Fills parser->words and parser->off; says each refused flag on a line of its own.  An
+ * exit code. */
 int cli_rewrite(cli_parser *parser, int argc, char **argv);
 
-/* Of a member of a --config file: adds our own flags to parser->words, which may be none.
+/* Rewrites a member of a --config file: adds our own flags, or none, to parser->words.
  * An exit code; EXIT_DONE with *known false when no program has such a setting. */
 int cli_rewrite_setting(cli_parser *parser, const char *key, const char *value, bool *known);
 

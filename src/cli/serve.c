@@ -135,7 +135,7 @@ static void log_line(void *user, const char *line)
     cli_say("%s", line);
 }
 
-/* "12h" to seconds; negative when it is no such thing. */
+/* "12h" to seconds; negative when the text is no time. */
 static double parse_time(const char *text)
 {
     static const char units[] = "smhd";

@@ -57,7 +57,7 @@ static const synonym synonyms[] = {
     {"cert", "tls-cert", NULL},
 };
 
-/* Lower case, '-' for '_'; false when it is too long. */
+/* Lower case, '-' for '_'; false when the word is too long. */
 static bool normalise(const char *word, char out[SUGGEST_MAX_WORD + 1])
 {
     size_t i = 0;
@@ -152,7 +152,7 @@ static bool is_part(const char *part, const char *name)
     return false;
 }
 
-/* The one name of which it is a part. */
+/* The only name that has `part` as a part; NULL: none or several. */
 static const char *find_whole(const char *part, suggest_list list)
 {
     const char *found = NULL;

@@ -18,9 +18,9 @@ typedef struct suggest_list {
  * '_' as '-'.  NULL: none is near. */
 const char *suggest_nearest(const char *word, suggest_list list);
 
-/* For an option without its hyphens: the same, and what other programs call it ("cfg"),
- * and a part of a longer name ("steps").  Writes "--height and --width" or the like;
- * false when nothing is near. */
+/* For an option without its hyphens: a name of other programs ("cfg"), a part of a longer
+ * name ("steps"), or the nearest name.  Writes "--height and --width" or the like; false
+ * when nothing is near. */
 bool suggest_option(const char *word, suggest_list list, char *out, size_t bytes);
 
 /* "; did you mean TEXT?", or "; OTHERWISE" when `text` is NULL.  Gives `out`. */

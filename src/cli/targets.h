@@ -23,7 +23,7 @@ int targets_make_folder(const char *folder);
 /* Whether the path names a folder: one that is there, or by the slash at its end. */
 bool targets_is_folder(const char *path);
 
-/* Whether it is a pipe or a device. */
+/* Whether the path leads to a pipe or a device. */
 bool targets_is_stream(const char *path);
 
 /* Files that a run writes and reads. */
@@ -38,8 +38,8 @@ typedef struct run_files {
     int input_count;
 } run_files;
 
-/* Checks that what is written can be: the folder of each file is there and may be written to,
- * or the file, pipe or device may.  An exit code, after a message. */
+/* Checks that every output can be written: its folder is there and may be written to, or
+ * the file, pipe or device may.  An exit code, after a message. */
 int targets_check_places(const run_files *files);
 
 /* Checks that no output is another output or an input.  An exit code, after a message. */

@@ -43,7 +43,7 @@ struct pf_film {
     float *audio;                       /* [options.audio_samples], of the whole film */
     pthread_t thread;
     bool started;
-    pthread_mutex_t lock;               /* guards what follows */
+    pthread_mutex_t lock;               /* guards the members below */
     pthread_cond_t changed;
     int64_t frames_in, frames_out;      /* written by the caller, by the thread */
     int64_t audio_in;                   /* samples of `audio` that have come */

@@ -40,7 +40,8 @@ typedef enum pf_film_kind {
     PF_FILM_PNG
 } pf_film_kind;
 
-/* The kind by the name's ending, in any case; PF_E_ARGUMENT lists what there is. */
+/* The kind by the name's ending, in upper or lower case.  PF_E_ARGUMENT: none of the kinds,
+ * which the message lists. */
 pf_status pf_film_kind_of(const char *path, pf_film_kind *out, pf_error *error);
 
 /* The file of frame `number`, from 1 on, of a .png film called `path`; false when it is
@@ -70,7 +71,7 @@ typedef struct pf_film_options {
     const char *const *kept;            /* [kept_count] files, or NULLs, that are never
                                          * removed as frames of an older film */
     int kept_count;
-    void (*say)(void *user, const char *line);  /* what was removed; NULL: nothing */
+    void (*say)(void *user, const char *line);  /* hears what was removed, or NULL */
     void *user;
 } pf_film_options;
 

@@ -156,8 +156,8 @@ static void set_vp9(AVDictionary **settings)
     av_dict_set(settings, "row-mt", "1", 0);
 }
 
-/* Left alone, x264 lets a frame's bits depend on the processor's kind and on what happens
- * to lie in the memory that it gets: the same film came out in two versions. */
+/* Left alone, x264 lets a frame's bits depend on the processor's kind and on the contents
+ * of uninitialised memory: one film came out in two versions. */
 static pf_status set_h264(mux *m, AVDictionary **settings, pf_error *error)
 {
     const pf_film_options *o = m->options;
@@ -258,7 +258,7 @@ static void place_opus(const track *t, AVPacket *packet)
     packet->duration -= packet->duration < delay + least ? packet->duration - least : delay;
 }
 
-/* Writes what the encoder has ready. */
+/* Writes the packets that the encoder has ready. */
 static pf_status drain(mux *m, track *t, pf_error *error)
 {
     for (;;) {

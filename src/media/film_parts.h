@@ -34,7 +34,7 @@ typedef struct pf_film_writer {
     void (*settle)(void *self);
     /* Removes it again, after `publish` was good: the contact sheet failed. */
     void (*withdraw)(void *self);
-    /* Frees; removes what is not published. */
+    /* Frees; removes files that are not published. */
     void (*destroy)(void *self);
 } pf_film_writer;
 
@@ -44,8 +44,8 @@ bool pf_film_frame_number(const char *path, const char *name, int64_t *number);
 /* Whether the file is the first frame of a film of ours; PF_E_MEMORY. */
 pf_status pf_film_is_ours(const char *first_frame, bool *out, pf_error *error);
 
-/* Removes what an older film has behind frame `frames`, if its first frame was `ours`,
- * and says so; says what else could be taken for frames. */
+/* Removes an older film's frames behind number `frames`, if its first frame was `ours`, and
+ * says so (options->say); names other files that could be taken for frames. */
 void pf_film_clear_older(const pf_film_options *options, int64_t frames, bool ours);
 
 extern const pf_film_writer pf_film_mp4_writer;

@@ -16,7 +16,8 @@ pf_status pf_json_numbers(const char *text, size_t bytes, char **out, size_t *ou
                           pf_error *error);
 void pf_json_numbers_free(char *text);
 
-/* The spelling of a number, which a string of such a text stands for; NULL: it is a string. */
+/* The spelling of the number that a string of such a text stands for; NULL: the string is
+ * a string of the original. */
 const char *pf_json_number(const char *string);
 
 #endif

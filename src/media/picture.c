@@ -179,7 +179,7 @@ static pf_status check_regular(const char *path, pf_error *error)
 {
     struct stat info;
     if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
-        return PF_OK;                   /* what is not there, reading tells */
+        return PF_OK;                   /* reading reports a file that is not there */
     const char *what = S_ISDIR(info.st_mode)    ? "a folder"
                        : S_ISFIFO(info.st_mode) ? "a pipe"
                        : S_ISSOCK(info.st_mode) ? "a socket"

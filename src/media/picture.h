@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Picture files: PNG, JPEG and WebP to 8-bit sRGB, as viewers show it; what Pillow's
- * exif_transpose and convert("RGB") give.  docs/model/image.md#decoding and #colours.
+/* Picture files: PNG, JPEG and WebP to 8-bit sRGB, as viewers show them and as Pillow's
+ * exif_transpose and convert("RGB") give them.  docs/model/image.md#decoding and #colours.
  *
  * The kind is told by the first bytes alone, never by the name.  The picture is turned
  * as EXIF says, colour profiles other than sRGB are converted, alpha is dropped, 16-bit

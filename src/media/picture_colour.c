@@ -38,7 +38,7 @@ typedef struct colours {
     const char *name;
     cmsContext cms;
     cmsHPROFILE profile;                /* NULL: as sRGB */
-    const char *why;                    /* it is not what the file says, or NULL */
+    const char *why;                    /* the file's colours are ignored, or NULL */
 } colours;
 
 static uint32_t big32(const uint8_t *at)

@@ -47,7 +47,7 @@ typedef struct pf_picture_header {
     int64_t width, height;                  /* as they are stored */
     int orientation;                        /* of EXIF, 1 to 8 */
     pf_picture_colours colours;
-    size_t bytes;                           /* of the picture; what follows is ignored */
+    size_t bytes;                           /* of the picture; bytes behind are ignored */
 } pf_picture_header;
 
 /* Walks the file's structure: the kind, the size, that the end is there, and that

@@ -60,7 +60,7 @@ static void count_rows(rows *r, const pf_picture_header *header, int64_t bits,
     }
 }
 
-/* Walks over inflated bytes, row by row; what follows the last row is counted. */
+/* Walks over inflated bytes, row by row; counts the bytes behind the last row. */
 static void walk(rows *r, const uint8_t *data, int64_t bytes)
 {
     while (bytes > 0) {
@@ -139,7 +139,8 @@ static const char *find_damage(int code, const rows *r)
 pf_status pf_picture_check_png(const uint8_t *data, const pf_picture_header *header,
                                const char *name, pf_error *error)
 {
-    /* Signature, length, type, width, height: what follows them in IHDR. */
+    /* Behind signature, length, type, width and height: depth, colour type, compression,
+     * filter, interlacing. */
     const uint8_t *form = data + 24;
     int64_t bits = pixel_bits(form[0], form[1]);
     if (bits == 0 || form[2] || form[3] || form[4] > 1)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pictures without what no pixel depends on.  docs/model/image.md#decoding.
+/* Pictures without the parts on which no pixel depends.  docs/model/image.md#decoding.
  *
  *     PNG   signature IHDR .. iCCP .. PLTE tRNS .. zTXt .. IDAT IDAT .. IEND ..
  *       ->  signature IHDR         PLTE tRNS         IDAT IDAT    IEND

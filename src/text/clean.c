@@ -359,8 +359,8 @@ static void step_lines(const char *text, size_t bytes, pf_buffer *out)
     }
 }
 
-/* Where "ESC [ digits and semicolons, letter" ends; 0: it is something else.  Digits
- * of every script count. */
+/* Offset behind "ESC [ digits and semicolons, letter" at `at`; 0: there is none.  Digits of
+ * every script count, as in Python's \d. */
 static size_t terminal_end(const char *text, size_t at, size_t bytes)
 {
     if (text[at] != 27 || at + 1 >= bytes || text[at + 1] != '[')

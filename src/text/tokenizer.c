@@ -172,7 +172,8 @@ static pf_status read_model(pf_tokenizer *t, const json_t *model, const char *na
 
 /* --- added tokens ----------------------------------------------------------------- */
 
-/* The text of an added token, normalised like the text that it is looked for in. */
+/* Fills the text of an added token; a `normalized` one is looked for in normalised text, so
+ * its own text goes through the rules, too. */
 static pf_status name_added(const pf_tokenizer *t, pf_added_token *token,
                             const char *text, const char *name, pf_error *error)
 {

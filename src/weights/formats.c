@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The formats of containers: one row each, and opening a file in the one that it has.  See
+/* The formats of containers, a row each, and opening a file by its format.  See
  * container.h.
  */
 #include <string.h>

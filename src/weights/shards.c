@@ -165,7 +165,7 @@ static const char *other_kind(const char *name)
     return NULL;
 }
 
-/* Refuses a folder without weights, and says what is there instead. */
+/* Refuses a folder without weights and names the file that is there instead of them. */
 static pf_status explain(const char *folder, DIR *directory, pf_error *error)
 {
     struct dirent *found;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The names of a component's weight files, and what is there instead of them.
+/* The names of a component's weight files, or of the files that are there instead.
  *
  * Weights are tens of gigabytes in a dozen files, fetched from the hub, by a browser, by
  * aria2c or by git; a model that does not open is mostly a download that is not finished.
