@@ -134,6 +134,8 @@ static void bash_flags(const cli_command *command, const cli_rows *rows)
     bash_action(operand, command->operand);
 }
 
+/* A function with two cases: by "COMMAND:FLAG" for the value of a flag, else by
+ * "COMMAND:FLAG:WORD" for flags and operands.  Each leaves the arguments of compgen. */
 static void write_bash(void)
 {
     fputs("# bash completion, written by: phonofilm completion bash\n"

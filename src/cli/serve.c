@@ -25,6 +25,8 @@
 
 enum { DEFAULT_PORT = 8000, DEFAULT_QUEUE = 32 };
 
+/* Texts that are NULL and numbers that are 0 leave the choice to the server, but for those
+ * that cli_serve sets. */
 typedef struct settings {
     const char *config;
     const char *model_path, *model_name;
@@ -192,6 +194,8 @@ static void announce(const settings *s, int port)
         clearerr(stdout);
 }
 
+/* Serves until a signal comes; closing stops the film under way, which the next start goes
+ * on with. */
 static int serve(const settings *s, const sigset_t *set, pf_engine *engine)
 {
     pf_server *server;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Flags that several commands share.  See shared_flags.h. */
+/* Flags that several commands share.  See shared_flags.h.  Offsets are those of the struct
+ * that a table fills (cli_machine); a table of one value has offset 0. */
 #include "cli/shared_flags.h"
 
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text files and pipes.  See text_file.h. */
+/* Text files and pipes.  See text_file.h.  A path may lead to a pipe, as in
+ * --config <(command), so the text is read in one go and its length found by reading. */
 #include "media/text_file.h"
 
 #include <errno.h>

@@ -17,6 +17,8 @@ typedef struct encoding {
     AVPacket *packet;
 } encoding;
 
+/* Allocates encoder, frame and packet; pf_webp_encode frees them, also after a failure.  The
+ * time base has no meaning for a single picture, but libavcodec asks for one. */
 static pf_status open_encoder(encoding *e, int width, int height, int quality,
                               pf_error *error)
 {

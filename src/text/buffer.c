@@ -11,6 +11,7 @@ void pf_buffer_add(pf_buffer *buffer, const char *data, size_t bytes)
 {
     if (buffer->failed)
         return;
+    /* Room doubles, so that adding byte by byte costs linear time. */
     if (buffer->bytes + bytes + 1 > buffer->room) {
         size_t room = 2 * (buffer->bytes + bytes) + 64;
         char *grown = pf_realloc(buffer->data, room);
@@ -58,6 +59,8 @@ uint32_t pf_utf8_next(const char *text, size_t at, size_t *next)
     return (s[0] & 7u) << 18 | (s[1] & 63u) << 12 | (s[2] & 63u) << 6 | (s[3] & 63u);
 }
 
+/* Spaces, line and paragraph separators (Z*), and the controls that Unicode counts: tab to
+ * CR, and NEL. */
 bool pf_is_white(uint32_t code)
 {
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)code);

@@ -99,7 +99,10 @@ static char *find_unfinished(const char *folder, const char *begin)
 }
 
 /* Downloads where the hub's own program keeps them: below the model's folder, or beside the
- * snapshots of its cache. */
+ * snapshots of its cache.  `folder` is a component's:
+ *
+ *     MODEL/video_dit                      MODEL/.cache/huggingface/download/video_dit/
+ *     models--X/snapshots/HASH/video_dit   models--X/blobs/ */
 static char *find_unfinished_of_hub(const char *folder)
 {
     const char *slash = strrchr(folder, '/');
@@ -184,7 +187,8 @@ static pf_status explain(const char *folder, DIR *directory, pf_error *error)
     return PF_E_NOT_FOUND;
 }
 
-/* Refuses a folder that has fewer shards than their names say (-00001-of-00007). */
+/* Refuses a folder that has fewer shards than their names say (-00001-of-00007).  Shards
+ * belong together if their names agree but for the number before "-of-". */
 static pf_status check_count(const char *folder, const pf_shards *list, pf_error *error)
 {
     for (int i = 0; i < list->count; i++) {

@@ -68,8 +68,9 @@ static item *find_item(const pf_weights *w, const char *name)
                                    sizeof key, by_name);
 }
 
-/* Refuses a tensor that lies in another shard than the one that the index names.  Without
- * an index, and for tensors that it does not name, every shard will do. */
+/* Refuses a tensor that lies in another shard than its index says: shards of two downloads
+ * have been mixed.  Without an index, and for tensors that it does not name, every shard
+ * will do. */
 static pf_status belongs(const pf_weights *w, const json_t *map, const char *name,
                          const char *file_name, pf_error *error)
 {
@@ -406,6 +407,8 @@ void pf_weights_forget(const pf_weights *weights)
 
 /* --- files that change ----------------------------------------------------------------- */
 
+/* Renewal leaves a sound file mapped as it is.  Should one of several changed files fail, the
+ * files before it stay renewed (*changed tells). */
 static bool is_sound(const pf_container *file)
 {
     return pf_map_check(&file->map, file->path, NULL) == PF_OK;

@@ -2,8 +2,8 @@
 /* The tensors of one component on disk: one container, or shards with an index,
  * mapped read-only.  docs/model/file-formats.md.
  *
- *     FOLDER/*.safetensors -> containers, mapped -> items by name -> pf_weights_find
- *                                                                     a host view
+ *     files of a folder -> containers, mapped -> items by name -> pf_weights_find:
+ *                                                                 a host view
  *
  * Tensors are handed out as host views into the map, at any byte alignment; they are valid
  * until pf_weights_close.  Opening reads headers alone: pages of tensors come from the disk
