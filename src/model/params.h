@@ -149,6 +149,8 @@ typedef struct pf_params_size {
     int64_t mapped_bytes;               /* weights used in place, read again and again */
     int64_t rounded_bytes;
     int64_t table_bytes;                /* tables, of which some rows are touched */
+    int64_t loading_bytes;              /* of the device while weights are filled, at most:
+                                         * device_bytes or more */
 } pf_params_size;
 
 /* Sizes of one group on `platform`, loaded or not: measured from shapes, not from memory. */

@@ -203,6 +203,11 @@ pf_status pf_params_enter(const pf_params *params, const pf_ops *ops, int group)
     return PF_OK;
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Bytes of one weight: the platform's own form, plus the rounded copy, plus the mapped bytes
  * where the platform multiplies the file itself. */
 static void measure_weight(const pf_params *params, const param_slot *s, pf_platform *platform,
@@ -214,6 +219,11 @@ static void measure_weight(const pf_params *params, const param_slot *s, pf_plat
         source.values.dtype = PF_BF16;
     int64_t own = platform->table.weight_bytes(platform, &source, params->numerics.multiply);
     size->device_bytes += pf_block_bytes(&platform->capabilities, own);
+    int64_t room = platform->table.weight_room
+                       ? platform->table.weight_room(platform, &source,
+                                                     params->numerics.multiply) : 0;
+    size->loading_bytes = larger(size->loading_bytes, size->device_bytes + pf_block_bytes(
+                                                          &platform->capabilities, room));
     size->rounded_bytes += rounded ? pf_tensor_bytes(&source.values) : 0;
     if (own == 0 && !rounded)
         size->mapped_bytes += pf_tensor_bytes(&s->source.values);
@@ -241,6 +251,8 @@ pf_params_size pf_params_measure(const pf_params *params, pf_platform *platform)
     pf_params_size sum = {0};
     for (int g = PF_GROUP_ALWAYS; g < params->groups; g++) {
         pf_params_size size = pf_params_measure_group(params, platform, g);
+        sum.loading_bytes = larger(sum.loading_bytes,
+                                   sum.device_bytes + size.loading_bytes);
         sum.device_bytes += size.device_bytes;
         sum.mapped_bytes += size.mapped_bytes;
         sum.rounded_bytes += size.rounded_bytes;

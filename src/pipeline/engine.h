@@ -112,6 +112,7 @@ typedef struct pf_memory {
     int64_t mapped;                     /* of `host`: pages of weight files, which have their
                                          * addresses since the engine was opened */
     int64_t there;                      /* of `mapped`: of files that lie in memory */
+    int64_t loading;                    /* beside `device` while components are loaded */
 } pf_memory;
 
 /* Bytes that these components hold while resident.  `text_tokens` is the number of rows of

@@ -78,10 +78,12 @@ static pf_status run_stage_dry(pf_job *job, pf_ops *ops, dry_run *run)
     job->stage_arena[job->stage] = ops->peak;
     job->stage_own[job->stage] = tally ? tally->own_bytes : 0;
     const pf_capabilities *c = &engine->platform->capabilities;
-    bytes.device += pf_block_bytes(c, ops->peak);
+    /* The runner takes the arena and what kernels need before it loads weights. */
+    bytes.device += pf_block_bytes(c, ops->peak) + bytes.loading;
     bytes.device += tally ? pf_block_bytes(c, tally->own_bytes) + tally->fixed_bytes : 0;
     if (!c->own_memory)
-        bytes = (pf_memory){bytes.host + bytes.device, 0, bytes.mapped, bytes.there};
+        bytes = (pf_memory){.host = bytes.host + bytes.device, .mapped = bytes.mapped,
+                            .there = bytes.there};
     run->most.host = most(run->most.host, bytes.host);
     run->most.device = most(run->most.device, bytes.device);
     run->most_new = most(run->most_new, bytes.host - bytes.there);

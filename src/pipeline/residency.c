@@ -79,6 +79,8 @@ pf_memory pf_residency_bytes(pf_engine *engine, pf_component_set set,
             continue;
         pf_params_size size = pf_params_measure(engine->params[c], engine->platform);
         bytes.device += size.device_bytes;
+        int64_t beside = size.loading_bytes - size.device_bytes;
+        bytes.loading = beside > bytes.loading ? beside : bytes.loading;
         bytes.host += size.mapped_bytes + size.rounded_bytes;
         int64_t mapped = size.mapped_bytes;
         if (c == PF_TEXT_ENCODER) {

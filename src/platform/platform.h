@@ -158,6 +158,11 @@ typedef struct pf_platform_table {
     int64_t (*weight_bytes)(pf_platform *platform, const pf_weight_source *source,
                             pf_multiply multiply);
 
+    /* Bytes that weight_fill takes from `allocate` beside the weight's own until it returns;
+     * NULL: none, for every weight. */
+    int64_t (*weight_room)(pf_platform *platform, const pf_weight_source *source,
+                           pf_multiply multiply);
+
     /* Makes *out from a source that outlives it, in `memory` of weight_bytes (from
      * `allocate`), or, where `memory` is NULL, in memory that it allocates itself and
      * weight_release gives back.  PF_E_UNSUPPORTED: a format that the platform does not

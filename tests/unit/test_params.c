@@ -147,6 +147,36 @@ static void test_rounded_copies_are_measured(void **state)
     close_model(&m);
 }
 
+static int64_t six_bytes(pf_platform *platform, const pf_weight_source *source,
+                         pf_multiply multiply)
+{
+    (void)platform, (void)source, (void)multiply;
+    return 6;
+}
+
+static int64_t room_of_linear(pf_platform *platform, const pf_weight_source *source,
+                              pf_multiply multiply)
+{
+    (void)platform, (void)multiply;
+    return source->kind == PF_WEIGHT_LINEAR ? 100 : 0;
+}
+
+/* The last linear layer is loaded when all else is there, so its room comes on top. */
+static void test_room_for_loading_is_measured(void **state)
+{
+    model m;
+    (void)state;
+    open_model(&m, "cpu", (pf_numerics){PF_MULTIPLY_F32, false});
+    pf_params_size plain = pf_params_measure(m.params, m.platform);
+    assert_int_equal(plain.loading_bytes, plain.device_bytes);
+    m.platform->table.weight_bytes = six_bytes;
+    m.platform->table.weight_room = room_of_linear;
+    pf_params_size all = pf_params_measure(m.params, m.platform);
+    assert_int_equal(all.loading_bytes, all.device_bytes + 100);
+    assert_int_equal(pf_params_measure_group(m.params, m.platform, 1).loading_bytes, 106);
+    close_model(&m);
+}
+
 /* --- entering ---------------------------------------------------------------------- */
 
 /* Does entering a group abort?  In a process of its own, without its message. */
@@ -213,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_weights_know_their_format_at_once),
         cmocka_unit_test(test_groups_are_measured),
+        cmocka_unit_test(test_room_for_loading_is_measured),
         cmocka_unit_test(test_rounded_copies_are_measured),
         cmocka_unit_test(test_groups_are_there_when_blocks_run),
         cmocka_unit_test(test_a_refused_weight_is_named),

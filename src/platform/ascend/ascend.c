@@ -52,6 +52,12 @@ static int64_t weight_bytes(pf_platform *platform, const pf_weight_source *sourc
     return pf_dtype_bytes(kept_dtype(source, multiply), pf_tensor_count(&source->values));
 }
 
+static int64_t weight_room(pf_platform *platform, const pf_weight_source *source,
+                           pf_multiply multiply)
+{
+    return pf_ascend_block_room(ascend_of(platform), source, multiply);
+}
+
 static pf_status fill(ascend *a, pf_weight *weight)
 {
     const pf_tensor *values = &weight->source.values;
@@ -197,6 +203,7 @@ static void fill_table(pf_platform_table *table)
     table->scratch_bytes = pf_ascend_scratch_bytes;
     pf_device_fill_table(table);
     table->weight_bytes = weight_bytes;
+    table->weight_room = weight_room;
     table->weight_fill = weight_fill;
     table->weight_release = weight_release;
     table->open_counter = open_counter;

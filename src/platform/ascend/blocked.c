@@ -5,19 +5,36 @@
 #include "platform/ascend/limits.h"
 #include "platform/ascend/operators.h"
 
+static bool is_blocked(const ascend *a, const pf_weight_source *source, pf_multiply multiply)
+{
+    const int64_t *shape = source->values.shape;
+    return a->facts.blocked_weights && source->kind == PF_WEIGHT_LINEAR &&
+           multiply == PF_MULTIPLY_BF16 && pf_ascend_nz_fits(shape[0], shape[1]);
+}
+
 bool pf_ascend_weight_is_blocked(const ascend *a, const pf_weight *weight)
 {
-    const pf_tensor *w = &weight->source.values;
-    return a->facts.blocked_weights && weight->source.kind == PF_WEIGHT_LINEAR &&
-           weight->multiply == PF_MULTIPLY_BF16 && pf_ascend_nz_fits(w->shape[0], w->shape[1]);
+    return is_blocked(a, &weight->source, weight->multiply);
 }
 
 /* The operator makes the result in its workspace and copies it over the matrix. */
-pf_status pf_ascend_block_weight(ascend *a, pf_tensor matrix)
+static int64_t room_for(int64_t matrix_bytes)
 {
     enum { MORE = 1 << 16 };
+    return matrix_bytes + MORE;
+}
+
+int64_t pf_ascend_block_room(const ascend *a, const pf_weight_source *source,
+                             pf_multiply multiply)
+{
+    int64_t bytes = pf_dtype_bytes(PF_BF16, pf_tensor_count(&source->values));
+    return is_blocked(a, source, multiply) ? room_for(bytes) : 0;
+}
+
+pf_status pf_ascend_block_weight(ascend *a, pf_tensor matrix)
+{
     ascend_call call = {.op = ASCEND_TransMatmulWeight, .in = {matrix}};
-    return pf_ascend_launch_once(a, &call, pf_tensor_bytes(&matrix) + MORE);
+    return pf_ascend_launch_once(a, &call, room_for(pf_tensor_bytes(&matrix)));
 }
 
 /* --- is it there, and is it right? ------------------------------------------------------ */

@@ -80,6 +80,9 @@ pf_status pf_ascend_product(ascend *a, pf_tensor x, pf_tensor w, pf_tensor bias,
 bool pf_ascend_weight_is_blocked(const ascend *a, const pf_weight *weight);
 /* Converts a matrix [N, K] BF16 to the format NZ, in place. */
 pf_status pf_ascend_block_weight(ascend *a, pf_tensor matrix);
+/* Bytes that the conversion takes beside the matrix; 0: the weight is not converted. */
+int64_t pf_ascend_block_room(const ascend *a, const pf_weight_source *source,
+                             pf_multiply multiply);
 /* Turns the format NZ on, if this version of CANN has the operators and they multiply
  * rightly; otherwise an error says what is missing. */
 pf_status pf_ascend_ask_blocked(ascend *a);
