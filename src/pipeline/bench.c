@@ -2,7 +2,8 @@
 /* The kernels of this machine against its ceilings.  See phonofilm_tools.h "bench".
  *
  * Each round runs the ceiling loops and then the kernel, so that both see the machine
- * in the same state; the medians of the rounds are compared.
+ * in the same state (clock, heat, neighbours); the medians of the rounds are compared.
+ * Shapes are those of MOVA's layers; values are noise, as zeros may be multiplied faster.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +168,8 @@ static bool is_attention(const bench_case *spec)
     return strcmp(spec->op, "attention") == 0;
 }
 
+/* ROUNDS rounds of one case.  The ceiling that a row is compared with is that of the number
+ * format in which its products are made. */
 static pf_status run_rounds(bench_run *r, pf_bench_row *row, pf_bench_report *out)
 {
     double speed[ROUNDS], f32[ROUNDS], bf16[ROUNDS], int8[ROUNDS];

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening the component folders of a model.  docs/model/file-formats.md. */
+/* Opening the component folders of a model.  docs/model/file-formats.md.
+ *
+ *     FOLDER/config.json ------------.
+ *     FOLDER/STEM*.safetensors        |
+ *       -> pf_weights (mapped) -> pf_params -> bind: config and params -> component
+ *
+ * A component is one row of a table: folder, class, numerics at each precision, and how it is
+ * bound.  Bind first, judge together: what does not fit is found by check_fit, once all sizes
+ * are known.  Order of closing: params, then the component that their slots point into. */
 #include <math.h>
 #include <string.h>
 
@@ -49,7 +57,9 @@ COMPONENT(audio_dit, audio_dit, tower,
 COMPONENT(bridge, bridge, bridge,
           pf_bridge_bind(b->params, b->config, b->path, &e->bridge, b->error))
 
-/* Numerics of a kind of network at each precision. */
+/* Numerics of a kind of network at each precision (docs/model/pipeline.md, "Precision"): `ref`
+ * rounds the transformers alone, as the reference runs its VAEs in f32, and a sound is never
+ * multiplied in bf16. */
 typedef pf_numerics numerics_row[PF_PRECISION_REF + 1];
 
 static const numerics_row transformer = {[PF_PRECISION_FAST] = {PF_MULTIPLY_BF16, false},
@@ -132,6 +142,8 @@ static pf_status check_class(const json_t *config, const char *path,
                    expected);
 }
 
+/* Opens weights and params of a component and binds it.  Both stay in the engine when binding
+ * fails, for pf_components_close. */
 static pf_status bind_in(pf_engine *engine, pf_component which, const char *folder,
                          const binding *from)
 {
@@ -175,6 +187,7 @@ static pf_status open_component(pf_engine *engine, pf_component which,
     return status;
 }
 
+/* The public row of a component: counted over the tensors of its files, used or not. */
 static void describe(pf_engine *engine, pf_component which)
 {
     pf_weights *weights = pf_params_weights(engine->params[which]);
@@ -193,6 +206,7 @@ static void describe(pf_engine *engine, pf_component which)
 
 /* --- the files beside the components ---------------------------------------- */
 
+/* model_index.json: the kind of pipeline, and where the experts change over. */
 static pf_status read_model_index(pf_engine *engine, pf_error *error)
 {
     json_t *index = NULL;
@@ -258,6 +272,8 @@ static pf_status parse_defaults(const json_t *config, const char *path,
                         &d->guidance_scale_2, error);
 }
 
+/* Defaults are those of the released checkpoint; generation_config.json is optional
+ * and may replace each. */
 static pf_status read_defaults(pf_engine *engine, pf_error *error)
 {
     json_t *config = NULL;
@@ -320,6 +336,8 @@ static pf_status check_matches(const match *list, int count, pf_error *error)
     return PF_OK;
 }
 
+/* Sizes that two components share must be equal; the message names the two that are not.  The
+ * input of a video expert is [noise z | mask 4 | condition z] (docs/model/pipeline.md). */
 static pf_status check_fit(pf_engine *engine, pf_error *error)
 {
     const pf_tower_info *video = pf_tower_get_info(engine->expert[0]);

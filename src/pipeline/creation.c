@@ -23,6 +23,7 @@ static pf_status copy_string(pf_job *job, int slot, const char **text,
     return *text ? PF_OK : pf_fail_memory(error, "prompt", 1);
 }
 
+/* Copies a picture without the gaps between its rows. */
 static pf_status copy_image(pf_job *job, int slot, pf_image *image,
                             pf_error *error)
 {
@@ -47,7 +48,8 @@ static pf_status allocate_floats(float **out, int64_t count, const char *what,
     return *out ? PF_OK : pf_fail_memory(error, what, (unsigned long long)count * 4);
 }
 
-/* Allocates the values that outlive a stage. */
+/* Allocates the values that outlive a stage, all of them now, so that a film that has begun
+ * does not end for want of them; host_bytes (predict.c) counts them. */
 static pf_status allocate_values(pf_job *job, pf_error *error)
 {
     const pf_plan *p = &job->plan;
@@ -98,6 +100,7 @@ static pf_status check_job(pf_job *job, pf_prediction *out, pf_error *error)
     return pf_forecast_check(&forecast, job, error);
 }
 
+/* Judges first: a film that is refused costs no copy of its pictures. */
 static pf_status fill_job(pf_job *job, pf_error *error)
 {
     pf_request *r = &job->request;
@@ -111,6 +114,7 @@ static pf_status fill_job(pf_job *job, pf_error *error)
     return PF_OK;
 }
 
+/* A job with the caller's request, whose pointers are still the caller's. */
 static pf_status new_job(pf_engine *engine, const pf_request *request, pf_job **out,
                          pf_error *error)
 {

@@ -7,6 +7,10 @@
  *     times ----> passes ----> velocities ----> x <- x + delta v ----> handover
  *     (upload)    (passes.c)                    (both modalities)      (to the host)
  *                 |______________ recorder.c may replay ______|
+ *
+ * The rule that is easy to break: between the first and the last step of a stage nothing may
+ * change an address or a shape.  A recording has both, and arenas are measured by one step.
+ * So timesteps and deltas, in which steps differ, are uploaded into tensors of the stage.
  */
 #include "pipeline/denoise.h"
 
@@ -28,6 +32,8 @@ typedef struct denoiser {
 
 /* --- set-up ----------------------------------------------------------------- */
 
+/* One tensor [2z + 4, T, h, w] is the input of the video expert; its first z channels are the
+ * latents, which steps change in place, so that nothing is concatenated. */
 static pf_status place_latents(denoiser *d)
 {
     const pf_plan *p = &d->job->plan;
@@ -45,7 +51,7 @@ static pf_status place_latents(denoiser *d)
 
 /* --- one step --------------------------------------------------------------- */
 
-/* x <- x + delta v for both modalities. */
+/* x <- x + delta v for both modalities, delta = sigma(t[i+1]) - sigma(t[i]), below 0. */
 static pf_status advance(denoiser *d)
 {
     const pf_passes *p = &d->passes;
@@ -79,7 +85,8 @@ static pf_status place_values(denoiser *d, int step)
     return pf_ops_upload(d->ops, &d->deltas, s->delta);
 }
 
-/* The device has this step to do before the latents of the step before are waited for. */
+/* Launches this step before the latents of the step before are waited for, so that the device
+ * never idles (handover.h). */
 static pf_status run_step(denoiser *d, int step)
 {
     pf_cost before = d->ops->cost;
@@ -97,6 +104,7 @@ static pf_status run_step(denoiser *d, int step)
 
 /* --- the loop --------------------------------------------------------------- */
 
+/* Everything that a stage makes once, for the guidance of its first step, `step`. */
 static pf_status set_up(denoiser *d, int step)
 {
     PF_TRY(place_latents(d));

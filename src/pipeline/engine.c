@@ -20,6 +20,7 @@ pf_status pf_guard_files(pf_error *error)
     return pf_guard_install(error);
 }
 
+/* Opens a platform to ask what it can do, with as little as it takes: one thread on a host. */
 static void describe_platform(const pf_platform_entry *entry, int device,
                               pf_platform_info *out)
 {
@@ -85,6 +86,7 @@ int pf_platform_list(int device, pf_platform_info *out, int room)
 
 /* --- the machine -------------------------------------------------------------- */
 
+/* Adds a limit, if there is room.  A limit binds when it is the one that decides a total. */
 static void add_limit(pf_machine_info *out, const pf_limit *limit)
 {
     const int room = (int)(sizeof out->limits / sizeof out->limits[0]);
@@ -135,6 +137,7 @@ void pf_machine_get(pf_machine_info *out)
 
 /* --- the model ------------------------------------------------------------------ */
 
+/* The public facts of a model.  Strings belong to the engine and live as long. */
 static void fill_info(pf_engine *engine)
 {
     const pf_video_vae_info *video = pf_video_vae_get_info(engine->video_vae);
@@ -182,6 +185,8 @@ static pf_status check_options(const pf_engine_options *options, pf_error *error
     return PF_OK;
 }
 
+/* `auto` follows the reference that a precision is compared with: `ref` is a bf16 pipeline,
+ * which has rounded the bridge's frequencies. */
 static bool wants_rounded_frequencies(const pf_engine_options *options)
 {
     if (options->bridge_frequencies == PF_BRIDGE_FREQUENCIES_AUTO)

@@ -1,5 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine inside: components, residency, defaults.  Public side: phonofilm.h. */
+/* The engine inside: components, residency, defaults.  Public side: phonofilm.h.
+ *
+ * An engine is a model on a platform.  After opening it is constant, but for the residence of
+ * its components and two figures.  Threads and locks:
+ *
+ *     lock        held by                                     for
+ *     ----------  ------------------------------------------  --------------------------
+ *     busy        pf_job_run, from beginning to end           one film at a time
+ *     residency   the runner, to write; dry runs, to read     components that come and go
+ *     figures     predictions                                 idle memory, speed
+ *
+ * `busy` is taken before `residency`; under `figures`, `busy` is only tried.  So a prediction
+ * waits at most for the components of one stage to be loaded, never for a film.
+ */
 #ifndef PF_PIPELINE_ENGINE_H
 #define PF_PIPELINE_ENGINE_H
 
@@ -16,6 +29,7 @@
 #include "platform/platform.h"
 #include "text/tokenizer.h"
 
+/* The parts of a model, in the order in which they are opened; each is a folder. */
 typedef enum pf_component {
     PF_TEXT_ENCODER,
     PF_VIDEO_VAE,
@@ -88,11 +102,14 @@ pf_numerics pf_engine_numerics(const pf_engine *engine, pf_component component);
 /* A set of components: bit 1 << pf_component. */
 typedef unsigned pf_component_set;
 
-/* Makes exactly these resident (with keep_resident: at least these). */
+/* Makes exactly these resident (with keep_resident: at least these).  Takes `residency` for
+ * writing; the caller holds `busy` or is alone with the engine.  A failure may leave some of
+ * them loaded. */
 pf_status pf_residency_use(pf_engine *engine, pf_component_set set,
                            pf_error *error);
 
-/* Gives back what all others hold (with keep_resident: nothing). */
+/* Gives back what all others hold (with keep_resident: nothing), so that the working memory of
+ * a stage can be taken before its weights are loaded.  The caller holds `busy`. */
 void pf_residency_evict(pf_engine *engine, pf_component_set set);
 
 /* Are the weight files of these components what they were when they were opened?  Names
@@ -122,6 +139,8 @@ pf_memory pf_residency_bytes(pf_engine *engine, pf_component_set set,
 
 /* --- opening (components.c) -------------------------------------------------- */
 
+/* Binds all components of engine->model_path on engine->platform and checks that they fit
+ * together; no weight is loaded.  pf_components_close also follows a failure. */
 pf_status pf_components_open(pf_engine *engine, pf_error *error);
 void pf_components_close(pf_engine *engine);
 

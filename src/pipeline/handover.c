@@ -28,6 +28,7 @@ static pf_status check_latents(const pf_job *job, pf_error *error)
                                error);
 }
 
+/* Taps know a step by its number in the name. */
 static void show_to_tests(pf_job *job, int step)
 {
     char name[32];
@@ -37,6 +38,8 @@ static void show_to_tests(pf_job *job, int step)
     pf_job_see(job, name, job->audio, pf_plan_audio_count(&job->plan));
 }
 
+/* A step's time is that between two shows, in which copying and checking of its neighbours
+ * overlap: the sum over steps is the time of the loop. */
 static void count_time(pf_handover *h)
 {
     double now = pf_seconds();

@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+/* Binary places of a weight: 8 bits of a value, 22 of a weight and 2 for the overshoot of the
+ * filter fill an int32_t, as in Pillow. */
 enum { WEIGHT_BITS = 22 };
 
 /* Rows of RGB pixels somewhere in memory. */
@@ -51,7 +53,12 @@ static void free_taps(taps *t)
     pf_free(t->weights);
 }
 
-/* Fills the weights of output `i`; `scratch` holds t->longest values. */
+/* Fills the weights of output `i`; `scratch` holds t->longest values.  The filter reaches 2
+ * inputs to both sides of the centre when enlarging, 2 * scale when shrinking (antialiasing):
+ *
+ *     centre = (i + 0.5) scale,  scale = inputs / outputs
+ *     w[x]   = bicubic((x - centre + 0.5) / max(scale, 1)), divided by their sum
+ */
 static void fill_output(taps *t, int64_t inputs, int64_t i, double *scratch)
 {
     double scale = (double)inputs / (double)t->outputs;
@@ -99,6 +106,7 @@ static pf_status make_taps(int64_t inputs, int64_t outputs, taps *t, pf_error *e
 
 /* --- passes ---------------------------------------------------------------------- */
 
+/* Sums begin at a half, so that the shift rounds. */
 static uint8_t to_byte(int32_t sum)
 {
     int32_t value = sum >> WEIGHT_BITS;

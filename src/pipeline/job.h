@@ -8,6 +8,9 @@
  * All values are host memory, so components can go while values stay.  {step, video,
  * audio} is the state of a film (pf_state): taken after any step, written to disk, and
  * continued elsewhere.
+ *
+ * Thread-safety: a job belongs to one thread at a time, and sinks are called on the one that
+ * runs it.  pf_job_cancel may come from anywhere, as it stores one flag.
  */
 #ifndef PF_PIPELINE_JOB_H
 #define PF_PIPELINE_JOB_H
@@ -20,6 +23,8 @@ typedef struct pf_job_tap {
     void *user;
 } pf_job_tap;
 
+/* A job owns every pointer but engine, sinks, tap and request.resume.  In a dry run the values
+ * are NULL. */
 struct pf_job {
     pf_engine *engine;
     pf_request request;                 /* strings and pictures are the job's own */

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Refusing films that do not fit into memory.  See predict.h. */
+/* Refusing films that do not fit into memory.  See predict.h.
+ *
+ *     memory_limit given   it alone decides
+ *     device with memory   the device's memory decides
+ *     host                 memory that is available now, then RLIMIT_AS, then RLIMIT_DATA
+ *
+ * A film that runs now will have given its memory back when this one begins, so its share is
+ * added to what is left. */
 #include <stdio.h>
 
 #include "pipeline/predict.h"

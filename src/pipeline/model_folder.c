@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Refusing folders that hold no model, with what they are and which folder is meant.
- * docs/model/file-formats.md#model-folder. */
+ * docs/model/file-formats.md#model-folder.
+ *
+ * People give the folder above, the folder below, a cache of the hub, an archive or half a
+ * download.  Looking around costs nothing, since it happens only once a folder was refused. */
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +66,7 @@ static bool is_below(const char *folder, const char *place, pf_error *error)
     return count > 0;
 }
 
+/* Does any file of the folder have the name of a download that goes on? */
 static bool is_unfinished(const char *folder)
 {
     DIR *directory = opendir(folder);
@@ -75,6 +79,8 @@ static bool is_unfinished(const char *folder)
     return found != NULL;
 }
 
+/* The most helpful sentence for a folder without an index: the model is above, is below, is
+ * in parts, is being downloaded, or there is none. */
 static pf_status explain(const char *folder, pf_error *error)
 {
     char *above = pf_path_join(folder, "..");

@@ -41,6 +41,7 @@ static bool go_together(const pf_passes *p, const pf_plan *plan)
     return bytes <= c->together_bytes;
 }
 
+/* Facts of the stage from its first step: all steps of a stage are guided alike. */
 static void make_list(pf_passes *p, const pf_job *job, int step)
 {
     const pf_request *r = &job->request;
@@ -84,6 +85,7 @@ static pf_status place_keys(pf_passes *p, int index, bool of_audio,
     return pf_tower_embed_text(tower, p->ops, &texts[pass->prompt], pass->count, most, out);
 }
 
+/* Uploads the prompts [512, text_dim] and makes the keys of both towers for every pass. */
 static pf_status place_texts(pf_passes *p, const pf_job *job)
 {
     int64_t width = pf_umt5_width(job->engine->text_encoder);
@@ -160,7 +162,12 @@ static pf_status run_pass(const pf_passes *p, const pf_pass *pass, const step_ti
 }
 
 /* Guides the velocities of one modality into the place of the first, where a velocity that
- * is alone lies already. */
+ * is alone lies already (docs/model/guidance.md), with scale s, bridge scale b, rescale g:
+ *
+ *     v = n + s (p - n)                                      two velocities
+ *     v = n0 + b (n - n0) + s (p - n)                        three
+ *     v = g (v std(p) / std(v)) + (1 - g) v                  where g > 0
+ */
 static pf_status combine(const pf_passes *p, const pf_tensor velocity[PF_VELOCITIES])
 {
     if (p->velocities == 1)

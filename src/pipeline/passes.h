@@ -12,6 +12,9 @@
  *     three branches      [p] [n] [n0]            [p n] [n0]
  *
  *     latents, times --> pass --> pass --> ... --> combine --> v, in the place of p
+ *
+ * All of it lies on the device.  Texts, tables and velocities are made once a stage and stay
+ * at their addresses, for a recording of a step has these (recorder.h).
  */
 #ifndef PF_PIPELINE_PASSES_H
 #define PF_PIPELINE_PASSES_H

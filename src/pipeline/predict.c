@@ -33,7 +33,8 @@ static pf_process_memory memory_without_film(pf_engine *engine)
     return idle;
 }
 
-/* Process bytes of the values between stages and of decoded frames. */
+/* Process bytes of the values between stages (creation.c, allocate_values), f32, and of a group
+ * of 4 decoded frames, 5 bytes a value: as f32 and as the sink gets them. */
 static int64_t host_bytes(const pf_job *job)
 {
     const pf_plan *p = &job->plan;
@@ -91,6 +92,8 @@ static pf_status run_stage_dry(pf_job *job, pf_ops *ops, dry_run *run)
     return status;
 }
 
+/* Every wanted stage, with the components that would be resident then: with keep_resident all
+ * that have been used so far. */
 static pf_status run_stages_dry(pf_job *job, dry_run *run, pf_error *error)
 {
     pf_engine *engine = job->engine;
@@ -131,7 +134,8 @@ static double share_of_threads(int threads)
     return machine.processors < threads ? machine.processors / threads : 1.0;
 }
 
-/* Measures the operations a second that whole stages are expected to reach. */
+/* Measures the operations a second that whole stages are expected to reach, once an engine.
+ * Less than 1 GFLOP/s a thread is not believed. */
 static pf_status measure_speed(pf_engine *engine, double *out, pf_error *error)
 {
     pf_ceilings ceilings = {0};

@@ -4,6 +4,14 @@
  *
  *     plan --pf_job_predict--> pf_forecast --pf_forecast_check--> PF_OK, PF_E_TOO_LARGE
  *                                                                 or PF_E_MEMORY
+ *
+ * The peak of a film is the largest need of a stage, since stages follow each other and give
+ * back what they took, plus the values between them.  Pages of weight files are judged three
+ * ways, because the kernel counts them three ways: as part of the process (peak_bytes), not at
+ * all where the file lies in memory already (`all`), and never as addresses to come, since the
+ * files are mapped while the engine is open (`taken`).
+ *
+ * Thread-safety: beside a running job, too; a prediction never waits for it.
  */
 #ifndef PF_PIPELINE_PREDICT_H
 #define PF_PIPELINE_PREDICT_H

@@ -63,12 +63,20 @@ pf_status pf_preview_read(pf_engine *engine, const json_t *config, const char *n
     return PF_OK;
 }
 
+/* -1..1 to 0..255, rounded half up; NaN becomes 0. */
 static uint8_t to_byte(float value)
 {
     float v = (value * 0.5f + 0.5f) * 255.0f + 0.5f;
     return v >= 255.0f ? 255 : v > 0.0f ? (uint8_t)v : 0;
 }
 
+/* At every position of the latents [z, T, h, w], with s the sigma after this step and s_N that
+ * after the last one:
+ *
+ *     x' = x + (s_N - s) v
+ *     rgb = bias + sum over c of x'[c] factors[c],  -1..1 to 0..255
+ *
+ * Runs on the host, between two steps. */
 void pf_job_preview(pf_job *job, int step)
 {
     const pf_plan *p = &job->plan;

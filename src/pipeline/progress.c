@@ -32,6 +32,8 @@ static double fraction_done(const pf_job *job, int step, int steps)
     return total > 0.0 ? done / total : 1.0;
 }
 
+/* The time left is extrapolated from the predicted FLOPs that are done; -1 (unknown) for the
+ * first 2 %, from which it would jump. */
 void pf_job_progress(pf_job *job, int step, int steps)
 {
     if (!job->sinks.progress)

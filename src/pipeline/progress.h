@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages and checks of a running job: progress, profile, values for tests,
- * files that were damaged, values that are not finite. */
+ * files that were damaged, values that are not finite.  Sinks are called on the thread that
+ * runs the job. */
 #ifndef PF_PIPELINE_PROGRESS_H
 #define PF_PIPELINE_PROGRESS_H
 

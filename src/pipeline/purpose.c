@@ -78,6 +78,7 @@ static bool next_word(const char **text, char out[WORD_BYTES])
 
 /* --- reading ------------------------------------------------------------------- */
 
+/* "FILE: made_for.KEY is VALUE, but must be WANTED". */
 static pf_status wrong(const char *name, const char *key, const json_t *value,
                        const char *wanted, pf_error *error)
 {
@@ -241,6 +242,7 @@ static pf_status read_about(const json_t *object, const char *name, pf_made_for 
     return m->about ? PF_OK : pf_fail_memory(error, "about", strlen(text));
 }
 
+/* An unknown member is refused: it is a misspelt one, whose effect would be missed. */
 static pf_status check_members(const json_t *object, const char *name, pf_error *error)
 {
     static const char *const members[] = {"about", "sizes", "num_frames", "languages",
@@ -401,6 +403,8 @@ static unsigned scripts_of(const pf_made_for *m)
     return scripts;
 }
 
+/* Counts letters by script.  A prompt counts as foreign when letters of scripts that no
+ * language of the model uses are the majority, so that a foreign name in it does no harm. */
 const char *pf_made_for_foreign_script(const pf_made_for *m, const char *prompt)
 {
     size_t letters[SCRIPTS] = {0}, bytes = strlen(prompt), own = 0, foreign = 0;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Purpose of a model: "made_for" of generation_config.json.
  * docs/model/file-formats.md.
+ *
+ * A small model makes films of few sizes, lengths and subjects, and fails at anything
+ * else.  Its folder says for what it was made; warnings.c compares a request with that.
+ * Nothing here refuses a request.  Thread-safety: constant once read.
  */
 #ifndef PF_PIPELINE_PURPOSE_H
 #define PF_PIPELINE_PURPOSE_H

@@ -15,7 +15,9 @@ static pf_status try_recording(pf_recorder *r)
     return status != PF_OK ? status : ended;
 }
 
-/* Fails only if the job was cancelled meanwhile or the device is lost. */
+/* Records the kernels of a step, all launches of the warm step being done.  Fails only if the
+ * job was cancelled meanwhile or the device is lost; any other failure is a warning, and its
+ * message may not stay in the job's error. */
 static pf_status record(pf_recorder *r, int step)
 {
     pf_error *outer = r->ops->error, why = {0};
@@ -33,6 +35,7 @@ static pf_status record(pf_recorder *r, int step)
     return PF_OK;
 }
 
+/* Replays a step, or computes it where the device refuses.  `recorded` is added to the cost. */
 static pf_status replay(pf_recorder *r, int step)
 {
     pf_error *outer = r->ops->error, why = {0};

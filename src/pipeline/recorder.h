@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "ops/ops.h"
 
+/* The mode of the next step.  PF_RECORDER_WARM is 0, so that a recorder begins with it. */
 typedef enum pf_recorder_mode {
     PF_RECORDER_WARM,
     PF_RECORDER_RECORD,

@@ -92,6 +92,8 @@ static pf_status check_image(const pf_image *image, const char *name,
     return PF_OK;
 }
 
+/* A film from text alone has to be asked for (text_only), so that a forgotten picture is an
+ * error and not another film.  Finished latents take no picture. */
 static pf_status check_pictures(const pf_request *r, pf_error *error)
 {
     if (r->resume && r->resume->step >= r->resume->steps) {
@@ -155,6 +157,11 @@ static pf_status check_sizes(const pf_engine *engine, const pf_request *r,
     return pf_setting_check("num_inference_steps", r->num_inference_steps, error);
 }
 
+/* With F frames at r a second, sample rate R and hop p (docs/model/pipeline.md, "Sizes"):
+ *
+ *     T = (F - 1) / 4 + 1,  h = H / 8,  w = W / 8
+ *     samples = trunc(R F / r),  L = (samples - 1) / p + 1
+ */
 static void plan_sizes(const pf_engine *engine, const pf_request *r, pf_plan *plan)
 {
     const pf_video_vae_info *video = pf_video_vae_get_info(engine->video_vae);
@@ -226,6 +233,8 @@ static pf_status set_steps(const pf_request *r, pf_scheduler *scheduler, pf_erro
                                   shifted ? shifts : NULL, error);
 }
 
+/* Row `step` of the plan.  Dual guidance takes three velocities whatever the scale is; plain
+ * guidance of exactly 1 takes one, as the negative prompt would cancel out. */
 static pf_step_plan plan_step(const pf_scheduler *s, const pf_request *r, int step,
                               int switch_step)
 {
@@ -353,6 +362,8 @@ static pf_status check_shape(const char *name, const int64_t *found,
                    "%s has shape %s, but this request needs %s", name, a, b);
 }
 
+/* Latents to go on from must be those of this very request: shapes, number of steps, finite
+ * values.  Sets plan->first_step. */
 static pf_status check_resume(const pf_request *r, pf_plan *plan, pf_error *error)
 {
     const pf_state *s = r->resume;
@@ -377,6 +388,7 @@ static pf_status check_resume(const pf_request *r, pf_plan *plan, pf_error *erro
 
 /* --- prompts ---------------------------------------------------------------- */
 
+/* Cleans a prompt and writes at most 512 ids; the tokenizer cuts what is beyond. */
 static pf_status tokenize(pf_engine *engine, const char *name, const char *prompt,
                           int32_t *ids, int64_t *count, pf_error *error)
 {
@@ -417,6 +429,8 @@ static pf_status plan_prompts(pf_engine *engine, const pf_request *r,
                     &plan->tokens[NEGATIVE], error);
 }
 
+/* Which stages the film needs: text and picture serve denoising alone, latents are always
+ * there, decoding depends on the outputs that are wanted. */
 static void plan_stages(const pf_request *r, pf_plan *plan)
 {
     int first = plan->first_step, middle = plan->switch_step, end = plan->steps;

@@ -6,6 +6,12 @@
  * A plan holds the sizes of the latents, the token ids, a row of facts for each denoising
  * step (timesteps, expert, guidance) and, for each stage, whether the film needs it and
  * which of these steps it computes.  Nothing that comes later decides them anew.
+ *
+ *     step      0 ............ first_step ............ switch_step ............ steps
+ *               | done before (resume) | high-noise expert | low-noise expert |
+ *
+ * A plan is a value without pointers; it is large (1,000 rows of steps), so that it lives in
+ * a job or on the heap, not on a stack.
  */
 #ifndef PF_PIPELINE_REQUEST_H
 #define PF_PIPELINE_REQUEST_H
@@ -64,7 +70,9 @@ int64_t pf_plan_tokens(const pf_plan *plan);            /* of both prompts */
 /* Does a step from `first` on need the negative prompt? */
 bool pf_plan_uses_negative(const pf_plan *plan, int first);
 
-/* Checks the request, member by member, and makes the plan. */
+/* Checks the request, member by member, and makes the plan.  The first member that is refused
+ * ends it: PF_E_ARGUMENT or PF_E_INPUT, with the member in error->field.  Takes no
+ * lock. */
 pf_status pf_request_plan(pf_engine *engine, const pf_request *request, pf_plan *plan,
                           pf_error *error);
 

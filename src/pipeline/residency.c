@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Components that hold memory: at any time only those of the current stage.  See engine.h;
- * docs/design.md, "Memory". */
+ * docs/design.md, "Memory".
+ *
+ * Loading fills the platform's memory from the mapped files; evicting gives that back, and the
+ * pages of the files to the page cache, from which the next film reads them again:
+ *
+ *     disk <--> page cache <--map--> params --weight_fill--> device
+ *                            ^ pf_weights_forget     ^ pf_params_unload
+ */
 #include "pipeline/engine.h"
 
 static void evict(pf_engine *engine, pf_component_set set)
@@ -14,6 +21,7 @@ static void evict(pf_engine *engine, pf_component_set set)
     }
 }
 
+/* Evicts first, so that two stages' components are never there together. */
 static pf_status use(pf_engine *engine, pf_component_set set, pf_error *error)
 {
     evict(engine, set);

@@ -7,18 +7,24 @@
  *         load its components, check their files
  *           run it
  *       give the blocks back, check the files once more
+ *
+ * Files may be cut or replaced while a film is made.  They are renewed before the film, then
+ * checked before a stage, at every poll after a read fault (base/guard.h), at every result and
+ * after the stage; a film never ends with values from a damaged file.
  */
 #include "base/clock.h"
 #include "pipeline/progress.h"
 #include "pipeline/stage.h"
 #include "pipeline/stages.h"
 
+/* pf_ops.check_files of a running job. */
 static pf_status check_lost(void *user, pf_error *error)
 {
     const pf_job *job = user;
     return pf_residency_check(job->engine, pf_stage_get(job->stage)->set, true, error);
 }
 
+/* One stage, in the order of the diagram above. */
 static pf_status run_in(pf_job *job, pf_component_set set, pf_ops *ops)
 {
     double started = pf_seconds();

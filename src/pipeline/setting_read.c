@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Settings as text: reading a value, and the sentence that refuses it.  See phonofilm.h. */
+/* Settings as text: reading a value, and the sentence that refuses it.  See phonofilm.h.
+ *
+ * Command lines, config files and requests to a server all come through here, so that a value
+ * means the same everywhere, whatever the locale: numbers are taken apart by hand and given to
+ * strtod without a decimal point. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +75,8 @@ static bool take_exponent(span s, int *out)
     return true;
 }
 
+/* "[+-]DIGITS[.DIGITS][eEXPONENT]", nothing behind it; false for anything else, hexadecimal
+ * numbers and infinities included, and for more than MAX_DIGITS digits behind leading zeros. */
 static bool take_apart(span s, decimal *out)
 {
     bool point = false, any = false;
@@ -107,6 +113,8 @@ static double to_double(const decimal *d)
     return strtod(text, NULL) + 0.0;    /* -0 is 0 */
 }
 
+/* The exact value, of which a double would lose digits above 2^53 (seeds); false where it is
+ * negative, no whole number or above 2^64 - 1. */
 static bool to_whole(const decimal *d, uint64_t *out)
 {
     uint64_t value = 0;
@@ -129,6 +137,7 @@ static bool to_whole(const decimal *d, uint64_t *out)
 
 /* --- values ----------------------------------------------------------------------- */
 
+/* Compares without case, "_" counting as "-". */
 static bool is_word(span s, const char *word, size_t length)
 {
     if (s.bytes != length)
@@ -213,6 +222,7 @@ static bool read_size(span s, pf_setting_value *out)
 
 /* --- the usual spelling ------------------------------------------------------------ */
 
+/* The shortest of 15 and 17 digits that gives the number back. */
 static void spell_number(pf_setting_value *value)
 {
     snprintf(value->text, sizeof value->text, "%.15g", value->number);
@@ -249,6 +259,7 @@ void pf_setting_spell(const pf_setting *setting, pf_setting_value *value)
 
 /* --- the sentence ----------------------------------------------------------------- */
 
+/* The accepted values, to follow "but must be". */
 static void describe(const pf_setting *setting, char *out, size_t room)
 {
     bool whole = setting->kind == PF_SETTING_WHOLE;

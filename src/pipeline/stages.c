@@ -1,6 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stages before and after denoising: text, image, latents, decoding.
- * docs/model/pipeline.md.  Values between stages are host memory. */
+ * docs/model/pipeline.md.  Values between stages are host memory.
+ *
+ *     stage          reads (host)            computes (device)  leaves (host)
+ *     -------------  ----------------------  -----------------  ------------------------
+ *     text           plan.ids                umt5               job->text [512, d]
+ *     image          pictures of the request video VAE, encode  job->condition
+ *     latents        seed, or resume         -                  job->video, job->audio
+ *     decode audio   job->audio              audio VAE, decode  samples to the sink
+ *     decode video   job->video              video VAE, decode  frames to the sink
+ *
+ * Each runs dry, too (job->dry): no value is read, no sink called, and every branch that
+ * decides shapes or kernels is the film's own. */
 #include <math.h>
 #include <string.h>
 
@@ -49,6 +60,7 @@ typedef struct clip {
     float *first, *last;                /* [3, H, W]; last may be NULL */
 } clip;
 
+/* pf_frame_source: frame 0 is the first picture, the last frame the last one. */
 static pf_status clip_frames(void *user, int64_t first, int64_t count, float *out,
                              pf_error *error)
 {
@@ -90,7 +102,9 @@ static pf_status prepare_picture(const pf_job *job, const pf_image *image,
     return status;
 }
 
-/* Channels 0..3: which frames of each latent frame are given. */
+/* Channels 0..3 of the condition [4 + z, T, h, w]: which of the four film frames of a latent
+ * frame are given.  Latent frame 0 is one film frame, whose value stands in all four; a last
+ * picture is the fourth frame of the last latent frame. */
 static void fill_mask(const pf_job *job)
 {
     const pf_plan *p = &job->plan;
@@ -128,6 +142,8 @@ static pf_tiling tiling_of(const pf_job *job)
     return (pf_tiling){job->request.vae_tile, job->request.vae_tile_stride};
 }
 
+/* Encodes the clip behind the mask of the condition.  All frames between the pictures are
+ * grey, which the encoder makes use of (constant_from, constant_to). */
 static pf_status encode_clip(pf_job *job, pf_ops *ops, clip *c)
 {
     const pf_plan *p = &job->plan;
@@ -193,6 +209,7 @@ static void draw_noise(pf_job *job)
     }
 }
 
+/* Noise, unless the film is resumed: its latents were copied when the job was created. */
 static pf_status run_latents(pf_job *job, pf_ops *ops)
 {
     const pf_state *resume = job->request.resume;
@@ -208,6 +225,7 @@ static pf_status run_latents(pf_job *job, pf_ops *ops)
 
 /* --- decoding --------------------------------------------------------------- */
 
+/* The decoder makes whole latents; the sink gets the samples of the film alone. */
 static pf_status deliver_audio(pf_job *job, const float *samples, pf_error *error)
 {
     const pf_plan *p = &job->plan;
@@ -265,6 +283,7 @@ static void frames_to_rgb(const float *frames, int64_t count, int64_t plane,
             }
 }
 
+/* pf_frame_sink: frames [3, count, H, W] of -1..1, judged before they leave. */
 static pf_status take_frames(void *user, int64_t first, int64_t count,
                              const float *frames, pf_error *error)
 {

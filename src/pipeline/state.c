@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A pf_state on disk.  See phonofilm.h "latents"; docs/model/file-formats.md. */
+/* A pf_state on disk.  See phonofilm.h "latents"; docs/model/file-formats.md.
+ *
+ * A safetensors file of two F32 tensors, latents.video [z, T, h, w] and latents.audio [C, L],
+ * with step, steps and fps in its metadata.  Other programs' latents have none of these: they
+ * count as finished. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -2,7 +2,8 @@
 /* A denoising step as a device would be given it.  docs/ascend.md, "Prediction".
  *
  * The denoising stage runs on a platform that counts operators instead of computing:
- * once for one step and once for two, and the difference is a step.
+ * once for one step and once for two, and the difference is a step: set-up cancels out.  The
+ * engine is opened for this alone, so that nobody holds `busy`.
  */
 #include <stdio.h>
 #include <string.h>
