@@ -12,6 +12,9 @@
  * A dry run walks the same line without memory: its addresses begin at an arbitrary number
  * and are never read.  pf_ops_reserve takes the blocks that a peak needs, so that the film
  * finds every tensor where the dry run had it.
+ *
+ * Not only the number of bytes but the cuts must be the same in both: in_use is a position on
+ * the line, gaps before a cut included, and next_place decides it for both runs.
  */
 #include "ops/ops.h"
 
@@ -23,6 +26,7 @@
 
 enum { ALIGNMENT = 64 };
 
+/* Without a reservation (tests, bench) blocks of at least this size are taken as needed. */
 static const int64_t smallest_block = (int64_t)16 << 20;
 static char *const dry_base = (char *)(uintptr_t)(1 << 20);
 
@@ -129,6 +133,8 @@ static int64_t next_place(const pf_ops *ops, int64_t bytes)
     return used + bytes > most ? ops->in_use - used + most : ops->in_use;
 }
 
+/* Gives a tensor its memory: its bytes and the platform's slack, rounded up to ALIGNMENT; a
+ * tensor without elements has an address of its own, too. */
 static pf_status make(pf_ops *ops, pf_tensor *tensor)
 {
     int64_t bytes = pf_tensor_bytes(tensor) + ops->platform->capabilities.tensor_slack;
@@ -276,6 +282,8 @@ void pf_ops_record_drop(pf_ops *ops, pf_recording *recording)
         ops->platform->table.record_drop(ops->platform, recording);
 }
 
+/* Losses are counted by the handler of read faults (base/guard.h), so that a poll costs two
+ * atomic loads while no file fails. */
 pf_status pf_ops_poll(pf_ops *ops)
 {
     if (!ops->dry && ops->cancel && atomic_load(ops->cancel))

@@ -3,6 +3,13 @@
  *
  * A wrong shape here is a fault in model code, not in somebody's input (configs
  * and weights were checked when the component opened): it is PF_E_INTERNAL.
+ *
+ *     pf_op_NAME      expect: ranks, shapes, dtypes, adjacent rows
+ *                     count: FLOPs, bytes, launches
+ *       launch_NAME   numerics, scratch memory of a layer
+ *         worker      the platform, its counter, or nobody (the table in ops.h)
+ *
+ * So a kernel may trust its arguments, and a dry run checks and counts what a film does.
  */
 #include "ops/ops.h"
 
@@ -69,6 +76,8 @@ static double tensor_bytes(const pf_tensor *tensor)
     return pf_tensor_is_null(tensor) ? 0.0 : (double)pf_tensor_bytes(tensor);
 }
 
+/* Adds one launch.  A multiply-add is two FLOPs; a factor in front of a count of values (8 of
+ * a norm, 20 of a snake) is the arithmetic of a value, roughly: it is far below the rest. */
 static void count(pf_ops *ops, double flops, double bytes)
 {
     ops->cost.flops += flops;
@@ -96,6 +105,7 @@ static pf_platform *worker_of(const pf_ops *ops)
 PF_SINGLE_KERNEL_LIST(LAUNCH)
 #undef LAUNCH
 
+/* Takes as much as the platform asks for; dry runs take it, too, so that it is in the peak. */
 static pf_status take_scratch(pf_ops *ops, pf_kernel which, const void *args,
                               pf_scratch *out)
 {
@@ -146,6 +156,7 @@ pf_status pf_op_linear(pf_ops *ops, const pf_linear_args *args)
     return launch_linear(ops, args);
 }
 
+/* 4 Lq Lk D FLOPs a group: q k^T and p v, two each. */
 pf_status pf_op_attention(pf_ops *ops, const pf_attention_args *args)
 {
     int64_t lq = args->q.shape[0], lk = args->k.shape[0], d = args->q.shape[1];
@@ -223,7 +234,9 @@ static pf_status expect_table(pf_ops *ops, const pf_rope_table *t, int64_t rows,
     return PF_OK;
 }
 
-/* [P, pairs] as [P * rows_per_position, 2 * pairs]. */
+/* [P, pairs] as [P * rows_per_position, 2 * pairs], an entry for each column of a head: entry j
+ * stands in columns 2j and 2j + 1 of the interleaved form, in j and j + pairs of the half
+ * form.  A copy from a view with repeated axes does both. */
 static pf_status widen(pf_ops *ops, pf_rope_form form, int64_t each, pf_tensor *table)
 {
     int64_t rows = table->shape[0], pairs = table->shape[1];
@@ -282,6 +295,7 @@ static pf_status expect_projection(pf_ops *ops, const char *op, const pf_project
     return expect_table(ops, &p->table, x->shape[0], n / heads);
 }
 
+/* linear, then norm and rope where the projection has them: a launch each. */
 static void count_projection(pf_ops *ops, const pf_projection *p, int64_t m)
 {
     const pf_tensor *w = &p->weight->source.values;
@@ -344,6 +358,7 @@ static attend_sizes sizes_of(const pf_attend_args *args)
         .groups = args->groups > 0 ? args->groups : 1, .kept = kept};
 }
 
+/* Keys and values: kept ones [2, G Lk, D], or projections of the condition. */
 static pf_status expect_keys(pf_ops *ops, const pf_attend_args *args,
                              const attend_sizes *s)
 {
@@ -375,6 +390,8 @@ static pf_status expect_attend(pf_ops *ops, const pf_attend_args *args,
     return expect_end(ops, "attend", &args->gate, &args->residual, &args->y);
 }
 
+/* A layer counts as the kernels that define it, however few a platform makes of them; its
+ * bytes are then an upper bound. */
 pf_status pf_op_attend(pf_ops *ops, const pf_attend_args *args)
 {
     attend_sizes s = sizes_of(args);

@@ -22,6 +22,13 @@
  *
  * A recording exists where capabilities.records is set (pf_ops_records).  Shapes
  * are checked, and bytes, FLOPs and launches counted, in all of them.
+ *
+ * Thread-safety: a pf_ops belongs to one thread.  Several may share a platform as far as that
+ * allows (platform.h); a dry one always may.
+ *
+ * Errors: a wrong shape is PF_E_INTERNAL, as it is a fault of model code; all other failures
+ * are the platform's.  After a failure tensors may be left in the arena: whoever opened the
+ * pf_ops releases it.
  */
 #ifndef PF_OPS_OPS_H
 #define PF_OPS_OPS_H
@@ -42,6 +49,8 @@ typedef struct pf_tap {
     void *user;
 } pf_tap;
 
+/* Cost of operations as algorithms have it: operands read and written once, whatever a kernel
+ * does.  For predictions and progress, not for accounts. */
 typedef struct pf_cost {
     double flops;                   /* a multiply-add is two */
     double bytes;                   /* read and written by kernels */
@@ -93,16 +102,19 @@ void pf_ops_release(pf_ops *ops);
  * its counter's tally), so that nothing is allocated later. */
 pf_status pf_ops_reserve(pf_ops *ops, int64_t bytes, int64_t own);
 
+/* A position of the arena; a value, good until an earlier mark is rewound to. */
 typedef struct pf_mark {
     int current;
     int64_t used, in_use;
 } pf_mark;
 
-/* Everything made after pf_ops_mark is given back by pf_ops_rewind. */
+/* Everything made after pf_ops_mark is given back by pf_ops_rewind.  Marks nest like a stack.
+ * Kernels that were launched before may still use that memory: later ones wait for them. */
 pf_mark pf_ops_mark(const pf_ops *ops);
 void pf_ops_rewind(pf_ops *ops, pf_mark mark);
 
-/* Uninitialised F32 tensors in the arena. */
+/* Uninitialised F32 tensors in the arena, contiguous, 64-byte aligned.  PF_E_MEMORY: the
+ * platform has no more, or none in one piece. */
 pf_status pf_ops_tensor(pf_ops *ops, int rank, const int64_t *shape,
                         pf_tensor *out);
 /* Uninitialised keys and values that attend will find there, of capabilities.keys where
@@ -127,7 +139,8 @@ pf_tensor pf_tokens_as_map(const pf_tensor *tokens, int64_t frames,
 /* Gives a rotary table [P, D/2] the form that the platform wants, in the arena. */
 pf_status pf_ops_rope_table(pf_ops *ops, pf_rope_form form, pf_rope_table *table);
 
-/* Contiguous host memory to and from a contiguous device tensor (F32). */
+/* Contiguous host memory to and from a contiguous device tensor (F32).  Both return when the
+ * copy is done; a download waits for all kernels before it.  A dry run copies nothing. */
 pf_status pf_ops_upload(pf_ops *ops, const pf_tensor *to, const float *from);
 pf_status pf_ops_download(pf_ops *ops, float *to, const pf_tensor *from);
 
@@ -143,10 +156,11 @@ static inline bool pf_ops_records(const pf_ops *ops)
 {
     return ops->platform->capabilities.records && !ops->dry && !ops->tap;
 }
+/* Kernels between begin and end are kept with their addresses and not run. */
 pf_status pf_ops_record_begin(pf_ops *ops);
 /* Drops the recording where `out` is NULL. */
 pf_status pf_ops_record_end(pf_ops *ops, pf_recording **out);
-/* `cost` is that of the recorded kernels. */
+/* Runs the recorded kernels; `cost`, which is theirs, is added to ops->cost. */
 pf_status pf_ops_replay(pf_ops *ops, pf_recording *recording, const pf_cost *cost);
 /* Releases a recording, or NULL.  A replay may still run. */
 void pf_ops_record_drop(pf_ops *ops, pf_recording *recording);
