@@ -27,6 +27,8 @@ static uint32_t rotate(uint32_t x, int by)
     return x >> by | x << (32 - by);
 }
 
+/* The message schedule (FIPS 180-4, 6.2.2): the block as 16 big-endian words, and 48 more of
+ * them. */
 static void expand(const uint8_t block[64], uint32_t w[64])
 {
     for (int i = 0; i < 16; i++)
@@ -39,6 +41,7 @@ static void expand(const uint8_t block[64], uint32_t w[64])
     }
 }
 
+/* One block: 64 rounds over s = a .. h, added to the state. */
 static void absorb(uint32_t state[8], const uint8_t block[64])
 {
     uint32_t w[64], s[8];
@@ -93,6 +96,8 @@ void pf_digest_add_piece(pf_digest *digest, const void *data, size_t bytes)
     pf_digest_add(digest, data, bytes);
 }
 
+/* Pads with one bit, zeros, and the length in bits, so that 8 bytes are left in the block: 56
+ * - used bytes of padding, or 64 more where the length does not fit. */
 void pf_digest_end(pf_digest *digest, uint8_t out[PF_DIGEST_BYTES])
 {
     static const uint8_t padding[64] = {0x80};
@@ -113,6 +118,8 @@ void pf_digest_of(const void *data, size_t bytes, uint8_t out[PF_DIGEST_BYTES])
     pf_digest_end(&digest, out);
 }
 
+/* H((K ^ opad) | H((K ^ ipad) | data)), K being the key padded with zeros to a block of 64
+ * bytes, or its digest where it is longer. */
 void pf_digest_hmac(const uint8_t *key, size_t key_bytes, const void *data, size_t bytes,
                     uint8_t out[PF_DIGEST_BYTES])
 {

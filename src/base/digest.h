@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 (FIPS 180-4), HMAC (RFC 2104), Base64 (RFC 4648) and unguessable names. */
+/* SHA-256 (FIPS 180-4), HMAC (RFC 2104), Base64 (RFC 4648) and unguessable names.
+ *
+ *     begin -> add, add_piece ... -> end         a digest in pieces
+ *     pf_digest_of, pf_digest_hmac               of bytes that are there
+ *
+ * Thread-safety: a pf_digest belongs to one thread; all other functions have no state.
+ */
 #ifndef PF_BASE_DIGEST_H
 #define PF_BASE_DIGEST_H
 
@@ -9,6 +15,7 @@
 
 enum { PF_DIGEST_BYTES = 32, PF_DIGEST_HEX = 2 * PF_DIGEST_BYTES + 1 };
 
+/* A digest in the making, zeroed by pf_digest_begin.  A value: a copy goes on by itself. */
 typedef struct pf_digest {
     uint32_t state[8];
     uint64_t length;                    /* bytes so far */
@@ -25,7 +32,8 @@ void pf_digest_of(const void *data, size_t bytes, uint8_t out[PF_DIGEST_BYTES]);
 void pf_digest_hmac(const uint8_t *key, size_t key_bytes, const void *data, size_t bytes,
                     uint8_t out[PF_DIGEST_BYTES]);
 
-/* Compares in constant time. */
+/* Compares in constant time, so that the time of a refusal does not tell how far a guessed key
+ * was right. */
 bool pf_digest_equal(const uint8_t a[PF_DIGEST_BYTES], const uint8_t b[PF_DIGEST_BYTES]);
 
 /* Lower-case hexadecimal with a NUL: out[2 * bytes + 1]. */

@@ -11,7 +11,6 @@
 /* Bytes of a message before it is shortened: room for a path and a sentence about it. */
 enum { MAX_RAW = 5120 };
 
-
 static const char *const status_text[] = {
 #define PF_STATUS_TEXT(symbol, text, http) text,
     PF_STATUS_LIST(PF_STATUS_TEXT)
@@ -140,6 +139,7 @@ pf_status pf_fail_field(pf_error *error, pf_status status, const char *field,
     return status;
 }
 
+/* Statuses that a caller can act on have their own; everything else is PF_E_IO. */
 static pf_status status_of_errno(int error_number)
 {
     switch (error_number) {

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filling a pf_error, and passing a failure on.  docs/design.md, "Errors". */
+/* Filling a pf_error, and passing a failure on.  docs/design.md, "Errors".
+ *
+ * A sentence is written where the failure is understood, once; callers above pass the status
+ * on with PF_TRY.  All functions give the status back, so that a refusal is
+ * one statement.  Nothing is allocated: failing works when memory is what failed.
+ *
+ * Thread-safety: an error belongs to one thread; the functions have no state.
+ */
 #ifndef PF_BASE_ERROR_H
 #define PF_BASE_ERROR_H
 

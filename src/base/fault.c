@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fault injection.  See fault.h. */
+/* Fault injection.  See fault.h.
+ *
+ * A test runs an operation with nth = 1, 2, 3 ... until it succeeds, and so makes every
+ * allocation, read or write in it fail once.  `seen` is counted by all threads: with several,
+ * the order of events is theirs, but each number is hit once. */
 #include "base/fault.h"
 
 #include <stdatomic.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files.  See file.h. */
+/* Files.  See file.h.
+ *
+ * Opening, mapping, looking at and reading a file count as events of PF_FAULT_READ, so that
+ * tests can make each of them fail in turn. */
 #include "base/file.h"
 
 #include <errno.h>
@@ -62,6 +65,7 @@ static bool lies_in_memory(int fd)
             info.f_type == HUGETLBFS_MAGIC);
 }
 
+/* Time of the last write, Unix time in nanoseconds. */
 static int64_t time_of_change(const struct stat *info)
 {
     return info->st_mtim.tv_sec * INT64_C(1000000000) + info->st_mtim.tv_nsec;
@@ -120,6 +124,8 @@ bool pf_map_is_lost(const pf_map *map)
     return map->data && pf_guard_is_lost(map->range);
 }
 
+/* Asks the open file, not its name: another file may have that by now, which is the business
+ * of pf_map_replace. */
 pf_status pf_map_check(const pf_map *map, const char *path, pf_error *error)
 {
     struct stat info;
@@ -140,6 +146,8 @@ pf_status pf_map_check(const pf_map *map, const char *path, pf_error *error)
     return PF_OK;
 }
 
+/* Moves the fresh mapping to the addresses of the old one, in one system call: weights hold
+ * pointers into it, and between two calls another thread's mmap could take the place. */
 pf_status pf_map_replace(pf_map *map, pf_map *fresh, const char *path, pf_error *error)
 {
     void *place = (void *)(uintptr_t)map->data;
@@ -168,6 +176,7 @@ void pf_map_forget(const pf_map *map)
         madvise((void *)(uintptr_t)map->data, map->bytes, MADV_DONTNEED);
 }
 
+/* Reads exactly `bytes`; a file that became shorter meanwhile is a failure. */
 static pf_status read_all(int fd, const char *path, char *buffer, size_t bytes,
                           pf_error *error)
 {

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files: read-only maps, bounded reads, whole-or-nothing writes. */
+/* Files: read-only maps, bounded reads, whole-or-nothing writes.
+ *
+ * Weights are mapped, not read: their pages come from the disk when a kernel touches them, and
+ * go when the kernel needs memory.  So a file may fail, be cut or be changed long after it was
+ * opened.  Where the handler of guard.h is installed, reading then gives zeros instead of a
+ * signal, and whoever computes asks pf_map_check before it believes a result.
+ *
+ * Thread-safety: a map may be read and checked by any thread; opening, replacing and closing
+ * it are the owner's, while nobody reads. */
 #ifndef PF_BASE_FILE_H
 #define PF_BASE_FILE_H
 

@@ -1,5 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The handler of SIGBUS and its ranges.  See guard.h. */
+/* The handler of SIGBUS and its ranges.  See guard.h.
+ *
+ *     kernel thread                          thread of the job
+ *
+ *     reads a missing page
+ *       SIGBUS -> find_range -> put_zeros    pf_guard_losses has grown
+ *       (lost, losses + 1)                     -> pf_map_check -> PF_E_IO, the film ends
+ *     reads zeros, goes on
+ *
+ * The handler takes no lock and allocates nothing: it may interrupt a thread that holds any
+ * lock.  Threads that hit the same range one after another map zeros twice, which is harmless.
+ */
 #include "base/guard.h"
 
 #include <errno.h>
@@ -103,6 +114,7 @@ static uintptr_t up_to_a_page(uintptr_t address)
     return (address + page - 1) / page * page;
 }
 
+/* `end` is the last store, since it makes the slot visible to the handler. */
 int pf_guard_add(const void *begin, size_t bytes)
 {
     pthread_mutex_lock(&lock);

@@ -91,6 +91,7 @@ bool pf_json_has(const json_t *object, const char *key)
     return member(object, key) != NULL;
 }
 
+/* "NAME: KEY is VALUE, but must be WANTED", the value as JSON text. */
 static pf_status wrong(const json_t *value, const char *name, const char *key,
                        const char *wanted, pf_error *error)
 {

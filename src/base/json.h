@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON: jansson with our messages.  Duplicate keys, invalid UTF-8 and text after
  * the value are refused; the message names file and position.
+ *
+ * Content that is refused is PF_E_MODEL, as most JSON here belongs to a model.
+ *
+ * Thread-safety: any thread, each with its own values.
  */
 #ifndef PF_BASE_JSON_H
 #define PF_BASE_JSON_H

@@ -25,6 +25,8 @@ typedef struct signature {
 
 #define BEGINS(text) text, sizeof(text) - 1, 0
 
+/* The first that matches counts: special ones stand before what they also begin with (CR2
+ * before TIFF). */
 static const signature signatures[] = {
     {BEGINS("version https://git-lfs.github.com/spec/"),
      "a Git LFS pointer, not the file itself",

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds of files that are not what their names say. */
+/* Kinds of files that are not what their names say.
+ *
+ * A reader that finds no magic number of its own asks here, so that "not a safetensors file"
+ * becomes "a Git LFS pointer: run git lfs pull".  Only messages depend on the answer. */
 #ifndef PF_BASE_KIND_H
 #define PF_BASE_KIND_H
 

@@ -119,6 +119,8 @@ static bool read_amount(const reader *r, const char *folder, const char *name,
 
 /* --- what was found ----------------------------------------------------------- */
 
+/* Takes note of a limit; the smallest of its kind binds.  A file that is reached by two mounts
+ * is noted once. */
 static void note(reader *r, pf_limit limit)
 {
     pf_machine *m = r->machine;
@@ -191,6 +193,8 @@ static int64_t reclaimable(const reader *r, const char *folder, const char *tota
     return pages.clean > pages.busy ? pages.clean - pages.busy : 0;
 }
 
+/* The limits of one cgroup: what is left of each is the limit less the bytes in use, clean
+ * pages of files aside. */
 static void read_memory(reader *r, const char *folder, const memory_names *names)
 {
     for (int i = 0; i < 2 && names->limits[i]; i++) {
@@ -403,6 +407,7 @@ static void read_hierarchy(reader *r, hierarchy which)
     }
 }
 
+/* Where the process is, what is mounted where, and then every hierarchy. */
 static void read_cgroups(reader *r)
 {
     static const struct {
@@ -457,6 +462,8 @@ static void read_system_memory(reader *r)
     note(r, limit);
 }
 
+/* Processors of the affinity mask.  The kernel refuses a mask shorter than its own, so the
+ * length is doubled until it accepts. */
 static void read_affinity(reader *r)
 {
     int count = 0;

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Host memory.  See memory.h.  A 64-byte header in front of each block holds its
- * size, which keeps the alignment and lets realloc copy. */
+ * size, which keeps the alignment and lets realloc copy:
+ *
+ *     aligned_alloc          pf_alloc gives
+ *     v                      v
+ *     | bytes | (unused)     | the block ... | up to a multiple of 64, for aligned_alloc |
+ *     |<------- 64 --------->|
+ */
 #include "base/memory.h"
 
 #include <stdarg.h>

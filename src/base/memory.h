@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Host memory: the only way to malloc, so that faults can be injected and bytes
+/* Host memory: the only way to malloc, so that faults can be injected and allocations
  * counted.  Not for device memory: that is the platform's.
+ *
+ * Blocks go back by pf_free alone, never by free.  No function writes an error: the caller
+ * knows what the memory was for (pf_fail_memory).  Thread-safety: any thread.
  */
 #ifndef PF_BASE_MEMORY_H
 #define PF_BASE_MEMORY_H

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Paths to places.  See place.h. */
+/* Paths to places.  See place.h.
+ *
+ *     path -> split: folder, name -> look: free, file, stream, or a link -> its path -> ...
+ *
+ * The kernel would follow links by itself, but a file that is to be renamed over must be
+ * known by its last name: renaming over a link would replace the link. */
 #include "base/place.h"
 
 #include <errno.h>

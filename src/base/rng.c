@@ -12,6 +12,8 @@ typedef struct words {
     uint32_t w[4];
 } words;
 
+/* Ten rounds of Philox4x32 (Salmon et al., SC 2011): four words from a key and a counter of
+ * 128 bits, without a state. */
 static words philox(uint64_t key, uint64_t counter_low, uint64_t counter_high)
 {
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
@@ -30,7 +32,12 @@ static words philox(uint64_t key, uint64_t counter_low, uint64_t counter_high)
     return (words){{c0, c1, c2, c3}};
 }
 
-/* Two normals from two words, sine first (PyTorch's and cuRAND's form). */
+/* Two normals from two words, sine first (PyTorch's and cuRAND's form):
+ *
+ *     u = (x + 1/2) / 2^32,  v = 2 pi (y + 1/2) / 2^32
+ *     sqrt(-2 ln(u)) sin(v),  sqrt(-2 ln(u)) cos(v)
+ *
+ * The half keeps u above 0. */
 static void box_muller(uint32_t x, uint32_t y, float *sine, float *cosine)
 {
     const float scale = 2.3283064365386963e-10f;        /* 2^-32 */
@@ -74,6 +81,7 @@ void pf_mt19937_seed(pf_mt19937 *generator, uint64_t seed)
     generator->cache = 0.0;
 }
 
+/* Advances all 624 words of the state (Matsumoto and Nishimura, 1998). */
 static void refill(pf_mt19937 *generator)
 {
     uint32_t *s = generator->state;
@@ -123,7 +131,8 @@ static float single_normal(pf_mt19937 *generator)
     return (float)(radius * cos(angle));
 }
 
-/* Turns 16 uniforms into 16 normals in place. */
+/* Turns 16 uniforms into 16 normals in place, pairs (j, j + 8): radius from 1 - u, which is
+ * above 0, as u is below 1. */
 static void transform_16(float *block)
 {
     for (int j = 0; j < 8; j++) {
@@ -134,6 +143,8 @@ static void transform_16(float *block)
     }
 }
 
+/* As PyTorch fills a tensor of 16 values or more: uniforms first, then blocks of 16; a rest is
+ * covered by drawing the last 16 values anew, which overwrites finished ones. */
 void pf_mt19937_normal(pf_mt19937 *generator, int64_t count, float *out)
 {
     if (count < 16) {
@@ -155,6 +166,8 @@ void pf_mt19937_normal(pf_mt19937 *generator, int64_t count, float *out)
 
 /* --- CUDA ------------------------------------------------------------------- */
 
+/* Normal i of round q of thread u is element u + threads (4q + i).  PyTorch launches 256
+ * threads a block and at most 2048 a multiprocessor, so that the values depend on the GPU. */
 void pf_cuda_philox_normal(pf_cuda_philox *generator, int64_t count, float *out)
 {
     const int64_t block = 256, blocks_per_multiprocessor = 2048 / 256;

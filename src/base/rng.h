@@ -3,6 +3,9 @@
  * docs/model/schedules.md#noise.
  *
  * The three streams give f32 N(0, 1).  A generator is a value: copy it to keep a position.
+ * One thread at a time uses a generator; pf_noise_own has no state.
+ * PyTorch's streams are matched within 2e-6, by which PyTorch itself differs between
+ * processors.
  */
 #ifndef PF_BASE_RNG_H
 #define PF_BASE_RNG_H

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+/* By memcpy: the struct may have any type and, in bindings of other languages, any alignment. */
 static size_t size_of(const void *sized)
 {
     size_t size;

@@ -35,6 +35,7 @@ const char *pf_text_other_encoding(const char *text, size_t bytes)
     return little || big ? "UTF-16 text" : NULL;
 }
 
+/* In place, because texts may be keys and prompts, of which no second copy is wanted. */
 pf_status pf_text_tidy(const char *name, char *text, size_t *bytes, pf_error *error)
 {
     const char *encoding = pf_text_other_encoding(text, *bytes);

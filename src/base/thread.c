@@ -4,6 +4,16 @@
  * Workers sleep on a condition variable between loops, after a short spin: the
  * loops of one denoising step follow each other within microseconds.  A loop is
  * published by raising `generation`; pieces are drawn from an atomic counter.
+ *
+ *     caller, worker 0                        workers 1 ..
+ *
+ *     job, next = 0, busy = workers           spin or sleep
+ *     generation + 1, wake -----------------> generation is not `seen`: seen + 1
+ *     pieces <------- next, atomic ---------> pieces
+ *     wait until busy is 0 <----------------- busy - 1; the last one wakes the caller
+ *
+ * A loop ends when every worker has left it, so no worker can miss one: `seen` counts up by
+ * one a loop.  `job` is written before `generation` and read after it, and needs no lock.
  */
 #include "base/thread.h"
 
@@ -17,6 +27,8 @@
 #include "base/machine.h"
 #include "base/memory.h"
 
+/* Looks at the atomics before a thread sleeps: some microseconds, the gap between two loops of
+ * a step.  Longer would take the processor from encoders and other films. */
 enum { SPINS = 4000 };
 
 typedef struct loop {
@@ -55,6 +67,8 @@ int pf_processor_count(void)
     return count < PF_POOL_MAX_THREADS ? count : PF_POOL_MAX_THREADS;
 }
 
+/* Draws pieces until none is left.  Whoever is free takes the next one, so that a slow worker
+ * holds up one piece at most. */
 static void run_pieces(pf_pool *pool, const loop *job, int index)
 {
     for (;;) {
@@ -139,6 +153,7 @@ pf_status pf_pool_create(int threads, pf_pool **out, pf_error *error)
     return PF_OK;
 }
 
+/* Also for a pool whose creation failed half way: `started` threads exist. */
 void pf_pool_destroy(pf_pool *pool)
 {
     if (!pool)

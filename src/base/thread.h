@@ -4,6 +4,8 @@
  *
  * Kernels must give the same bits for any number of threads: cut the work into
  * items by shape alone, never by the number of workers.
+ *
+ * Thread-safety: pf_pool_for from any thread; creating and destroying by the owner.
  */
 #ifndef PF_BASE_THREAD_H
 #define PF_BASE_THREAD_H
