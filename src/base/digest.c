@@ -41,7 +41,7 @@ static void expand(const uint8_t block[64], uint32_t w[64])
     }
 }
 
-/* One block: 64 rounds over s = a .. h, added to the state. */
+/* Adds a block to the state: 64 rounds over s = a .. h (FIPS 180-4, 6.2.2). */
 static void absorb(uint32_t state[8], const uint8_t block[64])
 {
     uint32_t w[64], s[8];

@@ -43,7 +43,7 @@ typedef struct block {
     pf_layer resample;
 } block;
 
-/* One half of the network. */
+/* Encoder or decoder: a half of the network. */
 typedef struct coder {
     int count;
     block blocks[MAX_RATES];            /* in the order of execution */

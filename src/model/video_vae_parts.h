@@ -79,7 +79,7 @@ typedef struct pf_vae_slot {
     int keep, shrink;
 } pf_vae_slot;
 
-/* One half of the network. */
+/* Encoder or decoder: a half of the network. */
 typedef struct pf_vae_coder {
     int levels;
     pf_vae_causal conv_in, conv_out;

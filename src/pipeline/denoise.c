@@ -32,8 +32,8 @@ typedef struct denoiser {
 
 /* --- set-up ----------------------------------------------------------------- */
 
-/* One tensor [2z + 4, T, h, w] is the input of the video expert; its first z channels are the
- * latents, which steps change in place, so that nothing is concatenated. */
+/* The input of the video expert is a single tensor [2z + 4, T, h, w]; its first z channels are
+ * the latents, which steps change in place, so that nothing is concatenated. */
 static pf_status place_latents(denoiser *d)
 {
     const pf_plan *p = &d->job->plan;

@@ -24,7 +24,7 @@ static pf_status check_lost(void *user, pf_error *error)
     return pf_residency_check(job->engine, pf_stage_get(job->stage)->set, true, error);
 }
 
-/* One stage, in the order of the diagram above. */
+/* Runs a stage in the order of the diagram above. */
 static pf_status run_in(pf_job *job, pf_component_set set, pf_ops *ops)
 {
     double started = pf_seconds();

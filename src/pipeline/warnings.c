@@ -43,7 +43,7 @@ static pf_status count_tokens(pf_engine *engine, const char *text, char **clean,
 
 /* --- what the model was made for ---------------------------------------------------- */
 
-/* One sentence where the request's size is none of the model's. */
+/* Warns where the request's size is none of those that the model was made for. */
 static void warn_size(const pf_made_for *m, const pf_request *r, pf_warnings *out)
 {
     char list[128] = "";
