@@ -22,12 +22,15 @@ typedef struct pf_digest {
     uint8_t block[64];
 } pf_digest;
 
+/* SHA-256 of all bytes that were added between begin and end, however they were cut.  After
+ * pf_digest_end the digest must begin anew. */
 void pf_digest_begin(pf_digest *digest);
 void pf_digest_add(pf_digest *digest, const void *data, size_t bytes);
 /* Adds the length before the bytes, so that "ab", "c" differs from "a", "bc". */
 void pf_digest_add_piece(pf_digest *digest, const void *data, size_t bytes);
 void pf_digest_end(pf_digest *digest, uint8_t out[PF_DIGEST_BYTES]);
 
+/* SHA-256 of `bytes` bytes, and HMAC-SHA-256 of them under a key of any length. */
 void pf_digest_of(const void *data, size_t bytes, uint8_t out[PF_DIGEST_BYTES]);
 void pf_digest_hmac(const uint8_t *key, size_t key_bytes, const void *data, size_t bytes,
                     uint8_t out[PF_DIGEST_BYTES]);

@@ -58,7 +58,7 @@ pf_status pf_read_file(const char *path, size_t max_bytes, char **out,
 pf_status pf_write_file(const char *path, const void *data, size_t bytes,
                         pf_error *error);
 
-/* Also a link that leads nowhere. */
+/* True also for a link that leads nowhere; the other two follow links. */
 bool pf_path_exists(const char *path);
 bool pf_path_is_file(const char *path);
 bool pf_path_is_folder(const char *path);

@@ -23,7 +23,8 @@ pf_status pf_guard_install(pf_error *error);
 int pf_guard_add(const void *begin, size_t bytes);
 void pf_guard_remove(int number);
 
-/* Has a page of the range been missing since it was added, or renewed? */
+/* Has a page of the range been missing since it was added, or renewed?  Numbers are those of
+ * pf_guard_add, until pf_guard_remove.  Thread-safety: any thread, here and below. */
 bool pf_guard_is_lost(int number);
 /* Tells that the range was mapped anew, or unmapped. */
 void pf_guard_renew(int number);

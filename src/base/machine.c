@@ -160,6 +160,8 @@ typedef struct page_count {
     int64_t clean, busy;                    /* bytes of files: all; not written yet */
 } page_count;
 
+/* A line of memory.stat.  Pages of files count as clean but for those that still have to be
+ * written. */
 static void count_pages(void *user, char *line)
 {
     static const char *const files[] = {"inactive_file", "active_file",

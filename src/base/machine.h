@@ -60,6 +60,7 @@ typedef struct pf_process_memory {
     int64_t data;               /* counts towards RLIMIT_DATA */
 } pf_process_memory;
 
+/* Reads them anew from /proc/self/statm. */
 void pf_process_memory_read(pf_process_memory *out);
 
 #endif

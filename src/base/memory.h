@@ -22,6 +22,7 @@ void *pf_calloc(size_t count, size_t size);
  * pf_calloc or NULL. */
 void *pf_realloc(void *block, size_t bytes);
 
+/* A copy of a text in fresh memory; NULL when out of memory. */
 char *pf_strdup(const char *text);
 
 /* printf into fresh memory; NULL when out of memory. */

@@ -1,5 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files under a temporary name.  See part_file.h. */
+/* Files under a temporary name.  See part_file.h.
+ *
+ *     place is           while written            publish
+ *     -----------------  -----------------------  ------------------------------------
+ *     free               NAME.part beside it      rename
+ *     a file             NAME.part beside it      swap names; rename where it cannot;
+ *                                                 copy where that is refused, too
+ *     a file in a folder an unnamed file          copy over the file, room first
+ *       without rights
+ *     a stream           an unnamed file          copy
+ *
+ * Names are used within an opened folder, as a path may be longer than PATH_MAX. */
 #include "base/part_file.h"
 
 #include <errno.h>
@@ -184,6 +195,8 @@ static int open_target(const pf_place *place, int folder)
     return fcntl(own, F_DUPFD_CLOEXEC, 3);
 }
 
+/* Opens the target at once, so that a pipe without a reader is refused before a film is made,
+ * and a file without a name to write to meanwhile. */
 static pf_status create_unnamed(pf_part_file *file, int folder, pf_error *error)
 {
     pf_free(file->part);

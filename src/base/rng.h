@@ -29,6 +29,7 @@ typedef struct pf_mt19937 {
     double cache;
 } pf_mt19937;
 
+/* As torch.manual_seed does, of which the lower 32 bits count. */
 void pf_mt19937_seed(pf_mt19937 *generator, uint64_t seed);
 /* Draws as torch.randn(count) does. */
 void pf_mt19937_normal(pf_mt19937 *generator, int64_t count, float *out);

@@ -97,6 +97,8 @@ static bool wait_for_loop(pf_pool *pool, uint64_t seen)
     return !atomic_load(&pool->quit);
 }
 
+/* A worker's life.  The last one to leave a loop signals under the lock, or the caller could
+ * test `busy`, miss the signal, and sleep for ever. */
 static void *worker_main(void *argument)
 {
     worker *self = argument;

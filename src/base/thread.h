@@ -27,6 +27,7 @@ enum { PF_POOL_MAX_THREADS = 256 };
 pf_status pf_pool_create(int threads, pf_pool **out, pf_error *error);
 void pf_pool_destroy(pf_pool *pool);
 
+/* Workers of the pool, the caller of pf_pool_for included. */
 int pf_pool_threads(const pf_pool *pool);
 
 /* Runs body over [0, count) in pieces of `grain` items (at least 1), handed out

@@ -210,6 +210,8 @@ static pf_status bind_pooling(pf_bridge *b, pooling *p, int i, pf_error *error)
                             "%s.%d.adaln.linear", folder, i);
 }
 
+/* The parameters of direction d of layer i; both directions of a layer are group i, as they
+ * run one after the other. */
 static pf_status bind_conditioner(pf_bridge *b, pf_direction d, int i,
                                   pf_error *error)
 {
@@ -353,6 +355,8 @@ static void fill_table(const table_spec *s, float *cosines, float *sines)
     }
 }
 
+/* cos and sin [rows, head_dim / 2] in the arena, filled on the host and uploaded; the host
+ * copies are gone when this returns.  A dry run takes the room alone. */
 static pf_status make_table(const table_spec *s, pf_ops *ops, pf_rope_table *out)
 {
     int64_t pairs = s->info->head_dim / 2;

@@ -118,6 +118,7 @@ static pf_tensor kernel_shape(pf_weight_kind kind, const pf_tensor *stored)
     return pf_tensor_make(stored->data, stored->dtype, 5, shape);
 }
 
+/* STEM.weight, and STEM.bias where the spec has one: two slots. */
 static pf_status add_layer(pf_params *params, pf_layer *layer,
                            const pf_layer_spec *spec, const char *stem,
                            pf_error *error)

@@ -135,6 +135,7 @@ pf_status pf_params_renew(pf_params *params, pf_error *error);
 
 /* Uploads every vector and fills every weight, group by group; loading twice is fine. */
 pf_status pf_params_load(pf_params *params, pf_platform *platform, pf_error *error);
+/* Gives everything back; places are as before loading.  Harmless when nothing is loaded. */
 void pf_params_unload(pf_params *params);
 bool pf_params_loaded(const pf_params *params);
 

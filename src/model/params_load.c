@@ -120,6 +120,8 @@ static pf_status refuse_weight(const pf_params *params, const param_slot *s, pf_
                    pf_weights_path(params->weights), s->stem, cause.message);
 }
 
+/* Fills one weight.  The component's place changes only once the platform has made it, so that
+ * a failure leaves the bare weight. */
 static pf_status load_weight(pf_params *params, param_slot *s, pf_error *error)
 {
     pf_platform *platform = params->platform;

@@ -62,6 +62,7 @@ static pf_status refuse_variants(const reader *r)
     return expect_int(r, "out_channels", 3);
 }
 
+/* Channels of every level: base_dim times dim_mult, for the decoder with a base of its own. */
 static pf_status read_widths(const reader *r, pf_vae_config *c)
 {
     int64_t base = 96, blocks = 2, decoder_base;

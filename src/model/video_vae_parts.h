@@ -190,6 +190,8 @@ typedef struct pf_vae_stream_spec {
     pf_tiling tiling;
 } pf_vae_stream_spec;
 
+/* Lays out the tiles and makes all memory of the stream: caches (zeros) in the arena, and
+ * buffers on the host, which a dry run leaves out.  Close after success alone. */
 pf_status pf_vae_stream_open(pf_vae_stream *stream, pf_ops *ops,
                              const pf_vae_stream_spec *spec);
 void pf_vae_stream_close(pf_vae_stream *stream);

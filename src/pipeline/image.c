@@ -167,6 +167,7 @@ static bool is_vertical_first(const pixels *in, int64_t width, int64_t height)
     return in->height > height && in->height - height > 2 * (in->width - width);
 }
 
+/* Two passes with 8-bit values between them, as in Pillow; the order changes the result. */
 static pf_status scale_both(const pixels *in, int64_t width, int64_t height,
                             uint8_t *out, pf_error *error)
 {

@@ -57,6 +57,8 @@ static int64_t left_without_film(int64_t left, int64_t now, int64_t idle)
     return left < INT64_MAX - back ? left + back : INT64_MAX;
 }
 
+/* Judges the process's memory by what the machine has now, not by what it had when the engine
+ * was opened. */
 static pf_status check_host_memory(const pf_forecast *f, pf_error *error)
 {
     pf_machine machine;

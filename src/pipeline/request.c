@@ -256,6 +256,8 @@ static pf_step_plan plan_step(const pf_scheduler *s, const pf_request *r, int st
     return out;
 }
 
+/* Fills a row for each step.  The scheduler lives while the rows are made: whatever comes later
+ * reads the rows. */
 static pf_status plan_steps(const pf_engine *engine, const pf_request *r,
                             pf_plan *plan, pf_error *error)
 {
@@ -316,6 +318,8 @@ static pf_status check_noise(const pf_request *r, pf_error *error)
 
 /* --- output and resume -------------------------------------------------------- */
 
+/* Outputs, and tiles of the video VAE in pixels: multiples of 16, so that they are whole
+ * latents of every VAE whose space factor divides that. */
 static pf_status check_output(const pf_request *r, pf_error *error)
 {
     if (r->no_video_output && r->no_audio_output)
@@ -408,6 +412,8 @@ static pf_status tokenize(pf_engine *engine, const char *name, const char *promp
     return PF_OK;
 }
 
+/* Ids of the prompt, and of the negative prompt where a step that remains is guided.  Finished
+ * latents take neither. */
 static pf_status plan_prompts(pf_engine *engine, const pf_request *r,
                               pf_plan *plan, pf_error *error)
 {

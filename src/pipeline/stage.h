@@ -12,6 +12,7 @@ typedef struct pf_stage {
     pf_component numerics_of;           /* kernels compute with this one's numerics */
 } pf_stage;
 
+/* The constant row of a stage. */
 const pf_stage *pf_stage_get(pf_stage_number number);
 
 #endif

@@ -161,6 +161,8 @@ static pf_status encode_clip(pf_job *job, pf_ops *ops, clip *c)
         });
 }
 
+/* Pictures -> clip -> mean of the posterior -> condition [4 + z, T, h, w]: the mask in front,
+ * the normalised mean behind it, written in place. */
 static pf_status run_image(pf_job *job, pf_ops *ops)
 {
     clip c = {.plane = (int64_t)job->plan.height * job->plan.width,
@@ -236,6 +238,8 @@ static pf_status deliver_audio(pf_job *job, const float *samples, pf_error *erro
     return job->sinks.audio(job->sinks.user, samples, p->audio_samples, error);
 }
 
+/* The whole sound is held, as it is small (4 bytes a sample), and judged before any of it
+ * leaves. */
 static pf_status run_decode_audio(pf_job *job, pf_ops *ops)
 {
     pf_audio_vae *vae = job->engine->audio_vae;
@@ -306,6 +310,7 @@ static pf_status take_frames(void *user, int64_t first, int64_t count,
     return status;
 }
 
+/* Frames leave while later ones are decoded: a film is never held as a whole. */
 static pf_status run_decode_video(pf_job *job, pf_ops *ops)
 {
     const pf_plan *p = &job->plan;
