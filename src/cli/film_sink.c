@@ -49,9 +49,13 @@ static json_t *parameters_json(const film_sink *sink, const pf_engine *engine,
 {
     const pf_model_info *info = pf_engine_info(engine);
     const char *slash = strrchr(info->path, '/');
-    json_t *p = json_pack("{s:s, s:s, s:s, s:s*, s:s*}", "phonofilm", pf_version(),
-                          "precision", sink->precision, "isa", info->isa, "prompt",
-                          r->prompt, "negative_prompt", r->negative_prompt);
+    bool failed = sink->rewrite_error && sink->rewrite_error[0];
+    json_t *p = json_pack("{s:s, s:s, s:s, s:s*, s:s*, s:s*, s:s*}", "phonofilm",
+                          pf_version(), "precision", sink->precision, "isa", info->isa,
+                          "prompt", sink->own_prompt ? sink->own_prompt : r->prompt,
+                          "rewritten_prompt", sink->own_prompt ? r->prompt : NULL,
+                          "rewrite_error", failed ? sink->rewrite_error : NULL,
+                          "negative_prompt", r->negative_prompt);
     add_settings(p, r, PF_BLANK_NEVER, false);
     json_object_set_new(p, "t2va", json_boolean(r->text_only));
     /* A folder's name need not be UTF-8; then it is left out. */
@@ -93,7 +97,8 @@ pf_status film_sink_open(film_sink *sink, const pf_engine *engine,
         snprintf(error->message, sizeof error->message, "out of memory: metadata");
         return error->status = PF_E_MEMORY;
     }
-    fill_title(request->prompt ? request->prompt : "phonofilm", title);
+    const char *words = sink->own_prompt ? sink->own_prompt : request->prompt;
+    fill_title(words ? words : "phonofilm", title);
     snprintf(encoder, sizeof encoder, "phonofilm %s", pf_version());
     const pf_film_tag tags[] = {
         {"title", title},

@@ -10,6 +10,8 @@
 typedef struct film_sink {
     pf_film *film;                      /* open between film_sink_open and close or abort */
     const char *save_latents;           /* or NULL; set before opening, as is */
+    const char *own_prompt;             /* the user's, where another one was made of it */
+    const char *rewrite_error;          /* why there is none; "": there is, or NULL */
     const char *precision;              /* its name, for the metadata */
     const char *const *kept;            /* [kept_count] of pf_film_options */
     int kept_count;

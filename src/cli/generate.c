@@ -36,6 +36,7 @@
 #include "cli/remote.h"
 #include "cli/report.h"
 #include "cli/request_flags.h"
+#include "cli/rewriter.h"
 #include "cli/say.h"
 #include "cli/shared_flags.h"
 #include "cli/targets.h"
@@ -48,6 +49,7 @@ typedef struct settings {
     const char *config, *model_path;
     cli_machine machine;
     request_flags asked;
+    rewriter_flags rewriter;
     film_file_flags film;
     const char *save_latents, *from_latents, *perf_dump_path, *sheet;
     const char *server, *key_file;
@@ -61,6 +63,8 @@ typedef struct settings {
 static const cli_option options[] = {
     {.kind = CLI_GROUP, .name = "What to make"},
     REQUEST(PF_SECTION_WORDS),
+    {.kind = CLI_GROUP, .name = "A chat model that rewrites the prompt"},
+    {.kind = CLI_ROWS, .rows = &rewriter_rows, .offset = AT(rewriter)},
     {.kind = CLI_GROUP, .name = "Size and length"},
     REQUEST(PF_SECTION_SHAPE),
     REQUEST(PF_SECTION_RATE),
@@ -124,6 +128,9 @@ typedef struct generation {
     settings s;
     cli_parser parser;
     char *prompt_text;                  /* from standard input */
+    pf_rewriter *rewriter;              /* NULL: none was asked for */
+    char *rewritten;                    /* its prompt, or NULL */
+    pf_error not_rewritten;             /* why there is none */
     pf_picture first, last;
     pf_state resume;
     pf_engine *engine;
@@ -330,6 +337,39 @@ static int choose_output(generation *g)
     return code == EXIT_DONE ? check_files(g, false) : code;
 }
 
+/* --- rewriting ---------------------------------------------------------------- */
+
+static int open_rewriter(generation *g)
+{
+    pf_error error = {0};
+    if (!g->s.rewriter.url)
+        return EXIT_DONE;
+    const pf_rewriter_options rewriter = rewriter_options(&g->s.rewriter);
+    pf_status status = pf_rewriter_open(&rewriter, &g->rewriter, &error);
+    return status == PF_OK ? EXIT_DONE : cli_fail_request(&g->parser, status, &error);
+}
+
+static bool is_cancelled(void *user)
+{
+    (void)user;
+    return cancelled;
+}
+
+/* Replaces the prompt; where that fails, the user's own words stay. */
+static int rewrite_prompt(generation *g)
+{
+    pf_error *why = &g->not_rewritten;
+    if (!g->rewriter)
+        return EXIT_DONE;
+    process_catch(on_signal);
+    const pf_chat_stop stop = {is_cancelled, NULL};
+    int code = rewriter_rewrite(&g->parser, g->rewriter, g->engine, &g->request, &stop,
+                                &g->rewritten, why);
+    if (code == EXIT_DONE)
+        rewriter_tell(g->rewritten, why->message, g->s.quiet);
+    return code;
+}
+
 /* --- running ------------------------------------------------------------------ */
 
 /* Maps the weights and opens the platform; reads no tensor yet. */
@@ -349,6 +389,8 @@ static pf_status make_film(generation *g, pf_error *error)
     static const char *const precisions[] = {"fast", "f32", "ref"};
     g->sink.save_latents = g->s.save_latents;
     g->sink.kind = g->film.kind;
+    g->sink.own_prompt = g->rewritten ? g->s.asked.prompt : NULL;
+    g->sink.rewrite_error = g->not_rewritten.message;
     g->sink.precision = precisions[g->s.machine.precision];
     const char *const kept[] = {g->s.asked.image_path, g->s.asked.last_image_path, g->s.sheet};
     g->sink.kept = kept;
@@ -445,17 +487,25 @@ static int check_only(generation *g)
 /* Refuses a key without --server, and flags without effect beside it. */
 static int check_remote_flags(generation *g)
 {
+    int idle = rewriter_check(&g->parser, &g->s.rewriter);
+    if (idle != EXIT_DONE)
+        return idle;
     if (!g->s.server)
         return g->s.key_file ? request_flags_complain_idle(&g->parser, "api-key-file",
                                                            "without --server")
                              : EXIT_DONE;
     int code = request_flags_check_remote(&g->parser);
+    if (code == EXIT_DONE && g->s.rewriter.url && !rewriter_is_remote(&g->s.rewriter)) {
+        cli_say("%s is %s, but beside --server it must be the word server, whose own chat "
+                "model rewrites", cli_flag(&g->parser, "rewrite-prompt"), g->s.rewriter.url);
+        return EXIT_WRONG;
+    }
     return code == EXIT_DONE ? check_prompt(g) : code;
 }
 
 static int generate_remotely(generation *g)
 {
-    remote_field fields[CLI_MAX_OPTIONS + 1];
+    remote_field fields[CLI_MAX_OPTIONS + 2];
     int code = read_texts(g);
     if (code == EXIT_DONE)
         code = choose_output(g);
@@ -469,11 +519,14 @@ static int generate_remotely(generation *g)
     int count = request_flags_fields(&g->parser, fields);
     fields[count++] = (remote_field){
         .name = "format", .text = g->film.kind == PF_FILM_WEBM ? "webm" : "mp4"};
+    if (g->s.rewriter.url)
+        fields[count++] = (remote_field){.name = "rewrite", .text = "true"};
     bool decided = g->s.asked.image_path || g->s.asked.t2va;
     return remote_generate(&(remote_request){
         .server = g->s.server, .key_file = g->s.key_file, .fields = fields,
         .field_count = count, .film_path = g->film.path,
-        .picture_is_missing = decided ? NULL : picture_is_missing, .quiet = g->s.quiet});
+        .picture_is_missing = decided ? NULL : picture_is_missing,
+        .rewrites = g->s.rewriter.url != NULL, .quiet = g->s.quiet});
 }
 
 /* --- on this machine --------------------------------------------------------------- */
@@ -481,7 +534,7 @@ static int generate_remotely(generation *g)
 static int generate(generation *g)
 {
     int (*const steps[])(generation *) = {check_prompt, read_texts, load_latents,
-                                          choose_output, open_engine};
+                                          choose_output, open_rewriter, open_engine};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         int code = steps[i](g);
         if (code != EXIT_DONE)
@@ -498,6 +551,8 @@ static int generate(generation *g)
     if (code == EXIT_DONE && g->s.dry_run)
         return check_only(g);
     if (code == EXIT_DONE)
+        code = rewrite_prompt(g);
+    if (code == EXIT_DONE)
         code = run_job(g);
     if (code == EXIT_DONE)
         code = report(g);
@@ -513,6 +568,8 @@ static void clean_up(generation *g)
     pf_state_free(&g->resume);
     film_file_free(&g->film);
     pf_text_file_free(g->prompt_text);
+    pf_rewriter_free(g->rewritten);
+    pf_rewriter_close(g->rewriter);
     cli_parser_close(&g->parser);
 }
 

@@ -20,10 +20,14 @@
 
 #include "cli/cli.h"
 #include "cli/remote_session.h"
+#include "cli/rewriter.h"
 #include "cli/say.h"
 #include "media/part_file.h"
 
-enum { POLL_MS = 400 };                 /* a progress line moves no faster */
+enum {
+    POLL_MS = 400,                      /* a progress line moves no faster */
+    REWRITE_PATIENCE_SECONDS = 660      /* longer than any --rewrite-timeout */
+};
 
 /* A film on its way. */
 typedef struct order {
@@ -45,11 +49,15 @@ static bool add_field(curl_mime *form, const remote_field *field)
     return curl_mime_data(part, value, CURL_ZERO_TERMINATED) == CURLE_OK;
 }
 
-/* Warnings of the server are told as those of this machine are. */
+/* Warnings of the server, and the prompt that it has made, are told as those of this machine
+ * are. */
 static void show_warnings(const order *o, const json_t *video)
 {
     size_t i;
     json_t *line;
+    rewriter_tell(json_string_value(json_object_get(video, "rewritten_prompt")),
+                  json_string_value(json_object_get(video, "rewrite_error")),
+                  o->request->quiet);
     json_array_foreach (json_object_get(video, "warnings"), i, line)
         if (json_is_string(line) && !o->request->quiet)
             cli_warn(NULL, json_string_value(line));
@@ -110,9 +118,12 @@ static int ask(order *o)
     }
     int code = complete ? EXIT_DONE : EXIT_WRONG;
     s->asking = true;
+    if (r->rewrites)
+        curl_easy_setopt(s->curl, CURLOPT_LOW_SPEED_TIME, (long)REWRITE_PATIENCE_SECONDS);
     bool accepted =
         complete && session_call(s, "POST", "/v1/videos", form) && s->status == 200;
     s->asking = false;
+    curl_easy_setopt(s->curl, CURLOPT_LOW_SPEED_TIME, (long)SESSION_PATIENCE_SECONDS);
     curl_mime_free(form);
     if (complete && !accepted && session_interrupted) {
         session_complain("cancelled while the server was asked; it may still make the film");

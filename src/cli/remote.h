@@ -23,6 +23,7 @@ typedef struct remote_request {
     /* The sentence that refuses if the server's model wants a picture; NULL: the film has
      * one, or is to have none. */
     const char *picture_is_missing;
+    bool rewrites;                      /* the server is to ask its chat model first */
     bool quiet;
 } remote_request;
 

@@ -19,6 +19,7 @@
 #include "cli/default_model.h"
 #include "cli/foreign.h"
 #include "cli/process.h"
+#include "cli/rewriter.h"
 #include "cli/say.h"
 #include "cli/shared_flags.h"
 #include "server/server.h"
@@ -34,6 +35,7 @@ typedef struct settings {
     const char *host, *output_dir, *key_file, *tls_cert, *tls_key, *retention;
     const char *webhook_hosts, *webhook_secret_file, *picture_hosts;
     const char *proxies;
+    rewriter_flags rewriter;
     int port, max_queue, max_queue_per_key, rate;
     int connections, client_connections, client_streams;
     double header_timeout, keep_alive;
@@ -116,6 +118,8 @@ static const cli_option options[] = {
     {.kind = CLI_TEXT, .name = "picture-hosts", .argument = "HOST,...",
      .offset = AT(picture_hosts),
      .help = "Where first frames may be fetched by address"},
+    {.kind = CLI_GROUP, .name = "A chat model that rewrites prompts"},
+    {.kind = CLI_ROWS, .rows = &rewriter_rows, .offset = AT(rewriter)},
     {.kind = CLI_GROUP, .name = "Model and machine"},
     {.kind = CLI_ROWS, .rows = &cli_model_rows, .offset = AT(model_path)},
     {.kind = CLI_TEXT, .name = "served-model-name", .argument = "NAME",
@@ -196,10 +200,12 @@ static void announce(const settings *s, int port)
 
 /* Serves until a signal comes; closing stops the film under way, which the next start goes
  * on with. */
-static int serve(const settings *s, const sigset_t *set, pf_engine *engine)
+static int serve(const settings *s, const cli_parser *parser, const sigset_t *set,
+                 pf_engine *engine)
 {
     pf_server *server;
     pf_error error = {0};
+    const pf_rewriter_options rewriter = rewriter_options(&s->rewriter);
     const pf_server_options server_options = {
         .host = s->host, .port = s->port, .output_dir = s->output_dir,
         .model_name = s->model_name, .key_file = s->key_file, .no_auth = s->no_auth,
@@ -213,19 +219,22 @@ static int serve(const settings *s, const sigset_t *set, pf_engine *engine)
         .client_streams = s->client_streams, .proxies = s->proxies,
         .keep_seconds = s->keep_alive, .header_seconds = s->header_timeout,
         .webhook_hosts = s->webhook_hosts, .webhook_secret_file = s->webhook_secret_file,
-        .picture_hosts = s->picture_hosts, .log = s->quiet ? NULL : log_line,
+        .picture_hosts = s->picture_hosts,
+        .rewriter = s->rewriter.url ? &rewriter : NULL, .log = s->quiet ? NULL : log_line,
     };
     pf_status status = pf_server_open(&server_options, engine, &server, &error);
     if (status != PF_OK)
-        return cli_fail(status, &error);
+        return cli_fail_request(parser, status, &error);
     announce(s, pf_server_port(server));
     process_wait(set);
     pf_server_close(server);
     return EXIT_DONE;
 }
 
-static int check(settings *s)
+static int check(settings *s, const cli_parser *parser)
 {
+    if (rewriter_check(parser, &s->rewriter) != EXIT_DONE)
+        return EXIT_WRONG;
     if (!s->model_path)
         s->model_path = cli_default_model("--model-path");
     if (!s->model_path)
@@ -261,13 +270,13 @@ int cli_serve(int argc, char **argv)
     if (code == EXIT_DONE && s.config)
         code = cli_parse_config(&parser, s.config);
     if (code == EXIT_DONE)
-        code = check(&s);
+        code = check(&s, &parser);
     if (code == EXIT_DONE) {
         process_block(&set);
         code = start_engine(&s, &o);
     }
     if (code == EXIT_DONE)
-        code = serve(&s, &set, o.engine);
+        code = serve(&s, &parser, &set, o.engine);
     pf_engine_close(o.engine);
     cli_parser_close(&parser);
     return code;

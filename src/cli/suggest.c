@@ -34,6 +34,8 @@ static const synonym synonyms[] = {
     {"framerate", "fps", NULL},
     {"crf", "quality", NULL},
     {"text", "prompt", NULL},
+    {"prompt-rewrite", "rewrite-prompt", NULL},
+    {"enhance-prompt", "rewrite-prompt", NULL},
     {"picture", "image-path", NULL},
     {"first-frame", "image-path", NULL},
     {"last-frame", "last-image-path", NULL},

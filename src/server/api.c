@@ -213,12 +213,13 @@ static json_t *model_json(const pf_server *server)
         "{s:i, s:i, s:i, s:f, s:i, s:f}", "width", d.width, "height", d.height,
         "num_frames", d.num_frames, "fps", d.fps, "num_inference_steps",
         d.num_inference_steps, "guidance_scale", d.guidance_scale);
-    return json_pack("{s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:b, s:I, s:o, s:o}", "id",
+    return json_pack("{s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:b, s:b, s:I, s:o, s:o}", "id",
                      server->model_name, "object", "model", "created",
                      (json_int_t)server->opened, "owned_by", "phonofilm",
                      "size_multiple", info->size_multiple, "frame_multiple",
                      info->frame_multiple, "sample_rate", info->sample_rate,
                      "without_picture", info->without_picture,
+                     "rewrites_prompts", server->rewriter != NULL,
                      "max_upload_bytes", (json_int_t)server->options.max_upload,
                      "defaults", defaults, "made_for", made_for);
 }

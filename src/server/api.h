@@ -17,6 +17,7 @@ typedef enum pf_api_lane {
     PF_API_LANE_CREATE,                 /* checks with the engine, writes pictures */
     PF_API_LANE_DECODE,                 /* decodes pictures: seconds of the processor */
     PF_API_LANE_FETCH,                  /* pictures from other hosts, several at a time */
+    PF_API_LANE_REWRITE,                /* prompts by a chat model, several at a time */
     PF_API_LANE_EDIT,                   /* short writes to the store */
     PF_API_LANE_READ,                   /* films from the disk */
     PF_API_LANES

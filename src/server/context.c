@@ -21,6 +21,7 @@ const int pf_api_lane_threads[PF_API_LANES] = {
     [PF_API_LANE_CREATE] = 1,
     [PF_API_LANE_DECODE] = 2,
     [PF_API_LANE_FETCH] = PF_TURNS_MOST,
+    [PF_API_LANE_REWRITE] = PF_TURNS_MOST,
     [PF_API_LANE_EDIT] = 1,
     [PF_API_LANE_READ] = 1,
 };

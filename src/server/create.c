@@ -81,17 +81,45 @@ static pf_creation *creation_of(pf_http_request *request)
     return pf_api_context_of(request)->creation;
 }
 
+static void enter_rewrite(pf_http_request *request);
+
+/* The last step, or the last but one: a prompt is rewritten for films alone that can be made,
+ * and looked at afterwards as any other. */
+static void accept_sound(pf_creation *c)
+{
+    if (pf_creation_is_sound(c)) {
+        if (pf_creation_wants_rewriting(c)) {
+            c->request->handler = enter_rewrite;
+            return;
+        }
+        pf_creation_accept(c);
+    }
+    end(c);
+}
+
 static void accept_order(pf_http_request *request)
 {
     pf_creation *c = creation_of(request);
-    if (!pf_creation_is_repeated(c) && pf_creation_has_room(c) && pf_creation_is_sound(c))
-        pf_creation_accept(c);
-    end(c);
+    if (!pf_creation_is_repeated(c) && pf_creation_has_room(c))
+        accept_sound(c);
+    else
+        end(c);
 }
 
 static void enter_accept(pf_http_request *request)
 {
     pf_http_defer(request, PF_API_LANE_CREATE, accept_order);
+}
+
+static void rewrite_prompt(pf_http_request *request)
+{
+    if (pf_creation_rewrite(creation_of(request)))
+        request->handler = enter_accept;
+}
+
+static void enter_rewrite(pf_http_request *request)
+{
+    pf_http_defer(request, PF_API_LANE_REWRITE, rewrite_prompt);
 }
 
 static void decode_pictures(pf_http_request *request)
@@ -128,9 +156,10 @@ static void leave_create_lane(pf_creation *c, bool sound)
         c->request->handler = enter_decode;
         return;
     }
-    if (sound && pf_creation_is_sound(c))
-        pf_creation_accept(c);
-    end(c);
+    if (sound)
+        accept_sound(c);
+    else
+        end(c);
 }
 
 /* --- a film ----------------------------------------------------------------------- */
@@ -158,6 +187,7 @@ static void reply_accepted(pf_http_request *request)
         "{\"id\":\"%s\",\"object\":\"video\",\"model\":\"%s\",\"status\":\"queued\","
         "\"progress\":0,\"created_at\":%lld,\"completed_at\":null,\"expires_at\":null,"
         "\"starred\":false,\"seconds\":\"\",\"size\":\"\",\"prompt\":null,"
+        "\"rewritten_prompt\":null,\"rewrite_error\":null,"
         "\"remixed_from_video_id\":null,\"error\":null,\"warnings\":[],"
         "\"settings\":{}}",
         v->id, c->server->model_name, (long long)v->created);

@@ -226,6 +226,10 @@ static pf_status check_with_engine(pf_creation *c, pf_error *error)
     c->predicted_seconds = prediction.seconds;
     PF_TRY(pf_settings_complete(c->order.settings, &prediction, error));
     PF_TRY(pf_request_warnings(c->server->engine, &request, &warnings, error));
+    if (c->rewritten && warnings.prompt_tokens > warnings.most_tokens)
+        return pf_fail(error, PF_E_INPUT,
+                       "the chat model's answer has %lld tokens, but %lld are read",
+                       (long long)warnings.prompt_tokens, (long long)warnings.most_tokens);
     add_notes(c, &warnings);
     return pf_settings_warn(c->order.settings, &warnings, error);
 }
@@ -288,9 +292,32 @@ bool pf_creation_decode_pictures(pf_creation *c)
 bool pf_creation_is_sound(pf_creation *c)
 {
     pf_error error = {0};
-    if (check_with_engine(c, &error) == PF_OK)
+    pf_status status = check_with_engine(c, &error);
+    if (status != PF_OK && c->rewritten && pf_status_http(status) == 400) {
+        char why[sizeof error.message];
+        memcpy(why, error.message, sizeof why);
+        status = pf_creation_keep_words(c, why, &error);
+        if (status == PF_OK)
+            status = check_with_engine(c, &error);
+    }
+    if (status == PF_OK && c->rewritten)
+        atomic_fetch_add(&c->server->rewritten, 1);
+    if (status == PF_OK)
         return webhook_is_allowed(c);
     refuse_order(c, &error);
+    return false;
+}
+
+/* --- the order -------------------------------------------------------------------- */
+
+/* Rewriting needs a chat model. */
+static bool rewriting_is_possible(pf_creation *c)
+{
+    if (!c->order.rewrite || c->server->rewriter)
+        return true;
+    pf_http_reply_error(c->request, &(pf_http_fault){400, "invalid", "rewrite", 0},
+                        "rewrite is true, but this server has no chat model that rewrites "
+                        "prompts; leave it out");
     return false;
 }
 
@@ -300,7 +327,7 @@ bool pf_creation_read_order(pf_creation *c)
     pf_status status = pf_order_read(&c->fields, c->server->engine, c->server->model_name,
                                      &c->order, &error);
     if (status == PF_OK)
-        return true;
+        return rewriting_is_possible(c);
     if (status == PF_E_ARGUMENT)
         refuse(c, 400, "invalid", &error, c->order.wrong);
     else
@@ -332,23 +359,45 @@ void pf_creation_look(pf_creation *c)
 
 /* --- a remix ---------------------------------------------------------------------- */
 
+static bool is_of_remix(const pf_field *field)
+{
+    static const char *const names[] = {"prompt", "seed", "rewrite", PF_SETTINGS_REWRITTEN};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(field->name, names[i]) == 0)
+            return true;
+    return field->kind == PF_FIELD_NULL;
+}
+
+/* The rewritten prompt of the original goes with its words; others may come with theirs. */
+static void take_prompts(const pf_creation *c, json_t *settings)
+{
+    json_t *prompt = json_object_get(c->order.settings, "prompt");
+    json_t *rewritten = json_object_get(c->order.settings, PF_SETTINGS_REWRITTEN);
+    bool same = json_equal(prompt, json_object_get(settings, "prompt"));
+    json_object_del(settings, PF_SETTINGS_REWRITE_ERROR);
+    json_object_set(settings, "prompt", prompt);
+    if (rewritten)
+        json_object_set(settings, PF_SETTINGS_REWRITTEN, rewritten);
+    else if (!same || c->order.rewrite)
+        json_object_del(settings, PF_SETTINGS_REWRITTEN);
+}
+
 bool pf_creation_take_remix(pf_creation *c)
 {
     for (int i = 0; i < c->fields.count; i++) {
         const pf_field *field = &c->fields.list[i];
-        if (strcmp(field->name, "prompt") == 0 || strcmp(field->name, "seed") == 0 ||
-            field->kind == PF_FIELD_NULL)
+        if (is_of_remix(field))
             continue;
         pf_http_reply_error(c->request, &(pf_http_fault){400, "unknown", field->name, 0},
-                            "%s is not a field of a remix, which takes prompt and seed",
-                            field->name);
+                            "%s is not a field of a remix, which takes prompt, seed, "
+                            "rewrite and rewritten_prompt", field->name);
         return false;
     }
-    /* Prompt and seed are checked as those of a new film are. */
+    /* Prompts and seed are checked as those of a new film are. */
     if (!pf_creation_read_order(c))
         return false;
     json_t *settings = json_copy(c->original->settings);
-    json_object_set(settings, "prompt", json_object_get(c->order.settings, "prompt"));
+    take_prompts(c, settings);
     const char *url = json_string_value(json_object_get(settings, "webhook_url"));
     if (url && !pf_outbound_allows(c->server->post.hosts, url))
         json_object_del(settings, "webhook_url");   /* no longer allowed */

@@ -22,6 +22,8 @@ typedef struct pf_creation {
     pf_image first, last;               /* sizes of the pictures, without their pixels */
     char notes[2][PF_PICTURE_NOTE_BYTES];       /* parts of the pictures that were passed
                                                  * over, or "" */
+    bool asked;                         /* the chat model, for a prompt */
+    bool rewritten;                     /* and the settings have it */
     double predicted_seconds;
     pf_http_handler next;               /* when the film is accepted */
 } pf_creation;
@@ -42,7 +44,7 @@ bool pf_creation_has_room(pf_creation *c);
 /* --- the order ---------------------------------------------------------------------- */
 
 bool pf_creation_read_order(pf_creation *c);
-/* A remix: the original's settings with another prompt, and perhaps another seed. */
+/* A remix: the original's settings with other prompts, and perhaps another seed. */
 bool pf_creation_take_remix(pf_creation *c);
 /* A remix: the original's pictures, from their files. */
 bool pf_creation_take_pictures(pf_creation *c);
@@ -50,8 +52,16 @@ bool pf_creation_take_pictures(pf_creation *c);
 bool pf_creation_fetch_pictures(pf_creation *c);
 /* Decodes the pictures: whether they are some, and how large. */
 bool pf_creation_decode_pictures(pf_creation *c);
-/* The engine can make the film, and the webhook's host is allowed. */
+/* The engine can make the film, and the webhook's host is allowed.  A rewritten prompt that it
+ * cannot use gives way to the user's own. */
 bool pf_creation_is_sound(pf_creation *c);
+/* Whether the prompt is still to be rewritten. */
+bool pf_creation_wants_rewriting(const pf_creation *c);
+/* Asks the chat model: the settings have another prompt, or why not.  False also when the
+ * client has left or the server closes. */
+bool pf_creation_rewrite(pf_creation *c);
+/* The film is made from the user's words, and tells why. */
+pf_status pf_creation_keep_words(pf_creation *c, const char *why, pf_error *error);
 /* Replies with the warnings of a film of these fields. */
 void pf_creation_look(pf_creation *c);
 

@@ -6,10 +6,13 @@
 #include <string.h>
 
 #include "phonofilm.h"
+#include "server/settings.h"
 
 /* Fields beside the library's table of settings, and other names of its rows. */
 static const pf_known table[] = {
     {"prompt", PF_KNOWN_PROMPT, "prompt"},
+    {"rewritten_prompt", PF_KNOWN_PROMPT, PF_SETTINGS_REWRITTEN},
+    {"rewrite", PF_KNOWN_REWRITE, NULL},
     {"negative_prompt", PF_KNOWN_TEXT, "negative_prompt"},
     {"model", PF_KNOWN_MODEL, NULL},
     {"size", PF_KNOWN_SIZE, NULL},

@@ -18,6 +18,7 @@ typedef enum pf_known_kind {
     PF_KNOWN_FIRST_PICTURE,
     PF_KNOWN_LAST_PICTURE,
     PF_KNOWN_WEBHOOK,
+    PF_KNOWN_REWRITE,                   /* a switch: a chat model rewrites the prompt */
     PF_KNOWN_TOLD,                      /* shown by settings: whether there was a picture */
     PF_KNOWN_OFF,                       /* a switch that can only be off */
     PF_KNOWN_IDLE                       /* other servers have it; without effect here */

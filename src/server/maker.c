@@ -21,7 +21,8 @@
 
 enum {
     SAVE_SHARE = 100,                   /* saving latents costs 1/100 of the time */
-    COMMENT_BYTES = 4096
+    COMMENT_BYTES = 4096,
+    REWRITTEN_BYTES = 12 << 10          /* more of it, for a second prompt */
 };
 static const double denoising_share = 0.9;    /* its share of a film, about */
 
@@ -53,7 +54,7 @@ struct pf_maker {
     double told, previewed;
     int told_step;
     char told_stage[PF_NEWS_STAGE_BYTES];
-    char comment[COMMENT_BYTES], encoder[32];
+    char comment[COMMENT_BYTES + REWRITTEN_BYTES], encoder[32];
     pf_status status;                   /* when the thread has ended */
     pf_error error;
 };
@@ -135,7 +136,7 @@ static pf_status take_audio(void *user, const float *samples, int64_t count,
     return pf_film_write_audio(m->film, samples, count, error);
 }
 
-/* The settings as the film's comment; a long prompt is left out. */
+/* The settings as the film's comment; long prompts are left out. */
 static void make_comment(pf_maker *m)
 {
     json_t *settings = json_copy(m->task->settings);
@@ -143,10 +144,12 @@ static void make_comment(pf_maker *m)
     json_object_set_new(settings, "model", json_string(m->task->model_name));
     json_object_del(settings, "webhook_url");
     json_object_del(settings, PF_SETTINGS_WARNINGS);
-    size_t room = sizeof m->comment - 1;
+    bool rewritten = json_object_get(settings, PF_SETTINGS_REWRITTEN) != NULL;
+    size_t room = COMMENT_BYTES + (rewritten ? REWRITTEN_BYTES : 0) - 1;
     size_t bytes = json_dumpb(settings, m->comment, room, JSON_COMPACT | JSON_SORT_KEYS);
     if (bytes > room) {
         json_object_del(settings, "prompt");
+        json_object_del(settings, PF_SETTINGS_REWRITTEN);
         json_object_del(settings, "negative_prompt");
         bytes = json_dumpb(settings, m->comment, room, JSON_COMPACT | JSON_SORT_KEYS);
     }

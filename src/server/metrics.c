@@ -42,6 +42,14 @@ static void print_videos(FILE *out, pf_server *server)
     pthread_mutex_unlock(&v->lock);
 }
 
+static void print_rewrites(FILE *out, pf_server *server)
+{
+    add(out, "rewrites_total", "counter", "Prompts given to the chat model, by outcome.");
+    fprintf(out, "phonofilm_rewrites_total{outcome=\"rewritten\"} %lld\n"
+                 "phonofilm_rewrites_total{outcome=\"failed\"} %lld\n",
+            atomic_load(&server->rewritten), atomic_load(&server->not_rewritten));
+}
+
 static void print_http(FILE *out, pf_server *server)
 {
     pf_http_counters c;
@@ -71,6 +79,7 @@ void pf_api_metrics(pf_http_request *request)
     FILE *out = open_memstream(&page.data, &page.bytes);
     if (out) {
         print_videos(out, server);
+        print_rewrites(out, server);
         print_http(out, server);
         if (fclose(out) != 0) {
             free(page.data);

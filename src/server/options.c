@@ -171,5 +171,7 @@ pf_status pf_options_take(pf_server *server, pf_error *error)
                            error));
     PF_TRY(name_model(server, error));
     PF_TRY(copy_texts(server, error));
+    if (o->rewriter)
+        PF_TRY(pf_rewriter_open(o->rewriter, &server->rewriter, error));
     return read_webhook_secret(server, error);
 }

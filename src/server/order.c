@@ -237,7 +237,7 @@ static pf_status read_prompt(const reading *r, const pf_field *field, const pf_k
 {
     if (strspn(field->value, " \t\r\n") == field->bytes)
         return pf_fail(r->error, PF_E_ARGUMENT,
-                       "prompt is empty: say what is to be seen and heard");
+                       "%s is empty: say what is to be seen and heard", field->name);
     return read_text(r, field, k);
 }
 
@@ -248,6 +248,15 @@ static pf_status read_one(const reading *r, const pf_field *field)
     bool is_one = !field->is_file && pf_setting_read(&one, "n", field->value, field->bytes,
                                                      &value, NULL) == PF_OK;
     return is_one ? PF_OK : refuse(r, field, "1: a job is one film");
+}
+
+static pf_status read_rewrite(const reading *r, const pf_field *field)
+{
+    static const pf_setting rewrite = {.name = "rewrite", .kind = PF_SETTING_SWITCH};
+    pf_setting_value value;
+    PF_TRY(read_value(r, field, &rewrite, &value));
+    r->order->rewrite = value.on;
+    return PF_OK;
 }
 
 static pf_status read_known(const reading *r, const pf_field *field, const pf_known *k)
@@ -268,6 +277,7 @@ static pf_status read_known(const reading *r, const pf_field *field, const pf_kn
     case PF_KNOWN_FIRST_PICTURE: return read_picture(r, field, k, &r->order->first);
     case PF_KNOWN_LAST_PICTURE: return read_picture(r, field, k, &r->order->last);
     case PF_KNOWN_WEBHOOK: return read_webhook(r, field, k);
+    case PF_KNOWN_REWRITE: return read_rewrite(r, field);
     case PF_KNOWN_TOLD: return read_told(r, field, k);
     case PF_KNOWN_OFF: return read_off(r, field);
     default: return refuse_idle(r, field);
@@ -390,6 +400,11 @@ static pf_status check_missing(const reading *r)
                  width ? "width" : "height");
         return pf_fail(r->error, PF_E_ARGUMENT,
                        "width and height must be given together, or size");
+    }
+    if (r->order->rewrite && json_object_get(s, PF_SETTINGS_REWRITTEN)) {
+        snprintf(r->order->wrong, sizeof r->order->wrong, "rewrite");
+        return pf_fail(r->error, PF_E_ARGUMENT,
+                       "rewrite has no effect beside rewritten_prompt; leave one out");
     }
     if (json_object_get(s, "prompt"))
         return PF_OK;

@@ -19,6 +19,7 @@ typedef struct pf_picture_source {
 typedef struct pf_order {
     json_t *settings;
     pf_picture_source first, last;
+    bool rewrite;                       /* a chat model is to rewrite the prompt */
     char wrong[PF_FIELD_NAME_BYTES];    /* the field that a failure is about, or "" */
 } pf_order;
 

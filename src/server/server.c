@@ -238,6 +238,7 @@ static void free_parts(pf_server *server)
     pf_free(server->spool);
     pf_free(server->post.hosts);
     pf_free(server->picture_hosts);
+    pf_rewriter_close(server->rewriter);
     pf_free(server->proxies);
     pf_server_close_ticks(server);
     pthread_mutex_destroy(&server->post.lock);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "chat/rewriter.h"
 #include "phonofilm.h"
 
 typedef struct pf_server pf_server;
@@ -46,6 +47,7 @@ typedef struct pf_server_options {
     const char *webhook_hosts;          /* "a.example,b.example"; NULL: none */
     const char *webhook_secret_file;
     const char *picture_hosts;          /* where pictures may be fetched; NULL: none */
+    const pf_rewriter_options *rewriter;        /* of prompts; NULL: none */
     /* Takes a line of the log, from any thread; NULL drops them. */
     void (*log)(void *user, const char *line);
     void *log_user;

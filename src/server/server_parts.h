@@ -61,6 +61,8 @@ struct pf_server {
     bool loopback;                      /* routes: reachable from this machine alone */
     char *host;                         /* routes */
     char *picture_hosts;                /* creation: where pictures may lie, or NULL */
+    pf_rewriter *rewriter;              /* creation, api: of prompts, or NULL */
+    atomic_llong rewritten, not_rewritten;      /* metrics: prompts since the start */
     pf_post post;
 
     /* server.c */

@@ -71,7 +71,9 @@ void pf_settings_request(const json_t *s, const pf_engine *engine, pf_request *o
     const pf_setting *list = pf_setting_list(&count);
     pf_setting_value value;
     pf_request_init(engine, out);
-    out->prompt = json_string_value(json_object_get(s, "prompt"));
+    out->prompt = json_string_value(json_object_get(s, PF_SETTINGS_REWRITTEN));
+    if (!out->prompt)
+        out->prompt = json_string_value(json_object_get(s, "prompt"));
     out->negative_prompt = json_string_value(json_object_get(s, "negative_prompt"));
     out->text_only = !json_is_true(json_object_get(s, "picture"));
     for (int i = 0; i < count; i++)

@@ -25,6 +25,11 @@ pf_status pf_settings_complete(json_t *settings, const pf_prediction *prediction
 pf_status pf_settings_warn(json_t *settings, const pf_warnings *warnings, pf_error *error);
 json_t *pf_warnings_json(const pf_warnings *warnings);      /* an array; NULL: no memory */
 
+/* What a chat model has made of `prompt`, from which the film is then made; or the sentence
+ * that tells why there is nothing.  Without rewriting there is neither. */
+#define PF_SETTINGS_REWRITTEN "rewritten_prompt"
+#define PF_SETTINGS_REWRITE_ERROR "rewrite_error"
+
 /* The request without its pictures; strings point into `settings`. */
 void pf_settings_request(const json_t *settings, const pf_engine *engine,
                          pf_request *out);

@@ -239,14 +239,24 @@ static void set_past(json_t *o, const pf_video *video, double retention, bool *c
         set(o, "inference_time_s", json_real(video->run_seconds), complete);
 }
 
-/* Settings as clients see them: warnings stand beside them. */
+/* Settings as clients see them and may send them again: what else is told of the film stands
+ * beside them. */
 static json_t *settings_json(json_t *settings)
 {
-    if (!json_object_get(settings, PF_SETTINGS_WARNINGS))
+    if (!json_object_get(settings, PF_SETTINGS_WARNINGS) &&
+        !json_object_get(settings, PF_SETTINGS_REWRITE_ERROR))
         return json_incref(settings);
     json_t *shown = json_copy(settings);
     json_object_del(shown, PF_SETTINGS_WARNINGS);
+    json_object_del(shown, PF_SETTINGS_REWRITE_ERROR);
     return shown;
+}
+
+/* A member of the settings, or null. */
+static json_t *text_json(const json_t *settings, const char *member)
+{
+    json_t *text = json_object_get(settings, member);
+    return text ? json_incref(text) : json_null();
 }
 
 static json_t *warnings_json(const json_t *settings)
@@ -265,10 +275,12 @@ json_t *pf_video_json(const pf_video *video, const char *model_name, double rete
              (int)json_integer_value(json_object_get(s, "width")),
              (int)json_integer_value(json_object_get(s, "height")));
     json_t *object = json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:O, s:s, s:O, s:o, s:o}", "id", video->id, "object",
+        "{s:s, s:s, s:s, s:s, s:i, s:O, s:s, s:O, s:o, s:o, s:o, s:o}", "id", video->id, "object",
         "video", "model", model_name, "status", names[video->status], "progress",
         progress_of(video), "seconds", json_object_get(s, "seconds"), "size", size,
-        "prompt", json_object_get(s, "prompt"), "warnings", warnings_json(s), "settings",
+        "prompt", json_object_get(s, "prompt"), PF_SETTINGS_REWRITTEN,
+        text_json(s, PF_SETTINGS_REWRITTEN), PF_SETTINGS_REWRITE_ERROR,
+        text_json(s, PF_SETTINGS_REWRITE_ERROR), "warnings", warnings_json(s), "settings",
         settings_json(s));
     if (!object)
         return NULL;

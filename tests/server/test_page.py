@@ -5,6 +5,7 @@ import shutil
 import signal
 
 import pytest
+from chat_server import REWRITTEN, serving
 from conftest import BUILD, QUICK, SLOW, Server, png
 from nginx import BELOW, MISSING, NGINX, free_port, nginx
 
@@ -159,6 +160,37 @@ def test_make_a_film_and_play_it(open_page, tmp_path):
     again = page.server.get("/v1/videos?limit=1").json["data"][0]
     assert again["settings"]["seed"] != 11 and again["settings"]["picture"] is True
     assert page.complaints() == []
+
+
+def test_a_chat_model_writes_the_prompt_out(open_page):
+    with serving() as chat:
+        page = open_page("--rewrite-prompt", chat.url("good"), "--rewrite-model", "m")
+        page.one("#prompt").send_keys("Rain.")
+        page.one("#rewrite").click()
+        page.one("summary").click()
+        page.set("#steps", 1)
+        page.one("#make").click()
+        page.one(".card video", 40)
+        assert page.one(".words").text == "Rain."
+        page.one(".rewritten summary").click()
+        assert page.one(".rewritten-words").text == REWRITTEN
+        page.shot("written-out")
+        page.one("[data-do=again]").click()
+        page.until(lambda: len(page.all(".card")) == 2, 15, "another take")
+        again = page.server.get("/v1/videos?limit=1").json["data"][0]
+        assert again["prompt"] == "Rain." and again["rewritten_prompt"] == REWRITTEN
+        page.choose(".card:last-child [data-do=use]")
+        assert page.one("#prompt").get_attribute("value") == REWRITTEN
+        assert not page.one("#rewrite").is_selected() and len(chat.seen) == 1
+        assert page.complaints() == []
+        page = open_page("--rewrite-prompt", chat.url("broken"), "--rewrite-model", "m",
+                         folder=page.server.folder.parent / "others")
+        page.server.create(rewrite="true")
+        page.wait_for_text("Made from your own words: the chat model answers with status 500.")
+        assert not page.all(".rewritten")
+    page = open_page(folder=page.server.folder.parent / "plain")
+    page.one("#prompt")
+    assert not page.all("#rewrite-choice") and not page.all("#rewrite-help")
 
 
 def test_keyboard_alone(open_page):

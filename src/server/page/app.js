@@ -141,9 +141,17 @@ function makeCard(video) {
   node.querySelector(".words").textContent = video.prompt || "";
   node.querySelector(".words").title = video.prompt || "";
   node.querySelector("progress").setAttribute("aria-label", "Progress of the film");
-  note(node.querySelector(".notes"), video.warnings);
+  showRewriting(node, video);
   cards.set(video.id, entry);
   return entry;
+}
+
+// The prompt that a chat model has made, or why it has not, beside the user's own words.
+function showRewriting(node, video) {
+  const kept = video.rewrite_error ? [`Made from your own words: ${video.rewrite_error}.`] : [];
+  note(node.querySelector(".notes"), [...kept, ...video.warnings]);
+  node.querySelector(".rewritten").hidden = !video.rewritten_prompt;
+  node.querySelector(".rewritten-words").textContent = video.rewritten_prompt || "";
 }
 
 function facts(video) {
@@ -383,6 +391,8 @@ async function act(entry, what, button) {
     star(entry, button);
   } else if (what === "again") {
     again(video, button);
+  } else if (what === "use") {
+    useWords(video.rewritten_prompt);
   } else if (what === "copy") {
     copySettings(video);
   } else if (what === "loop") {
@@ -424,6 +434,14 @@ async function again(video, button) {
     toast(error instanceof Refusal ? error.message : "The server cannot be reached.");
   }
   button.disabled = false;
+}
+
+// Puts a rewritten prompt into the form, where it can be changed.
+function useWords(words) {
+  $("prompt").value = words;
+  $("rewrite").checked = false;
+  $("prompt").focus();
+  checkSoon();
 }
 
 async function copySettings(video) {
@@ -564,6 +582,7 @@ function fillForm() {
   $("guidance").max = String(Math.max(12, defaults.guidance_scale));
   $("guidance").value = String(defaults.guidance_scale);
   showOutputs();
+  for (const id of ["rewrite-choice", "rewrite-help"]) $(id).hidden = !model.rewrites_prompts;
   $("model").textContent = model.id;
   $("model").title = `Model ${model.id}`;
   $("model").hidden = false;
@@ -673,6 +692,7 @@ function formFields() {
   form.append("format", $("format").value);
   if ($("seed").value.trim()) form.append("seed", $("seed").value.trim());
   if ($("negative").value.trim()) form.append("negative_prompt", $("negative").value.trim());
+  if ($("rewrite").checked) form.append("rewrite", "true");
   if (picture) form.append("input_reference", picture, picture.name || "picture");
   return form;
 }
@@ -691,6 +711,7 @@ async function check() {
   const form = formFields();
   form.delete("input_reference");
   form.delete("seed");
+  form.delete("rewrite");
   try {
     const found = $("prompt").value.trim()
       ? await request("v1/videos/check", { method: "POST", body: form }) : nothing;
@@ -736,7 +757,7 @@ async function make(event) {
     return;
   }
   $("make").disabled = true;
-  $("make").textContent = "Sending…";
+  $("make").textContent = $("rewrite").checked ? "Writing it out…" : "Sending…";
   let wait = 0;
   try {
     accept(await request("v1/videos", { method: "POST", body: formFields() }));
