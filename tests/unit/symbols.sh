@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # symbols.sh STATIC SHARED INCLUDE: every global symbol of the static library begins with
-# pf_, and the shared library exports what the public headers declare, nothing else.
+# pf_, and the shared library exports what the public headers declare, nothing else.  Names
+# that begin with __ are the compiler's.
 set -eu
 static=$1 shared=$2 headers=$3
 
 strangers=$(nm -g --defined-only "$static" 2>/dev/null |
-    awk 'NF == 3 && $3 !~ /^pf_/ { print $3 }' | sort -u)
+    awk 'NF == 3 && $3 !~ /^(pf_|__)/ { print $3 }' | sort -u)
 if [ -n "$strangers" ]; then
     echo "global symbols of $static that do not begin with pf_:" $strangers
     exit 1
