@@ -142,13 +142,12 @@ static pf_status open_engine(run *r, pf_error *error)
     if (!r->owned[2])
         return pf_fail_memory(error, model, 1);
     const pf_capabilities *can = &r->check->platform->capabilities;
-    bool device = strcmp(can->name, "ascend") == 0;     /* which takes no threads */
     return pf_engine_open(
         &(pf_engine_options){
             .model_path = r->owned[2],
             .platform = can->name,
             .isa = strcmp(can->name, "cpu") == 0 ? can->isa : NULL,
-            .threads = device ? 0 : can->threads,
+            .threads = can->own_memory ? 0 : can->threads,     /* a device takes none */
             .precision = r->ref         ? PF_PRECISION_REF
                          : r->check->fast ? PF_PRECISION_FAST
                                           : PF_PRECISION_F32,
