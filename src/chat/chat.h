@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One call of a chat model over HTTP: POST of JSON to /v1/chat/completions, as OpenAI's
+/* A call of a chat model over HTTP: POST of JSON to /v1/chat/completions, as OpenAI's
  * interface has it and vLLM, llama.cpp and Ollama take it.
  *
  *     body -> libcurl: one host, no redirects, no proxy, TLS verified -> answer, bounded

@@ -25,7 +25,7 @@ pf_status pf_settings_complete(json_t *settings, const pf_prediction *prediction
 pf_status pf_settings_warn(json_t *settings, const pf_warnings *warnings, pf_error *error);
 json_t *pf_warnings_json(const pf_warnings *warnings);      /* an array; NULL: no memory */
 
-/* What a chat model has made of `prompt`, from which the film is then made; or the sentence
+/* Words that a chat model made of `prompt`, which the film is then made from; or the sentence
  * that tells why there is nothing.  Without rewriting there is neither. */
 #define PF_SETTINGS_REWRITTEN "rewritten_prompt"
 #define PF_SETTINGS_REWRITE_ERROR "rewrite_error"
